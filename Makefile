@@ -1,0 +1,87 @@
+# Needs make and Python 3.11 or newer; everything else is installed into .venv, at the versions of constraints.txt.
+# Another interpreter: make PYTHON=/path/to/python3.11 …
+
+.DEFAULT_GOAL := help
+
+# The first of these that runs and is new enough (a version manager's shim may exist and not run). Python 3.11 comes
+# first because constraints.txt was made with it.
+suits := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(shell for p in python3.11 python3; do $$p $(suits) 2>/dev/null && { echo $$p; break; }; done)
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: help
+help:  ## list what can be made
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+.PHONY: mnist
+mnist: $(STAMP)  ## search for a good MNIST model, the shortest way to see the pipeline work
+	@$(RUN) -m pipeline.run mnist
+
+.PHONY: venv
+venv: $(STAMP)  ## make the environment .venv
+
+.PHONY: gpu
+gpu: $(STAMP)  ## add CUDA's libraries to .venv, which TensorFlow needs to see an NVIDIA GPU (3 GB)
+	@$(RUN) -c "$$NAMES" gpu > $(VENV)/requirements-gpu.txt
+	@echo "Installing CUDA's libraries into $(VENV)."
+	@$(PIP) -r $(VENV)/requirements-gpu.txt
+
+.PHONY: test
+test: $(STAMP)  ## run the tests, without the slow ones and those that need a GPU
+	$(RUN) -m pytest -m "not slow and not gpu"
+
+.PHONY: test-all
+test-all: $(STAMP)  ## run what `make test` leaves out: the slow tests (those that need a GPU: make test-gpu)
+	$(RUN) -m pytest -m "slow and not gpu" $(explained)
+
+.PHONY: test-gpu
+test-gpu: $(STAMP)  ## run the tests that need a GPU
+	$(RUN) -m pytest -m gpu $(explained)
+
+.PHONY: check
+check: $(STAMP)  ## check format, lint and types
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+
+.PHONY: format
+format: $(STAMP)  ## format the code and apply the lint's safe fixes
+	$(RUN) -m ruff check --fix-only .
+	$(RUN) -m ruff format .
+
+.PHONY: clean
+clean:  ## remove what tools and builds leave behind; runs/ and .venv stay
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean  ## remove .venv too
+	rm -rf $(VENV)
+
+# pytest exits 5 when it selects no test. That is a failure here: a set that became empty tests nothing.
+explained = || { status=$$?; [ $$status -ne 5 ] || echo 'No test was selected: a marker is gone or misspelt.' >&2; exit $$status; }
+
+# Dependencies are named in pyproject.toml alone: this prints them, and those of the extras asked for, one a line, for pip.
+define NAMES
+import sys, tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+extras = project["optional-dependencies"]
+print(*project["dependencies"], *(name for extra in sys.argv[1:] for name in extras[extra]), sep="\n")
+endef
+export NAMES
+
+# --compile: else, where PYTHONDONTWRITEBYTECODE is set, every worker process compiles TensorFlow's sources anew.
+PIP = $(RUN) -m pip install -q --disable-pip-version-check --compile -c constraints.txt
+
+# The project itself is not installed: it runs from the checkout.
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and neither python3.11 nor python3 is one. Install it, or name it: make PYTHON=/path/to/python' >&2; exit 1; }
+	@"$(PYTHON)" $(suits) || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$("$(PYTHON)" --version 2>&1)." >&2; exit 1; }
+	@echo "Installing the pinned dependencies into $(VENV) ($$("$(PYTHON)" --version), 3 GB): two to five minutes, once."
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(RUN) -c "$$NAMES" test check > $(VENV)/requirements.txt
+	@$(PIP) -r $(VENV)/requirements.txt
+	@touch $@

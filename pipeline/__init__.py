@@ -1,0 +1,31 @@
+"""Kerasweep: hyperparameter sweeps for Keras, on Ray.
+
+`from pipeline import Experiment, tune` is the whole public interface; both are loaded when first asked for, so that
+importing the package costs neither Ray nor Keras.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.data import Dataset
+    from pipeline.engine.tuning import tune
+    from pipeline.experiment import Experiment
+
+__version__ = "0.1.0"
+__all__ = ["Dataset", "Experiment", "tune"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Experiment":
+        from pipeline.experiment import Experiment
+
+        return Experiment
+    if name == "Dataset":
+        from pipeline.data import Dataset
+
+        return Dataset
+    if name == "tune":
+        from pipeline.engine.tuning import tune
+
+        return tune
+    raise AttributeError(f"module 'pipeline' has no attribute {name!r}")

@@ -1,0 +1,113 @@
+"""The adapter between our searchers and Tune: what goes out (`suggest`), under trial ids of ours."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.experiment.config_parser import _create_trial_from_spec
+from ray.tune.search import Searcher as RaySearcher
+from ray.tune.search.search_generator import SearchGenerator
+
+from pipeline.records.ledger import Ledger
+from pipeline.search.searcher import Searcher
+from pipeline.worker.session import Job
+
+
+class AskTell(RaySearcher):
+    """Tune's `Searcher` over one of ours.
+
+    Args:
+        searcher: proposes.
+        ledger: records every trial before it is handed out.
+        trials: how many there may be.
+        job: makes a trial's task from its id and configuration.
+        wanted: whether another trial can be used now. A proposal made later knows more, so none is made ahead.
+    """
+
+    def __init__(
+        self,
+        searcher: Searcher,
+        ledger: Ledger,
+        trials: int,
+        job: Callable[[str, dict[str, Any]], Job],
+        wanted: Callable[[], bool],
+        max_epochs: int,
+    ) -> None:
+        super().__init__()
+        self._searcher, self._ledger, self._trials = searcher, ledger, trials
+        self._job, self._wanted = job, wanted
+        self.exhausted = False
+        self.max_epochs = max_epochs
+
+    def next_id(self) -> str:
+        """The id of the next trial: it says its place in the search, so a rerun has the same ones."""
+        return f"t{len(self._ledger.trials):04d}"
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial's task, None for "not now", or that there will be no more."""
+        if len(self._ledger.trials) >= self._trials:
+            return RaySearcher.FINISHED
+        if not self._wanted():
+            return None
+        configuration = self._searcher.ask(trial_id)
+        if configuration is None:
+            # A running trial may yet ask for something new in `fit` and so extend the space.
+            if self._ledger.unfinished():
+                return None
+            self.exhausted = True
+            return RaySearcher.FINISHED
+        self._ledger.start(trial_id, configuration)
+        return self.task(trial_id, configuration)
+
+    def task(self, trial_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
+        """The `config` of Tune's trial."""
+        return {"job": self._job(trial_id, configuration)}
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """Nothing: what comes back is told by the recorder, once, with all that is known."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: Tune's state is never read back."""
+        open(checkpoint_path, "wb").close()
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+
+class Trials(SearchGenerator):
+    """Makes Tune's trials, the unfinished ones of a resumed run first.
+
+    Tune's own generator draws random ids and cannot take up a trial that exists; both are in one method, which this
+    overrides (Ray 2.60).
+    """
+
+    def __init__(self, searcher: AskTell, replay: Callable[[Callable[..., Trial]], list[Trial]]) -> None:
+        super().__init__(searcher)
+        self._replay = replay
+        self._unfinished: list[Trial] = []
+
+    def add_configurations(self, experiments: Any) -> None:
+        """Take the experiment's specification, and with it make the trials of the past."""
+        super().add_configurations(experiments)
+        self._unfinished = self._replay(self._create)
+
+    def create_trial_if_possible(self, experiment_spec: dict[str, Any]) -> Trial | None:
+        """The next trial, if there is one now."""
+        if self._unfinished:
+            return self._unfinished.pop(0)
+        trial_id = self.searcher.next_id()
+        task = self.searcher.suggest(trial_id)
+        if task == RaySearcher.FINISHED:
+            self._finished = True
+            return None
+        return None if task is None else self._create(trial_id, task)
+
+    def is_finished(self) -> bool:
+        """Whether there will be no more trials."""
+        return bool(self._finished and not self._unfinished)
+
+    def _create(self, trial_id: str, task: dict[str, Any]) -> Trial:
+        spec = {**self._experiment.spec, "config": task}
+        return _create_trial_from_spec(
+            spec, self._parser, evaluated_params={}, experiment_tag=trial_id, trial_id=trial_id
+        )

@@ -1,0 +1,187 @@
+"""Ray started or joined: on loopback with a token, or a cluster that is there; and what runs at once on it."""
+
+import logging
+import math
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import RequestError
+from pipeline.experiment import Experiment
+from pipeline.names import Target
+
+# Read by Ray when it is imported or Tune when it runs, here and in the workers.
+ENVIRONMENT = {
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a user's relative paths keep their meaning
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger records; Ray's loggers keep 300 KB a trial
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are ours (console), SIGTERM too
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # Tune's own state is never read back
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "60",  # by default a worker that hangs keeps its GPU for 600 s
+    "TUNE_WARN_THRESHOLD_S": "60",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+# A local cluster listens on loopback alone, and asks for the token of this run. Without the first, Ray replaces a
+# loopback address by the machine's own.
+LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+
+
+@contextmanager
+def cluster(experiment: Experiment, targets: list[Target]) -> Iterator[None]:
+    """Ray, for the time of a run. One that the caller had started is used, and left running."""
+    os.environ.update({k: v for k, v in ENVIRONMENT.items() if k not in os.environ})
+    address = experiment.address or os.environ.get("RAY_ADDRESS")
+    fresh = address is None
+    if fresh and "ray" not in _imported():
+        os.environ.update(LOCAL)
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    import ray
+
+    if ray.is_initialized():
+        _hush()
+        yield
+        return
+    temporary = tempfile.mkdtemp(prefix="kerasweep-") if fresh else None
+    staged = None
+    try:
+        if fresh:
+            _start(experiment, str(temporary))
+        else:
+            staged = _join(str(address), targets)
+        yield
+    finally:
+        ray.shutdown()
+        for folder in (temporary, staged):
+            if folder:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _imported() -> Any:
+    import sys
+
+    return sys.modules
+
+
+def _hush() -> None:
+    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _start(experiment: Experiment, temporary: str) -> None:
+    import ray
+
+    _hush()
+    # Workers find what the driver finds, also when it is not the current directory that holds it.
+    paths = os.pathsep.join(p for p in (str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")) if p)
+    ray.init(
+        num_cpus=experiment.cpus,
+        num_gpus=experiment.gpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+        _node_ip_address="127.0.0.1",
+        _temp_dir=temporary,
+        runtime_env={"env_vars": {"PYTHONPATH": paths}},
+    )
+
+
+def _join(address: str, targets: list[Target]) -> str | None:
+    import ray
+
+    from pipeline.engine import shipping
+
+    _hush()
+    variables = {**ENVIRONMENT, **{k: os.environ[k] for k in ("KERAS_BACKEND",) if k in os.environ}}
+    submitted = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # `ray job submit` has shipped the code
+    staged = None if submitted else shipping.stage(targets)
+    environment: dict[str, Any] = {"env_vars": variables}
+    if staged is not None:
+        environment["working_dir"] = staged
+    try:
+        ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.CRITICAL)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        line = " ".join(str(error).split())[:300]
+        raise RequestError(
+            f"--address must name a running Ray cluster that this host belongs to; {address} did not answer: {line} "
+            "From another host: ray job submit --address http://HOST:8265 --working-dir . -- "
+            "python -m pipeline.run … --address auto"
+        ) from error
+    return staged
+
+
+def resources_of(experiment: Experiment) -> dict[str, float]:
+    """What one trial takes, as Ray counts it."""
+    share = {"CPU": experiment.cpus_per_trial, "GPU": experiment.gpus_per_trial}
+    return {name: amount for name, amount in share.items() if amount}
+
+
+def concurrent(experiment: Experiment, nodes: list[dict[str, float]]) -> int:
+    """How many trials the nodes hold at once. A share of a GPU packs on each GPU by itself."""
+    total = 0
+    for node in nodes:
+        by_cpu = math.floor(node.get("CPU", 0) / experiment.cpus_per_trial + 1e-9)
+        gpus, share = node.get("GPU", 0), experiment.gpus_per_trial
+        if share == 0:
+            total += by_cpu
+        elif share < 1:
+            total += min(by_cpu, math.floor(1 / share + 1e-9) * math.floor(gpus))
+        else:
+            total += min(by_cpu, math.floor(gpus / share + 1e-9))
+    return total
+
+
+def live_nodes() -> list[dict[str, float]]:
+    """The resources of each node of the cluster."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def check_resources(experiment: Experiment) -> None:
+    """Refuse a trial that no node can hold.
+
+    Raises:
+        RequestError: what a trial needs, and what the largest node has.
+    """
+    nodes = live_nodes()
+    if concurrent(experiment, nodes) > 0:
+        return
+    needs = ", ".join(f"{amount:g} {name}" for name, amount in resources_of(experiment).items())
+    has = "; ".join(
+        f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU"
+        for node in sorted(nodes, key=lambda n: (-n.get("GPU", 0), -n.get("CPU", 0)))[:4]
+    )
+    raise RequestError(f"A trial must fit on one node; it needs {needs}, and the cluster's nodes have {has}.")
+
+
+def slots(experiment: Experiment) -> Callable[[], int]:
+    """How many trials may run at once, looked up anew every few seconds: nodes come and go."""
+    held = {"at": -math.inf, "count": 1}
+
+    def count() -> int:
+        if time.monotonic() - held["at"] > 5:
+            fits = max(1, concurrent(experiment, live_nodes()))
+            held.update(at=time.monotonic(), count=min(fits, experiment.max_concurrent or fits))
+        return int(held["count"])
+
+    return count
+
+
+def packing_warning(experiment: Experiment) -> str | None:
+    """A line on a share that leaves a part of each GPU unused."""
+    share = experiment.gpus_per_trial
+    if not 0 < share < 1 or abs(1 / share - round(1 / share)) < 1e-6:
+        return None
+    fits = math.floor(1 / share + 1e-9)
+    return (
+        f"{share:g} of a GPU does not divide it evenly: {fits} trials a GPU leave {1 - fits * share:.0%} of each "
+        f"unused; {1 / fits:.3g} or {1 / (fits + 1):.3g} would not."
+    )

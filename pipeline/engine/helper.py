@@ -1,0 +1,80 @@
+"""The one actor beside the trials: loads the data, follows `build`, measures the best model. On the CPU."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+
+from pipeline.data import Dataset
+from pipeline.names import Target
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout
+from pipeline.space.hyperparameters import Requested
+from pipeline.space.specs import Value
+from pipeline.worker import devices
+from pipeline.worker.session import Job
+
+
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3)
+class Helper:
+    """Lives as long as the search. It takes no CPU from the trials: it works while they wait for it, or not at all."""
+
+    def __init__(self, search_space: Target | Any, cpus: float) -> None:
+        self._source = search_space
+        devices.prepare(cpus, gpus=0)
+        self._cpus = cpus
+        self._space: Any = None
+
+    def load(self, dataset: Target | Any, seed: int) -> Dataset:
+        """The dataset; Ray keeps it, and each node maps it once."""
+        from pipeline.worker.modules import load_dataset
+
+        devices.claim(self._cpus, gpus=0)
+        return load_dataset(dataset, seed)
+
+    def describe(self, data: Dataset) -> dict[str, Any]:
+        """What the dataset is, without its arrays."""
+        return data.describe()
+
+    def check(self, data: Dataset, objective: Objective) -> Any:
+        """See `worker.reveal.check`."""
+        from pipeline.worker import reveal
+
+        return reveal.check(self._search_space(), data, objective)
+
+    def trace(self, data: Dataset, proposal: Mapping[str, Value], seed: int | None) -> Requested:
+        """See `worker.reveal.trace`."""
+        from pipeline.worker import reveal
+
+        return reveal.trace(self._search_space(), data, proposal, seed)
+
+    def evaluate(self, job: Job, data: Dataset, epoch: int, layout: Layout) -> dict[str, Any]:
+        """See `worker.evaluate.evaluate_best`."""
+        from pipeline.worker.evaluate import evaluate_best
+
+        return evaluate_best(job, self._search_space(), data, epoch, layout)
+
+    def versions(self) -> dict[str, str]:
+        """Of what the trials run on."""
+        from importlib.metadata import version
+
+        import keras
+
+        backend = keras.backend.backend()
+        return {"keras": keras.__version__, "backend": backend, backend: version(backend)}
+
+    def _search_space(self) -> Any:
+        from pipeline.worker.modules import load_search_space
+
+        devices.claim(self._cpus, gpus=0)
+        if self._space is None:
+            self._space = load_search_space(self._source)
+        return self._space
+
+
+def call(method: Any, *arguments: Any) -> Any:
+    """Call a method of the helper and raise what it raised, as it was."""
+    try:
+        return ray.get(method.remote(*arguments))
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None

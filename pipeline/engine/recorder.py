@@ -1,0 +1,168 @@
+"""What comes back from the trials: into the ledger, to the searcher, to whoever watches."""
+
+from typing import Any, Protocol
+
+import ray
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from pipeline.engine import trainable as keys
+from pipeline.engine.supervisor import Supervisor
+from pipeline.errors import KerasweepError, ProgramError, RequestError
+from pipeline.objective import Objective
+from pipeline.records.ledger import Ledger, Report, TrialRecord
+from pipeline.search.searcher import Searcher
+from pipeline.space.specs import from_dict
+from pipeline.worker.faults import Failure
+
+# The same fault in so many trials in a row, and none that trained between, is the program's and not a configuration's.
+SAME_FAULT = 3
+
+
+class Watcher(Protocol):
+    """Somebody who is told how the run goes: the console, a notebook, a test."""
+
+    def started(self, record: TrialRecord) -> None:
+        """A trial runs."""
+
+    def reported(self, report: Report) -> None:
+        """An epoch was recorded."""
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial is over."""
+
+    def tick(self) -> None:
+        """Called often, also when nothing happens."""
+
+
+class Recorder(Callback):
+    """Tune's callback. Every fact is recorded once, before anything follows from it."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        searcher: Searcher,
+        objective: Objective,
+        max_epochs: int,
+        supervisor: Supervisor,
+        watcher: Watcher,
+    ) -> None:
+        self._ledger, self._searcher, self._objective = ledger, searcher, objective
+        self._max_epochs, self._supervisor, self._watcher = max_epochs, supervisor, watcher
+        self._failures: dict[str, Failure] = {}
+        self._done: set[str] = set()
+        self._same_fault: list[Failure] = []
+        self._actors: dict[str, Any] = {}
+        self.fatal: KerasweepError | None = None
+        self.halted = False
+
+    def halt(self) -> None:
+        """End the workers now and not after their epoch: their checkpoints are recent enough."""
+        self.halted = True
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Before Tune asks for trials."""
+        self._supervisor.before_step()
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """After each turn of Tune's loop."""
+        if self.halted:
+            while self._actors:
+                ray.kill(self._actors.popitem()[1])
+        self._watcher.tick()
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial got its worker."""
+        self._actors[trial.trial_id] = trial.temporary_state.ray_actor
+        self._watcher.started(self._ledger.trials[trial.trial_id])
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A report came."""
+        name = trial.trial_id
+        if result.get(keys.REQUESTED):
+            built = result[keys.BUILT]
+            requested = [
+                {**spec.to_dict(), "asked_by": "build" if place < built else "fit", "value": value}
+                for place, (spec, value) in enumerate(result[keys.REQUESTED])
+            ]
+            self._ledger.note(name, requested=requested, **result[keys.PLACE])
+            self._searcher.tell_requested(name, result[keys.REQUESTED], built)
+        failure = result.get(keys.FAILURE)
+        if failure is not None:
+            self._failures[name] = failure
+        if result.get(keys.ENDED):
+            self._done.add(name)
+        if result[keys.EPOCH] > self._ledger.last_epoch(name):
+            report = Report(
+                name,
+                result[keys.EPOCH],
+                result[keys.REPORTED],
+                result[keys.METRICS],
+                round(result[keys.SECONDS], 4),
+                round(result["timestamp"], 3),
+            )
+            self._ledger.report(report)
+            self._searcher.tell_report(name, report.epoch, result[keys.OBJECTIVE])
+            self._watcher.reported(report)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial is over: it came to its end, failed, or the scheduler stopped it."""
+        name = trial.trial_id
+        failure = self._failures.get(name)
+        if failure is not None:
+            self._end_failed(name, failure)
+        elif name in self._done or self._ledger.last_epoch(name) >= self._max_epochs:
+            self._end(name, "finished")
+        else:
+            self._end(name, "stopped")
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial's worker died more often than is tolerated."""
+        cause = str(trial.get_error() or "its worker died").strip().splitlines()[-1]
+        self._end_failed(trial.trial_id, Failure("configuration", f"worker lost: {cause}"[:500]))
+
+    def _end_failed(self, name: str, failure: Failure) -> None:
+        self._ledger.end(name, "failed", failure.reason, failure.traceback or None)
+        self._after(name, failed=True)
+        if failure.kind == "request":
+            self.fatal = RequestError(failure.reason)
+        if failure.kind != "program":
+            return
+        if self._same_fault and self._same_fault[-1].where != failure.where:
+            self._same_fault.clear()
+        self._same_fault.append(failure)
+        if len(self._same_fault) >= SAME_FAULT:
+            self.fatal = ProgramError(
+                f"{SAME_FAULT} trials in a row failed in the same way: {failure.reason}", failure.traceback
+            )
+
+    def _end(self, name: str, status: Any) -> None:
+        self._ledger.end(name, status)
+        self._same_fault.clear()
+        self._after(name, failed=False)
+
+    def _after(self, name: str, *, failed: bool) -> None:
+        self._actors.pop(name, None)
+        self._searcher.tell_end(name, failed=failed)
+        self._watcher.ended(self._ledger.trials[name])
+
+
+def tell_past(ledger: Ledger, searcher: Searcher, objective: Objective) -> None:
+    """Tell a fresh searcher what an earlier process recorded, in the order of its asking."""
+    for name, record in ledger.trials.items():
+        searcher.tell_asked(name, record.configuration)
+        if record.requested is not None:
+            requested = [
+                (from_dict({k: v for k, v in item.items() if k not in ("value", "asked_by")}), item["value"])
+                for item in record.requested
+            ]
+            built = sum(item["asked_by"] == "build" for item in record.requested)
+            searcher.tell_requested(name, requested, built)
+    for report in ledger.reports:
+        value = objective.worst if report.objective is None else report.objective
+        searcher.tell_report(report.trial, report.epoch, value)
+    for name, record in ledger.trials.items():
+        if record.status != "running":
+            searcher.tell_end(name, failed=record.status == "failed")

@@ -1,0 +1,51 @@
+"""Code that travels: what a worker on a host without a checkout needs, in one folder."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from pipeline.errors import RequestError
+from pipeline.names import HOME, Target
+
+# Never part of a user's code, and often large.
+LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", "*.pyc", "runs", "node_modules", "venv", "*.keras", "*.h5")
+MOST_MIB = 100
+
+
+def stage(targets: list[Target]) -> str:
+    """Copy our packages and the user's own into a new folder, which Ray ships to every node.
+
+    A user's file travels with the Python files beside it and the packages beside it; a module with its whole package.
+    What is installed in site-packages must be installed on the nodes too.
+
+    Raises:
+        RequestError: the user's folder is too large to ship.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="kerasweep-code-"))
+    for package in ("pipeline", "search_spaces", "datasets"):
+        shutil.copytree(HOME / package, folder / package, ignore=LEFT_OUT)
+    for target in targets:
+        if target.root and "site-packages" not in target.file:
+            _copy_neighbours(Path(target.root), Path(target.file), folder)
+    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 2**20
+    if size > MOST_MIB:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise RequestError(
+            f"Code must be small enough to travel; with the Python packages beside {targets[0].file} it is "
+            f"{size:.0f} MiB, at most {MOST_MIB} are possible. Put your module into a folder of its own."
+        )
+    return str(folder)
+
+
+def _copy_neighbours(root: Path, file: Path, folder: Path) -> None:
+    if root == HOME:
+        top = file.relative_to(root).parts[0]
+        if not (folder / top).exists():
+            source = root / top
+            shutil.copytree(source, folder / top, ignore=LEFT_OUT) if source.is_dir() else shutil.copy2(source, folder)
+        return
+    for neighbour in root.iterdir():
+        if neighbour.suffix == ".py" and not (folder / neighbour.name).exists():
+            shutil.copy2(neighbour, folder)
+        elif (neighbour / "__init__.py").exists() and not (folder / neighbour.name).exists():
+            shutil.copytree(neighbour, folder / neighbour.name, ignore=LEFT_OUT)

@@ -1,0 +1,31 @@
+"""What ends a whole search before its trials do: a signal, the time budget, a fault of the program."""
+
+import time
+
+from ray.tune import Stopper
+
+from pipeline.engine.recorder import Recorder
+
+
+class Halt(Stopper):
+    """Tune's stopper. `deadline` is of the monotonic clock; None for no budget."""
+
+    def __init__(self, recorder: Recorder, interruption: "object", deadline: float | None) -> None:
+        self._recorder, self._interruption, self._deadline = recorder, interruption, deadline
+
+    def __getstate__(self) -> dict[str, object]:
+        """Nothing: Tune pickles its stopper into a state that is never read back."""
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, object]) -> bool:
+        """No trial is ended by itself."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the search is to end now."""
+        late = self._deadline is not None and time.monotonic() >= self._deadline
+        asked = getattr(self._interruption, "signal", None) is not None
+        if late or asked or self._recorder.fatal is not None:
+            self._recorder.halt()
+            return True
+        return False

@@ -1,0 +1,177 @@
+"""Stands between Tune and the scheduler: concurrency, restarts and the past are settled here, decisions are not.
+
+A scheduler sees each epoch of each trial once, in the order of the records, whatever died in between.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+
+from pipeline.engine.schedulers import WholeBrackets
+from pipeline.engine.trainable import EPOCH, OBJECTIVE
+
+UNBOUNDED = 10**6
+
+
+@dataclass(frozen=True)
+class PastReport:
+    """One recorded epoch, with what the scheduler is to make of it; `last` if its trial ended with it."""
+
+    trial: str
+    epoch: int
+    objective: float
+    last: bool
+
+
+class Supervisor(TrialScheduler):
+    """A scheduler that asks `inner` for its decisions.
+
+    Args:
+        inner: one of Ray's.
+        slots: how many trials may run at once, as of now.
+    """
+
+    _supports_buffered_results = False
+
+    def __init__(self, inner: TrialScheduler, slots: Callable[[], int]) -> None:
+        self.inner = inner
+        self._metric = OBJECTIVE
+        self._slots = slots
+        self._live: dict[str, Trial] = {}
+        self._known: set[str] = set()
+        self._seen: dict[str, int] = {}
+        self._controller: Any = None
+
+    def wanted(self) -> bool:
+        """Whether another trial can be used now. Paused trials hold no slot."""
+        if isinstance(self.inner, WholeBrackets) and self.inner.unfilled:
+            return True
+        busy = sum(t.status in (Trial.PENDING, Trial.RUNNING) for t in self._live.values())
+        return not self._live or busy < self._slots()
+
+    # What Tune calls.
+
+    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
+        """Nothing to set: `inner` was made with its metric and direction."""
+        return True
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """A new trial; one that is only queued again after its worker was lost keeps its place."""
+        self._live[trial.trial_id] = trial
+        if trial.trial_id not in self._known:
+            self._known.add(trial.trial_id)
+            self.inner.on_trial_add(tune_controller, trial)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """A trial is lost for good. (Tune says the same when it queues one again, then with status ERROR.)"""
+        if trial.status != Trial.ERROR:
+            self._live.pop(trial.trial_id, None)
+            self.inner.on_trial_error(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """The decision on a new epoch. Epochs trained again after a restart were decided on already."""
+        if result[EPOCH] <= self._seen.get(trial.trial_id, 0):
+            return TrialScheduler.CONTINUE
+        self._seen[trial.trial_id] = result[EPOCH]
+        return str(self.inner.on_trial_result(tune_controller, trial, result))
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """A trial ended."""
+        self._live.pop(trial.trial_id, None)
+        if result.get(EPOCH):
+            self.inner.on_trial_complete(tune_controller, trial, result)
+        else:  # it failed before its first epoch: there is nothing to learn from
+            self.inner.on_trial_remove(tune_controller, trial)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
+        """A paused or waiting trial was ended."""
+        self._live.pop(trial.trial_id, None)
+        self.inner.on_trial_remove(tune_controller, trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """What runs next, if another may run.
+
+        Tune's own limit counts paused trials, which starves HyperBand of its brackets (ray-project/ray#37605), so the
+        number of actors is limited here. Tune starts waiting trials by itself, up to `_max_pending_trials` (2.60).
+        """
+        controller = self._controller = tune_controller._tune_controller
+        free = self._slots() - len(controller._trial_to_actor)
+        controller._max_pending_trials = max(free, 0)
+        return self.inner.choose_trial_to_run(tune_controller) if free > 0 else None
+
+    def before_step(self) -> None:
+        """Let Tune ask for as many trials as `wanted` allows."""
+        if self._controller is not None:
+            self._controller._max_pending_trials = UNBOUNDED
+
+    def debug_string(self) -> str:
+        """What `inner` says of itself."""
+        return str(self.inner.debug_string())
+
+    # The past.
+
+    def replay(self, trials: Iterable[Trial], ended: set[str], reports: Iterable[PastReport]) -> set[str]:
+        """Rebuild the scheduler's state from what was recorded.
+
+        Args:
+            trials: all of the past, in the order in which they were added; their status is set to what it is now.
+            ended: those that are over.
+            reports: every epoch, in the order in which they came.
+
+        Returns:
+            Trials that the scheduler had stopped, though this was not recorded any more.
+        """
+        by_id = {t.trial_id: t for t in trials}
+        past = _Past(self, by_id)
+        stopped = set()
+        for trial in by_id.values():
+            self.on_trial_add(past, trial)
+        for report in reports:
+            trial = by_id[report.trial]
+            if trial.status == Trial.TERMINATED:
+                continue
+            trial.set_status(Trial.RUNNING)
+            result = {EPOCH: report.epoch, OBJECTIVE: report.objective}
+            decision = self.on_trial_result(past, trial, result)
+            if decision == TrialScheduler.STOP or report.last:
+                past.end(trial, result)
+                if report.trial not in ended:
+                    stopped.add(report.trial)
+            elif decision == TrialScheduler.PAUSE:
+                trial.set_status(Trial.PAUSED)
+        for trial in by_id.values():
+            if trial.trial_id in ended and trial.status != Trial.TERMINATED:
+                past.end(trial, None)
+            elif trial.status == Trial.TERMINATED and trial.trial_id not in ended:
+                stopped.add(trial.trial_id)
+            elif trial.status == Trial.RUNNING:
+                trial.set_status(Trial.PENDING)
+        return stopped
+
+
+class _Past:
+    """The part of Tune's controller that a scheduler uses, over trials that ran before."""
+
+    def __init__(self, supervisor: Supervisor, trials: dict[str, Trial]) -> None:
+        self._supervisor, self._trials = supervisor, trials
+
+    def get_trials(self) -> list[Trial]:
+        return list(self._trials.values())
+
+    def get_live_trials(self) -> set[Trial]:
+        return {t for t in self._trials.values() if t.status != Trial.TERMINATED}
+
+    def stop_trial(self, trial: Trial) -> None:
+        self.end(trial, None)
+
+    def end(self, trial: Trial, result: dict[str, Any] | None) -> None:
+        if trial.status == Trial.TERMINATED:
+            return
+        if result is None:
+            self._supervisor.on_trial_remove(self, trial)
+        else:
+            self._supervisor.on_trial_complete(self, trial, result)
+        trial.set_status(Trial.TERMINATED)

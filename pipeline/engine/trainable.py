@@ -1,0 +1,174 @@
+"""A trial as a Ray actor: Keras's `fit` runs in a thread of it and waits, after each epoch, for Tune's decision.
+
+A class and not a function trainable. When Tune pauses or stops a trial its thread is waiting in `report`, so it can
+write its checkpoint and unwind at once: a worker that already imported TensorFlow is reused without the races of
+Ray's function runner (its reset allows an old thread two seconds and then fails the *new* trial), and a pause saves the
+epoch that it paused at, not the last one that happened to be saved.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import ray
+from ray import tune
+
+from pipeline.names import Target
+from pipeline.space.hyperparameters import Requested
+from pipeline.worker import devices
+from pipeline.worker.faults import Failure
+from pipeline.worker.session import Epoch, Job, Stopped
+
+Command = Literal["continue", "save", "stop"]
+
+# What a result carries to the driver, beside what Tune adds.
+EPOCH = "epoch"  # completed epochs
+OBJECTIVE = "objective"  # always there, always finite: for schedulers
+REPORTED = "reported"  # the same as it was, None if not finite: for the records
+METRICS = "metrics"
+SECONDS = "seconds"
+REQUESTED = "requested"  # with the first report, and again when it has grown
+BUILT = "built"  # so many of them by `build`
+PLACE = "place"
+FAILURE = "failure"
+ENDED = "ended"
+
+# A trial that was told to end is between two epochs, so it unwinds in the time of a save.
+UNWIND_S = 60.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trials of a run share. `data` holds the reference of the loaded dataset."""
+
+    search_space: Target | Any
+    data: list[Any]
+    cpus: float
+    gpus: float
+
+
+class KerasTrial(tune.Trainable):
+    """Tune's side of a trial. `config["job"]` is the trial, `setting` what all of them share."""
+
+    def setup(self, config: dict[str, Any], setting: Setting) -> None:
+        """Prepare the process; training starts with the first `step`, after a possible restore."""
+        self._setting = setting
+        devices.prepare(setting.cpus, setting.gpus)
+        self._begin(config["job"])
+
+    def step(self) -> dict[str, Any]:
+        """Let the trial go on until its next report, and return it."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._train, name=f"trial-{self._job.trial}", daemon=True)
+            self._thread.start()
+        else:
+            self._commands.put("continue")
+        return self._wait()
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Have the trial write its state where it belongs, in the run; Tune keeps only a marker."""
+        if self._thread is not None and self._thread.is_alive():
+            self._commands.put("save")
+            self._wait()
+        return {"trial": self._job.trial}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Nothing to do: a trial that starts goes on from its own last checkpoint."""
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial."""
+        self._end()
+        self._begin(new_config["job"])
+        return True
+
+    def cleanup(self) -> None:
+        """End the trial, with its state saved."""
+        self._end()
+
+    def _begin(self, job: Job) -> None:
+        self._job = job
+        self._thread: threading.Thread | None = None
+        self._commands: queue.Queue[Command] = queue.Queue()
+        self._answers: queue.Queue[dict[str, Any] | BaseException] = queue.Queue()
+
+    def _end(self) -> None:
+        if self._thread is None:
+            return
+        self._commands.put("stop")
+        self._thread.join(UNWIND_S)
+        if self._thread.is_alive():
+            os._exit(1)  # user code that will not let go must not train beside the next trial
+        self._thread = None
+
+    def _wait(self) -> dict[str, Any]:
+        answer = self._answers.get()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _train(self) -> None:
+        try:
+            place = {"node": ray.util.get_node_ip_address(), "node_id": ray.get_runtime_context().get_node_id()}
+            place["devices"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+            devices.claim(self._setting.cpus, self._setting.gpus)
+            # Keras is imported here, after the devices are claimed.
+            from pipeline.worker.modules import load_search_space
+            from pipeline.worker.trial import train
+
+            space = load_search_space(self._setting.search_space)
+            data = ray.get(self._setting.data[0])
+            session = _RaySession(self._job, self._commands, self._answers, place)
+            ending = train(self._job, space, data, session)
+            result = _result(self._job, session.last, place, failure=ending.failure)
+            self._answers.put(result | {ENDED: True, "done": True})
+        except Stopped:
+            pass
+        except BaseException as error:
+            self._answers.put(error)
+
+
+class _RaySession:
+    """The `Session` of a trial's thread: hands a report over and waits for what to do next."""
+
+    def __init__(
+        self, job: Job, commands: "queue.Queue[Command]", answers: "queue.Queue[Any]", place: dict[str, Any]
+    ) -> None:
+        self._job, self._commands, self._answers, self._place = job, commands, answers, place
+        self._told: Requested = []
+        self.last: Epoch | None = None
+
+    def report(self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None) -> None:
+        self.last = epoch
+        result = _result(self._job, epoch, self._place, failure=failure)
+        if epoch.requested != self._told:  # once, and again if `fit` asks for more later
+            self._told = epoch.requested
+        else:
+            del result[REQUESTED]
+        self._answers.put(result | {ENDED: failure is not None, "done": failure is not None})
+        while True:
+            command = self._commands.get()
+            if command == "continue":
+                return
+            checkpoint()
+            if command == "stop":
+                raise Stopped
+            self._answers.put({})
+
+
+def _result(job: Job, epoch: Epoch | None, place: dict[str, Any], failure: Failure | None) -> dict[str, Any]:
+    """A report as Tune takes it. The objective is always there and finite, or schedulers fail in their own ways."""
+    value = epoch.objective if epoch else None
+    return {
+        EPOCH: epoch.epoch if epoch else 0,
+        OBJECTIVE: value if value is not None and failure is None else job.objective.worst,
+        METRICS: {} if epoch is None else {**epoch.metrics},
+        REPORTED: value,
+        SECONDS: epoch.seconds if epoch else 0.0,
+        REQUESTED: epoch.requested if epoch else [],
+        BUILT: epoch.built if epoch else 0,
+        PLACE: place,
+        FAILURE: failure,
+    }

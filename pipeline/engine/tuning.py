@@ -1,0 +1,390 @@
+"""One search from its experiment to its best model: what is done, in order."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipeline import names
+from pipeline.engine.cluster import check_resources, cluster, packing_warning, resources_of, slots
+from pipeline.errors import KerasweepError, RequestError
+from pipeline.experiment import Experiment, fingerprint, label
+from pipeline.names import Target
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout
+from pipeline.records.ledger import Ledger, Report, TrialRecord, read_experiment, write_experiment
+from pipeline.records.results import Best, Results, find_best, write_summary, write_tables
+from pipeline.space.hyperparameters import Requested
+
+
+class Run(Results):
+    """A run that ended: `best`, `trials` and `history` (data frames), `summary`, and the best model."""
+
+    def best_model(self) -> Any:
+        """Load `best/model.keras`; imports Keras."""
+        from pipeline.worker.evaluate import load_model
+
+        return load_model(self.layout.best_model)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search will do, known before its first trial."""
+
+    experiment: Experiment
+    objective: Objective
+    data: dict[str, Any]
+    requested: Requested  # by the default model
+    weights: int
+    concurrent: int
+    warning: str | None
+    directory: Path | None
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def preparing(self, what: str) -> None:
+        """A step before the first trial."""
+
+    def planned(self, plan: Plan) -> None:
+        """All is checked."""
+
+    def started(self, record: TrialRecord) -> None:
+        """A trial runs."""
+
+    def reported(self, report: Report) -> None:
+        """An epoch was recorded."""
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial is over."""
+
+    def tick(self) -> None:
+        """Called often, also when nothing happens."""
+
+    @contextmanager
+    def searching(self) -> Iterator[None]:
+        """Around the trials."""
+        yield
+
+
+class Interruption:
+    """Whether the run was asked to stop; the command line's signal handlers set it."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+
+def tune(
+    experiment: Experiment,
+    *,
+    resume: str | Path | None = None,
+    watcher: Silent | None = None,
+    interruption: Interruption | None = None,
+) -> Run:
+    """Search, and hand back the best model.
+
+    Args:
+        experiment: what to search for.
+        resume: the directory of an earlier run to go on with, under `experiment`'s settings: see `resumed`.
+        watcher: is told how it goes.
+        interruption: ends the search early once it is set; the best so far is kept and written.
+
+    Raises:
+        RequestError: something that was asked for cannot be right; nothing was written.
+        ProgramError: user code failed in the same way in trial after trial; what was recorded is kept.
+    """
+    watcher = watcher or Silent()
+    interruption = interruption or Interruption()
+    search = _Search(experiment, Layout(resume) if resume else None, watcher, interruption)
+    with cluster(experiment, search.targets):
+        return search.run()
+
+
+def dry_run(experiment: Experiment, watcher: Silent | None = None) -> Plan:
+    """All that `tune` checks and finds out before the first trial; nothing is written."""
+    search = _Search(experiment, None, watcher or Silent(), Interruption())
+    with cluster(experiment, search.targets):
+        return search.prepare()
+
+
+def resumed(directory: str | Path, **settings: Any) -> Experiment:
+    """The experiment of a run, with the settings that a resume may change.
+
+    Raises:
+        RequestError: it is no run, or a setting would make it another search.
+    """
+    layout = Layout(directory)
+    experiment = Experiment.from_yaml(read_experiment(layout), str(layout.experiment))
+    fixed = {"dataset", "search_space", "objective", "searcher", "scheduler", "seed", "storage", "name"}
+    given = {name: value for name, value in settings.items() if value is not None}
+    wrong = sorted(n for n in given.keys() & fixed if given[n] != getattr(experiment, n))
+    if wrong:
+        possible = ", ".join(sorted(Experiment.model_fields.keys() - fixed))
+        raise RequestError(f"A resumed run keeps its {', '.join(wrong)}. What may change: {possible}.")
+    return experiment.changed(**{n: v for n, v in given.items() if n not in fixed})
+
+
+class _Search:
+    """The state of `tune` while it runs."""
+
+    def __init__(
+        self, experiment: Experiment, past: Layout | None, watcher: Silent, interruption: Interruption
+    ) -> None:
+        self.experiment, self.watcher, self.interruption = experiment, watcher, interruption
+        self.began = time.time()
+        self.past = past
+        self.dataset = _target("dataset", experiment.dataset)
+        self.search_space = _target("search space", experiment.search_space)
+        self.targets = [t for t in (self.dataset, self.search_space) if isinstance(t, Target)]
+        self.layout = past or Layout(_directory(experiment))
+        if past is not None:
+            read_experiment(past)
+        else:
+            _check_writable(self.layout.root)
+        if experiment.address is None and experiment.cpus is None and "RAY_ADDRESS" not in os.environ:
+            _check_local_cpus(experiment)
+
+    def prepare(self) -> Plan:
+        """Everything before the first trial."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        from pipeline.engine.helper import Helper, call
+
+        check_resources(self.experiment)
+        self.watcher.preparing("loading data, checking the search space")
+        # On the driver's node: a user's dataset may read files that lie beside it.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self.call = call
+        self.helper = Helper.options(scheduling_strategy=here).remote(_portable(self.search_space), 1)
+        self.data = self.helper.load.remote(_portable(self.dataset), self.experiment.seed)
+        facts = call(self.helper.describe, self.data)
+        name = self.experiment.objective
+        default = "val_loss" if facts["task"] == "regression" else "val_accuracy"
+        self.objective = Objective.parse(name or default)
+        revealed = call(self.helper.check, self.data, self.objective)
+        self.slots = slots(self.experiment)
+        return Plan(
+            self.experiment, self.objective, facts, revealed.requested, revealed.weights,
+            min(self.slots(), self.experiment.trials), packing_warning(self.experiment), self.layout.root,
+        )  # fmt: skip
+
+    def run(self) -> Run:
+        """Prepare, search, evaluate."""
+        plan = self.prepare()
+        ledger = Ledger(self.layout)
+        try:
+            if self.past is None and ledger.trials:
+                raise RequestError(f"A new run needs a directory of its own; {self.layout.root} holds one already.")
+            write_experiment(self.layout, self.experiment.to_yaml())
+            self.watcher.planned(plan)
+            earlier_s = _earlier_seconds(self.layout)
+            with self.watcher.searching():
+                fatal, exhausted = self._search(ledger, earlier_s)
+            summary = self._conclude(ledger, earlier_s, exhausted)
+        finally:
+            ledger.close()
+        if fatal is not None:
+            raise fatal
+        if summary["best"] is None and self.interruption.signal is None and summary["trials"]["failed"]:
+            _raise_all_failed(ledger)
+        return Run(self.layout.root)
+
+    def _search(self, ledger: Ledger, earlier_s: float) -> tuple[KerasweepError | None, bool]:
+        from ray import tune as ray_tune
+
+        from pipeline.engine.ask_tell import AskTell, Trials
+        from pipeline.engine.recorder import Recorder, tell_past
+        from pipeline.engine.replay import replay
+        from pipeline.engine.schedulers import make_scheduler
+        from pipeline.engine.stopping import Halt
+        from pipeline.engine.supervisor import Supervisor
+        from pipeline.engine.trainable import KerasTrial, Setting
+        from pipeline.search import SEARCHERS
+
+        experiment = self.experiment
+        searcher = SEARCHERS[experiment.searcher](
+            seed=experiment.seed, objective=self.objective, trials=experiment.trials, trace=self._trace
+        )
+        tell_past(ledger, searcher, self.objective)
+        supervisor = Supervisor(make_scheduler(experiment, self.objective), self.slots)
+        adapter = AskTell(searcher, ledger, experiment.trials, self._job, supervisor.wanted, experiment.max_epochs)
+        recorder = Recorder(ledger, searcher, self.objective, experiment.max_epochs, supervisor, self.watcher)
+        left_s = None if experiment.time_budget_s is None else experiment.time_budget_s - earlier_s
+        halt = Halt(recorder, self.interruption, None if left_s is None else time.monotonic() + left_s)
+        setting = Setting(
+            _portable(self.search_space), [self.data], experiment.cpus_per_trial, experiment.gpus_per_trial
+        )
+        trials = Trials(adapter, lambda create: replay(ledger, adapter, supervisor, searcher, self.objective, create))
+        # tune.run and not Tuner: a Tuner pickles all of this into the run's directory.
+        ray_tune.run(
+            ray_tune.with_parameters(KerasTrial, setting=setting),
+            name=self.layout.engine.name,
+            storage_path=str(self.layout.root.resolve()),
+            search_alg=trials,
+            scheduler=supervisor,
+            num_samples=-1,
+            resources_per_trial=ray_tune.PlacementGroupFactory([resources_of(experiment)]),
+            callbacks=[recorder],
+            stop=halt,
+            max_failures=3,
+            raise_on_failed_trial=False,
+            # A GPU's memory is given back by a process that ends; TensorFlow is imported once a worker elsewhere.
+            reuse_actors=experiment.gpus_per_trial == 0,
+            checkpoint_config=ray_tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            trial_dirname_creator=lambda trial: trial.trial_id,
+            trial_name_creator=lambda trial: trial.trial_id,
+            verbose=0,
+        )
+        return recorder.fatal, adapter.exhausted
+
+    def _conclude(self, ledger: Ledger, earlier_s: float, exhausted: bool) -> dict[str, Any]:
+        """Write the tables, measure the best model once, and write the summary last: who finds it finds the rest."""
+        import shutil
+
+        best = find_best(ledger.trials, ledger.reports, self.objective)
+        write_tables(self.layout, self.objective)
+        measured = None
+        if best is not None:
+            self.watcher.preparing("measuring the best model on the test split")
+            measured = self._measure(best)
+        facts = {
+            "exhausted": exhausted,
+            "interrupted": self.interruption.signal is not None,
+            "objective": str(self.objective),
+            "validation": measured and measured["validation"],
+            "wall_clock_s": round(earlier_s + time.time() - self.began, 1),
+            "concurrent": self.slots(),
+            "versions": _versions() | self.call(self.helper.versions),
+            "sources": {t.kind: {"name": t.name, "sha256": t.sha256} for t in self.targets},
+        }
+        shutil.rmtree(self.layout.engine, ignore_errors=True)
+        return write_summary(
+            self.layout, best=best, test=measured and measured["test"], trials=ledger.trials,
+            epochs=len(ledger.reports), **facts,
+        )  # fmt: skip
+
+    def _measure(self, best: Best) -> dict[str, Any]:
+        job = replace(self._job(best.trial, best.hyperparameters), max_epochs=max(best.epoch, 1))
+        return dict(self.call(self.helper.evaluate, job, self.data, best.epoch, self.layout))
+
+    def _job(self, trial: str, configuration: dict[str, Any]) -> Any:
+        from pipeline.search import SEARCHERS
+        from pipeline.worker.session import Job
+
+        return Job(
+            trial, configuration, self.experiment.seed, self.experiment.max_epochs, self.objective,
+            self.layout.trial(trial).resolve(), SEARCHERS[self.experiment.searcher].fills_with_first,
+        )  # fmt: skip
+
+    def _trace(self, proposal: Any, seed: int | None) -> Requested:
+        return list(self.call(self.helper.trace, self.data, proposal, seed))
+
+
+def _target(kind: names.Kind, given: Any) -> Any:
+    return names.find(kind, given) if isinstance(given, str) else given
+
+
+def _portable(thing: Any) -> Any:
+    """Make Ray take the code of a user's function along, and not only its name: a worker may not have its module."""
+    import sys
+
+    from ray import cloudpickle
+
+    module = sys.modules.get(getattr(thing, "__module__", None) or "")
+    file = getattr(module, "__file__", None)
+    if not isinstance(thing, Target) and module is not None and file and "site-packages" not in file:
+        root = str(names.HOME / "pipeline")
+        if not file.startswith(root):
+            cloudpickle.register_pickle_by_value(module)
+    return thing
+
+
+def _directory(experiment: Experiment) -> Path:
+    storage = Path(experiment.storage).expanduser()
+    if experiment.name is not None:
+        root = storage / experiment.name
+        if root.exists():
+            raise RequestError(
+                f"A new run needs a directory of its own; {root} exists. Go on with it by --resume {root}, or choose "
+                "another --name."
+            )
+        return root
+    stem = f"{label(experiment.dataset)}-{label(experiment.search_space)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    root, number = storage / stem, 1
+    while root.exists():
+        number += 1
+        root = storage / f"{stem}-{number}"
+    return root
+
+
+def _check_writable(root: Path) -> None:
+    """Try it, and leave nothing behind."""
+    made = []
+    try:
+        for folder in reversed([root, *root.parents]):
+            if not folder.exists():
+                folder.mkdir()
+                made.append(folder)
+        probe = root / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RequestError(f"The storage path must be a folder that can be written to; {root.parent}: {error}.") from error
+    finally:
+        for folder in reversed(made):
+            folder.rmdir()
+
+
+def _check_local_cpus(experiment: Experiment) -> None:
+    import psutil
+
+    has = len(os.sched_getaffinity(0)) or psutil.cpu_count() or 1
+    if experiment.cpus_per_trial > has:
+        raise RequestError(
+            f"A trial must fit on one node; it needs {experiment.cpus_per_trial:g} CPU, and this machine has {has}."
+        )
+
+
+def _earlier_seconds(layout: Layout) -> float:
+    """Wall clock that earlier processes spent on this run: of the last summary, or from the first to the last report."""
+    import json
+
+    if layout.summary.is_file():
+        try:
+            return float(json.loads(layout.summary.read_text(encoding="utf-8"))["wall_clock_s"])
+        except (ValueError, KeyError, TypeError):
+            return 0.0
+    return 0.0
+
+
+def _versions() -> dict[str, str]:
+    import platform
+
+    packages = ("kerasweep", "ray", "hyperopt", "numpy", "pandas")
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except Exception:
+            from pipeline import __version__
+
+            found[package] = __version__
+    return found
+
+
+def _raise_all_failed(ledger: Ledger) -> None:
+    from pipeline.errors import ProgramError
+
+    record = next(r for r in ledger.trials.values() if r.status == "failed")
+    raise ProgramError(
+        f"No trial reported a finite objective; the first failed so: {record.error}", record.traceback or ""
+    )
+
+
+__all__ = ["Interruption", "Plan", "Run", "Silent", "dry_run", "fingerprint", "resumed", "tune"]

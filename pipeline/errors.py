@@ -1,0 +1,63 @@
+"""Every error that Kerasweep raises on purpose.
+
+    KerasweepError
+    ├── RequestError        what was asked cannot be right; exit code 2
+    │   └── UserCodeError   a user's own module failed to load or to build; carries its traceback
+    ├── ProgramError        the same fault of user code in trial after trial; exit code 1
+    └── Interrupted         SIGINT or SIGTERM; exit code 130 or 143
+
+A configuration that cannot be trained is no error here: it is a recorded result (`worker/faults.py`).
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class KerasweepError(Exception):
+    """Root of the tree. `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class RequestError(KerasweepError):
+    """What must hold, what came, what is possible, in one line."""
+
+    exit_code = 2
+
+
+class UserCodeError(RequestError):
+    """A user's module failed. `user_traceback` is theirs, without our frames."""
+
+    def __init__(self, message: str, user_traceback: str = "") -> None:
+        super().__init__(message, user_traceback)
+        self.user_traceback = user_traceback
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ProgramError(KerasweepError):
+    """User code failed in the same way in several trials in a row."""
+
+    def __init__(self, message: str, user_traceback: str = "") -> None:
+        super().__init__(message, user_traceback)
+        self.user_traceback = user_traceback
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Interrupted(KerasweepError):
+    """The run was asked to stop by a signal."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"Stopped by signal {signal_number}.")
+        self.exit_code = 128 + signal_number
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """One line for a name that is not known, with the nearest that is."""
+    names = sorted(known)
+    line = f"Unknown {kind} {name!r}. Known: {', '.join(names)}."
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"{line} Did you mean {near[0]!r}?" if near else line

@@ -1,0 +1,215 @@
+"""`Experiment`: everything that one search is asked to do; every setting, its default and its check."""
+
+import hashlib
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pipeline.data import Dataset
+from pipeline.errors import RequestError, unknown
+from pipeline.objective import Objective
+
+# Named here and not imported: to know the names must cost neither Ray nor hyperopt. Tests compare them.
+SEARCHERS = {
+    "hyperopt": "Bayesian search: hyperopt's TPE, after a random start",
+    "random": "each configuration drawn by itself",
+    "grid": "every configuration, continuous ranges at ten points",
+}
+SCHEDULERS = {
+    "asha": "asynchronous successive halving: stops the worst at each rung",
+    "hyperband": "synchronous Hyperband: pauses trials and halves whole brackets",
+    "median": "stops a trial whose best is below the median of the others",
+    "none": "every trial runs to its end",
+}
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Experiment(BaseModel):
+    """What to search for, how, and with what. Immutable; `to_yaml` and `from_yaml` are a round trip."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    dataset: str | Dataset | Callable[..., Any]
+    search_space: str | Callable[..., Any] = "mlp"
+    objective: str | None = None  # None: val_accuracy, or val_loss for regression
+    searcher: str = "hyperopt"
+    scheduler: str = "asha"
+    trials: Positive = 20
+    max_epochs: Positive = 10
+    time_budget_s: Annotated[float, Field(gt=0)] | None = None
+    grace_epochs: Positive = 1  # no trial is stopped before
+    reduction_factor: Annotated[float, Field(gt=1)] = 3  # of asha and hyperband: one in so many goes on
+    cpus_per_trial: Annotated[float, Field(gt=0)] = 1
+    gpus_per_trial: Annotated[float, Field(ge=0)] = 0
+    max_concurrent: Positive | None = None  # None: what the cluster holds
+    cpus: Positive | None = None  # of a cluster started here; None: all that the machine has
+    gpus: Annotated[int, Field(ge=0)] | None = None
+    address: str | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    storage: str = "runs"
+    name: str | None = None  # of the run's directory; None: dataset, space and time
+
+    @field_validator("searcher")
+    @classmethod
+    def _known_searcher(cls, name: str) -> str:
+        if name not in SEARCHERS:
+            raise ValueError(unknown("searcher", name, SEARCHERS))
+        return name
+
+    @field_validator("scheduler")
+    @classmethod
+    def _known_scheduler(cls, name: str) -> str:
+        if name not in SCHEDULERS:
+            raise ValueError(unknown("scheduler", name, SCHEDULERS))
+        return name
+
+    @field_validator("objective")
+    @classmethod
+    def _known_objective(cls, text: str | None) -> str | None:
+        if text is not None:
+            try:
+                Objective.parse(text)
+            except RequestError as error:
+                raise ValueError(str(error)) from error
+        return text
+
+    @field_validator("cpus_per_trial")
+    @classmethod
+    def _whole_cpus(cls, share: float) -> float:
+        if share > 1 and share != int(share):
+            raise ValueError(f"cpus_per_trial above 1 must be whole; got {share:g}.")
+        return share
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _possible_share(cls, share: float) -> float:
+        if share > 1 and share != int(share):
+            raise ValueError(
+                f"gpus_per_trial must be a share of one GPU (0.25, 0.5) or a whole number; got {share:g}."
+            )
+        return share
+
+    @field_validator("address")
+    @classmethod
+    def _joinable(cls, address: str | None) -> str | None:
+        if address is None or address == "auto" or re.fullmatch(r"[\w.\-\[\]:]+:\d+", address):
+            return address
+        if address.startswith(("ray://", "http://", "https://")):
+            raise ValueError(
+                f"--address must be HOST:PORT of a cluster that this host belongs to; got {address!r}. From "
+                "elsewhere: ray job submit --address http://HOST:8265 --working-dir . -- "
+                "python -m pipeline.run … --address auto"
+            )
+        raise ValueError(f"--address must be HOST:PORT or auto; got {address!r}.")
+
+    @field_validator("name")
+    @classmethod
+    def _one_folder(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[\w][\w.\-]*", name):
+            raise ValueError(f"name must be one folder's name (letters, digits, '.', '_', '-'); got {name!r}.")
+        return name
+
+    @model_validator(mode="after")
+    def _grace_within_epochs(self) -> "Experiment":
+        if self.grace_epochs > self.max_epochs:
+            raise ValueError(
+                f"grace_epochs must not exceed max_epochs; got {self.grace_epochs} and {self.max_epochs}."
+            )
+        return self
+
+    @classmethod
+    def checked(cls, **settings: Any) -> "Experiment":
+        """Build one, with all faults in one error.
+
+        Raises:
+            RequestError: any setting is unknown or impossible.
+        """
+        try:
+            return cls(**settings)
+        except ValidationError as error:
+            raise RequestError(" ".join(_sentence(fault) for fault in error.errors())) from error
+
+    def changed(self, **settings: Any) -> "Experiment":
+        """The same with other settings, checked again."""
+        return self.checked(**{name: getattr(self, name) for name in type(self).model_fields} | settings)
+
+    def to_yaml(self) -> str:
+        """Plain YAML. Objects are recorded by qualified name and hash, and cannot be read back."""
+        plain = {name: getattr(self, name) for name in type(self).model_fields}
+        for name in ("dataset", "search_space"):
+            if not isinstance(plain[name], str):
+                plain[name] = fingerprint(plain[name])
+        return yaml.safe_dump(plain, sort_keys=False)
+
+    @classmethod
+    def from_yaml(cls, text: str, source: str) -> "Experiment":
+        """Read what `to_yaml` wrote, or a person.
+
+        Raises:
+            RequestError: it is not YAML, not a mapping, or its settings are wrong; the message names `source`.
+        """
+        try:
+            plain = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RequestError(f"{source} must be YAML; {' '.join(str(error).split())}") from error
+        if not isinstance(plain, dict) or not all(isinstance(key, str) for key in plain):
+            raise RequestError(f"{source} must hold settings, one a line (dataset: mnist); got {text.strip()[:60]!r}.")
+        for name in ("dataset", "search_space"):
+            if isinstance(plain.get(name), dict):
+                what = plain[name].get("object", "an object")
+                raise RequestError(
+                    f"The {name.replace('_', ' ')} of {source} was a Python object ({what}) and not a name; "
+                    f"resume it from Python: tune(Experiment(…), resume=…)."
+                )
+        try:
+            return cls.checked(**plain)
+        except RequestError as error:
+            raise RequestError(f"{source}: {error}") from error
+
+
+def fingerprint(thing: Any) -> dict[str, str]:
+    """Qualified name and SHA-256 of a dataset or a function: of its arrays or of its source."""
+    digest = hashlib.sha256()
+    if isinstance(thing, Dataset):
+        for array in (thing.x_train, thing.y_train, thing.x_val, thing.y_val, thing.x_test, thing.y_test):
+            digest.update(array.tobytes())
+        return {"object": thing.name, "sha256": digest.hexdigest()}
+    try:
+        source = inspect.getsource(thing if inspect.isroutine(thing) else type(thing))
+    except (OSError, TypeError):
+        source = repr(getattr(thing, "__code__", thing))
+    digest.update(source.encode())
+    where = thing if hasattr(thing, "__qualname__") else type(thing)
+    return {"object": f"{where.__module__}.{where.__qualname__}", "sha256": digest.hexdigest()}
+
+
+def label(thing: str | Any) -> str:
+    """A short name for a dataset or a search space, for a directory or a table."""
+    if isinstance(thing, Dataset):
+        return thing.name
+    if isinstance(thing, str):
+        path = thing.partition(":")[0]
+        return Path(path).stem if path.endswith(".py") else path.rpartition(".")[2]
+    return getattr(thing, "__name__", type(thing).__name__)
+
+
+def _sentence(fault: Any) -> str:
+    """One of pydantic's faults in our words."""
+    message, came = str(fault["msg"]), fault.get("input")
+    where = ".".join(str(part) for part in fault["loc"][:1])
+    if fault["type"] == "value_error":
+        return message.removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        return unknown("setting", where, Experiment.model_fields)
+    if fault["type"] == "missing":
+        return f"{where} must be given."
+    if fault["type"].startswith(("greater_than", "less_than")):
+        bound = message.removeprefix("Input should be ")
+        return f"{where} must be {bound}; got {came}."
+    return f"{where}: {message[0].lower()}{message[1:]}; got {came!r}."

@@ -1,0 +1,142 @@
+"""From a name to the file of a dataset or search space, without importing anything.
+
+A name is one of ours (`mnist`), a file (`path/to/my_space.py`), or a module (`package.module`); a file or a module may
+be followed by `:function`. A plug-in may import Keras at its top like any Keras file, and the driver must not load it,
+so parents of a dotted name are walked through Python's path finders instead of being imported.
+"""
+
+import ast
+import hashlib
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Literal
+
+from pipeline.errors import RequestError, UserCodeError, unknown
+
+Kind = Literal["dataset", "search space"]
+
+HOME = Path(__file__).resolve().parents[1]
+FOLDERS: dict[Kind, Path] = {"dataset": HOME / "datasets", "search space": HOME / "search_spaces"}
+ENTRIES: dict[Kind, tuple[str, ...]] = {"dataset": ("load",), "search space": ("build", "build_model")}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a dataset or search space is defined.
+
+    `file` is absolute, as the driver sees it. `module` is the dotted name to import it by, for what was named so;
+    `root` is the folder that must be on the path for that, or for a file's own imports of its neighbours; None for
+    what is ours.
+    """
+
+    kind: Kind
+    name: str
+    file: str
+    function: str
+    module: str | None = None
+    root: str | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file's bytes."""
+        return hashlib.sha256(Path(self.file).read_bytes()).hexdigest()
+
+    def located(self) -> tuple[Path, Path]:
+        """File and root as this process sees them: code that travelled lies beside `pipeline` (`engine/shipping`)."""
+        file = Path(self.file)
+        if self.root is None:
+            return FOLDERS[self.kind] / file.name, HOME
+        root = Path(self.root)
+        return (file, root) if file.exists() else (HOME / file.relative_to(root), HOME)
+
+    @property
+    def label(self) -> str:
+        """Short enough for a directory's name."""
+        return Path(self.file).stem
+
+
+def registered(kind: Kind) -> dict[str, str]:
+    """Every dataset or search space of ours: name to the first line of its docstring."""
+    files = sorted(p for p in FOLDERS[kind].glob("*.py") if not p.stem.startswith("_"))
+    return {p.stem: (ast.get_docstring(ast.parse(p.read_text())) or "").partition("\n")[0] for p in files}
+
+
+def find(kind: Kind, name: str) -> Target:
+    """Find what `name` means.
+
+    Raises:
+        RequestError: there is no such file, module or function.
+        UserCodeError: the file is not valid Python.
+    """
+    path, _, function = name.partition(":") if not Path(name).exists() else (name, "", "")
+    own = FOLDERS[kind] / f"{path}.py"
+    if path.isidentifier() and not path.startswith("_") and own.exists():
+        return _checked(kind, name, own, function)
+    if path.endswith(".py") or "/" in path:
+        file = Path(path).expanduser().resolve()
+        if not file.is_file():
+            raise RequestError(f"A {kind} given as a file must exist; there is no file {path!r}.")
+        return _checked(kind, name, file, function, root=file.parent)
+    found = _find_module(path)
+    if found is None:
+        line = unknown(kind, path, registered(kind))
+        raise RequestError(f"{line} A file (my_module.py) or a module on the path (package.module) works too.")
+    file, root = found
+    return _checked(kind, name, file, function, module=path, root=root)
+
+
+def _find_module(dotted: str) -> tuple[Path, Path] | None:
+    parts = dotted.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return None
+    search = [str(Path.cwd()), *sys.path]
+    root: Path | None = None
+    for depth, _ in enumerate(parts, start=1):
+        spec = PathFinder.find_spec(".".join(parts[:depth]), search)
+        if spec is None:
+            return None
+        locations = list(spec.submodule_search_locations or [])
+        origin = Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+        if root is None:
+            first = origin.parent if origin and locations else None
+            root = (first or Path(locations[0]) if locations else origin or Path()).parent
+        if depth == len(parts):
+            return (origin.resolve(), root.resolve()) if origin else None
+        search = locations
+    return None
+
+
+def _checked(
+    kind: Kind, name: str, file: Path, function: str, module: str | None = None, root: Path | None = None
+) -> Target:
+    """Check, on the syntax tree alone, that the file defines what it is asked for."""
+    try:
+        tree = ast.parse(file.read_bytes(), filename=str(file))
+    except (SyntaxError, ValueError) as error:
+        where = f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else str(error)
+        raise UserCodeError(f"A {kind} must be valid Python; {file}, {where}.") from error
+    defined = _top_level_names(tree)
+    wanted = (function,) if function else ENTRIES[kind]
+    entry = next((w for w in wanted if w in defined), wanted[0] if "*" in defined else None)
+    if entry is None:
+        has = ", ".join(sorted(n for n in defined if not n.startswith("_"))) or "nothing"
+        signatures = {"build": "build(hp, data)", "build_model": "build_model(hp)", "load": "load(seed)"}
+        must = " or ".join(signatures.get(w, f"{w}()") for w in wanted)
+        raise RequestError(f"A {kind} must define {must}; {file} defines {has}.")
+    return Target(kind, name, str(file), entry, module, str(root) if root else None)
+
+
+def _top_level_names(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+            node.body = []  # what is defined inside is not at the top
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
+    return names

@@ -1,0 +1,81 @@
+"""An objective: the name of a metric in Keras's logs and the direction in which it is better."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.errors import RequestError, unknown
+
+Direction = Literal["min", "max"]
+
+# Keras's own losses and metrics, by the name that `compile` gives them in the logs.
+MINIMISED = {
+    "loss", "mae", "mean_absolute_error", "mse", "mean_squared_error", "rmse", "root_mean_squared_error",
+    "msle", "mean_squared_logarithmic_error", "mape", "mean_absolute_percentage_error", "log_cosh", "logcosh",
+    "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "kl_divergence",
+    "kullback_leibler_divergence", "poisson", "hinge", "squared_hinge", "categorical_hinge", "huber",
+    "false_positives", "false_negatives",
+}  # fmt: skip
+MAXIMISED = {
+    "accuracy", "acc", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy",
+    "top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy", "auc", "precision", "recall", "f1_score",
+    "fbeta_score", "r2_score", "cosine_similarity", "mean_iou", "iou", "binary_io_u", "one_hot_io_u",
+    "one_hot_mean_io_u", "precision_at_recall", "recall_at_precision", "sensitivity_at_specificity",
+    "specificity_at_sensitivity", "true_positives", "true_negatives",
+}  # fmt: skip
+
+# Far worse than any real value, yet finite: schedulers and searchers compare and average what they get.
+WORST = 1e30
+
+
+@dataclass(frozen=True)
+class Objective:
+    """`name` as in the logs of `fit` (`val_accuracy`), `direction` "min" or "max"."""
+
+    name: str
+    direction: Direction
+
+    @classmethod
+    def parse(cls, text: str) -> "Objective":
+        """Read `NAME`, `NAME:min` or `NAME:max`.
+
+        Raises:
+            RequestError: the direction is neither given nor known.
+        """
+        name, _, direction = text.strip().partition(":")
+        if not name or (direction and direction not in ("min", "max")):
+            raise RequestError(f"An objective must be NAME, NAME:min or NAME:max; got {text!r}.")
+        if direction:
+            return cls(name, "min" if direction == "min" else "max")
+        # Keras numbers the metrics of a second model in the same process: auc_1.
+        base = re.sub(r"_\d+$", "", name.removeprefix("val_"))
+        if base in MINIMISED:
+            return cls(name, "min")
+        if base in MAXIMISED:
+            return cls(name, "max")
+        prefix = "val_" if name.startswith("val_") else ""
+        known = [prefix + metric for metric in MINIMISED | MAXIMISED]
+        near = unknown("objective", name, known).partition(" Did you mean")
+        raise RequestError(
+            f"The direction of objective {name!r} is not known; write {name}:min or {name}:max."
+            + (near[1] + near[2] if near[1] else "")
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.direction}"
+
+    @property
+    def worst(self) -> float:
+        """The finite value that stands for a trial without one."""
+        return WORST if self.direction == "min" else -WORST
+
+    def loss(self, value: float | None) -> float:
+        """`value` as something to minimise; the worst where there is none."""
+        if value is None or not math.isfinite(value):
+            return WORST
+        return value if self.direction == "min" else -value
+
+    def better(self, value: float, than: float | None) -> bool:
+        """Whether `value` beats `than`, which may be missing."""
+        return than is None or self.loss(value) < self.loss(than)

@@ -1,0 +1,190 @@
+"""The ledger: every report appended as it comes, one record a trial. What a resume replays."""
+
+import fcntl
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from pipeline.errors import RequestError
+from pipeline.records.layout import Layout, write_json, write_whole
+
+Status = Literal["running", "finished", "stopped", "failed"]
+ENDED: tuple[Status, ...] = ("finished", "stopped", "failed")
+
+
+@dataclass
+class Report:
+    """One epoch of one trial. `epoch` counts completed epochs; `objective` is null where it was not finite."""
+
+    trial: str
+    epoch: int
+    objective: float | None
+    metrics: dict[str, float | None]
+    seconds: float
+    time: float
+
+
+@dataclass
+class TrialRecord:
+    """One trial. `configuration` is what the searcher gave, `requested` what `build` and `fit` asked for."""
+
+    trial: str
+    configuration: dict[str, Any]
+    status: Status = "running"
+    requested: list[dict[str, Any]] | None = None  # hyperparameters as plain data, each with its "value"
+    error: str | None = None
+    traceback: str | None = None
+    node: str | None = None
+    devices: str | None = None
+    started: float = field(default_factory=time.time)
+    ended: float | None = None
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """Name to value of what was requested."""
+        if self.requested is None:
+            return {}
+        return {item["name"]: item["value"] for item in self.requested}
+
+
+class Ledger:
+    """Writes a run's records, and holds what they say.
+
+    Opening one takes the run's lock, which is let go when the process ends, however it ends.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.trials: dict[str, TrialRecord] = {}
+        self.reports: list[Report] = []
+        self._last_epoch: dict[str, int] = {}
+        layout.root.mkdir(parents=True, exist_ok=True)
+        self._lock = self._take_lock()
+        self.trials = read_trials(layout)
+        self.reports = read_history(layout)
+        for report in self.reports:
+            self._last_epoch[report.trial] = max(report.epoch, self.last_epoch(report.trial))
+        self._cut_unfinished_line()
+        self._history = layout.history.open("a", encoding="utf-8")
+
+    def close(self) -> None:
+        """Close the files and let the lock go."""
+        self._history.close()
+        self._lock.close()
+
+    def last_epoch(self, trial: str) -> int:
+        """The last recorded epoch; 0 before the first."""
+        return self._last_epoch.get(trial, 0)
+
+    def start(self, trial: str, configuration: dict[str, Any]) -> None:
+        """Record that a trial was decided on."""
+        self.trials[trial] = TrialRecord(trial, configuration)
+        self._write(trial)
+
+    def note(self, trial: str, **facts: Any) -> None:
+        """Record more of a trial: `requested`, `node`, `devices`."""
+        record = self.trials[trial]
+        if any(getattr(record, name) != value for name, value in facts.items()):
+            for name, value in facts.items():
+                setattr(record, name, value)
+            self._write(trial)
+
+    def report(self, report: Report) -> bool:
+        """Append one epoch; False, and nothing is written, where it is already recorded."""
+        if report.epoch <= self.last_epoch(report.trial):
+            return False
+        self._history.write(json.dumps(asdict(report), allow_nan=False) + "\n")
+        self._history.flush()
+        self.reports.append(report)
+        self._last_epoch[report.trial] = report.epoch
+        return True
+
+    def end(self, trial: str, status: Status, error: str | None = None, traceback: str | None = None) -> None:
+        """Record that a trial is over."""
+        self.note(trial, status=status, error=error, traceback=traceback, ended=time.time())
+
+    def unfinished(self) -> list[str]:
+        """Trials that were decided on and are not over, in order."""
+        return [t for t, record in self.trials.items() if record.status not in ENDED]
+
+    def _write(self, trial: str) -> None:
+        write_json(self.layout.trial_record(trial), asdict(self.trials[trial]))
+
+    def _take_lock(self) -> IO[str]:
+        lock = self.layout.lock.open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise RequestError(
+                f"A run directory must belong to one process; {self.layout.root} is in use by another."
+            ) from error
+        return lock
+
+    def _cut_unfinished_line(self) -> None:
+        """A driver killed while writing leaves half a line at the end; what follows must not be glued to it."""
+        path = self.layout.history
+        if path.exists() and (data := path.read_bytes()) and not data.endswith(b"\n"):
+            with path.open("r+b") as file:
+                file.truncate(data.rfind(b"\n") + 1)
+                os.fsync(file.fileno())
+
+
+def read_history(layout: Layout) -> list[Report]:
+    """Every recorded epoch in the order of its coming; half a line at the very end is left out.
+
+    Raises:
+        RequestError: another line is damaged; the message names it.
+    """
+    if not layout.history.exists():
+        return []
+    lines = layout.history.read_text(encoding="utf-8").split("\n")
+    reports = []
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            reports.append(Report(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise RequestError(
+                f"Each line of {layout.history} must be one report; line {number} is damaged: {line[:60]!r}."
+            ) from error
+    return reports
+
+
+def read_trials(layout: Layout) -> dict[str, TrialRecord]:
+    """Every trial's record, in the order of the trials.
+
+    Raises:
+        RequestError: a record is damaged; the message names it.
+    """
+    records = {}
+    for path in sorted(layout.trials.glob("*/trial.json"), key=_in_order):
+        try:
+            record = TrialRecord(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise RequestError(f"{path} must hold one trial's record; it is damaged: {error}.") from error
+        records[record.trial] = record
+    return records
+
+
+def _in_order(path: Path) -> tuple[int, str]:
+    return len(path.parent.name), path.parent.name
+
+
+def read_experiment(layout: Layout) -> str:
+    """The text of `experiment.yaml`.
+
+    Raises:
+        RequestError: the directory is no run.
+    """
+    if not layout.experiment.is_file():
+        what = "has no experiment.yaml" if layout.root.is_dir() else "does not exist"
+        raise RequestError(f"A run must be a directory with an experiment.yaml; {layout.root} {what}.")
+    return layout.experiment.read_text(encoding="utf-8")
+
+
+def write_experiment(layout: Layout, text: str) -> None:
+    """Write `experiment.yaml`."""
+    write_whole(layout.experiment, text)

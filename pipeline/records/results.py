@@ -1,0 +1,145 @@
+"""What came out of a run, read from its directory: tables, the best trial, the summary."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.errors import RequestError
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout, write_json, write_whole
+from pipeline.records.ledger import Report, TrialRecord, read_history, read_trials
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best epoch of the best trial."""
+
+    trial: str
+    hyperparameters: dict[str, Any]
+    objective: float
+    epoch: int
+
+
+class Results:
+    """A run's records as data frames; `directory` may have been moved."""
+
+    def __init__(self, directory: str | Path) -> None:
+        self.layout = Layout(directory)
+        if not self.layout.summary.is_file():
+            raise RequestError(f"A run that ended must have a summary.json; {directory} has none.")
+        self.summary: dict[str, Any] = json.loads(self.layout.summary.read_text(encoding="utf-8"))
+
+    @property
+    def directory(self) -> Path:
+        """Where the records are."""
+        return self.layout.root
+
+    @property
+    def best(self) -> Best | None:
+        """The best trial; None where no trial reported a finite objective."""
+        return Best(**self.summary["best"]) if self.summary["best"] else None
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """A row a trial; a hyperparameter that a trial did not request is missing there."""
+        return pd.read_csv(self.layout.trials_table)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """A row an epoch of a trial."""
+        return pd.read_csv(self.layout.history_table)
+
+
+def best_epochs(reports: list[Report], objective: Objective) -> dict[str, Report]:
+    """The best report of each trial that has a finite one; of equals the earlier."""
+    best: dict[str, Report] = {}
+    for report in reports:
+        value = report.objective
+        held = best.get(report.trial)
+        if value is not None and objective.better(value, held.objective if held else None):
+            best[report.trial] = report
+    return best
+
+
+def find_best(trials: dict[str, TrialRecord], reports: list[Report], objective: Objective) -> Best | None:
+    """The best epoch of any trial; of equals the earlier trial."""
+    candidates = best_epochs(reports, objective)
+    order = list(trials)
+    ranked = sorted(candidates.values(), key=lambda r: (objective.loss(r.objective), order.index(r.trial)))
+    if not ranked:
+        return None
+    winner = ranked[0]
+    assert winner.objective is not None
+    return Best(winner.trial, trials[winner.trial].hyperparameters, winner.objective, winner.epoch)
+
+
+def trials_table(trials: dict[str, TrialRecord], reports: list[Report], objective: Objective) -> pd.DataFrame:
+    """A row a trial: id, status, hyperparameters, best objective and its epoch, epochs, seconds, error."""
+    best = best_epochs(reports, objective)
+    epochs: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+    for report in reports:
+        epochs[report.trial] = report.epoch
+        seconds[report.trial] = seconds.get(report.trial, 0.0) + report.seconds
+    own = {"trial", "status", objective.name, "best_epoch", "epochs", "seconds", "error"}
+    names = dict.fromkeys(name for record in trials.values() for name in record.hyperparameters)
+    rows = []
+    for trial, record in trials.items():
+        values = {f"hp/{n}" if n in own else n: record.hyperparameters.get(n) for n in names}
+        found = best.get(trial)
+        rows.append(
+            {"trial": trial, "status": record.status}
+            | values
+            | {
+                objective.name: found.objective if found else None,
+                "best_epoch": found.epoch if found else None,
+                "epochs": epochs.get(trial, 0),
+                "seconds": round(seconds.get(trial, 0.0), 3),
+                "error": record.error,
+            }
+        )
+    table = pd.DataFrame(rows)
+    # Object columns keep an integer an integer beside a missing value: 3, not 3.0.
+    columns = [c for c in table.columns if c not in own or c == "best_epoch"]
+    return table.astype(dict.fromkeys(columns, object))
+
+
+def history_table(reports: list[Report]) -> pd.DataFrame:
+    """A row an epoch: trial, epoch, every metric, seconds."""
+    rows = [{"trial": r.trial, "epoch": r.epoch, **r.metrics, "seconds": round(r.seconds, 4)} for r in reports]
+    return pd.DataFrame(rows, columns=None if rows else ["trial", "epoch", "seconds"])
+
+
+def write_tables(layout: Layout, objective: Objective) -> None:
+    """Write `trials.csv` and `history.csv` from the ledger's files."""
+    trials, reports = read_trials(layout), read_history(layout)
+    write_whole(layout.trials_table, trials_table(trials, reports, objective).to_csv(index=False))
+    write_whole(layout.history_table, history_table(reports).to_csv(index=False))
+
+
+def write_summary(
+    layout: Layout,
+    *,
+    best: Best | None,
+    test: dict[str, float] | None,
+    trials: dict[str, TrialRecord],
+    epochs: int,
+    **facts: Any,
+) -> dict[str, Any]:
+    """Write `summary.json` and return what it holds; `facts` are wall clock, versions and the like."""
+    counts = {"total": len(trials)}
+    for status in ("finished", "stopped", "failed"):
+        counts[status] = sum(record.status == status for record in trials.values())
+    counts["unfinished"] = counts["total"] - sum(counts[s] for s in ("finished", "stopped", "failed"))
+    summary = {
+        "best": None if best is None else vars(best),
+        "test": test,
+        "trials": counts,
+        "epochs": epochs,
+        **facts,
+    }
+    write_json(layout.summary, summary)
+    return summary

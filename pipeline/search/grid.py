@@ -1,0 +1,22 @@
+"""Grid search: every configuration, depth first; continuous ranges at ten points, as in KerasTuner."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from pipeline.search.searcher import Configuration, Searcher, identity
+
+
+class Grid(Searcher):
+    """Walks a conditional space exactly: each effective configuration once."""
+
+    fills_with_first: ClassVar[bool] = True
+
+    _walked: Iterator[Configuration] | None = None
+    _names = 0
+
+    def choose(self, number: int, tried: set[str]) -> Configuration | None:
+        """The next of the walk that was not tried; the walk starts anew where `fit` has made the space grow."""
+        names = len(self.known.keys() - self._built)
+        if self._walked is None or names != self._names:
+            self._walked, self._names = self.everything(), names
+        return next((c for c in self._walked if identity(c) not in tried), None)

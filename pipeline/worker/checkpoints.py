@@ -1,0 +1,107 @@
+"""A trial's two checkpoints: the last state, to go on from; the best epoch's weights, which are its model.
+
+Each is one `.npz` of plain arrays with its state as JSON among them, written whole or not at all, and read without
+unpickling. When they are written follows from what they cost.
+"""
+
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.records.layout import write_whole
+
+# A save may cost one part in so many of the time since the one before (3 %), and none is more than a minute old.
+COST_RATIO = 33
+MOST_SECONDS = 60.0
+
+
+class Checkpoints:
+    """Reads and writes the checkpoints of one trial in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.last = directory / "last.npz"
+        self.best = directory / "best.npz"
+        self._saved_at = time.monotonic()
+        self._cost_s = 0.0
+
+    def due(self) -> bool:
+        """Whether a save is worth its time now."""
+        passed = time.monotonic() - self._saved_at
+        return passed >= min(COST_RATIO * self._cost_s, MOST_SECONDS)
+
+    def save(self, model: Any, state: dict[str, Any], best: "Best | None") -> None:
+        """Write the best weights, if they are new, and then the last state: what it names is there."""
+        start = time.monotonic()
+        if best is not None and not best.saved:
+            _write(self.best, {f"w{i}": w for i, w in enumerate(best.weights)}, best.state())
+            best.saved = True
+        arrays = {f"w{i}": _array(v) for i, v in enumerate(model.weights)}
+        arrays |= {f"o{i}": _array(v) for i, v in enumerate(_optimizer_variables(model))}
+        _write(self.last, arrays, state)
+        self._saved_at = time.monotonic()
+        self._cost_s = self._saved_at - start
+
+    def restore(self, model: Any) -> dict[str, Any] | None:
+        """Put the last state into a freshly built model; its JSON state, or None where there is none."""
+        if not self.last.exists():
+            return None
+        with np.load(self.last, allow_pickle=False) as arrays:
+            _assign(model.weights, arrays, "w")
+            if model.optimizer is not None:
+                model.optimizer.build(model.trainable_variables)
+                _assign(_optimizer_variables(model), arrays, "o")
+            return dict(json.loads(str(arrays["state"])))
+
+    def restore_best(self, model: Any) -> dict[str, Any]:
+        """Put the best epoch's weights into a freshly built model; which epoch that is."""
+        with np.load(self.best, allow_pickle=False) as arrays:
+            _assign(model.weights, arrays, "w")
+            return dict(json.loads(str(arrays["state"])))
+
+    def best_state(self) -> dict[str, Any] | None:
+        """Which epoch the best weights are of, and its value; None where there are none."""
+        if not self.best.exists():
+            return None
+        with np.load(self.best, allow_pickle=False) as arrays:
+            return dict(json.loads(str(arrays["state"])))
+
+
+class Best:
+    """The best epoch so far, its weights held in memory until the next save."""
+
+    def __init__(self, epoch: int, value: float, weights: list[Any], *, saved: bool = False) -> None:
+        self.epoch = epoch
+        self.value = value
+        self.weights = weights
+        self.saved = saved
+
+    def state(self) -> dict[str, Any]:
+        """As kept beside the weights."""
+        return {"epoch": self.epoch, "objective": self.value}
+
+
+def _optimizer_variables(model: Any) -> list[Any]:
+    return [] if model.optimizer is None else list(model.optimizer.variables)
+
+
+def _array(variable: Any) -> Any:
+    import keras
+
+    array = keras.ops.convert_to_numpy(variable)
+    # NumPy cannot store bfloat16 and its like; float32 holds every one of their values.
+    return array.astype("float32") if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array
+
+
+def _assign(variables: list[Any], arrays: Any, prefix: str) -> None:
+    for i, variable in enumerate(variables):
+        variable.assign(arrays[f"{prefix}{i}"])
+
+
+def _write(path: Path, arrays: dict[str, Any], state: dict[str, Any]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, state=np.array(json.dumps(state)), **arrays)
+    write_whole(path, buffer.getvalue())

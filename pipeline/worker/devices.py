@@ -1,0 +1,109 @@
+"""The share of the machine that a trial may use: threads, GPUs, GPU memory. Claimed once a process."""
+
+import os
+import sys
+from typing import Any
+
+# What one process takes of a GPU beside its tensors: the CUDA context and the libraries' kernels. An allowance
+# until measured on hardware; the memory cap is the share less this, but at least half of the share.
+CONTEXT_MIB = 600
+
+_claimed: dict[str, Any] = {}
+
+
+def prepare(cpus: float, gpus: float) -> None:
+    """Set what must be set before any backend is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # else sums differ with the number of threads, and it logs
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if gpus == 0:
+        # Since Ray 2.60 a process that asked for no GPU still sees all of them (ray-project/ray#62492).
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    elif gpus < 1:
+        os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{gpus * 0.9:.3f}")
+    threads = str(threads_of(cpus))
+    os.environ["OMP_NUM_THREADS"] = threads
+    if os.environ["KERAS_BACKEND"] == "jax" and "jax" not in sys.modules:
+        flags = os.environ.get("XLA_FLAGS", "")
+        if cpus <= 1 and "multi_thread_eigen" not in flags:
+            os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+
+
+def claim(cpus: float, gpus: float) -> dict[str, Any]:
+    """Limit threads and GPU memory, before the backend's first operation; what was claimed.
+
+    A backend takes these settings once a process, so a second call changes nothing.
+    """
+    if _claimed:
+        return _claimed
+    prepare(cpus, gpus)
+    import keras
+
+    backend = keras.backend.backend()
+    cap = None
+    if backend == "tensorflow":
+        cap = _claim_tensorflow(threads_of(cpus), gpus)
+    elif backend == "torch":
+        _claim_torch(threads_of(cpus), gpus)
+    _claimed.update(
+        backend=backend,
+        threads=threads_of(cpus),
+        devices=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+        memory_cap_mib=cap,
+    )
+    return _claimed
+
+
+def threads_of(cpus: float) -> int:
+    """Threads of a trial: its whole CPUs, at least one."""
+    return max(1, int(cpus))
+
+
+def _claim_tensorflow(threads: int, gpus: float) -> int | None:
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    if gpus == 0:
+        tf.config.set_visible_devices([], "GPU")
+        return None
+    devices = tf.config.list_physical_devices("GPU")
+    if gpus >= 1:
+        for device in devices:
+            tf.config.experimental.set_memory_growth(device, True)
+        return None
+    for device in devices:
+        cap = memory_cap_mib(_total_memory_mib(), gpus)
+        limit = tf.config.LogicalDeviceConfiguration(memory_limit=cap)
+        tf.config.set_logical_device_configuration(device, [limit])
+        return cap
+    return None
+
+
+def _claim_torch(threads: int, gpus: float) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    if 0 < gpus < 1 and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(gpus)
+
+
+def memory_cap_mib(total_mib: int, share: float) -> int:
+    """MiB of tensors that a trial with `share` of a GPU of `total_mib` may hold."""
+    return max(int(total_mib * share) - CONTEXT_MIB, int(total_mib * share / 2))
+
+
+def _total_memory_mib() -> int:
+    """Of the first GPU that this process sees."""
+    import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        name = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] or "0"
+        by_index = name.isdigit()
+        handle = pynvml.nvmlDeviceGetHandleByIndex(int(name)) if by_index else pynvml.nvmlDeviceGetHandleByUUID(name)
+        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) // 2**20
+    finally:
+        pynvml.nvmlShutdown()

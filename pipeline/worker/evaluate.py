@@ -1,0 +1,69 @@
+"""The best model: its weights put back, its test score measured once, saved in Keras's own format."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from pipeline.data import Dataset
+from pipeline.records.layout import Layout, write_json
+from pipeline.worker.checkpoints import Checkpoints
+from pipeline.worker.execution import VALIDATION_BATCH, VALIDATION_BYTES
+from pipeline.worker.modules import SearchSpace
+from pipeline.worker.session import Job, Stopped, Until
+from pipeline.worker.trial import build, hyperparameters, train, trial_seed
+
+
+def evaluate_best(job: Job, space: SearchSpace, data: Dataset, epoch: int, layout: Layout) -> dict[str, Any]:
+    """Write `best/` and measure the test split.
+
+    Args:
+        job: the best trial, with all that it requested as its configuration.
+        space: the model family.
+        data: its validation and test splits are measured.
+        epoch: the trial's best epoch. A worker that was killed may have left older weights; the trial then goes on
+            from its last checkpoint to this epoch.
+        layout: where `best/` is.
+
+    Returns:
+        `{"validation": metrics, "test": metrics}`.
+    """
+    checkpoints = Checkpoints(job.directory)
+    held = checkpoints.best_state()
+    if held is None or held["epoch"] != epoch:
+        try:
+            train(job, space, data, Until(epoch))
+        except Stopped:
+            pass
+    keras.utils.clear_session(free_memory=True)
+    hp = hyperparameters(job, trial_seed(job.seed, job.trial))
+    model = build(space, hp, data)
+    if not model.built:
+        model(data.x_train[:1])
+    checkpoints.restore_best(model)
+    size = max(1, min(VALIDATION_BATCH, VALIDATION_BYTES // max(1, data.x_val[0].nbytes)))
+    metrics = {
+        name: {k: float(v) for k, v in model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True).items()}
+        for name, x, y in (("validation", data.x_val, data.y_val), ("test", data.x_test, data.y_test))
+    }
+    layout.best.mkdir(parents=True, exist_ok=True)
+    _save(model, layout.best_model)
+    write_json(layout.best_hyperparameters, {spec.name: value for spec, value in hp.requested})
+    write_json(layout.best_metrics, {"trial": job.trial, "epoch": epoch, **metrics})
+    if data.standardisation:
+        write_json(layout.best_standardisation, json.loads(json.dumps(data.standardisation)))
+    return metrics
+
+
+def load_model(path: Path) -> Any:
+    """The saved model; nothing in it is executed that Keras does not know (`safe_mode`)."""
+    return keras.saving.load_model(path, safe_mode=True)
+
+
+def _save(model: Any, path: Path) -> None:
+    """Keras decides by the ending how to save, so the temporary name keeps it."""
+    temporary = path.with_name(f".writing-{os.getpid()}.keras")
+    model.save(temporary)
+    os.replace(temporary, path)

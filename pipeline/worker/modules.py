@@ -1,0 +1,128 @@
+"""Loading what the driver only found: datasets and search spaces, ours and the user's."""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipeline.data import Dataset, as_dataset
+from pipeline.errors import RequestError, UserCodeError
+from pipeline.names import HOME, Target
+from pipeline.worker.faults import user_traceback
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A Keras model family: `build(hp, data)` and, if it has one, `fit(hp, model, *args, **kwargs)`."""
+
+    name: str
+    build: Callable[..., Any]
+    fit: Callable[..., Any] | None = None
+
+
+def load_search_space(source: Target | Any) -> SearchSpace:
+    """Load a search space from where `names.find` found it, or from a function or object with `build`.
+
+    Raises:
+        UserCodeError: its import fails.
+    """
+    if isinstance(source, Target):
+        module = _load(source)
+        build = _entry(source, module)
+        return SearchSpace(source.name, _with_data(build), getattr(module, "fit", None))
+    build = getattr(source, "build", source)
+    fit = getattr(source, "fit", None)
+    return SearchSpace(getattr(source, "__name__", type(source).__name__), _with_data(build), fit)
+
+
+def load_dataset(source: Target | Dataset | Callable[..., Any], seed: int) -> Dataset:
+    """Load a dataset, split with `seed` where its module leaves that to us.
+
+    Raises:
+        UserCodeError: its import or its `load` fails.
+        RequestError: what it returns is no dataset.
+    """
+    if isinstance(source, Dataset):
+        return source
+    load = _entry(source, _load(source)) if isinstance(source, Target) else source
+    name = source.label if isinstance(source, Target) else getattr(source, "__name__", "dataset")
+    try:
+        loaded = load(seed) if _takes(load, 1) else load()
+    except RequestError:
+        raise
+    except Exception as error:
+        raise UserCodeError(
+            f"Dataset {name!r} must load; it raised {type(error).__name__}: {error}", user_traceback(error)
+        ) from error
+    return as_dataset(loaded, name, seed)
+
+
+def _load(source: Target) -> ModuleType:
+    file, root = source.located()
+    try:
+        if source.root is None:
+            return _load_ours(file)
+        if str(root) not in sys.path:
+            sys.path.insert(0, str(root))  # its own imports of its neighbours work as in a script
+        if source.module:
+            return importlib.import_module(source.module)
+        return _load_file(f"_kerasweep_user_{file.stem}_{zlib.crc32(str(file).encode()):08x}", file)
+    except RequestError:
+        raise
+    except Exception as error:
+        raise UserCodeError(
+            f"The {source.kind} {source.name!r} must import; it raised {type(error).__name__}: {error}",
+            user_traceback(error),
+        ) from error
+
+
+def _load_ours(file: Path) -> ModuleType:
+    """Under a name of its own, so that another package called `datasets` can neither be taken for ours nor hidden."""
+    package = f"_kerasweep_{file.parent.name}"
+    if package not in sys.modules:
+        _load_file(package, HOME / file.parent.name / "__init__.py", [str(file.parent)])
+    return importlib.import_module(f"{package}.{file.stem}")
+
+
+def _load_file(name: str, file: Path, locations: list[str] | None = None) -> ModuleType:
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=locations)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _entry(source: Target, module: ModuleType) -> Callable[..., Any]:
+    entry = getattr(module, source.function, None)
+    if not callable(entry):
+        raise RequestError(f"The {source.kind} {source.name!r} must define a function {source.function}().")
+    return entry  # type: ignore[no-any-return]
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether `function` can be called with `count` positional arguments."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True
+
+
+def _with_data(build: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a one-argument `build_model(hp)` the signature of `build(hp, data)`."""
+    return build if _takes(build, 2) else lambda hp, data: build(hp)

@@ -1,0 +1,73 @@
+"""What a trial is handed: somewhere to report to. The engine makes one over Ray, `--inline` and tests make their own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.objective import Objective
+from pipeline.search.searcher import Configuration
+from pipeline.space.hyperparameters import Requested
+from pipeline.worker.faults import Failure
+
+
+class Stopped(BaseException):  # noqa: N818 - no error: it unwinds the user's `fit`, whose `except Exception` must not stop it
+    """Raised out of `report` when the trial is to end there."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial's task.
+
+    `configuration` is what the searcher proposed; what it leaves open the trial draws from (seed, trial), or takes the
+    first of the grid where `fills_with_first`. `directory` is where its checkpoints go, on storage that every node
+    sees. `max_epochs` bounds its epochs.
+    """
+
+    trial: str
+    configuration: Configuration
+    seed: int
+    max_epochs: int
+    objective: Objective
+    directory: Path
+    fills_with_first: bool = False
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What a trial reports after an epoch.
+
+    `epoch` counts completed epochs; `objective` is None if not finite; the first `built` of `requested` were asked for
+    by `build`, the others by `fit`.
+    """
+
+    epoch: int
+    objective: float | None
+    metrics: dict[str, float | None]
+    seconds: float
+    requested: Requested
+    built: int
+
+
+class Session(Protocol):
+    """The trial's side of the conversation."""
+
+    def report(self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None) -> None:
+        """Report an epoch and wait for the decision; `checkpoint` writes the state as it now is.
+
+        Raises:
+            Stopped: the trial is to end.
+        """
+
+
+class Until:
+    """A session that asks nobody and ends the trial after `epoch`."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def report(self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None) -> None:
+        """End the trial, with its state saved, once the epoch is reached."""
+        if epoch.epoch >= self.epoch or failure:
+            checkpoint()
+            raise Stopped

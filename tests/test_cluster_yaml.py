@@ -1,0 +1,113 @@
+"""Ray's cluster launcher takes cluster.yaml, and no open cluster comes of it. Nothing is started here."""
+
+import copy
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import ValidationError
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def written():
+    """The file as it stands."""
+    return yaml.safe_load((ROOT / "cluster.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def prepared(written):
+    """The file as Ray completes it, which is what Ray checks and uses."""
+    return prepare_config(copy.deepcopy(written))
+
+
+def machines(config, resource):
+    return [kind for kind in config["available_node_types"].values() if kind["resources"].get(resource)]
+
+
+def test_ray_accepts_the_file(prepared):
+    validate_config(prepared)
+
+
+def fractional_gpu(config):
+    config["available_node_types"]["gpu_worker"]["resources"]["GPU"] = 0.5
+
+
+def unknown_key(config):
+    config["storage"] = "/mnt/runs"
+
+
+def unknown_head(config):
+    config["head_node_type"] = "haed"
+
+
+def more_workers_than_allowed(config):
+    config["available_node_types"]["gpu_worker"]["min_workers"] = config["max_workers"] + 1
+
+
+@pytest.mark.parametrize(
+    ("breaks", "error"),
+    [
+        (fractional_gpu, ValidationError),
+        (unknown_key, ValidationError),
+        (unknown_head, ValueError),
+        (more_workers_than_allowed, ValueError),
+    ],
+)
+def test_ray_refuses_a_broken_copy(written, breaks, error):
+    broken = copy.deepcopy(written)
+    breaks(broken)
+    with pytest.raises(error):
+        validate_config(prepare_config(broken))
+
+
+def test_gpu_machines_come_on_demand_and_are_bounded(prepared):
+    gpu_workers = machines(prepared, "GPU")
+    assert gpu_workers, "no node type has a GPU"
+    for kind in gpu_workers:
+        assert kind["min_workers"] == 0
+        assert 0 < kind["max_workers"] <= prepared["max_workers"]
+    assert prepared["idle_timeout_minutes"] > 0
+
+
+def test_the_head_is_no_gpu_machine_and_no_spot_machine(prepared):
+    head = prepared["available_node_types"][prepared["head_node_type"]]
+    assert head["resources"].get("GPU", 0) == 0
+    assert "InstanceMarketOptions" not in head["node_config"]
+
+
+@pytest.mark.parametrize("node", ["head", "worker"])
+def test_every_start_authenticates_by_token(prepared, node):
+    starts = [command for command in prepared[f"{node}_start_ray_commands"] if "ray start" in command]
+    assert starts
+    for command in starts:
+        assert "RAY_AUTH_MODE=token ray start" in command
+
+
+def test_the_token_is_mounted_from_its_default_place(prepared):
+    assert prepared["file_mounts"]["/home/ubuntu/.ray/auth_token"] == "~/.ray/auth_token"
+
+
+def test_the_dashboard_listens_on_loopback_alone(prepared):
+    start = next(command for command in prepared["head_start_ray_commands"] if "ray start" in command)
+    assert "--dashboard-host=127.0.0.1" in start
+
+
+def test_the_repository_is_mounted_without_what_git_ignores(prepared):
+    assert prepared["file_mounts"]["/home/ubuntu/kerasweep"] == "."
+    assert ".gitignore" in prepared["rsync_filter"]
+    assert ".git" in prepared["rsync_exclude"]
+
+
+def test_nodes_install_extras_that_exist_at_pinned_versions(prepared):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    installs = {
+        node: [command for command in prepared[f"{node}_setup_commands"] if "pip install" in command]
+        for node in ("head", "worker")
+    }
+    assert all("-c constraints.txt" in command for commands in installs.values() for command in commands)
+    assert any("[cluster]" in command for command in installs["head"]) and "cluster" in extras
+    assert any("[gpu]" in command for command in installs["worker"]) and "gpu" in extras
