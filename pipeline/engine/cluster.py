@@ -20,6 +20,7 @@ from pipeline.names import Target
 ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a user's relative paths keep their meaning
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the newer output prints a banner even when it is told to be silent
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger records; Ray's loggers keep 300 KB a trial
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are ours (console), SIGTERM too
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",

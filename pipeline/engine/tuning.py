@@ -73,10 +73,14 @@ class Silent:
 
 
 class Interruption:
-    """Whether the run was asked to stop; the command line's signal handlers set it."""
+    """Whether the run was asked to stop; the command line's signal handlers set it.
+
+    `graceful` says that trials run, so that it is enough to set `signal`; before, there is nothing to save.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.graceful = False
 
 
 def tune(
@@ -100,6 +104,8 @@ def tune(
     """
     watcher = watcher or Silent()
     interruption = interruption or Interruption()
+    if resume is not None and is_complete(experiment, Layout(resume)):
+        return Run(resume)
     search = _Search(experiment, Layout(resume) if resume else None, watcher, interruption)
     with cluster(experiment, search.targets):
         return search.run()
@@ -127,6 +133,16 @@ def resumed(directory: str | Path, **settings: Any) -> Experiment:
         possible = ", ".join(sorted(Experiment.model_fields.keys() - fixed))
         raise RequestError(f"A resumed run keeps its {', '.join(wrong)}. What may change: {possible}.")
     return experiment.changed(**{n: v for n, v in given.items() if n not in fixed})
+
+
+def is_complete(experiment: Experiment, layout: Layout) -> bool:
+    """Whether a run has done all that is asked for, so that there is nothing to go on with."""
+    read_experiment(layout)
+    if not layout.summary.is_file():
+        return False
+    summary = Results(layout.root).summary
+    enough = summary["trials"]["total"] >= experiment.trials or summary["exhausted"]
+    return bool(enough and not summary["trials"]["unfinished"])
 
 
 class _Search:
@@ -167,10 +183,10 @@ class _Search:
         name = self.experiment.objective
         default = "val_loss" if facts["task"] == "regression" else "val_accuracy"
         self.objective = Objective.parse(name or default)
-        revealed = call(self.helper.check, self.data, self.objective)
+        requested, weights = call(self.helper.check, self.data, self.objective)
         self.slots = slots(self.experiment)
         return Plan(
-            self.experiment, self.objective, facts, revealed.requested, revealed.weights,
+            self.experiment, self.objective, facts, requested, weights,
             min(self.slots(), self.experiment.trials), packing_warning(self.experiment), self.layout.root,
         )  # fmt: skip
 
@@ -182,6 +198,7 @@ class _Search:
             if self.past is None and ledger.trials:
                 raise RequestError(f"A new run needs a directory of its own; {self.layout.root} holds one already.")
             write_experiment(self.layout, self.experiment.to_yaml())
+            self.interruption.graceful = True
             self.watcher.planned(plan)
             earlier_s = _earlier_seconds(self.layout)
             with self.watcher.searching():

@@ -1,6 +1,7 @@
 """What came out of a run, read from its directory: tables, the best trial, the summary."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def trials_table(trials: dict[str, TrialRecord], reports: list[Report], objectiv
         epochs[report.trial] = report.epoch
         seconds[report.trial] = seconds.get(report.trial, 0.0) + report.seconds
     own = {"trial", "status", objective.name, "best_epoch", "epochs", "seconds", "error"}
-    names = dict.fromkeys(name for record in trials.values() for name in record.hyperparameters)
+    names = in_order(list(record.hyperparameters) for record in trials.values())
     rows = []
     for trial, record in trials.items():
         values = {f"hp/{n}" if n in own else n: record.hyperparameters.get(n) for n in names}
@@ -105,6 +106,20 @@ def trials_table(trials: dict[str, TrialRecord], reports: list[Report], objectiv
     # Object columns keep an integer an integer beside a missing value: 3, not 3.0.
     columns = [c for c in table.columns if c not in own or c == "best_epoch"]
     return table.astype(dict.fromkeys(columns, object))
+
+
+def in_order(lists: Iterable[list[str]]) -> list[str]:
+    """All names, each after the one that came before it where it was first met."""
+    names: list[str] = []
+    for each in lists:
+        place = 0
+        for name in each:
+            if name in names:
+                place = max(place, names.index(name) + 1)
+            else:
+                names.insert(place, name)
+                place += 1
+    return names
 
 
 def history_table(reports: list[Report]) -> pd.DataFrame:

@@ -1,7 +1,6 @@
 """Follows `build` under any proposal, on the CPU: what a search space asks for, before anything is trained."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -17,16 +16,11 @@ from pipeline.worker.modules import SearchSpace
 from pipeline.worker.trial import build
 
 
-@dataclass(frozen=True)
-class Revealed:
-    """What a first look at the search space shows: what its default model requests, and its weights."""
-
-    requested: Requested
-    weights: int
-
-
-def check(space: SearchSpace, data: Dataset, objective: Objective) -> Revealed:
+def check(space: SearchSpace, data: Dataset, objective: Objective) -> tuple[Requested, int]:
     """Build the default model and train it on two examples.
+
+    Returns:
+        What the default model requested, and the number of its weights.
 
     Raises:
         UserCodeError: building or training raises; with the user's traceback.
@@ -52,7 +46,7 @@ def check(space: SearchSpace, data: Dataset, objective: Objective) -> Revealed:
                 f"The objective must be among what {space.name!r} reports; got {objective.name!r}. "
                 f"Possible: {', '.join(possible)}."
             )
-    return Revealed(hp.requested, int(model.count_params()))
+    return hp.requested, int(model.count_params())
 
 
 def trace(space: SearchSpace, data: Dataset, proposal: Mapping[str, Value], seed: int | None) -> Requested:

@@ -1,0 +1,295 @@
+"""What a person sees of a run: a live table in a terminal, plain lines elsewhere, and the result at the end."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.engine.tuning import Plan, Run, Silent
+from pipeline.experiment import SCHEDULERS, SEARCHERS, label
+from pipeline.names import registered
+from pipeline.objective import Objective
+from pipeline.records.ledger import Report, TrialRecord
+
+HEARTBEAT_S = 10.0  # between two lines where there is no terminal
+REFRESH_S = 0.5
+ROWS = 14  # of the live table: what runs, then the best
+
+
+def print_plain(text: str) -> None:
+    """Print to standard output as it is: no markup, no wrapping."""
+    Console(soft_wrap=True, highlight=False).print(Text(text))
+
+
+def print_error(message: str, traceback: str = "") -> None:
+    """The user's traceback first, then one line, to standard error."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    if traceback:
+        console.print(Text(traceback.rstrip()))
+    console.print(Text(f"Error: {message}"))
+
+
+class Display(Silent):
+    """Shows a run while it goes on."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.quiet = quiet
+        self._records: dict[str, TrialRecord] = {}
+        self._last: dict[str, Report] = {}
+        self._best: dict[str, Report] = {}
+        self._ended = self._epochs = 0
+        self._plan: Plan | None = None
+        self._began = self._drawn = self._said = time.monotonic()
+        self._live: Live | None = None
+
+    def preparing(self, what: str) -> None:
+        """One line a step."""
+        self._say(f"{what[0].upper()}{what[1:]} …")
+
+    def planned(self, plan: Plan) -> None:
+        """What will be done."""
+        self._plan = plan
+        self._began = time.monotonic()
+        if not self.quiet:
+            self.console.print(describe_plan(plan))
+        self._say(f"Records: {plan.directory}")
+
+    @contextmanager
+    def searching(self) -> Iterator[None]:
+        """Draw the table while trials run, if this is a terminal."""
+        if self.quiet or not self.console.is_terminal:
+            yield
+            return
+        with Live(self._table(), console=self.console, auto_refresh=False, transient=False) as live:
+            self._live = live
+            try:
+                yield
+            finally:
+                live.update(self._table(), refresh=True)
+                self._live = None
+
+    def started(self, record: TrialRecord) -> None:
+        """A trial runs."""
+        self._records[record.trial] = record
+
+    def reported(self, report: Report) -> None:
+        """An epoch is done."""
+        self._records.setdefault(report.trial, TrialRecord(report.trial, {}))
+        self._last[report.trial] = report
+        self._epochs += 1
+        held = self._best.get(report.trial)
+        if report.objective is not None and self._objective.better(
+            report.objective, held.objective if held else None
+        ):
+            self._best[report.trial] = report
+        if not self._live and time.monotonic() - self._said > HEARTBEAT_S:
+            self._say(f"{self._line(report.trial)}  {self._progress()}")
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial is over."""
+        self._records[record.trial] = record
+        self._ended += 1
+        if not self._live:
+            self._say(f"{self._line(record.trial)}  {values_of(record)}")
+
+    def tick(self) -> None:
+        """Draw again, now and then."""
+        if self._live and time.monotonic() - self._drawn > REFRESH_S:
+            self._live.update(self._table(), refresh=True)
+            self._drawn = time.monotonic()
+
+    def _say(self, text: str) -> None:
+        if not self.quiet:
+            self.console.print(Text(text))
+            self._said = time.monotonic()
+
+    @property
+    def _objective(self) -> Objective:
+        assert self._plan is not None
+        return self._plan.objective
+
+    def _line(self, trial: str) -> str:
+        record, best = self._records[trial], self._best.get(trial)
+        epoch = self._last[trial].epoch if trial in self._last else 0
+        value = f"{best.objective:.5g}" if best and best.objective is not None else "none"
+        reason = f" ({record.error})" if record.error else ""
+        return f"{trial} {record.status:<8} epoch {epoch:>2}  best {self._objective.name} {value}{reason}"
+
+    def _leader(self) -> Report | None:
+        ranked = sorted(self._best.values(), key=lambda r: self._objective.loss(r.objective))
+        return ranked[0] if ranked else None
+
+    def _progress(self) -> str:
+        assert self._plan is not None
+        total, leader = self._plan.experiment.trials, self._leader()
+        passed = time.monotonic() - self._began
+        parts = [f"{self._ended}/{total} trials", f"{self._epochs} epochs"]
+        if leader is not None:
+            parts.append(f"best {self._objective.name} {leader.objective:.5g} ({leader.trial})")
+        parts.append(f"{_duration(passed)} passed")
+        left = self._left_s(passed)
+        if left is not None:
+            parts.append(f"about {_duration(left)} left")
+        return " · ".join(parts)
+
+    def _left_s(self, passed: float) -> float | None:
+        assert self._plan is not None
+        budget = self._plan.experiment.time_budget_s
+        by_trials = passed / self._ended * (self._plan.experiment.trials - self._ended) if self._ended else None
+        bounds = [b for b in (by_trials, budget - passed if budget else None) if b is not None]
+        return max(0.0, min(bounds)) if bounds else None
+
+    def _table(self) -> Group:
+        table = Table(box=None, pad_edge=False, show_edge=False)
+        for name in ("trial", "status", "epoch", self._objective.name, "hyperparameters"):
+            table.add_column(name, no_wrap=name != "hyperparameters", overflow="ellipsis")
+        running = [r for r in self._records.values() if r.status == "running"]
+        others = [r for r in self._records.values() if r.status != "running"]
+        others.sort(key=lambda r: self._objective.loss(self._value(r.trial)))
+        for record in [*running, *others][:ROWS]:
+            value = self._value(record.trial)
+            epoch = self._last[record.trial].epoch if record.trial in self._last else 0
+            table.add_row(
+                record.trial,
+                record.status,
+                str(epoch),
+                "" if value is None else f"{value:.5g}",
+                Text(values_of(record), overflow="ellipsis", no_wrap=True),
+                style="bold" if record.status == "running" else "red" if record.status == "failed" else "",
+            )
+        return Group(table, Text(self._progress()))
+
+    def _value(self, trial: str) -> float | None:
+        return self._best[trial].objective if trial in self._best else None
+
+
+def values_of(record: TrialRecord) -> str:
+    """A trial's hyperparameters in one line."""
+    return _values(record.hyperparameters or record.configuration)
+
+
+def _values(hyperparameters: dict[str, Any]) -> str:
+    return " ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in hyperparameters.items()
+    )
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def describe_plan(plan: Plan) -> Table:
+    """What a search is going to do."""
+    experiment, facts = plan.experiment, plan.data
+    table = Table(box=None, show_header=False, pad_edge=False)
+    counts = facts["counts"]
+    low, high = facts["range"]
+    task = f"{facts['classes']} classes" if facts["classes"] else facts["task"]
+    rows = {
+        "dataset": f"{facts['name']}: {tuple(facts['shape'])} {facts['dtype']} in [{low:.4g}, {high:.4g}], {task}; "
+        f"{counts['train']} train, {counts['val']} validation, {counts['test']} test",
+        "search space": f"{label(experiment.search_space)}: "
+        + " ".join(f"{spec.name}" for spec, _ in plan.requested)
+        + f" (default model: {plan.weights:,} weights)",
+        "objective": f"{plan.objective.name}, {plan.objective.direction}imised",
+        "search": f"{experiment.searcher} + {experiment.scheduler}, seed {experiment.seed}",
+        "budget": f"{experiment.trials} trials, at most {experiment.max_epochs} epochs each: "
+        f"at most {experiment.trials * experiment.max_epochs} epochs"
+        + (f", {_duration(experiment.time_budget_s)}" if experiment.time_budget_s else ""),
+        "at once": f"{plan.concurrent} trials, each {experiment.cpus_per_trial:g} CPU"
+        + (f" and {experiment.gpus_per_trial:g} GPU" if experiment.gpus_per_trial else ""),
+    }
+    for name, text in rows.items():
+        table.add_row(Text(name, style="bold"), Text(text))
+    if plan.warning:
+        table.add_row(Text("warning", style="bold yellow"), Text(plan.warning))
+    return table
+
+
+def describe_space(plan: Plan) -> Table:
+    """Each hyperparameter that the default model requests, with what it may be."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("hyperparameter", "kind", "values", "default"):
+        table.add_column(name)
+    for spec, value in plan.requested:
+        plain = spec.to_dict()
+        if "options" in plain:
+            values = ", ".join(str(v) for v in plain["options"])
+        elif "min_value" in plain:
+            step = f", step {plain['step']:g}" if plain.get("step") else ""
+            values = f"{plain['min_value']:g} to {plain['max_value']:g}{step}, {plain['sampling']}"
+        else:
+            values = ", ".join(str(v) for v in spec.values() or ())
+        table.add_row(spec.name, spec.kind, Text(values), Text(str(value)))
+    return table
+
+
+def show_dry_run(plan: Plan) -> None:
+    """The plan, and the space as far as the default model shows it."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(describe_plan(plan))
+    console.print()
+    console.print(describe_space(plan))
+    console.print()
+    console.print("Nothing was trained.")
+
+
+def show_result(run: Run, *, quiet: bool, command: str) -> None:
+    """Best hyperparameters, validation and test score, and where everything is."""
+    console = Console(highlight=False, soft_wrap=True)
+    summary, best = run.summary, run.best
+    counts = summary["trials"]
+    ended = ", ".join(f"{counts[s]} {s}" for s in ("finished", "stopped", "failed", "unfinished") if counts[s])
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("trials", f"{counts['total']} ({ended}), {summary['epochs']} epochs in {_duration(summary['wall_clock_s'])}")
+    if best is not None:
+        table.add_row("best trial", f"{best.trial}, epoch {best.epoch}")
+        table.add_row("hyperparameters", Text(_values(best.hyperparameters)))
+        for split in ("validation", "test"):
+            table.add_row(split, _values(summary[split]))
+        table.add_row("model", str(run.layout.best_model))
+    table.add_row("records", str(run.directory))
+    if not quiet:
+        console.print()
+    console.print(table)
+    if summary["exhausted"]:
+        console.print(f"The search space is exhausted: it has no more than {counts['total']} configurations.")
+    if summary["interrupted"] or counts["unfinished"]:
+        console.print(Text(f"Go on with: {command} --resume {run.directory}"))
+
+
+def show_list() -> None:
+    """Every dataset, search space, searcher and scheduler, with a line on each."""
+    console = Console(highlight=False, soft_wrap=True)
+    groups: dict[str, dict[str, str]] = {
+        "datasets": registered("dataset"),
+        "search spaces": registered("search space"),
+        "searchers": SEARCHERS,
+        "schedulers": SCHEDULERS,
+    }
+    for title, entries in groups.items():
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for name, line in entries.items():
+            table.add_row(f"  {name}", Text(line))
+        console.print(Text(title, style="bold"))
+        console.print(table)
+
+
+def show_inline(directory: Path) -> Any:
+    """A function that prints each epoch of a trial in this process."""
+
+    def show(epoch: Any) -> None:
+        metrics = _values({n: v for n, v in epoch.metrics.items() if v is not None})
+        print_plain(f"epoch {epoch.epoch}  {metrics}  {epoch.seconds:.1f} s")
+
+    print_plain(f"One trial in this process; checkpoints in {directory}")
+    return show

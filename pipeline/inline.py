@@ -1,0 +1,40 @@
+"""One trial in this process, for debugging: no Ray, breakpoints work, a user's exception comes through unwrapped."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipeline import names
+from pipeline.experiment import Experiment
+from pipeline.objective import Objective
+
+
+def run_inline(experiment: Experiment, shown: Callable[[Path], Callable[[Any], None]]) -> None:
+    """Train the first random configuration; nothing is recorded but its checkpoints, in a temporary folder.
+
+    Args:
+        experiment: its dataset, search space, objective, epochs and seed are used.
+        shown: is given the folder, and returns what is called with each epoch.
+    """
+    from pipeline.worker import devices
+
+    devices.claim(experiment.cpus_per_trial, experiment.gpus_per_trial)
+    from pipeline.worker.modules import load_dataset, load_search_space
+    from pipeline.worker.session import Job
+    from pipeline.worker.trial import train
+
+    dataset, space = experiment.dataset, experiment.search_space
+    data = load_dataset(names.find("dataset", dataset) if isinstance(dataset, str) else dataset, experiment.seed)
+    family = load_search_space(names.find("search space", space) if isinstance(space, str) else space)
+    default = "val_loss" if data.task == "regression" else "val_accuracy"
+    objective = Objective.parse(experiment.objective or default)
+    directory = Path(tempfile.mkdtemp(prefix="kerasweep-inline-"))
+    show = shown(directory)
+
+    class Printing:
+        def report(self, epoch: Any, checkpoint: Any, failure: Any = None) -> None:
+            show(epoch)
+
+    job = Job("t0000", {}, experiment.seed, experiment.max_epochs, objective, directory)
+    train(job, family, data, Printing(), unwrapped=True)
