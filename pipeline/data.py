@@ -1,16 +1,23 @@
 """What a dataset is: arrays with a train, a validation and a test split, and what they are."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.arrays import (
+    TASKS,
+    Array,
+    Task,
+    as_inputs,
+    as_targets,
+    check_lengths,
+    cut,
+    split_size,
+    standardised,
+)
 from pipeline.errors import RequestError
 
-Array = NDArray[Any]
-Task = Literal["classification", "regression"]
-TASKS = ("classification", "regression")
 SPLITS = ("train", "val", "test")
 
 
@@ -124,15 +131,15 @@ class Dataset:
             val: a fraction of all examples below 1, or a count.
             test: likewise.
         """
-        inputs = _inputs(name, x)
-        (targets,), task, classes = _targets(name, [y], task, classes)
-        _check_lengths(name, inputs, targets)
+        inputs = as_inputs(name, x)
+        (targets,), task, classes = as_targets(name, [y], task, classes)
+        check_lengths(name, inputs, targets)
         rng = np.random.default_rng(seed)
-        test_count = _count(name, "test", test, len(inputs), len(inputs))
-        val_count = _count(name, "val", val, len(inputs), len(inputs) - test_count)
+        test_count = split_size(name, "test", test, len(inputs), len(inputs))
+        val_count = split_size(name, "val", val, len(inputs), len(inputs) - test_count)
         labels = targets if task == "classification" else None
-        rest, in_test = _cut(np.arange(len(inputs)), test_count, labels, rng)
-        in_train, in_val = _cut(rest, val_count, labels, rng)
+        rest, in_test = cut(np.arange(len(inputs)), test_count, labels, rng)
+        in_train, in_val = cut(rest, val_count, labels, rng)
         return cls._from(
             name,
             [(inputs[rows], targets[rows]) for rows in (in_train, in_val, in_test)],
@@ -164,13 +171,13 @@ class Dataset:
 
         `val` is a fraction of `train`, or a count.
         """
-        x_train, x_test = _inputs(name, train[0]), _inputs(name, test[0])
-        (y_train, y_test), task, classes = _targets(name, [train[1], test[1]], task, classes)
-        _check_lengths(name, x_train, y_train)
+        x_train, x_test = as_inputs(name, train[0]), as_inputs(name, test[0])
+        (y_train, y_test), task, classes = as_targets(name, [train[1], test[1]], task, classes)
+        check_lengths(name, x_train, y_train)
         labels = y_train if task == "classification" else None
-        val_count = _count(name, "val", val, len(x_train), len(x_train))
+        val_count = split_size(name, "val", val, len(x_train), len(x_train))
         rng = np.random.default_rng(seed)
-        in_train, in_val = _cut(np.arange(len(x_train)), val_count, labels, rng)
+        in_train, in_val = cut(np.arange(len(x_train)), val_count, labels, rng)
         return cls._from(
             name,
             [*((x_train[rows], y_train[rows]) for rows in (in_train, in_val)), (x_test, y_test)],
@@ -193,15 +200,13 @@ class Dataset:
     ) -> "Dataset":
         """Scale the splits (train, val, test) as asked and make the dataset."""
         if standardise_target and facts["task"] != "regression":
-            raise RequestError(
-                f"Dataset {name!r}: standardise_target is for a regression; got a {facts['task']}."
-            )
+            raise RequestError(f"Dataset {name!r}: standardise_target is for a regression; got a {facts['task']}.")
         xs, ys = [x for x, _ in splits], [y for _, y in splits]
         used: dict[str, Any] = {}
         if standardise:
-            xs, used["mean"], used["std"] = _standardised(xs)
+            xs, used["mean"], used["std"] = standardised(xs)
         if standardise_target:
-            ys, used["target_mean"], used["target_std"] = _standardised(ys)
+            ys, used["target_mean"], used["target_std"] = standardised(ys)
         arrays: dict[str, Any] = {f"x_{split}": x for split, x in zip(SPLITS, xs, strict=True)}
         arrays |= {f"y_{split}": y for split, y in zip(SPLITS, ys, strict=True)}
         return cls(name=name, **arrays, standardisation=used or None, **facts)
@@ -315,8 +320,7 @@ def _number_faults(field: str, data: Dataset) -> list[str]:
         bad = array.size - int(np.isfinite(array).sum())
         if bad:
             return [
-                f"{field} must hold no NaN and no infinity, got {bad} in {array.size} values; "
-                "fill or drop them first"
+                f"{field} must hold no NaN and no infinity, got {bad} in {array.size} values; fill or drop them first"
             ]
     return []
 
@@ -327,145 +331,3 @@ def _kind(value: Any) -> str:
         inner = [type(part).__name__ for part in value[:4]] + ["…"] * (len(value) > 4)
         return f"a {type(value).__name__} of {len(value)} ({', '.join(inner)})"
     return "None" if value is None else f"a {type(value).__name__}"
-
-
-def _inputs(name: str, x: Any) -> Array:
-    """Return x as an array of numbers; float64 becomes float32, what Keras computes in."""
-    array = _array(name, "x", x)
-    if array.dtype.kind == "O":
-        # A table with columns of several types comes as objects.
-        try:
-            array = array.astype(np.float32)
-        except (TypeError, ValueError) as error:
-            raise RequestError(
-                f"Dataset {name!r}: x must hold numbers in rows of one length, got objects "
-                f"({error}). Encode text columns; pad sequences (keras.utils.pad_sequences)."
-            ) from error
-    return _narrowed(array)
-
-
-def _targets(
-    name: str, parts: list[Any], task: Task | None, classes: int | None
-) -> tuple[list[Array], Task, int | None]:
-    """Return the targets of all parts encoded alike, with their task and number of classes."""
-    if task is not None and task not in TASKS:
-        raise RequestError(f"Dataset {name!r}: task must be one of {', '.join(TASKS)}, got {task!r}.")
-    arrays = [_array(name, "y", part) for part in parts]
-    arrays = [a[:, 0] if a.ndim == 2 and a.shape[1] == 1 else a for a in arrays]
-    shapes = {a.shape[1:] for a in arrays}
-    if len(shapes) > 1 or any(a.ndim == 0 or len(a) == 0 for a in arrays):
-        got = " and ".join(str(a.shape) for a in arrays)
-        raise RequestError(f"Dataset {name!r}: y must be (n,) or (n, k) in each part, got {got}.")
-    y = _labels_of_objects(name, np.concatenate(arrays))
-    if y.dtype.kind in "US" and task != "regression":
-        names, numbers = np.unique(y, return_inverse=True)
-        y, classes = numbers.reshape(y.shape), classes or len(names)
-    inferred = task is None
-    if task is None:
-        task = "classification" if y.dtype.kind in "biu" or _is_one_hot(y) else "regression"
-    if task == "regression":
-        y = y.astype(np.float32) if y.dtype.kind in "biu" else _narrowed(y)
-        classes = None if inferred else classes
-    else:
-        whole = y.dtype.kind == "f" and y.ndim == 1 and bool((y == np.floor(y)).all())
-        y = y.astype(np.int64) if y.dtype.kind == "b" or whole else y
-        if classes is None:
-            classes = _class_count(name, y, inferred)
-    ends = np.cumsum([len(a) for a in arrays])[:-1]
-    return np.split(y, ends), task, classes
-
-
-def _class_count(name: str, y: Array, inferred: bool) -> int:
-    if y.ndim > 1:
-        return int(y.shape[1])
-    if y.dtype.kind not in "iu":
-        return 2  # refused by the dataset's own check, which says what labels must be
-    classes = int(y.max()) + 1
-    if inferred and classes > len(y):
-        raise RequestError(
-            f"Dataset {name!r}: integer targets are taken for labels 0..classes-1, got "
-            f"{y.min()}..{y.max()} in {len(y)} examples. Return floats for a regression, or number "
-            "the classes from 0."
-        )
-    return classes
-
-
-def _labels_of_objects(name: str, y: Array) -> Array:
-    """Return objects as what they are, strings or numbers; a missing one is refused."""
-    if y.dtype.kind != "O":
-        return y
-    for i, value in enumerate(y.flat):
-        if not isinstance(value, str | int | float | np.generic) or value != value:
-            raise RequestError(
-                f"Dataset {name!r}: each target must be a number or a string, got {value!r} as "
-                f"target {i}. Drop the examples without one."
-            )
-    return np.array(y.tolist())
-
-
-def _is_one_hot(y: Array) -> bool:
-    """Tell whether every row is 0 but for a single 1, as `keras.utils.to_categorical` makes it."""
-    if y.ndim != 2 or y.dtype.kind not in "biuf":
-        return False
-    return bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
-
-
-def _array(name: str, field: str, value: Any) -> Array:
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise RequestError(
-            f"Dataset {name!r}: {field} must be an array, got rows of several lengths ({error}). "
-            "Pad sequences first (keras.utils.pad_sequences)."
-        ) from error
-
-
-def _narrowed(array: Array) -> Array:
-    if array.dtype != np.float64:
-        return array
-    with np.errstate(over="ignore"):  # an overflow becomes infinity, which the checks name
-        return array.astype(np.float32)
-
-
-def _check_lengths(name: str, x: Array, y: Array) -> None:
-    if x.ndim == 0 or len(x) != len(y):
-        length = len(x) if x.ndim else "a single number"
-        raise RequestError(f"Dataset {name!r}: x and y must be of one length, got {length} and {len(y)}.")
-
-
-def _count(name: str, split: str, size: float | int, total: int, available: int) -> int:
-    """Return a split's size in examples, given as a fraction of `total` or as a count."""
-    count = round(size * total) if isinstance(size, float) and 0 < size < 1 else size
-    if isinstance(count, bool) or not 0 < count < available or count != int(count):
-        raise RequestError(
-            f"Dataset {name!r}: {split} must be a fraction in (0, 1), or a count that leaves both "
-            f"sides an example, got {size} with {available} examples to cut from."
-        )
-    return int(count)
-
-
-def _cut(rows: Array, count: int, targets: Array | None, rng: np.random.Generator) -> list[Array]:
-    """Cut off `count` of the rows: `[the rest, those cut off]`, both in random order.
-
-    With targets, each label is represented in proportion, to within one example. Done here and not
-    by scikit-learn, whose stratified split refuses a label with a single example.
-    """
-    order = rng.permutation(rows)
-    if targets is not None:
-        labels = targets[order].argmax(axis=1) if targets.ndim > 1 else targets[order]
-        by_label = np.argsort(labels, kind="stable")
-        _, starts, sizes = np.unique(labels[by_label], return_index=True, return_counts=True)
-        rank = np.arange(len(order)) - np.repeat(starts, sizes)
-        # Where an example stands among those of its label, in (0, 1); equal places in random order.
-        place = (rank + 0.5) / np.repeat(sizes, sizes)
-        order = order[by_label][np.lexsort((rng.random(len(order)), place))]
-    return [rng.permutation(order[count:]), rng.permutation(order[:count])]
-
-
-def _standardised(splits: list[Array]) -> tuple[list[Array], Any, Any]:
-    """Scale every split by the first one's mean and standard deviation, feature by feature."""
-    train = splits[0].astype(np.float64)
-    mean = train.mean(axis=0)
-    constant = train.min(axis=0) == train.max(axis=0)
-    std = np.where(constant, 1.0, train.std(axis=0))
-    return [((s - mean) / std).astype(np.float32) for s in splits], mean.tolist(), std.tolist()

@@ -3,8 +3,8 @@
     KerasweepError
     ├── RequestError        what was asked cannot be right; exit code 2
     │   └── UserCodeError   a user's own module failed to load or to build; carries its traceback
-    ├── ProgramError        the same fault of user code in trial after trial; exit code 1
-    └── Interrupted         SIGINT or SIGTERM; exit code 130 or 143
+    └── ProgramError        the same fault of user code in trial after trial; exit code 1
+    Interrupted             SIGINT or SIGTERM; exit code 130 or 143; no Exception, so that nobody takes it for one
 
 A configuration that cannot be trained is no error here: it is a recorded result (`worker/faults.py`).
 """
@@ -47,7 +47,7 @@ class ProgramError(KerasweepError):
         return str(self.args[0])
 
 
-class Interrupted(KerasweepError):
+class Interrupted(BaseException):
     """The run was asked to stop by a signal."""
 
     def __init__(self, signal_number: int) -> None:

@@ -3,12 +3,13 @@
 import hashlib
 import inspect
 import re
+import reprlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, field_validator, model_validator
 
 from pipeline.data import Dataset
 from pipeline.errors import RequestError, unknown
@@ -30,13 +31,21 @@ SCHEDULERS = {
 Positive = Annotated[int, Field(gt=0)]
 
 
+class Builder(Protocol):
+    """A search space given as an object: a module, or an instance such as a KerasTuner HyperModel."""
+
+    @property
+    def build(self) -> Callable[..., Any]:
+        """`build(hp, data)` or `build(hp)`."""
+
+
 class Experiment(BaseModel):
     """What to search for, how, and with what. Immutable; `to_yaml` and `from_yaml` are a round trip."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
-    dataset: str | Dataset | Callable[..., Any]
-    search_space: str | Callable[..., Any] = "mlp"
+    dataset: Annotated[str | Dataset | Callable[..., Any], SkipValidation]
+    search_space: Annotated[str | Callable[..., Any] | Builder, SkipValidation] = "mlp"
     objective: str | None = None  # None: val_accuracy, or val_loss for regression
     searcher: str = "hyperopt"
     scheduler: str = "asha"
@@ -54,6 +63,22 @@ class Experiment(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     storage: str = "runs"
     name: str | None = None  # of the run's directory; None: dataset, space and time
+
+    @field_validator("dataset")
+    @classmethod
+    def _possible_dataset(cls, given: Any) -> Any:
+        if not isinstance(given, str | Dataset) and not callable(given):
+            raise ValueError(f"dataset must be a name, a Dataset or a function that loads one; got {reprlib.repr(given)}.")
+        return given
+
+    @field_validator("search_space")
+    @classmethod
+    def _possible_search_space(cls, given: Any) -> Any:
+        if not isinstance(given, str) and not callable(getattr(given, "build", given)):
+            raise ValueError(
+                f"search_space must be a name, a function build(hp, data) or an object with one; got {reprlib.repr(given)}."
+            )
+        return given
 
     @field_validator("searcher")
     @classmethod
@@ -90,9 +115,7 @@ class Experiment(BaseModel):
     @classmethod
     def _possible_share(cls, share: float) -> float:
         if share > 1 and share != int(share):
-            raise ValueError(
-                f"gpus_per_trial must be a share of one GPU (0.25, 0.5) or a whole number; got {share:g}."
-            )
+            raise ValueError(f"gpus_per_trial must be a share of one GPU (0.25, 0.5) or a whole number; got {share:g}.")
         return share
 
     @field_validator("address")
@@ -118,9 +141,7 @@ class Experiment(BaseModel):
     @model_validator(mode="after")
     def _grace_within_epochs(self) -> "Experiment":
         if self.grace_epochs > self.max_epochs:
-            raise ValueError(
-                f"grace_epochs must not exceed max_epochs; got {self.grace_epochs} and {self.max_epochs}."
-            )
+            raise ValueError(f"grace_epochs must not exceed max_epochs; got {self.grace_epochs} and {self.max_epochs}.")
         return self
 
     @classmethod
@@ -180,23 +201,27 @@ def fingerprint(thing: Any) -> dict[str, str]:
         for array in (thing.x_train, thing.y_train, thing.x_val, thing.y_val, thing.x_test, thing.y_test):
             digest.update(array.tobytes())
         return {"object": thing.name, "sha256": digest.hexdigest()}
+    where = thing if hasattr(thing, "__qualname__") or inspect.ismodule(thing) else type(thing)
     try:
-        source = inspect.getsource(thing if inspect.isroutine(thing) else type(thing))
+        source = inspect.getsource(where)
     except (OSError, TypeError):
-        source = repr(getattr(thing, "__code__", thing))
+        code = getattr(thing, "__code__", None)
+        source = repr((code.co_code, code.co_consts) if code else where)
     digest.update(source.encode())
-    where = thing if hasattr(thing, "__qualname__") else type(thing)
-    return {"object": f"{where.__module__}.{where.__qualname__}", "sha256": digest.hexdigest()}
+    name = where.__name__ if inspect.ismodule(where) else f"{where.__module__}.{where.__qualname__}"
+    return {"object": name, "sha256": digest.hexdigest()}
 
 
 def label(thing: str | Any) -> str:
-    """A short name for a dataset or a search space, for a directory or a table."""
+    """A short name for a dataset or a search space, fit for a directory or a table."""
     if isinstance(thing, Dataset):
-        return thing.name
-    if isinstance(thing, str):
+        name = thing.name
+    elif isinstance(thing, str):
         path = thing.partition(":")[0]
-        return Path(path).stem if path.endswith(".py") else path.rpartition(".")[2]
-    return getattr(thing, "__name__", type(thing).__name__)
+        name = Path(path).stem if path.endswith(".py") else path.rpartition(".")[2]
+    else:
+        name = getattr(thing, "__name__", type(thing).__name__)
+    return re.sub(r"[^\w.-]+", "_", name).strip("_.") or "object"  # a name with a slash, a <lambda>
 
 
 def _sentence(fault: Any) -> str:

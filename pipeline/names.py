@@ -7,6 +7,7 @@ so parents of a dotted name are walked through Python's path finders instead of 
 
 import ast
 import hashlib
+import os
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,13 +72,13 @@ def find(kind: Kind, name: str) -> Target:
         RequestError: there is no such file, module or function.
         UserCodeError: the file is not valid Python.
     """
-    path, _, function = name.partition(":") if not Path(name).exists() else (name, "", "")
+    path, _, function = name.partition(":") if not os.path.exists(name) else (name, "", "")
     own = FOLDERS[kind] / f"{path}.py"
-    if path.isidentifier() and not path.startswith("_") and own.exists():
+    if path.isidentifier() and not path.startswith("_") and os.path.isfile(own):
         return _checked(kind, name, own, function)
     if path.endswith(".py") or "/" in path:
         file = Path(path).expanduser().resolve()
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise RequestError(f"A {kind} given as a file must exist; there is no file {path!r}.")
         return _checked(kind, name, file, function, root=file.parent)
     found = _find_module(path)
@@ -94,8 +95,9 @@ def _find_module(dotted: str) -> tuple[Path, Path] | None:
         return None
     search = [str(Path.cwd()), *sys.path]
     root: Path | None = None
-    for depth, _ in enumerate(parts, start=1):
-        spec = PathFinder.find_spec(".".join(parts[:depth]), search)
+    for depth, part in enumerate(parts, start=1):
+        # By its last part alone: a namespace package looks its parent up in sys.modules, where it is not.
+        spec = PathFinder.find_spec(part, search)
         if spec is None:
             return None
         locations = list(spec.submodule_search_locations or [])
@@ -131,11 +133,17 @@ def _checked(
 
 def _top_level_names(tree: ast.Module) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(tree):
+    inner = ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
-            node.body = []  # what is defined inside is not at the top
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            continue  # what is defined inside is not at the top
+        if isinstance(node, inner):
+            continue
+        todo.extend(ast.iter_child_nodes(node))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names.update((alias.asname or alias.name).split(".")[0] for alias in node.names)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from pipeline.errors import Interrupted, KerasweepError, RequestError
 from pipeline.experiment import Experiment
@@ -163,12 +163,18 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.Abort:
+    except typer.Abort:
         sys.exit(130)
-    except click.ClickException as error:
+    except Interrupted as error:
         from pipeline.console import print_error
 
-        print_error(f"{error.format_message()} See {COMMAND} --help.")
+        print_error(f"{error} Nothing was recorded.")
+        sys.exit(error.exit_code)
+    except TyperException as error:
+        from pipeline.console import print_error
+
+        line = " ".join(getattr(error, "format_message", error.__str__)().split())
+        print_error(f"{line} See {COMMAND} --help.")
         sys.exit(2)
     except KerasweepError as error:
         from pipeline.console import print_error

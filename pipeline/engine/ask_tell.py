@@ -108,6 +108,9 @@ class Trials(SearchGenerator):
 
     def _create(self, trial_id: str, task: dict[str, Any]) -> Trial:
         spec = {**self._experiment.spec, "config": task}
-        return _create_trial_from_spec(
+        trial = _create_trial_from_spec(
             spec, self._parser, evaluated_params={}, experiment_tag=trial_id, trial_id=trial_id
         )
+        # Tune does this when it asks for an actor, but not when a waiting trial takes over one that just came free.
+        trial.init_local_path()
+        return trial

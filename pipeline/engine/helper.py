@@ -9,6 +9,7 @@ from pipeline.data import Dataset
 from pipeline.names import Target
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
+from pipeline.search.searcher import Fill
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Value
 from pipeline.worker import devices
@@ -42,11 +43,11 @@ class Helper:
 
         return reveal.check(self._search_space(), data, objective)
 
-    def trace(self, data: Dataset, proposal: Mapping[str, Value], seed: int | None) -> Requested:
+    def trace(self, data: Dataset, proposal: Mapping[str, Value], fill: Fill) -> Requested:
         """See `worker.reveal.trace`."""
         from pipeline.worker import reveal
 
-        return reveal.trace(self._search_space(), data, proposal, seed)
+        return reveal.trace(self._search_space(), data, proposal, fill)
 
     def evaluate(self, job: Job, data: Dataset, epoch: int, layout: Layout) -> dict[str, Any]:
         """See `worker.evaluate.evaluate_best`."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline import names
 from pipeline.engine.cluster import check_resources, cluster, packing_warning, resources_of, slots
-from pipeline.errors import KerasweepError, RequestError
+from pipeline.errors import Interrupted, KerasweepError, ProgramError, RequestError
 from pipeline.experiment import Experiment, fingerprint, label
 from pipeline.names import Target
 from pipeline.objective import Objective
@@ -193,12 +193,14 @@ class _Search:
     def run(self) -> Run:
         """Prepare, search, evaluate."""
         plan = self.prepare()
+        self.interruption.graceful = True
+        if self.interruption.signal is not None:  # Ray's start-up may have swallowed what the handler raised
+            raise Interrupted(self.interruption.signal)
         ledger = Ledger(self.layout)
         try:
             if self.past is None and ledger.trials:
                 raise RequestError(f"A new run needs a directory of its own; {self.layout.root} holds one already.")
             write_experiment(self.layout, self.experiment.to_yaml())
-            self.interruption.graceful = True
             self.watcher.planned(plan)
             earlier_s = _earlier_seconds(self.layout)
             with self.watcher.searching():
@@ -299,8 +301,8 @@ class _Search:
             self.layout.trial(trial).resolve(), SEARCHERS[self.experiment.searcher].fills_with_first,
         )  # fmt: skip
 
-    def _trace(self, proposal: Any, seed: int | None) -> Requested:
-        return list(self.call(self.helper.trace, self.data, proposal, seed))
+    def _trace(self, proposal: Any, fill: Any) -> Requested:
+        return list(self.call(self.helper.trace, self.data, proposal, fill))
 
 
 def _target(kind: names.Kind, given: Any) -> Any:
@@ -396,8 +398,6 @@ def _versions() -> dict[str, str]:
 
 
 def _raise_all_failed(ledger: Ledger) -> None:
-    from pipeline.errors import ProgramError
-
     record = next(r for r in ledger.trials.values() if r.status == "failed")
     raise ProgramError(
         f"No trial reported a finite objective; the first failed so: {record.error}", record.traceback or ""

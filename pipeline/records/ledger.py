@@ -38,6 +38,7 @@ class TrialRecord:
     error: str | None = None
     traceback: str | None = None
     node: str | None = None
+    node_id: str | None = None
     devices: str | None = None
     started: float = field(default_factory=time.time)
     ended: float | None = None
@@ -141,7 +142,7 @@ def read_history(layout: Layout) -> list[Report]:
     """
     if not layout.history.exists():
         return []
-    lines = layout.history.read_text(encoding="utf-8").split("\n")
+    lines = layout.history.read_text(encoding="utf-8", errors="replace").split("\n")
     reports = []
     for number, line in enumerate(lines[:-1], start=1):
         try:

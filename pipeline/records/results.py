@@ -85,7 +85,7 @@ def trials_table(trials: dict[str, TrialRecord], reports: list[Report], objectiv
     for report in reports:
         epochs[report.trial] = report.epoch
         seconds[report.trial] = seconds.get(report.trial, 0.0) + report.seconds
-    own = {"trial", "status", objective.name, "best_epoch", "epochs", "seconds", "error"}
+    own = ["trial", "status", objective.name, "best_epoch", "epochs", "seconds", "error"]
     names = in_order(list(record.hyperparameters) for record in trials.values())
     rows = []
     for trial, record in trials.items():
@@ -102,10 +102,9 @@ def trials_table(trials: dict[str, TrialRecord], reports: list[Report], objectiv
                 "error": record.error,
             }
         )
-    table = pd.DataFrame(rows)
     # Object columns keep an integer an integer beside a missing value: 3, not 3.0.
-    columns = [c for c in table.columns if c not in own or c == "best_epoch"]
-    return table.astype(dict.fromkeys(columns, object))
+    table = pd.DataFrame(rows, columns=None if rows else own, dtype=object)
+    return table.astype({objective.name: float, "epochs": int, "seconds": float})
 
 
 def in_order(lists: Iterable[list[str]]) -> list[str]:

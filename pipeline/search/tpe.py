@@ -36,9 +36,8 @@ class HyperOpt(Searcher):
 
     def ranked(self, ended: list[Observation]) -> list[float]:
         """A loss for each ended trial: its rank, equal where two cannot be told apart."""
-        enough = min(len(ended), LEAST_START)
-        reached = sorted((max(o.curve, default=0) for o in ended if not o.failed), reverse=True)
-        common = reached[enough - 1] if len(reached) >= enough else (reached[-1] if reached else 0)
+        reached = sorted((max(o.curve) for o in ended if o.curve and not o.failed), reverse=True)
+        common = reached[min(len(reached), LEAST_START) - 1] if reached else 0
 
         def key(observation: Observation) -> tuple[int, int, float]:
             if observation.failed or not observation.curve:
@@ -53,7 +52,8 @@ class HyperOpt(Searcher):
         return [float(order[k]) for k in keys]
 
     def _suggest(self, ended: list[Observation], seed: int) -> Configuration:
-        domain = Domain(None, {name: _node(spec) for name, spec in self.known.items()}, pass_expr_memo_ctrl=False)
+        nodes = {name: _node(self.known[name]) for name in sorted(self.known)}
+        domain = Domain(None, nodes, pass_expr_memo_ctrl=False)
         history = Trials()
         losses = self.ranked(ended)
         pairs = zip(ended, losses, strict=True)

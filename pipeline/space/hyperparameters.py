@@ -4,7 +4,7 @@ A `HyperParameters` answers from a proposal what the proposal holds, lets `draw`
 was requested. Only that is the configuration: a value that no layer used is never shown, stored or learnt from.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,8 +48,11 @@ class HyperParameters:
     @property
     def requested(self) -> Requested:
         """The active hyperparameters and their values, in the order in which they were first asked for."""
-        active = (s for s in self._specs.values() if self._active(s.conditions))
-        return [(spec, self._values[spec.name]) for spec in active]
+        requested: dict[str, tuple[Hyperparameter, Value]] = {}
+        for spec in self._specs.values():
+            if spec.name in self._values and self._active(spec.conditions):
+                requested.setdefault(spec.name, (spec, self._values[spec.name]))
+        return list(requested.values())
 
     def get(self, name: str) -> Any:
         """The value of an active hyperparameter.
@@ -73,7 +76,7 @@ class HyperParameters:
 
     # What can be asked. Any: KerasTuner's users do arithmetic with what they get.
 
-    def Int(  # noqa: N802 - KerasTuner's name
+    def Int(
         self,
         name: str,
         min_value: int,
@@ -90,7 +93,7 @@ class HyperParameters:
             min_value=min_value, max_value=max_value, step=step, sampling=sampling, start=default,
         )  # fmt: skip
 
-    def Float(  # noqa: N802
+    def Float(
         self,
         name: str,
         min_value: float,
@@ -107,7 +110,7 @@ class HyperParameters:
             min_value=float(min_value), max_value=float(max_value), step=step, sampling=sampling, start=default,
         )  # fmt: skip
 
-    def Choice(  # noqa: N802
+    def Choice(
         self,
         name: str,
         values: Sequence[Value],
@@ -121,17 +124,15 @@ class HyperParameters:
             Choice, name, parent_name, parent_values, options=tuple(values), in_order=ordered, start=default
         )  # fmt: skip
 
-    def Boolean(  # noqa: N802
+    def Boolean(
         self, name: str, default: bool = False, parent_name: str | None = None, parent_values: Any = None
     ) -> Any:
         """True or False."""
         return self._ask(Boolean, name, parent_name, parent_values, start=default)
 
-    def Fixed(  # noqa: N802
-        self, name: str, value: Value, parent_name: str | None = None, parent_values: Any = None
-    ) -> Any:
+    def Fixed(self, name: str, value: Value, parent_name: str | None = None, parent_values: Any = None) -> Any:
         """Always `value`; recorded like any other."""
-        return self._ask(Fixed, name, parent_name, parent_values, value=value)
+        return self._ask(Fixed, name, parent_name, parent_values, constant=value)
 
     @contextmanager
     def name_scope(self, name: str) -> Iterator[None]:
@@ -160,7 +161,8 @@ class HyperParameters:
         return "/".join([*self._scopes, name])
 
     def _condition(self, parent_name: str, parent_values: Any) -> Condition:
-        values = tuple(parent_values) if isinstance(parent_values, list | tuple) else (parent_values,)
+        several = isinstance(parent_values, Iterable) and not isinstance(parent_values, str)
+        values = tuple(parent_values) if several else (parent_values,)
         parent = self._qualify(parent_name)
         if all(spec.name != parent for spec in self._specs.values()):
             raise ValueError(f"Parent hyperparameter {parent!r} must be asked for before what depends on it.")
@@ -185,8 +187,10 @@ class HyperParameters:
         if spec is None:  # of two registrations under one name and condition the first wins
             spec = kind(name=qualified, conditions=conditions, **settings)
             self._specs[qualified, conditions] = spec
-            if self._active(conditions) and qualified not in self._values:
-                proposed = self._proposal.get(qualified)
-                settled = qualified in self._proposal and spec.contains(proposed)
-                self._values[qualified] = proposed if settled else self._draw(spec)
-        return self._values[qualified] if self._active(conditions) else None
+        if not self._active(conditions):
+            return None
+        if qualified not in self._values:
+            proposed = self._proposal.get(qualified)
+            settled = qualified in self._proposal and spec.contains(proposed)
+            self._values[qualified] = proposed if settled else self._draw(spec)
+        return self._values[qualified]

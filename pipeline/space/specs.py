@@ -7,7 +7,7 @@ know nothing of steps and logarithms. The vocabulary is KerasTuner's (`hp.Int`, 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,7 +49,7 @@ class Hyperparameter:
         """A point of [0, 1) that `from_unit` maps to `value`."""
         values = self.values()
         assert values is not None
-        return (list(values).index(value) + 0.5) / len(values)
+        return (values.index(value) + 0.5) / len(values)
 
     def contains(self, value: Value) -> bool:
         """Whether `value` is possible."""
@@ -93,21 +93,19 @@ class _Numerical(Hyperparameter):
                 f"{where}: min_value must not exceed max_value; got {self.min_value} and {self.max_value}."
             )
         if self.sampling != "linear" and self.min_value <= 0:
-            raise RequestError(
-                f"{where}: {self.sampling} sampling needs a min_value above zero; got {self.min_value}."
-            )
+            raise RequestError(f"{where}: {self.sampling} sampling needs a min_value above zero; got {self.min_value}.")
         if self.step is not None:
             least = 0 if self.sampling == "linear" else 1
             if self.step <= least:
-                raise RequestError(
-                    f"{where}: a {self.sampling} step must be above {least}; got {self.step}."
-                )
+                raise RequestError(f"{where}: a {self.sampling} step must be above {least}; got {self.step}.")
 
     @property
     def default(self) -> Value:
+        """The value that was given as such, else the least."""
         return self.min_value if self.start is None else self.start
 
     def values(self) -> Sequence[Value] | None:
+        """The steps, or None without a step."""
         if self.step is None:
             return None
         if self.sampling == "linear":
@@ -154,16 +152,24 @@ class Int(_Numerical):
         if self.step is None and self.sampling == "linear":
             object.__setattr__(self, "step", 1)
 
+    def values(self) -> Sequence[Value] | None:
+        """As a range where it is one: hp.Int("seed", 0, 2**31) must not become a list."""
+        if self.step is not None and self.sampling == "linear":
+            return range(int(self.min_value), int(self.max_value) + 1, int(self.step))
+        return super().values()
+
     def _value(self, raw: float) -> int:
         return round(raw)
 
     def from_unit(self, unit: float) -> Value:
+        """The value at `unit`; each integer has its share of the scale."""
         if self.step is not None:
             return super().from_unit(unit)
         raw = math.floor(self._interpolate(unit, self.min_value, self.max_value + 1) + 1e-9)
         return int(min(max(raw, self.min_value), self.max_value))
 
     def to_unit(self, value: Value) -> float:
+        """The middle of the value's share of the scale."""
         if self.step is not None:
             return super().to_unit(value)
         assert isinstance(value, int)
@@ -171,9 +177,11 @@ class Int(_Numerical):
         return min(max(self._locate(middle, self.min_value, self.max_value + 1), 0.0), 1 - 1e-12)
 
     def contains(self, value: Value) -> bool:
+        """Whether it is an integer within the bounds and on a step."""
         if isinstance(value, bool) or not isinstance(value, int):
             return False
-        return super().contains(value) if self.step is not None else self.min_value <= value <= self.max_value
+        values = self.values()
+        return self.min_value <= value <= self.max_value if values is None else value in values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,25 +191,31 @@ class Float(_Numerical):
     kind: ClassVar[str] = "float"
 
     def _value(self, raw: float) -> float:
-        return round(float(raw), 12)  # 0.1 + 2 * 0.1 is 0.3 for whoever reads the table
+        # 0.1 + 2 * 0.1 is 0.3 for whoever reads the table, and a logarithmic step may start at 1e-14.
+        return float(f"{raw:.12g}") if self.sampling == "log" else round(float(raw), 12)
 
     def from_unit(self, unit: float) -> Value:
+        """The value at `unit` on the scale."""
         if self.step is not None:
             return super().from_unit(unit)
         raw = self._interpolate(unit, self.min_value, self.max_value)
         return float(min(max(raw, self.min_value), self.max_value))
 
     def to_unit(self, value: Value) -> float:
-        if self.step is not None:
-            return super().to_unit(value)
+        """Where the value is on the scale; the nearest step's place where there are steps."""
         assert isinstance(value, int | float)
+        values = self.values()
+        if values is not None:
+            nearest = min(values, key=lambda v: abs(float(v or 0.0) - value))
+            return super().to_unit(nearest)
         return min(max(self._locate(value, self.min_value, self.max_value), 0.0), 1 - 1e-12)
 
     def contains(self, value: Value) -> bool:
+        """Whether it is a number within the bounds and on a step, rounding aside."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         if self.step is not None:
-            return any(math.isclose(value, float(v), abs_tol=1e-12) for v in self.values() or () if v is not None)
+            return any(math.isclose(value, float(v or 0.0), abs_tol=1e-15) for v in self.values() or ())
         return self.min_value <= value <= self.max_value
 
 
@@ -224,10 +238,9 @@ class Choice(Hyperparameter):
                 f"{where}: the values of a Choice must all be int, all float, all str or all bool; "
                 f"got {', '.join(types)}."
             )
+        object.__setattr__(self, "options", tuple(dict.fromkeys(self.options)))
         if self.start is not None and self.start not in self.options:
-            raise RequestError(
-                f"{where}: the default must be one of {list(self.options)}; got {self.start!r}."
-            )
+            raise RequestError(f"{where}: the default must be one of {list(self.options)}; got {self.start!r}.")
         if self.in_order is None:
             object.__setattr__(self, "in_order", types in (["int"], ["float"]) and None not in self.options)
 
@@ -238,11 +251,13 @@ class Choice(Hyperparameter):
 
     @property
     def default(self) -> Value:
+        """The value that was given as such, else None if possible, else the first."""
         if self.start is not None:
             return self.start
         return None if None in self.options else self.options[0]
 
     def values(self) -> Sequence[Value]:
+        """The options, in the order given."""
         return self.options
 
 
@@ -256,9 +271,11 @@ class Boolean(Hyperparameter):
 
     @property
     def default(self) -> Value:
+        """The value that was given as such, else False."""
         return self.start
 
     def values(self) -> Sequence[Value]:
+        """Both."""
         return (True, False)
 
 
@@ -266,15 +283,17 @@ class Boolean(Hyperparameter):
 class Fixed(Hyperparameter):
     """A single value, named so that it is recorded."""
 
-    value: Value = field(default=None)
+    constant: Value = None  # not `value`: a record holds the requested value under that name, beside the specification
     kind: ClassVar[str] = "fixed"
 
     @property
     def default(self) -> Value:
-        return self.value
+        """The one value."""
+        return self.constant
 
     def values(self) -> Sequence[Value]:
-        return (self.value,)
+        """The one value."""
+        return (self.constant,)
 
 
 KINDS: dict[str, type[Hyperparameter]] = {c.kind: c for c in (Int, Float, Choice, Boolean, Fixed)}

@@ -21,7 +21,7 @@ def walk(follow: Follow) -> Iterator[Requested]:
         yield requested
         for place in reversed(range(len(requested))):
             spec, value = requested[place]
-            grid = list(spec.grid())
+            grid = spec.grid()
             turn = grid.index(value) + 1
             if turn < len(grid):
                 prefix = {s.name: v for s, v in requested[:place]} | {spec.name: grid[turn]}

@@ -37,7 +37,7 @@ class Checkpoints:
         """Write the best weights, if they are new, and then the last state: what it names is there."""
         start = time.monotonic()
         if best is not None and not best.saved:
-            _write(self.best, {f"w{i}": w for i, w in enumerate(best.weights)}, best.state())
+            _write(self.best, {f"w{i}": _array(w) for i, w in enumerate(best.weights)}, best.state())
             best.saved = True
         arrays = {f"w{i}": _array(v) for i, v in enumerate(model.weights)}
         arrays |= {f"o{i}": _array(v) for i, v in enumerate(_optimizer_variables(model))}

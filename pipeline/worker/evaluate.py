@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,14 @@ def evaluate_best(job: Job, space: SearchSpace, data: Dataset, epoch: int, layou
     checkpoints = Checkpoints(job.directory)
     held = checkpoints.best_state()
     if held is None or held["epoch"] != epoch:
-        try:
+        with suppress(Stopped):
             train(job, space, data, Until(epoch))
-        except Stopped:
-            pass
     keras.utils.clear_session(free_memory=True)
     hp = hyperparameters(job, trial_seed(job.seed, job.trial))
     model = build(space, hp, data)
     if not model.built:
         model(data.x_train[:1])
-    checkpoints.restore_best(model)
+    held = checkpoints.restore_best(model)
     size = max(1, min(VALIDATION_BATCH, VALIDATION_BYTES // max(1, data.x_val[0].nbytes)))
     metrics = {
         name: {k: float(v) for k, v in model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True).items()}
@@ -50,8 +49,8 @@ def evaluate_best(job: Job, space: SearchSpace, data: Dataset, epoch: int, layou
     }
     layout.best.mkdir(parents=True, exist_ok=True)
     _save(model, layout.best_model)
-    write_json(layout.best_hyperparameters, {spec.name: value for spec, value in hp.requested})
-    write_json(layout.best_metrics, {"trial": job.trial, "epoch": epoch, **metrics})
+    write_json(layout.best_hyperparameters, job.configuration)  # `fit` requested some of it
+    write_json(layout.best_metrics, {"trial": job.trial, "epoch": held["epoch"], **metrics})
     if data.standardisation:
         write_json(layout.best_standardisation, json.loads(json.dumps(data.standardisation)))
     return metrics

@@ -5,6 +5,7 @@ a pipeline that is shuffled by (seed, epoch), so that a trial which goes on from
 seen, and lets TensorFlow run several steps a call. What it cannot serve goes to Keras unchanged.
 """
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,18 +25,25 @@ class Reporter(keras.callbacks.Callback):  # type: ignore[misc]
 
     others: list[Any]
 
+    def before_epoch(self, epoch: int) -> None:
+        """Called before any `on_epoch_begin`, after every `on_train_begin`."""
+
 
 @contextmanager
 def execution(model: Any, seed: int, reporter: "Reporter") -> Iterator[None]:
     """Carry out every `model.fit` inside in our way; `reporter` is added to its callbacks, the last of them."""
     plain = model.fit
+    names = list(inspect.signature(keras.Model.fit).parameters)[1:]
 
-    def fit(x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+    def fit(*args: Any, **kwargs: Any) -> Any:
+        kwargs |= dict(zip(names, args, strict=False))
         given = kwargs.pop("callbacks", None) or []
         others = [c for c in (given if isinstance(given, list | tuple) else [given]) if c is not reporter]
         reporter.others = others
+        order = _Order(seed)
+        order.listeners.append(reporter.before_epoch)
         # Last, so that what it saves of the others is their state after the epoch.
-        return _fit(model, plain, _Order(seed), [*others, reporter], x, y, **kwargs)
+        return _fit(model, plain, order, [*others, reporter], **kwargs)
 
     # Not by setattr: Keras tracks what is assigned to a model.
     object.__setattr__(model, "fit", fit)
@@ -46,29 +54,65 @@ def execution(model: Any, seed: int, reporter: "Reporter") -> Iterator[None]:
 
 
 def _fit(
-    model: Any, plain: Callable[..., Any], order: "_Order", callbacks: list[Any], x: Any, y: Any, **kwargs: Any
-) -> Any:
+    model: Any, plain: Callable[..., Any], order: "_Order", callbacks: list[Any], x: Any = None, y: Any = None,
+    **kwargs: Any,
+) -> Any:  # fmt: skip
     tensorflow = keras.backend.backend() == "tensorflow"
     batch_size = kwargs.get("batch_size") or 32
-    if tensorflow and getattr(model, "steps_per_execution", 1) == 1 and not model.run_eagerly:
-        model.steps_per_execution = STEPS_PER_EXECUTION
+    if tensorflow and not model.run_eagerly:
+        _set_steps(model, kwargs, callbacks)
     _widen_validation(kwargs, batch_size)
     arrays = isinstance(x, np.ndarray) and isinstance(y, np.ndarray)
-    others = ("validation_split", "class_weight", "steps_per_epoch")
-    if arrays and kwargs.get("shuffle", True) is True and not any(kwargs.get(name) for name in others):
+    others = ("validation_split", "steps_per_epoch")
+    weighted_twice = kwargs.get("class_weight") and kwargs.get("sample_weight") is not None  # Keras refuses it
+    served = arrays and kwargs.get("shuffle", True) is True and not weighted_twice
+    if served and not any(kwargs.get(name) for name in others):
         kwargs.pop("batch_size", None)
         kwargs["shuffle"] = False  # the pipeline shuffles; Keras would warn that it cannot
-        parts = [x, y] + ([kwargs.pop("sample_weight")] if kwargs.get("sample_weight") is not None else [])
+        weights, by_class = kwargs.pop("sample_weight", None), kwargs.pop("class_weight", None)
+        if by_class:
+            weights = _class_weights(y, by_class)
+        # As Keras does with arrays, and not with batches.
+        parts = [_as_floatx(part) for part in (x, y, weights) if part is not None]
         x, y = (_tensorflow_batches if tensorflow else _Batches)(parts, batch_size, order), None
     arguments = {"x": x, "y": y} if y is not None else {"x": x}
     return plain(**arguments, callbacks=[order, *callbacks], **kwargs)
 
 
+def _set_steps(model: Any, kwargs: dict[str, Any], callbacks: list[Any]) -> None:
+    """Let TensorFlow run several steps a call, where nobody can tell but by the clock."""
+    hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+    # A user's callback that acts on every batch would act on every 32nd; Keras's own count the steps.
+    each = any(not str(getattr(getattr(c, h), "__module__", "")).startswith("keras.") for c in callbacks for h in hooks)
+    # Keras runs whole calls: of 10 steps an epoch it would run 32.
+    counted = kwargs.get("steps_per_epoch") or kwargs.get("validation_steps")
+    ours = getattr(model, "_kerasweep_steps", None)
+    if model.steps_per_execution not in (1, ours):
+        return  # the user's own choice
+    steps = 1 if each or counted else STEPS_PER_EXECUTION
+    if steps != model.steps_per_execution:
+        model.steps_per_execution = steps
+        model.train_function = model.test_function = None  # of an earlier `fit`, traced for its number of steps
+        object.__setattr__(model, "_kerasweep_steps", steps)
+
+
 def _widen_validation(kwargs: dict[str, Any], batch_size: int) -> None:
     data = kwargs.get("validation_data")
-    if isinstance(data, tuple) and isinstance(data[0], np.ndarray) and not kwargs.get("validation_batch_size"):
+    if kwargs.get("validation_batch_size") or kwargs.get("validation_steps"):
+        return
+    if isinstance(data, tuple) and isinstance(data[0], np.ndarray):
         fits = VALIDATION_BYTES // max(1, data[0][0].nbytes)
         kwargs["validation_batch_size"] = max(batch_size, min(VALIDATION_BATCH, fits))
+
+
+def _class_weights(y: Any, by_class: dict[int, float]) -> Any:
+    """A weight an example, as Keras makes them of arrays: 1 for a class that is not named."""
+    labels = y.argmax(-1) if y.ndim > 1 and y.shape[-1] != 1 else y.reshape(len(y))
+    return np.array([by_class.get(int(label), 1.0) for label in np.round(labels)], keras.config.floatx())
+
+
+def _as_floatx(part: Any) -> Any:
+    return np.asarray(part, keras.config.floatx()) if np.asarray(part).dtype.kind == "f" else np.asarray(part)
 
 
 class _Order(keras.callbacks.Callback):  # type: ignore[misc]

@@ -1,14 +1,17 @@
 """What ends a trial badly, told apart: a configuration that cannot be trained, a program at fault, a wrong request."""
 
+import importlib
+import os
+import re
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 from pipeline.errors import RequestError, UserCodeError
 
-OURS = str(Path(__file__).resolve().parents[1])
+OURS = f"{Path(__file__).resolve().parents[1]}{os.sep}"
+IMPORTLIB = importlib.__file__
 
 # By name: no backend is imported to recognise another's error.
 OUT_OF_MEMORY = {"ResourceExhaustedError", "OutOfMemoryError", "MemoryError"}
@@ -24,7 +27,7 @@ class Failure:
     where: str = ""
 
 
-class Diverged(Exception):  # noqa: N818
+class Diverged(Exception):
     """The loss or the objective is NaN or infinite."""
 
 
@@ -39,23 +42,29 @@ def classify(error: BaseException) -> Failure:
         return Failure("request", str(error), text)
     if isinstance(error, Diverged):
         return Failure("configuration", str(error))
-    if name in OUT_OF_MEMORY or "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower():
+    names = {kind.__name__ for kind in type(error).__mro__}  # NumPy's own is a kind of MemoryError
+    if names & OUT_OF_MEMORY or re.search(r"RESOURCE_EXHAUSTED|out[ _]of[ _]memory", str(error), re.IGNORECASE):
         return Failure("configuration", f"out of memory: {line}", text)
-    frames = traceback.extract_tb(_users_frames(error.__traceback__))
+    frames = _users_frames(traceback.extract_tb(error.__traceback__))
     where = f"{name} at " + (f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?")
     return Failure("program", line, text, where)
 
 
 def user_traceback(error: BaseException) -> str:
-    """The traceback from the first frame on that is not ours."""
-    return "".join(traceback.format_exception(type(error), error, _users_frames(error.__traceback__)))
+    """The traceback without our frames, which lie before the user's and between: our `fit` calls Keras's."""
+    told = traceback.TracebackException.from_exception(error)
+    _leave_out_ours(told)
+    return "".join(told.format())
 
 
-def _users_frames(frames: TracebackType | None) -> TracebackType | None:
-    first = frames
-    while first is not None:
-        file = first.tb_frame.f_code.co_filename
-        if not file.startswith((OURS, "<frozen importlib")):
-            return first
-        first = first.tb_next
-    return frames
+def _leave_out_ours(told: traceback.TracebackException | None) -> None:
+    if told is not None:
+        told.stack = _users_frames(told.stack)
+        _leave_out_ours(told.__cause__)
+        _leave_out_ours(told.__context__)
+
+
+def _users_frames(frames: traceback.StackSummary) -> traceback.StackSummary:
+    """Without ours and the import system's; all, where no other is."""
+    users = [frame for frame in frames if not frame.filename.startswith((OURS, "<frozen importlib", IMPORTLIB))]
+    return traceback.StackSummary.from_list(users) if users else frames

@@ -53,7 +53,7 @@ def load_dataset(source: Target | Dataset | Callable[..., Any], seed: int) -> Da
     load = _entry(source, _load(source)) if isinstance(source, Target) else source
     name = source.label if isinstance(source, Target) else getattr(source, "__name__", "dataset")
     try:
-        loaded = load(seed) if _takes(load, 1) else load()
+        loaded = load(seed) if _asks_for(load, 0, "seed") else load()
     except RequestError:
         raise
     except Exception as error:
@@ -112,17 +112,23 @@ def _entry(source: Target, module: ModuleType) -> Callable[..., Any]:
     return entry  # type: ignore[no-any-return]
 
 
-def _takes(function: Callable[..., Any], count: int) -> bool:
-    """Whether `function` can be called with `count` positional arguments."""
+def _asks_for(function: Callable[..., Any], place: int, name: str) -> bool:
+    """Whether `function` has a parameter at `place` that it needs, or that has this name.
+
+    `keras.datasets.mnist.load_data(path="mnist.npz")` asks for no seed, `build_model(hp, width=3)` for no data.
+    """
     try:
-        inspect.signature(function).bind(*[None] * count)
-    except TypeError:
-        return False
+        parameters = list(inspect.signature(function).parameters.values())
     except ValueError:  # a builtin without a signature
         return True
-    return True
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters[: place + 1]):
+        return True
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional) > place and (
+        positional[place].default is inspect.Parameter.empty or positional[place].name == name
+    )
 
 
 def _with_data(build: Callable[..., Any]) -> Callable[..., Any]:
     """Give a one-argument `build_model(hp)` the signature of `build(hp, data)`."""
-    return build if _takes(build, 2) else lambda hp, data: build(hp)
+    return build if _asks_for(build, 1, "data") else lambda hp, data: build(hp)

@@ -1,7 +1,6 @@
 """Follows `build` under any proposal, on the CPU: what a search space asks for, before anything is trained."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from pipeline.data import Dataset
 from pipeline.errors import RequestError, UserCodeError
 from pipeline.objective import Objective
+from pipeline.search.searcher import Fill
 from pipeline.space.hyperparameters import HyperParameters, Requested
 from pipeline.space.specs import Hyperparameter, Value
 from pipeline.worker.faults import user_traceback
@@ -30,7 +30,9 @@ def check(space: SearchSpace, data: Dataset, objective: Objective) -> tuple[Requ
     try:
         model = build(space, hp, data)
         model.run_eagerly = True  # nothing is compiled for two examples
-        logs = model.train_on_batch(data.x_train[:2], data.y_train[:2], return_dict=True)
+        # The smallest and the largest label, where there are labels: an output too narrow shows at the largest.
+        rows = [int(data.y_train.argmin()), int(data.y_train.argmax())] if data.y_train.ndim == 1 else [0, 1]
+        logs = model.train_on_batch(data.x_train[rows], data.y_train[rows], return_dict=True)
     except RequestError:
         raise
     except Exception as error:
@@ -49,15 +51,17 @@ def check(space: SearchSpace, data: Dataset, objective: Objective) -> tuple[Requ
     return hp.requested, int(model.count_params())
 
 
-def trace(space: SearchSpace, data: Dataset, proposal: Mapping[str, Value], seed: int | None) -> Requested:
-    """What `build` requests, in order; what the proposal leaves open is drawn with `seed`, or the grid's first.
+def trace(space: SearchSpace, data: Dataset, proposal: Mapping[str, Value], fill: Fill) -> Requested:
+    """What `build` requests, in order, under a proposal; `fill` settles what that leaves open.
 
     A `build` that raises has requested what it asked for until then: a trial will show that this cannot be built.
     """
-    rng = np.random.default_rng(seed or 0)
+    rng = np.random.default_rng(fill if isinstance(fill, int) else None)
 
-    def draw(spec: Hyperparameter) -> Any:
-        return spec.grid()[0] if seed is None else spec.random(rng)
+    def draw(spec: Hyperparameter) -> Value:
+        if fill == "default":
+            return spec.default
+        return spec.grid()[0] if fill == "first" else spec.random(rng)
 
     hp = HyperParameters(proposal, draw)
     try:

@@ -1,4 +1,4 @@
-"""What a trial is handed: somewhere to report to. The engine makes one over Ray, `--inline` and tests make their own."""
+"""What a trial is handed: somewhere to report to. The engine makes one over Ray, tests make their own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from pipeline.space.hyperparameters import Requested
 from pipeline.worker.faults import Failure
 
 
-class Stopped(BaseException):  # noqa: N818 - no error: it unwinds the user's `fit`, whose `except Exception` must not stop it
-    """Raised out of `report` when the trial is to end there."""
+class Stopped(BaseException):
+    """Raised out of `report` when the trial is to end there; no error, so a user's `except Exception` lets it pass."""
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def train(job: Job, space: SearchSpace, data: Dataset, session: Session, *, unwr
         state = checkpoints.restore(_built(model, data)) if checkpoints.last.exists() else None
         if state is not None:
             progress.restore(state)
-        if progress.epoch < job.max_epochs:
+        if progress.epoch < job.max_epochs and not progress.ended:
             fit = space.fit or _plain_fit
             with execution(model, seed, progress):
                 fit(
@@ -129,6 +129,7 @@ class _Progress(Reporter):
         self.built = len(hp.requested)
         self.epoch = 0
         self.saved_epoch = 0
+        self.ended = False  # a callback, such as EarlyStopping, had ended training when the state was saved
         self.best: Best | None = None
         self.others: list[Any] = []
         self._pending: list[dict[str, Any]] = []
@@ -137,6 +138,7 @@ class _Progress(Reporter):
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint's state."""
         self.epoch = self.saved_epoch = state["epoch"]
+        self.ended = state["ended"]
         self._pending = state["callbacks"]
         best = self.checkpoints.best_state()
         if best is not None:
@@ -144,30 +146,34 @@ class _Progress(Reporter):
 
     def save(self) -> None:
         """Write both checkpoints as things now stand."""
-        state = {"epoch": self.epoch, "callbacks": [_plain_state(c) for c in self.others]}
+        callbacks = [{"class": type(c).__name__, "state": _plain_state(c)} for c in self.others]
+        state = {"epoch": self.epoch, "ended": bool(self.model.stop_training), "callbacks": callbacks}
         self.checkpoints.save(self.model, state, self.best)
         self.saved_epoch = self.epoch
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def before_epoch(self, epoch: int) -> None:
+        """Give the other callbacks their state back: their `on_train_begin`, which resets it, has run."""
         self._started = time.monotonic()
-        if self._pending:  # here every callback's on_train_begin has run, which resets it
-            for callback, plain in zip(self.others, self._pending, strict=False):
-                vars(callback).update(plain)
-            self._pending = []
+        for callback, saved in zip(self.others, self._pending, strict=False):
+            if type(callback).__name__ == saved["class"]:
+                vars(callback).update(saved["state"])
+        self._pending = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.epoch += 1
-        metrics = {name: _finite(value) for name, value in (logs or {}).items()}
+        # What is no number, such as an F1Score of each class, can be neither compared nor drawn.
+        numbers = {name: float(value) for name, value in (logs or {}).items() if np.size(value) == 1}
+        metrics = {name: number if math.isfinite(number) else None for name, number in numbers.items()}
         name = self.job.objective.name
         if name not in metrics:
             raise RequestError(f"The objective must be among what `fit` reports; got {name!r}. {_possible(metrics)}")
-        value = metrics[name]
+        broken = next((n for n in (name, "loss") if n in metrics and metrics[n] is None), None)
+        value = metrics[name] if broken is None else None  # an accuracy of NaN weights is none
         if value is not None and self.job.objective.better(value, self.best.value if self.best else None):
             self.best = Best(self.epoch, value, self.model.get_weights())
-        broken = next((n for n in (name, "loss") if n in metrics and metrics[n] is None), None)
         failure = None
         if broken:
-            failure = classify(Diverged(f"diverged: {broken} is {float((logs or {})[broken])} in epoch {self.epoch}"))
+            failure = classify(Diverged(f"diverged: {broken} is {numbers[broken]} in epoch {self.epoch}"))
         seconds = time.monotonic() - self._started
         self.session.report(
             Epoch(self.epoch, value, metrics, seconds, self.hp.requested, self.built), self.save, failure
@@ -178,21 +184,31 @@ class _Progress(Reporter):
             self.save()
 
 
-def _finite(value: Any) -> float | None:
-    number = float(value)
-    return number if math.isfinite(number) else None
-
-
 def _possible(metrics: dict[str, Any]) -> str:
     return f"Possible: {', '.join(sorted(metrics))}."
 
 
 def _plain_state(callback: Any) -> dict[str, Any]:
     """What a callback remembers, as far as it is plain: patience counted, best seen, cooldown left."""
+    not_state = {"params"}  # of this `fit`
+    if hasattr(callback, "monitor_op"):
+        not_state.add("min_delta")  # Keras turns its sign when it first compares, and would again
+    own = {name: _as_json(value) for name, value in vars(callback).items() if name not in not_state}
+    return {name: value for name, value in own.items() if value is not _NOT_PLAIN}
 
-    def plain(value: Any) -> Any:
-        return value.item() if isinstance(value, np.generic) else value
 
-    own = {name: plain(value) for name, value in vars(callback).items() if not name.startswith("_")}
-    return {n: v for n, v in own.items() if isinstance(v, bool | int | str) or (isinstance(v, float) and v == v)}
+_NOT_PLAIN = object()
 
+
+def _as_json(value: Any) -> Any:
+    """`value` as JSON keeps it, or `_NOT_PLAIN`."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None or type(value) in (bool, int, str, float):
+        return value
+    if type(value) is list:
+        parts = [_as_json(part) for part in value]
+        return _NOT_PLAIN if _NOT_PLAIN in parts else parts
+    if type(value) is dict and all(type(key) is str for key in value):
+        plain = {key: _as_json(part) for key, part in value.items()}
+        return _NOT_PLAIN if _NOT_PLAIN in plain.values() else plain
+    return _NOT_PLAIN

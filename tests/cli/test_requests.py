@@ -1,0 +1,95 @@
+"""Bad input on the command line: one line, exit code 2, at once, and nothing left behind."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["mnst"], "Unknown dataset 'mnst'. Known: breast_cancer, diabetes, digits, mnist. Did you mean 'mnist'?"),
+        (["mnist", "--search-space", "mlpp"], "Unknown search space 'mlpp'. Known: cnn, mlp."),
+        (["mnist", "--searcher", "hyperop"], "Unknown searcher 'hyperop'. Known: grid, hyperopt, random. Did you mean"),
+        (["mnist", "--scheduler", "ash"], "Unknown scheduler 'ash'. Known: asha, hyperband, median, none. Did you"),
+        (["mnist", "--trials", "0"], "trials must be greater than 0; got 0."),
+        (["mnist", "--trials", "-3"], "trials must be greater than 0; got -3."),
+        (["mnist", "--trials", "many"], "Invalid value for '--trials': Input should be a valid integer"),
+        (["mnist", "--max-epochs", "0"], "max_epochs must be greater than 0; got 0."),
+        (["mnist", "--cpus-per-trial", "0"], "cpus_per_trial must be greater than 0; got 0"),
+        (["mnist", "--cpus-per-trial", "999"], "it needs 999 CPU, and this machine has"),
+        (["mnist", "--gpus-per-trial", "1.5"], "a share of one GPU (0.25, 0.5) or a whole number; got 1.5."),
+        (["mnist", "--gpus-per-trial", "-1"], "gpus_per_trial must be greater than or equal to 0; got -1"),
+        (["mnist", "--objective", "val_acuracy"], "write val_acuracy:min or val_acuracy:max. Did you mean"),
+        (["mnist", "--time-budget", "soon"], "--time-budget must be a duration like 90s, 10m or 1h30m; got 'soon'."),
+        (["mnist", "--storage", "/proc/nowhere"], "The storage path must be a folder that can be written to"),
+        (["mnist", "--address", "ray://host:10001"], "ray job submit --address http://HOST:8265"),
+        (["mnist", "--no-such-flag"], "No such option: --no-such-flag"),
+        (["missing.yaml"], "An experiment file must exist; there is no file 'missing.yaml'."),
+        (["missing.py"], "A dataset given as a file must exist; there is no file 'missing.py'."),
+        (["--resume", "nowhere"], "A run must be a directory with an experiment.yaml; nowhere does not exist."),
+        (["--resume", "."], "A run must be a directory with an experiment.yaml; . has no experiment.yaml."),
+        ([], "A dataset must be given"),
+    ],
+)
+def test_a_wrong_request_is_one_line_within_three_seconds(cli, tmp_path, arguments, says):
+    start = time.monotonic()
+    code, output, errors = cli(*arguments, cwd=tmp_path)
+    took = time.monotonic() - start
+    assert code == 2
+    assert output == "" and errors.count("\n") == 1
+    assert says in errors
+    assert took < 3, took
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_faults_of_a_request_come_at_once(cli, tmp_path):
+    _, _, errors = cli("mnist", "--trials", "0", "--scheduler", "ash", cwd=tmp_path)
+    assert "trials must be" in errors and "Unknown scheduler" in errors
+
+
+def test_a_search_space_without_build_is_refused(cli, tmp_path):
+    (tmp_path / "space.py").write_text("def biuld(hp, data):\n    pass\n")
+    code, _, errors = cli("digits", "--search-space", "space.py", cwd=tmp_path)
+    assert code == 2
+    assert "A search space must define build(hp, data) or build_model(hp)" in errors and "defines biuld" in errors
+
+
+def test_an_existing_run_directory_is_not_taken(cli, tmp_path):
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    code, _, errors = cli("digits", "--name", "mine", cwd=tmp_path)
+    assert code == 2 and "--resume runs/mine" in errors
+    assert list((tmp_path / "runs" / "mine").iterdir()) == []
+
+
+def test_a_setting_that_would_make_a_resumed_run_another_search_is_refused(cli, tmp_path):
+    (tmp_path / "experiment.yaml").write_text("dataset: digits\n")
+    code, _, errors = cli("--resume", ".", "--searcher", "grid", cwd=tmp_path)
+    assert code == 2 and "A resumed run keeps its searcher. What may change: " in errors
+
+
+def test_the_command_line_loads_no_backend_and_is_quick():
+    start = time.monotonic()
+    names = "('keras', 'tensorflow', 'jax', 'torch', 'ray')"
+    code = f"import sys, pipeline.run; print([m for m in {names} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert time.monotonic() - start < 3
+
+
+def test_list_names_what_there_is(cli):
+    code, output, _ = cli("--list")
+    assert code == 0
+    for name in ("mnist", "digits", "breast_cancer", "diabetes", "mlp", "cnn", "hyperopt", "grid", "asha", "median"):
+        assert f"  {name} " in output
+
+
+def test_help_shows_the_defaults_of_an_experiment(cli):
+    _, output, _ = cli("--help")
+    text = " ".join(output.split())
+    assert "[default: hyperopt]" in text and "[default: 20]" in text and "[default: asha]" in text

@@ -1,0 +1,175 @@
+"""The supervisor and its replay over Ray's real schedulers, without a cluster."""
+
+import random
+
+import pytest
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+
+from pipeline.engine.schedulers import make_scheduler
+from pipeline.engine.supervisor import PastReport, Supervisor
+from pipeline.experiment import SCHEDULERS, Experiment
+from pipeline.objective import Objective
+
+OBJECTIVE = Objective("val_loss", "min")
+
+
+def supervisor_of(scheduler, **settings):
+    experiment = Experiment(dataset="digits", objective="val_loss", scheduler=scheduler, **settings)
+    return Supervisor(make_scheduler(experiment, OBJECTIVE), lambda: 2)
+
+
+def stub(name):
+    return Trial("kerasweep", stub=True, trial_id=name)
+
+
+class Controller:
+    """As much of Tune's controller as a scheduler calls, over trials that are only numbers."""
+
+    def __init__(self, supervisor, trials):
+        self.supervisor, self.trials = supervisor, trials
+        self.decisions = []
+
+    def get_trials(self):
+        return list(self.trials.values())
+
+    def get_live_trials(self):
+        return {t for t in self.trials.values() if t.status not in (Trial.TERMINATED, Trial.ERROR)}
+
+    def stop_trial(self, trial):
+        self.supervisor.on_trial_remove(self, trial)
+        trial.set_status(Trial.TERMINATED)
+
+    def report(self, name, epoch, value):
+        trial = self.trials[name]
+        trial.set_status(Trial.RUNNING)
+        result = {"epoch": epoch, "objective": value}
+        decision = self.supervisor.on_trial_result(self, trial, result)
+        self.decisions.append((name, epoch, decision))
+        if decision == TrialScheduler.STOP:
+            self.supervisor.on_trial_complete(self, trial, result)
+            trial.set_status(Trial.TERMINATED)
+        elif decision == TrialScheduler.PAUSE:
+            trial.set_status(Trial.PAUSED)
+
+
+def runnable(controller, inner):
+    waiting = getattr(inner, "_hyperbands", None)
+    if waiting is None:
+        return [n for n, t in controller.trials.items() if t.status in (Trial.PENDING, Trial.RUNNING)]
+    unpaused = {t.trial_id for band in waiting for b in band if b for t in b.trials_to_unpause}
+    return [
+        n
+        for n, t in controller.trials.items()
+        if t.status in (Trial.PENDING, Trial.RUNNING) or (t.status == Trial.PAUSED and n in unpaused)
+    ]
+
+
+def simulate(scheduler, seed, cut):
+    """Run 17 trials; after `cut` reports rebuild the scheduler from them. All decisions, and those after a replay."""
+    rng = random.Random(seed)
+    names = [f"t{i:04d}" for i in range(17)]
+    supervisor = supervisor_of(scheduler)
+    controller = Controller(supervisor, {n: stub(n) for n in names})
+    for trial in controller.trials.values():
+        supervisor.on_trial_add(controller, trial)
+    quality = {n: rng.random() for n in names}
+    epochs = dict.fromkeys(names, 0)
+    reports = []
+    other = None
+    while candidates := runnable(controller, supervisor.inner):
+        name = rng.choice(candidates)
+        epochs[name] += 1
+        value = quality[name] + 1 / epochs[name]
+        controller.report(name, epochs[name], value)
+        if other is not None:
+            other.report(name, epochs[name], value)
+        reports.append((name, epochs[name], value))
+        if len(reports) == cut:
+            again = supervisor_of(scheduler)
+            trials = {n: stub(n) for n in names}
+            done = {n for n, t in controller.trials.items() if t.status == Trial.TERMINATED}
+            last = {n: e for n, e, _ in reports}
+            past = [PastReport(n, e, v, n in done and last[n] == e) for n, e, v in reports]
+            assert again.replay(trials.values(), done, past) == set()
+            for n in names:
+                expected, found = controller.trials[n].status, trials[n].status
+                assert (found if found != Trial.PENDING else Trial.RUNNING) == (
+                    expected if expected != Trial.PENDING else Trial.RUNNING
+                )
+            other = Controller(again, trials)
+            controller.decisions.clear()
+        if epochs[name] == 10 and controller.trials[name].status != Trial.TERMINATED:
+            for one in filter(None, (controller, other)):
+                result = {"epoch": 10, "objective": value}
+                one.supervisor.on_trial_complete(one, one.trials[name], result)
+                one.trials[name].set_status(Trial.TERMINATED)
+    return controller.decisions, other.decisions, epochs
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("seed", range(5))
+def test_after_a_replay_every_decision_is_as_without_it(scheduler, seed):
+    cut = 3 + 4 * seed
+    undisturbed, replayed, _ = simulate(scheduler, seed, cut)
+    assert len(undisturbed) > 5
+    assert replayed == undisturbed
+
+
+def test_hyperband_trains_what_its_arithmetic_says():
+    # Brackets of 3, 5 and 9 trials: 3 x 10; 5 x 3 + 2 x 6; 9 x 1 + 3 x 2 + 1 x 6 epochs.
+    *_, epochs = simulate("hyperband", 0, 5)
+    assert sorted(epochs.values()) == [1] * 6 + [3] * 2 + [3] * 3 + [9] * 3 + [10] * 3
+
+
+def test_a_decision_that_was_not_recorded_any_more_is_made_again():
+    supervisor = supervisor_of("asha")
+    good, bad = stub("t0000"), stub("t0001")
+    reports = [PastReport("t0000", 1, 0.1, False), PastReport("t0001", 1, 0.9, False)]
+    assert supervisor.replay([good, bad], set(), reports) == {"t0001"}
+    assert good.status == Trial.PENDING
+
+
+def test_an_epoch_trained_again_after_a_restart_is_not_decided_on_twice():
+    supervisor = supervisor_of("asha")
+    trials = {n: stub(n) for n in ("t0000", "t0001")}
+    controller = Controller(supervisor, trials)
+    for trial in trials.values():
+        supervisor.on_trial_add(controller, trial)
+    controller.report("t0000", 1, 0.5)
+    controller.report("t0001", 1, 0.4)
+    controller.report("t0000", 1, 9.9)  # would be stopped, were it a new epoch
+    assert controller.decisions[-1] == ("t0000", 1, TrialScheduler.CONTINUE)
+
+
+def test_a_trial_that_is_queued_again_keeps_its_place():
+    supervisor = supervisor_of("hyperband")
+    trial = stub("t0000")
+    controller = Controller(supervisor, {"t0000": trial})
+    supervisor.on_trial_add(controller, trial)
+    bracket = supervisor.inner._trial_info[trial][0]
+    trial.set_status(Trial.ERROR)  # as Tune has it while it queues a trial again
+    supervisor.on_trial_error(controller, trial)
+    trial.set_status(Trial.PENDING)
+    supervisor.on_trial_add(controller, trial)
+    assert supervisor.inner._trial_info[trial][0] is bracket and trial in bracket._live_trials
+
+
+def test_paused_trials_hold_no_slot():
+    supervisor = supervisor_of("none")
+    trials = [stub(f"t{i}") for i in range(3)]
+    for trial in trials:
+        supervisor.on_trial_add(None, trial)
+    assert not supervisor.wanted()
+    for trial in trials[:2]:
+        trial.set_status(Trial.PAUSED)
+    assert supervisor.wanted()
+
+
+def test_hyperband_asks_for_a_whole_bracket_whatever_runs():
+    supervisor = supervisor_of("hyperband")
+    supervisor.on_trial_add(None, stub("t0"))
+    supervisor.on_trial_add(None, stub("t1"))
+    assert supervisor.wanted()  # the first bracket takes three, though only two may run
+    supervisor.on_trial_add(None, stub("t2"))
+    assert not supervisor.wanted()

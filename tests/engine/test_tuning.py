@@ -1,0 +1,228 @@
+"""Searches on a real Ray, told of four CPUs and two GPUs, with real Keras on a small real dataset."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.data import Dataset
+from pipeline.engine.tuning import Interruption
+from pipeline.errors import ProgramError, RequestError, UserCodeError
+from pipeline.experiment import SCHEDULERS, SEARCHERS
+from pipeline.records.ledger import read_trials
+
+ROOT = Path(__file__).parents[2]
+SPACES = Path(__file__).parents[1] / "spaces"
+pytestmark = pytest.mark.ray
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("searcher", SEARCHERS)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_every_searcher_works_with_every_scheduler(search, searcher, scheduler):
+    run = search(searcher=searcher, scheduler=scheduler, trials=8, max_epochs=3)
+    assert len(run.trials) == 8
+    assert set(run.trials["status"]) <= {"finished", "stopped"}
+    assert run.summary["trials"]["unfinished"] == 0
+    assert run.best.objective == run.history["val_accuracy"].max()
+    assert not run.trials[["hidden", "units", "learning_rate"]].duplicated().any()
+
+
+def test_hyperband_on_two_slots_trains_what_its_arithmetic_says(search):
+    run = search(
+        search_space=str(SPACES / "tiny.py"), scheduler="hyperband", searcher="random", trials=17, max_epochs=10,
+        reduction_factor=3,
+    )  # fmt: skip
+    # Brackets of 3, 5 and 9 trials: 3 x 10; 5 x 3 + 2 x 6; 9 x 1 + 3 x 2 + 1 x 6 epochs.
+    assert sorted(run.trials["epochs"]) == [1] * 6 + [3] * 2 + [3] * 3 + [9] * 3 + [10] * 3
+    assert run.summary["epochs"] == 78
+    # A trial that was paused reports what an undisturbed one does.
+    other = search(scheduler="none", searcher="random", trials=17, max_epochs=10)
+    both = run.history.merge(other.history, on=["trial", "epoch"], suffixes=("", "_undisturbed"))
+    assert len(both) == 78
+    np.testing.assert_allclose(both["val_loss"], both["val_loss_undisturbed"], rtol=1e-4)
+
+
+def test_four_trials_share_two_gpus_each_with_its_own_device_list(search):
+    run = search(
+        search_space=str(SPACES / "slow.py"), gpus_per_trial=0.5, max_concurrent=9, trials=4, max_epochs=4,
+        scheduler="none",
+    )  # fmt: skip
+    assert run.summary["concurrent"] == 4
+    records = read_trials(run.layout).values()
+    assert sorted(r.devices for r in records) == ["0", "0", "1", "1"]
+    assert max(r.started for r in records) < min(r.ended for r in records)  # all four at once
+
+
+def test_with_one_trial_at_a_time_two_runs_are_identical_times_aside(search):
+    settings = {"trials": 9, "max_epochs": 3, "max_concurrent": 1, "seed": 3, "search_space": str(SPACES / "tiny.py")}
+    one, two, other = search(**settings), search(**settings), search(**settings | {"seed": 4, "trials": 2})
+    for table in ("trials", "history"):
+        first, second = (getattr(run, table).drop(columns="seconds") for run in (one, two))
+        pd.testing.assert_frame_equal(first, second)
+    assert not one.trials["learning_rate"][:2].equals(other.trials["learning_rate"])
+
+
+def test_grid_trains_each_configuration_of_a_conditional_space_once(search):
+    run = search(searcher="grid", search_space=str(SPACES / "grid.py"), scheduler="none", trials=40, max_epochs=1)
+    assert len(run.trials) == 14 and run.summary["exhausted"]
+    assert run.trials["activation_2"].notna().sum() == 8
+    assert {r.devices for r in read_trials(run.layout).values()} == {"-1"}  # a trial without a GPU sees none
+
+
+@pytest.mark.slow
+def test_what_only_fit_asks_for_is_tuned_and_recorded(search):
+    run = search(search_space=str(SPACES / "slow.py"), trials=4, max_epochs=1, searcher="random", scheduler="none")
+    assert set(run.trials["batch_size"]) <= {64, 128}
+    record = next(iter(read_trials(run.layout).values()))
+    assert {item["name"]: item["asked_by"] for item in record.requested}["batch_size"] == "fit"
+
+
+def test_a_trial_that_diverges_is_a_recorded_result(search):
+    run = search(
+        dataset="diabetes", search_space=str(SPACES / "diverging.py"), searcher="grid", trials=5, max_epochs=3
+    )  # fmt: skip
+    assert run.summary["trials"] == {"total": 2, "finished": 1, "stopped": 0, "failed": 1, "unfinished": 0}
+    failed = run.trials[run.trials["status"] == "failed"].iloc[0]
+    assert failed["explode"] and failed["error"].startswith("diverged: val_loss is")
+    assert pd.isna(failed["val_loss"])
+    assert run.best.hyperparameters == {"explode": False}
+
+
+def test_the_same_fault_in_every_trial_ends_the_run_with_the_users_traceback(search, tmp_path):
+    with pytest.raises(ProgramError, match="3 trials in a row failed in the same way: KeyError") as raised:
+        search(search_space=str(SPACES / "failing.py"), trials=30)
+    assert "failing.py" in raised.value.user_traceback
+    assert "pipeline/worker/trial.py" not in raised.value.user_traceback
+    (run,) = (tmp_path / "runs").iterdir()
+    assert json.loads((run / "summary.json").read_text())["trials"]["failed"] >= 3
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "says"),
+    [
+        ("def build(hp, data):\n    return 1 / 0\n", UserCodeError, "must build and train on dataset 'digits'; it raised Z"),
+        ("def build(hp, data):\n    return 3\n", RequestError, "must return a keras.Model; it returned int."),
+        (
+            "import keras\ndef build(hp, data):\n    return keras.Sequential([keras.layers.Dense(1)])\n",
+            RequestError,
+            "must return a compiled model; call model.compile",
+        ),
+    ],
+)
+def test_a_space_that_cannot_be_right_is_refused_and_leaves_nothing(search, tmp_path, code, error, says):
+    (tmp_path / "space.py").write_text(code)
+    with pytest.raises(error, match=says):
+        search(search_space=str(tmp_path / "space.py"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_objective_that_the_model_does_not_report_is_refused(search, tmp_path):
+    with pytest.raises(RequestError, match="got 'val_auc'. Possible: val_loss, val_accuracy, loss, accuracy."):
+        search(objective="val_auc")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_more_than_the_cluster_will_ever_have_is_refused(search, tmp_path):
+    with pytest.raises(RequestError, match="it needs 1 CPU, 3 GPU, and the cluster's nodes have 4 CPU, 2 GPU."):
+        search(gpus_per_trial=3)
+    assert not (tmp_path / "runs").exists()
+
+
+def tiny_build(hp, data):
+    import keras
+
+    model = keras.Sequential([keras.Input(data.shape), keras.layers.Dense(hp.Choice("units", [2, 4]))])
+    model.add(keras.layers.Dense(1))
+    model.compile("adam", "mse")
+    return model
+
+
+@pytest.mark.slow
+def test_dataset_and_space_may_be_objects_and_the_best_model_predicts(search):
+    x = np.random.default_rng(0).normal(size=(200, 3)).astype("float32")
+    data = Dataset.split("plane", x, x.sum(axis=1), seed=0)
+    run = search(dataset=data, search_space=tiny_build, trials=2, max_epochs=2, objective="val_loss")
+    recorded = run.layout.experiment.read_text()
+    assert "object: plane" in recorded and "tiny_build" in recorded and "sha256" in recorded
+    model = run.best_model()
+    loss = float(np.mean((model.predict(data.x_test, verbose=0).ravel() - data.y_test) ** 2))
+    assert loss == pytest.approx(run.summary["test"]["loss"], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_resumed_run_trains_the_trials_that_were_cut_off_first(search):
+    """The driver is stopped from inside, so that what is cut off is known."""
+    from pipeline import Experiment, tune
+    from pipeline.engine.tuning import Silent
+
+    interruption = Interruption()
+
+    class StopAfterFive(Silent):
+        def reported(self, report):
+            self.count = getattr(self, "count", 0) + 1
+            if self.count == 5:
+                interruption.signal = 15
+
+    whole = search(trials=6, max_epochs=3, max_concurrent=1, scheduler="asha")
+    settings = yaml_of(whole) | {"storage": str(whole.directory.parent / "cut")}
+    cut = tune(Experiment(**settings), watcher=StopAfterFive(), interruption=interruption)
+    assert cut.summary["interrupted"] and len(cut.history) == 5
+    again = search(resume=cut.directory, **settings)
+    for table in ("trials", "history"):
+        first, second = (getattr(run, table).drop(columns="seconds") for run in (whole, again))
+        pd.testing.assert_frame_equal(first, second)
+
+
+def yaml_of(run):
+    import yaml
+
+    return yaml.safe_load(run.layout.experiment.read_text())
+
+
+TWO_NODES = """
+import sys
+from pathlib import Path
+from pipeline.engine.cluster import ENVIRONMENT
+import os
+os.environ.update(ENVIRONMENT)
+import ray
+from ray.cluster_utils import Cluster
+if __name__ == "__main__":
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    from pipeline import Experiment, tune
+    run = tune(Experiment(dataset="digits", search_space=sys.argv[1], address=cluster.address, trials=4, max_epochs=4,
+                          storage=sys.argv[2], scheduler="none"))
+    assert not any(m in sys.modules for m in ("keras", "tensorflow")), "the driver imported Keras"
+    print(run.directory)
+    cluster.shutdown()
+"""
+
+
+def test_a_search_uses_both_nodes_of_a_cluster_and_its_code_travels(tmp_path):
+    """The worker's copy of our code must not be the driver's checkout."""
+    (tmp_path / "two_nodes.py").write_text(TWO_NODES)
+    (tmp_path / "mine").mkdir()
+    for name in ("slow.py", "tiny.py"):
+        (tmp_path / "mine" / name).write_text((SPACES / name).read_text())
+    with (tmp_path / "mine" / "slow.py").open("a") as file:
+        file.write(f"\nimport pipeline\nopen({str(tmp_path / 'seen')!r}, 'a').write(pipeline.__file__ + chr(10))\n")
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "two_nodes.py"), str(tmp_path / "mine" / "slow.py"), str(tmp_path / "runs")],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    run = Path(done.stdout.splitlines()[-1])
+    nodes = {json.loads(p.read_text())["node_id"] for p in run.glob("trials/*/trial.json")}
+    assert len(nodes) == 2
+    seen = set((tmp_path / "seen").read_text().split())
+    assert seen and all("working_dir_files" in path for path in seen), seen

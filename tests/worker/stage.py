@@ -1,0 +1,113 @@
+"""What the tests of a trial share: a little real data, models that take a second, sessions made from a list."""
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from pipeline.data import Dataset
+from pipeline.objective import Objective
+from pipeline.worker.modules import SearchSpace
+from pipeline.worker.session import Epoch, Job, Stopped
+from pipeline.worker.trial import Ending, train
+
+# A restarted trial repeats the same float32 sums on the same numbers; on this TensorFlow the curves are equal to the
+# bit. The tolerance allows a library to order a sum differently in another process, 2**-23 a rounding, some ten of them.
+TOLERANCE = 1e-6
+
+
+def dataset(name: str, count: int = 200) -> Dataset:
+    """The first `count` training examples of one of ours, and up to 100 of its other splits."""
+    whole = importlib.import_module(f"datasets.{name}").load(0)
+    short = {f"{a}_{s}": getattr(whole, f"{a}_{s}")[: count if s == "train" else 100]
+             for a in "xy" for s in ("train", "val", "test")}  # fmt: skip
+    return replace(whole, **short)
+
+
+def digits_model(
+    optimizer: Any = "adam", *, eager: bool = True, metrics: Any = ("accuracy",), dropout: float = 0.3
+) -> keras.Model:
+    """A classifier of digits with everything in it that has a state: dropout, batch normalisation, an optimizer."""
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(16),
+            keras.layers.BatchNormalization(),
+            keras.layers.ReLU(),
+            keras.layers.Dropout(dropout),
+            keras.layers.Dense(10, activation="softmax", dtype="float32"),
+        ]
+    )
+    # Eager steps are slow, but tracing a graph takes longer than these few.
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=list(metrics), run_eagerly=eager)
+    return model
+
+
+def space(build: Any = lambda hp, data: digits_model(), fit: Any = None) -> SearchSpace:
+    return SearchSpace("mine", build, fit)
+
+
+def job(directory: Path, trial: str = "t0000", **settings: Any) -> Job:
+    defaults = {"configuration": {}, "seed": 7, "max_epochs": 4, "objective": Objective("val_loss", "min")}
+    return Job(trial=trial, directory=directory / trial, **defaults | settings)
+
+
+class Notes:
+    """A session that writes everything down and ends the trial after `stop` epochs."""
+
+    def __init__(self, stop: int | None = None) -> None:
+        self.stop = stop
+        self.epochs: list[Epoch] = []
+        self.failure: Any = None
+
+    def report(self, epoch: Epoch, checkpoint: Any, failure: Any = None) -> None:
+        self.epochs.append(epoch)
+        self.failure = failure or self.failure
+        if epoch.epoch == self.stop:
+            checkpoint()
+            raise Stopped
+
+
+def run(task: Job, family: SearchSpace, data: Dataset, stop: int | None = None, **how: Any) -> tuple[Notes, Any]:
+    """Train; what was reported, and how it ended: an `Ending`, or None where the session ended it."""
+    notes = Notes(stop)
+    ending: Ending | None
+    try:
+        ending = train(task, family, data, notes, **how)
+    except Stopped:
+        ending = None
+    return notes, ending
+
+
+def curve(epochs: list[Epoch]) -> list[dict[str, float | None]]:
+    return [{"epoch": e.epoch} | e.metrics for e in epochs]
+
+
+def interrupted(task: Job, family: SearchSpace, data: Dataset) -> list[Epoch]:
+    """The epochs of a trial that is stopped after each of them, and goes on each time with a model built anew."""
+    epochs: list[Epoch] = []
+    for stop in range(1, task.max_epochs + 1):
+        notes, ending = run(task, family, data, stop)
+        epochs += notes.epochs
+        if ending is not None:
+            assert ending.failure is None, ending.failure
+            break
+    return epochs
+
+
+def assert_same(one: list[Epoch], other: list[Epoch]) -> None:
+    import pytest
+
+    first, second = curve(one), curve(other)
+    assert [p["epoch"] for p in first] == [p["epoch"] for p in second]
+    for a, b in zip(first, second, strict=True):
+        assert a == pytest.approx(b, rel=TOLERANCE, abs=TOLERANCE)
+
+
+def differ(one: list[Epoch], other: list[Epoch]) -> bool:
+    """Whether two curves are apart by far more than the tolerance."""
+    values = zip(curve(one), curve(other), strict=False)
+    return any(abs(a["loss"] - b["loss"]) > 1e3 * TOLERANCE for a, b in values if a["loss"] and b["loss"])

@@ -1,0 +1,95 @@
+"""What ends a trial badly is sorted by type, and told without our frames."""
+
+import numpy as np
+import pytest
+
+from pipeline.errors import RequestError, UserCodeError
+from pipeline.worker import faults
+from pipeline.worker.faults import Diverged, classify, user_traceback
+
+
+def caught(raising):
+    try:
+        raising()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def test_numpys_allocation_failure_is_out_of_memory():
+    error = caught(lambda: np.empty((2**40, 2**15), dtype="float64"))
+
+    assert type(error).__name__ != "MemoryError"
+    assert classify(error).kind == "configuration"
+    assert classify(error).reason.startswith("out of memory: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 16 bytes",  # JAX
+        "CUDA out of memory. Tried to allocate 2.00 GiB",  # Torch
+        "failed call to cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY",  # TensorFlow
+    ],
+)
+def test_a_backends_words_for_out_of_memory_are_known(text):
+    assert classify(RuntimeError(text)).kind == "configuration"
+
+
+def test_a_fault_that_only_names_memory_is_the_programs():
+    assert classify(RuntimeError("memory must be a number")).kind == "program"
+
+
+def test_request_diverged_and_user_code_keep_their_message():
+    assert vars(classify(RequestError("no images")))["kind"] == "request"
+    assert classify(Diverged("diverged: loss is nan in epoch 1")).reason == "diverged: loss is nan in epoch 1"
+    user = classify(UserCodeError("must import", "their traceback"))
+    assert (user.kind, user.reason, user.traceback) == ("program", "must import", "their traceback")
+
+
+def test_the_reason_is_one_line_of_bounded_length():
+    failure = classify(ValueError("first\n  second " + "x" * 900))
+
+    assert failure.reason.startswith("ValueError: first second xxx")
+    assert len(failure.reason) == 500
+
+
+def test_one_fault_at_one_place_is_told_from_another():
+    def here():
+        raise ValueError("1")
+
+    def there():
+        raise ValueError("1")
+
+    assert classify(caught(here)).where == classify(caught(here)).where
+    assert classify(caught(here)).where != classify(caught(there)).where
+
+
+def test_our_frames_are_left_out_before_and_between_and_in_the_cause(monkeypatch):
+    """Ours are those of this file's helper, compiled as a file of `pipeline`."""
+    ours: dict = {}
+    file = f"{faults.OURS}worker/pretended.py"
+    exec(compile("def through(call):\n    call()\n", file, "exec"), ours)
+
+    def theirs():
+        try:
+            ours["through"](lambda: {}["width"])
+        except KeyError as error:
+            raise ValueError("no width") from error
+
+    told = user_traceback(caught(lambda: ours["through"](theirs)))
+
+    assert "pretended.py" not in told
+    assert ", in theirs" in told
+    assert "KeyError: 'width'" in told and "direct cause" in told
+    assert told.endswith("ValueError: no width\n")
+
+
+def test_an_error_of_ours_alone_keeps_its_frames():
+    error = caught(lambda: None.missing)  # type: ignore[attr-defined]
+    ours: dict = {}
+    exec(compile("def own():\n    raise TypeError('ours')\n", f"{faults.OURS}own.py", "exec"), ours)
+    error = caught(ours["own"])
+    error.__traceback__ = error.__traceback__.tb_next
+
+    assert "own.py" in user_traceback(error)

@@ -1,0 +1,480 @@
+"""A trial reports, is interrupted, goes on, and ends; with real Keras and sessions made from a list."""
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.data import Dataset
+from pipeline.errors import RequestError
+from pipeline.objective import Objective
+from pipeline.worker.checkpoints import Checkpoints
+from pipeline.worker.trial import hyperparameters, trial_seed
+from tests.worker.stage import assert_same, curve, dataset, differ, digits_model, interrupted, job, run, space
+
+ROOT = Path(__file__).parents[2]
+OURS = f'"{ROOT}{os.sep}pipeline{os.sep}'
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return dataset("digits")
+
+
+@pytest.fixture(autouse=True)
+def clean_keras():
+    yield
+    keras.utils.clear_session()
+
+
+def momentum(hp: Any, data: Dataset) -> keras.Model:
+    return digits_model(keras.optimizers.SGD(0.05, momentum=0.9))
+
+
+# What is reported.
+
+
+def test_every_epoch_is_reported_with_all_logs(digits, tmp_path):
+    notes, ending = run(job(tmp_path, max_epochs=3), space(), digits)
+
+    assert ending.failure is None
+    assert [e.epoch for e in notes.epochs] == [1, 2, 3]
+    for epoch in notes.epochs:
+        assert set(epoch.metrics) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+        assert epoch.objective == epoch.metrics["val_loss"]
+        assert epoch.seconds > 0
+    assert notes.epochs[2].metrics["loss"] < notes.epochs[0].metrics["loss"]
+
+
+def test_a_metric_that_is_no_single_number_is_left_out(digits, tmp_path):
+    one_hot = Dataset(
+        name="digits", task="classification", classes=10,
+        **{f"x_{s}": getattr(digits, f"x_{s}") for s in ("train", "val", "test")},
+        **{f"y_{s}": np.eye(10)[getattr(digits, f"y_{s}")] for s in ("train", "val", "test")},
+    )  # fmt: skip
+
+    def build(hp, data):
+        model = digits_model()
+        model.compile("adam", "categorical_crossentropy", metrics=[keras.metrics.F1Score(), "accuracy"],
+                      run_eagerly=True)  # fmt: skip
+        return model
+
+    notes, ending = run(job(tmp_path, max_epochs=1), space(build), one_hot)
+
+    assert ending.failure is None
+    assert set(notes.epochs[0].metrics) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+
+
+def test_hyperparameters_of_build_and_of_fit_are_told_apart(digits, tmp_path):
+    sizes = []
+
+    def build(hp, data):
+        return digits_model(keras.optimizers.Adam(hp.Float("learning_rate", 1e-3, 1e-1, sampling="log")))
+
+    def fit(hp, model, x, y, **kwargs):
+        sizes.append(hp.Choice("batch_size", [50, 100]))
+        history = model.fit(x, y, batch_size=sizes[-1], **kwargs)
+        assert history.params["steps"] == 200 // sizes[-1]
+        return history
+
+    task = job(tmp_path, configuration={"learning_rate": 0.01, "batch_size": 100}, max_epochs=1)
+    notes, ending = run(task, space(build, fit), digits)
+
+    assert ending.failure is None
+    requested = [(spec.name, value) for spec, value in notes.epochs[0].requested]
+    assert requested == [("learning_rate", 0.01), ("batch_size", 100)]
+    assert notes.epochs[0].built == 1
+
+
+def test_what_the_proposal_leaves_open_follows_from_seed_trial_and_name(tmp_path):
+    def drawn(task):
+        hp = hyperparameters(task, trial_seed(task.seed, task.trial))
+        return [hp.Float(name, 0, 1) for name in ("a", "b")] + [hp.Int("c", 1, 9)]
+
+    settled = {"configuration": {"c": 5}}
+
+    assert drawn(job(tmp_path, **settled)) == drawn(job(tmp_path, **settled))
+    assert drawn(job(tmp_path, **settled))[2] == 5
+    assert len({value for t in ("t0", "t1") for value in drawn(job(tmp_path, t, **settled))[:2]}) == 4
+    assert drawn(job(tmp_path, fills_with_first=True)) == [0.0, 0.0, 1]
+
+
+# Interrupted and restarted.
+
+
+@pytest.mark.parametrize("build", [lambda hp, data: digits_model("adam"), momentum], ids=["adam", "momentum"])
+def test_a_trial_interrupted_after_each_epoch_gives_the_undisturbed_curve(build, digits, tmp_path):
+    undisturbed, _ = run(job(tmp_path / "one"), space(build), digits)
+
+    assert_same(interrupted(job(tmp_path / "other"), space(build), digits), undisturbed.epochs)
+
+
+def test_so_does_a_compiled_one_on_tables(tmp_path):
+    data = dataset("breast_cancer")
+
+    def build(hp, data):
+        layers = [keras.layers.GaussianNoise(0.2), keras.layers.Dense(8, "relu"), keras.layers.Dropout(0.2)]
+        model = keras.Sequential([keras.Input((30,)), *layers, keras.layers.Dense(1, "sigmoid")])
+        model.compile("rmsprop", "binary_crossentropy", metrics=["accuracy", keras.metrics.AUC()])
+        return model
+
+    undisturbed, _ = run(job(tmp_path / "one", max_epochs=3), space(build), data)
+    first, _ = run(job(tmp_path / "other", max_epochs=3), space(build), data, stop=2)
+    second, _ = run(job(tmp_path / "other", max_epochs=3), space(build), data)
+
+    assert [len(first.epochs), len(second.epochs)] == [2, 1]
+    assert_same(first.epochs + second.epochs, undisturbed.epochs)
+
+
+def test_a_subclassed_model_without_weights_yet_is_restored(digits, tmp_path):
+    class Late(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.flat, self.drop = keras.layers.Flatten(), keras.layers.Dropout(0.5)
+            self.out = keras.layers.Dense(10, "softmax")
+
+        def call(self, x, training=False):
+            return self.out(self.drop(self.flat(x), training=training))
+
+    def build(hp, data):
+        model = Late()
+        model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
+        return model
+
+    undisturbed, _ = run(job(tmp_path / "one", max_epochs=2), space(build), digits)
+
+    assert_same(interrupted(job(tmp_path / "other", max_epochs=2), space(build), digits), undisturbed.epochs)
+
+
+SECOND_HALF = """
+import json, sys
+from pathlib import Path
+from tests.worker.stage import curve, dataset, job, run, space
+notes, ending = run(job(Path(sys.argv[1])), space(), dataset("digits"))
+assert ending.failure is None, ending
+print("\\n" + json.dumps(curve(notes.epochs)))
+"""
+
+
+def test_another_process_goes_on_with_the_same_curve(digits, tmp_path):
+    import json
+
+    undisturbed, _ = run(job(tmp_path / "one"), space(), digits)
+    first, _ = run(job(tmp_path / "other"), space(), digits, stop=2)
+
+    done = subprocess.run(
+        [sys.executable, "-c", SECOND_HALF, str(tmp_path / "other")],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    points = curve(first.epochs) + json.loads(done.stdout.splitlines()[-1])
+    for point, expected in zip(points, curve(undisturbed.epochs), strict=True):
+        assert point == pytest.approx(expected, rel=1e-5)  # another process may align memory, and so sum, differently
+
+
+def plateaus(**early: Any) -> Any:
+    """A `fit` with callbacks that take every epoch for a plateau: no epoch improves the loss by ten."""
+
+    def fit(hp, model, *args, callbacks, **kwargs):
+        own = [
+            keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=2, min_delta=10, cooldown=1),
+            keras.callbacks.EarlyStopping("val_loss", patience=5, min_delta=10, **early),
+        ]
+        return model.fit(*args, callbacks=[*own, *callbacks], **kwargs)
+
+    return fit
+
+
+@pytest.mark.parametrize("early", [{}, {"restore_best_weights": True}], ids=["plain", "restoring"])
+def test_callbacks_keep_their_patience_over_interruptions(early, digits, tmp_path):
+    family = space(momentum, plateaus(**early))
+
+    undisturbed, _ = run(job(tmp_path / "one", max_epochs=9), family, digits)
+    other = interrupted(job(tmp_path / "other", max_epochs=9), family, digits)
+
+    rates = [e.metrics["learning_rate"] for e in undisturbed.epochs]
+    assert rates == pytest.approx([0.05, 0.05, 0.05, 0.025, 0.025, 0.025][: len(rates)])
+    assert len(rates) == 6  # EarlyStopping: the first epoch is the best, and five more have passed
+    assert_same(other, undisturbed.epochs)
+
+
+def test_a_trial_that_a_callback_ended_stays_ended(digits, tmp_path):
+    task, family = job(tmp_path, max_epochs=9), space(momentum, plateaus())
+    run(task, family, digits)
+
+    again, ending = run(task, family, digits)
+
+    assert ending.failure is None and again.epochs == []
+
+
+def test_a_callbacks_own_counters_and_lists_are_kept(digits, tmp_path):
+    seen = []
+
+    class Own(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self._begun, self.losses, self.lowest = 0, [], None
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self._begun += 1
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.losses.append(logs["loss"])
+            self.lowest = {"loss": np.float64(min(self.losses))}
+            seen.append((self._begun, len(self.losses), self.lowest["loss"] == min(self.losses)))
+
+    def fit(hp, model, *args, **kwargs):
+        kwargs["callbacks"].insert(0, Own())
+        return model.fit(*args, **kwargs)
+
+    interrupted(job(tmp_path), space(fit=fit), digits)
+
+    assert seen == [(1, 1, True), (2, 2, True), (3, 3, True), (4, 4, True)]
+
+
+def test_a_finished_trial_trains_no_more(digits, tmp_path):
+    run(job(tmp_path, max_epochs=2), space(), digits)
+
+    again, ending = run(job(tmp_path, max_epochs=2), space(), digits)
+    longer, _ = run(job(tmp_path, max_epochs=3), space(), digits)
+
+    assert ending.failure is None and again.epochs == []
+    assert [e.epoch for e in longer.epochs] == [3]
+
+
+# What trials share, and what they do not.
+
+
+def with_order(orders: list[list[int]]) -> Any:
+    """A `build` whose model notes which examples each training step saw; the first pixel is the example's number."""
+
+    class Spy(keras.layers.Layer):
+        def call(self, x, training=False):
+            if training:
+                orders[-1].extend(np.asarray(x)[:, 0, 0, 0].astype(int).tolist())
+            return x
+
+    def build(hp, data):
+        model = keras.Sequential([keras.Input((8, 8, 1)), Spy(), keras.layers.Flatten(), keras.layers.Dense(10)])
+        model.compile("sgd", "mse", run_eagerly=True)
+        return model
+
+    return build
+
+
+def test_data_order_follows_from_seed_trial_and_epoch(digits, tmp_path):
+    from dataclasses import replace
+
+    x = digits.x_train.copy()
+    x[:, 0, 0, 0] = np.arange(len(x))
+    data = replace(digits, x_train=x)
+
+    def orders(folder, **settings):
+        noted = []
+
+        def fit(hp, model, *args, callbacks, **kwargs):
+            begin = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: noted.append([]))
+            return model.fit(*args, callbacks=[begin, *callbacks], **kwargs)
+
+        noted.append([])
+        _, ending = run(job(tmp_path / folder, max_epochs=2, **settings), space(with_order(noted), fit), data)
+        assert ending.failure is None, ending
+        return noted[-2:]
+
+    first, second = orders("a")
+    assert sorted(first) == sorted(second) == list(range(200))
+    assert first != second != list(range(200))
+    assert orders("b") == [first, second]
+    assert orders("c", trial="t0001")[0] not in (first, second)
+    assert orders("d", seed=8)[0] not in (first, second)
+
+
+def test_two_trials_of_one_configuration_differ(digits, tmp_path):
+    one, _ = run(job(tmp_path, "t0000", max_epochs=1), space(), digits)
+    other, _ = run(job(tmp_path, "t0001", max_epochs=1), space(), digits)
+
+    assert differ(one.epochs, other.epochs)
+
+
+def test_nothing_of_one_trial_reaches_the_next(digits, tmp_path):
+    def build(hp, data):
+        return digits_model(metrics=["accuracy", keras.metrics.F1Score("macro")] if False else ["accuracy"])
+
+    def messy(hp, data):
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        np.random.seed(3)
+        keras.utils.set_random_seed(3)
+        return digits_model("sgd", metrics=["accuracy", keras.metrics.TopKCategoricalAccuracy(3)])
+
+    first, _ = run(job(tmp_path / "1", max_epochs=2), space(build), digits)
+    run(job(tmp_path / "2", "t0001", max_epochs=1), space(messy), digits)
+    again, _ = run(job(tmp_path / "3", max_epochs=2), space(build), digits)
+
+    assert_same(first.epochs, again.epochs)
+    assert list(first.epochs[0].metrics) == list(again.epochs[0].metrics)
+
+
+# The best epoch.
+
+
+@pytest.mark.parametrize("objective", [Objective("val_loss", "min"), Objective("val_accuracy", "max")], ids=str)
+def test_best_weights_are_those_of_the_best_epoch(objective, digits, tmp_path):
+    def build(hp, data):  # a rate at which the epochs go up and down
+        return digits_model(keras.optimizers.SGD(1.5, momentum=0.9), dropout=0.0)
+
+    task = job(tmp_path, objective=objective, max_epochs=5)
+    notes, _ = run(task, space(build), digits)
+
+    values = [e.objective for e in notes.epochs]
+    best = min(values, key=objective.loss)
+    keras.utils.clear_session()
+    model = build(None, digits)
+    held = Checkpoints(task.directory).restore_best(model)
+    measured = model.evaluate(digits.x_val, digits.y_val, batch_size=100, verbose=0, return_dict=True)
+    assert held == {"epoch": values.index(best) + 1, "objective": best}
+    assert measured[objective.name.removeprefix("val_")] == best
+    assert held["epoch"] < 5, "the last epoch is the best: this test shows nothing"
+
+
+def test_the_best_epoch_before_an_interruption_stays_the_best(digits, tmp_path):
+    task = job(tmp_path, objective=Objective("val_loss", "max"), max_epochs=3)  # the first epoch is the worst
+    epochs = interrupted(task, space(), digits)
+
+    assert Checkpoints(task.directory).best_state() == {"epoch": 1, "objective": epochs[0].objective}
+
+
+# Bad endings.
+
+
+def test_nan_ends_the_trial_as_a_configuration_that_cannot_be_trained(tmp_path):
+    def build(hp, data):
+        model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(8), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(1e4), "mse", run_eagerly=True)
+        return model
+
+    task = job(tmp_path, max_epochs=5)
+    notes, ending = run(task, space(build), dataset("diabetes"))
+
+    assert ending is None
+    assert len(notes.epochs) == 1
+    assert notes.epochs[0].objective is None
+    assert notes.epochs[0].metrics["val_loss"] is None
+    assert notes.failure.kind == "configuration"
+    assert notes.failure.reason in ("diverged: val_loss is nan in epoch 1", "diverged: val_loss is inf in epoch 1")
+    assert Checkpoints(task.directory).best_state() is None
+
+
+def test_the_accuracy_of_nan_weights_is_no_result(digits, tmp_path):
+    def build(hp, data):
+        return digits_model(keras.optimizers.SGD(1e38), dropout=0.0)
+
+    task = job(tmp_path, objective=Objective("val_accuracy", "max"))
+    notes, _ = run(task, space(build), digits)
+
+    assert math.isfinite(notes.epochs[-1].metrics["val_accuracy"])
+    assert notes.epochs[-1].objective is None
+    assert notes.failure.reason.startswith("diverged: loss is nan in epoch")
+
+
+def test_an_objective_that_is_not_reported_is_refused_with_what_is(digits, tmp_path):
+    _, ending = run(job(tmp_path, objective=Objective("val_auc", "max")), space(), digits)
+
+    assert ending.failure.kind == "request"
+    assert ending.failure.reason == (
+        "The objective must be among what `fit` reports; got 'val_auc'. "
+        "Possible: accuracy, loss, val_accuracy, val_loss."
+    )
+
+
+def test_a_fit_that_never_calls_model_fit_is_refused(digits, tmp_path):
+    _, ending = run(job(tmp_path), space(fit=lambda hp, model, *args, **kwargs: None), digits)
+
+    assert ending.failure.kind == "request"
+    assert ending.failure.reason == "`fit` must call model.fit and pass its callbacks on; no epoch was reported."
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (None, "`build` of search space 'mine' must return a keras.Model; it returned NoneType."),
+        ("uncompiled", "must return a compiled model; call model.compile(…) in it."),
+    ],
+    ids=["nothing", "uncompiled"],
+)
+def test_a_build_that_returns_no_compiled_model_is_refused(returned, message, digits, tmp_path):
+    def build(hp, data):
+        return returned and keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+
+    _, ending = run(job(tmp_path), space(build), digits)
+
+    assert ending.failure.kind == "request"
+    assert message in ending.failure.reason
+
+
+def fault_in_build(hp, data):
+    raise ValueError("no such width")
+
+
+def fault_in_fit(hp, model, *args, **kwargs):
+    raise ValueError("no such width")
+
+
+class FaultInCallback(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        try:
+            {}["width"]
+        except KeyError as error:
+            raise ValueError("no such width") from error
+
+
+def with_faulty_callback(hp, model, *args, callbacks, **kwargs):
+    return model.fit(*args, callbacks=[FaultInCallback(), *callbacks], **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("build", "fit", "users"),
+    [
+        (fault_in_build, None, "fault_in_build"),
+        (None, fault_in_fit, "fault_in_fit"),
+        (None, with_faulty_callback, "on_epoch_end"),
+    ],
+    ids=["build", "fit", "callback"],
+)
+def test_a_users_exception_is_a_fault_of_the_program_told_in_their_frames(build, fit, users, digits, tmp_path):
+    _, ending = run(job(tmp_path), space(build, fit) if build else space(fit=fit), digits)
+
+    failure = ending.failure
+    assert failure.kind == "program"
+    assert failure.reason == "ValueError: no such width"
+    assert f", in {users}\n" in failure.traceback
+    assert failure.traceback.endswith("ValueError: no such width\n")
+    assert OURS not in failure.traceback
+    assert failure.where.startswith(f"ValueError at {__file__}:")
+
+
+def test_unwrapped_lets_a_users_exception_through(digits, tmp_path):
+    with pytest.raises(ValueError, match="no such width"):
+        run(job(tmp_path), space(fault_in_build), digits, unwrapped=True)
+    with pytest.raises(RequestError, match="must call model.fit"):
+        run(job(tmp_path), space(fit=lambda *args, **kwargs: None), digits, unwrapped=True)
+
+
+class ResourceExhaustedError(Exception):
+    """Called like TensorFlow's."""
+
+
+@pytest.mark.parametrize("kind", [MemoryError, ResourceExhaustedError])
+def test_out_of_memory_is_a_configuration_that_cannot_be_trained(kind, digits, tmp_path):
+    def build(hp, data):
+        raise kind("8 GiB wanted")
+
+    _, ending = run(job(tmp_path), space(build), digits)
+
+    assert ending.failure.kind == "configuration"
+    assert ending.failure.reason == f"out of memory: {kind.__name__}: 8 GiB wanted"
