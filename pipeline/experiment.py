@@ -68,15 +68,17 @@ class Experiment(BaseModel):
     @classmethod
     def _possible_dataset(cls, given: Any) -> Any:
         if not isinstance(given, str | Dataset) and not callable(given):
-            raise ValueError(f"dataset must be a name, a Dataset or a function that loads one; got {reprlib.repr(given)}.")
+            came = reprlib.repr(given)
+            raise ValueError(f"dataset must be a name, a Dataset or a function that loads one; got {came}.")
         return given
 
     @field_validator("search_space")
     @classmethod
     def _possible_search_space(cls, given: Any) -> Any:
         if not isinstance(given, str) and not callable(getattr(given, "build", given)):
+            came = reprlib.repr(given)
             raise ValueError(
-                f"search_space must be a name, a function build(hp, data) or an object with one; got {reprlib.repr(given)}."
+                f"search_space must be a name, a function build(hp, data) or an object with one; got {came}."
             )
         return given
 

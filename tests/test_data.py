@@ -302,10 +302,7 @@ def test_nan_target_of_a_regression_is_refused() -> None:
 
 
 def test_one_hot_labels_are_kept() -> None:
-    hot = {
-        f"y_{split}": np.eye(2)[labels(n)]
-        for split, n in zip(("train", "val", "test"), (6, 4, 2), strict=True)
-    }
+    hot = {f"y_{split}": np.eye(2)[labels(n)] for split, n in zip(("train", "val", "test"), (6, 4, 2), strict=True)}
 
     assert made(**hot).target_shape == (2,)
     with pytest.raises(RequestError, match="need 3 columns, one a class, y_train has 2"):

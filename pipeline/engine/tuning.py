@@ -107,14 +107,14 @@ def tune(
     if resume is not None and is_complete(experiment, Layout(resume)):
         return Run(resume)
     search = _Search(experiment, Layout(resume) if resume else None, watcher, interruption)
-    with cluster(experiment, search.targets):
+    with cluster(experiment, search.targets), search:
         return search.run()
 
 
 def dry_run(experiment: Experiment, watcher: Silent | None = None) -> Plan:
     """All that `tune` checks and finds out before the first trial; nothing is written."""
     search = _Search(experiment, None, watcher or Silent(), Interruption())
-    with cluster(experiment, search.targets):
+    with cluster(experiment, search.targets), search:
         return search.prepare()
 
 
@@ -154,6 +154,7 @@ class _Search:
         self.experiment, self.watcher, self.interruption = experiment, watcher, interruption
         self.began = time.time()
         self.past = past
+        self.helper: Any = None
         self.dataset = _target("dataset", experiment.dataset)
         self.search_space = _target("search space", experiment.search_space)
         self.targets = [t for t in (self.dataset, self.search_space) if isinstance(t, Target)]
@@ -164,6 +165,16 @@ class _Search:
             _check_writable(self.layout.root)
         if experiment.address is None and experiment.cpus is None and "RAY_ADDRESS" not in os.environ:
             _check_local_cpus(experiment)
+
+    def __enter__(self) -> "_Search":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the helper: in a cluster of the caller's it would live on."""
+        if self.helper is not None:
+            import ray
+
+            ray.kill(self.helper)
 
     def prepare(self) -> Plan:
         """Everything before the first trial."""

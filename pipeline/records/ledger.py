@@ -64,8 +64,12 @@ class Ledger:
         self._last_epoch: dict[str, int] = {}
         layout.root.mkdir(parents=True, exist_ok=True)
         self._lock = self._take_lock()
-        self.trials = read_trials(layout)
-        self.reports = read_history(layout)
+        try:
+            self.trials = read_trials(layout)
+            self.reports = read_history(layout)
+        except RequestError:
+            self._lock.close()
+            raise
         for report in self.reports:
             self._last_epoch[report.trial] = max(report.epoch, self.last_epoch(report.trial))
         self._cut_unfinished_line()

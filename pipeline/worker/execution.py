@@ -98,9 +98,11 @@ def _set_steps(model: Any, kwargs: dict[str, Any], callbacks: list[Any]) -> None
 
 def _widen_validation(kwargs: dict[str, Any], batch_size: int) -> None:
     data = kwargs.get("validation_data")
-    if kwargs.get("validation_batch_size") or kwargs.get("validation_steps"):
+    if data is None or kwargs.get("validation_batch_size"):
         return
-    if isinstance(data, tuple) and isinstance(data[0], np.ndarray):
+    kwargs["validation_batch_size"] = kwargs.get("batch_size")  # as Keras has it; ours may take that away
+    # So many steps of wider batches would be more examples.
+    if isinstance(data, tuple) and isinstance(data[0], np.ndarray) and not kwargs.get("validation_steps"):
         fits = VALIDATION_BYTES // max(1, data[0][0].nbytes)
         kwargs["validation_batch_size"] = max(batch_size, min(VALIDATION_BATCH, fits))
 

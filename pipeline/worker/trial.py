@@ -3,7 +3,6 @@
 `train` knows nothing of where it runs; it talks to the `Session` that it is handed.
 """
 
-import gc
 import math
 import time
 import zlib
@@ -49,7 +48,6 @@ def train(job: Job, space: SearchSpace, data: Dataset, session: Session, *, unwr
     """
     try:
         keras.utils.clear_session(free_memory=True)
-        gc.collect()
         seed = trial_seed(job.seed, job.trial)
         keras.utils.set_random_seed(seed)
         hp = hyperparameters(job, seed)

@@ -11,14 +11,14 @@ import pytest
 from pipeline.objective import Objective
 from pipeline.records.ledger import Report, TrialRecord
 from pipeline.search import SEARCHERS
-from pipeline.search.searcher import Fill, Searcher
+from pipeline.search.searcher import Fill, Searcher, Trace
 from pipeline.space.hyperparameters import HyperParameters, Requested
 from pipeline.space.specs import Hyperparameter, Value, from_dict
 
 Asking = Callable[[HyperParameters], Any]
 
 
-def trace_of(build: Asking) -> Callable[[Mapping[str, Value], Fill], Requested]:
+def trace_of(build: Asking) -> Trace:
     """What `worker.reveal.trace` does, for a `build` that makes no model."""
 
     def trace(proposal: Mapping[str, Value], fill: Fill) -> Requested:

@@ -234,9 +234,8 @@ def test_every_searcher_of_the_package_is_registered() -> None:
 
 
 def test_searchers_load_neither_ray_nor_keras() -> None:
-    code = (
-        "import sys, pipeline.search; print(sorted({'ray', 'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))"
-    )
+    engines = {"ray", "keras", "tensorflow", "jax", "torch"}
+    code = f"import sys, pipeline.search; print(sorted({engines} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )

@@ -90,14 +90,16 @@ def test_trials_that_still_run_do_not_count_for_the_random_start(simulation: Any
 
 
 def test_it_finds_better_values_than_random_search(simulation: Any) -> None:
-    def best(name: str, seed: int) -> float:
-        done = simulation(name, quadratic, score=bowl, trials=30, seed=seed).all()
-        return min(bowl(values) for values in done)
+    def costs(name: str) -> Any:
+        """(12 seeds, 30 trials)"""
+        searches = [simulation(name, quadratic, score=bowl, trials=30, seed=seed).all() for seed in range(12)]
+        return np.array([[bowl(values) for values in done] for done in searches])
 
-    learnt, drawn = ([best(name, seed) for seed in range(8)] for name in ("hyperopt", "random"))
+    learnt, drawn = costs("hyperopt"), costs("random")
 
-    assert np.median(learnt) < 0.7 * np.median(drawn), (learnt, drawn)
-    assert np.mean(learnt) < np.mean(drawn), (learnt, drawn)
+    # In four sets of twelve seeds: 0.21 to 0.29 of random's cost in the second half, 0.28 to 0.59 at the best trial.
+    assert np.median(learnt[:, 15:]) < 0.5 * np.median(drawn[:, 15:])
+    assert np.median(learnt.min(axis=1)) < np.median(drawn.min(axis=1))
 
 
 def test_it_prefers_the_better_of_choices_without_an_order(simulation: Any) -> None:

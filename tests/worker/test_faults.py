@@ -16,12 +16,13 @@ def caught(raising):
     raise AssertionError("nothing was raised")
 
 
-def test_numpys_allocation_failure_is_out_of_memory():
-    error = caught(lambda: np.empty((2**40, 2**15), dtype="float64"))
+def test_numpys_failed_allocation_and_kinds_of_memory_error_are_out_of_memory():
+    class PinnedMemoryExhausted(MemoryError):
+        pass
 
-    assert type(error).__name__ != "MemoryError"
-    assert classify(error).kind == "configuration"
-    assert classify(error).reason.startswith("out of memory: ")
+    for error in (caught(lambda: np.empty((2**40, 2**15))), PinnedMemoryExhausted("2 GiB")):
+        assert classify(error).kind == "configuration"
+        assert classify(error).reason.startswith("out of memory: ")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""Whole files are written whole or not at all, and every name is within the run's directory."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.records.layout import Layout, write_json, write_whole
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_a_file_is_written_with_the_folders_it_needs(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a" / "b" / "file.txt", "täxt\n")
+    write_whole(tmp_path / "a" / "b" / "bytes", b"\x00\xff")
+
+    assert (tmp_path / "a" / "b" / "file.txt").read_text(encoding="utf-8") == "täxt\n"
+    assert (tmp_path / "a" / "b" / "bytes").read_bytes() == b"\x00\xff"
+    assert names(tmp_path / "a" / "b") == ["bytes", "file.txt"]
+
+
+def test_a_file_that_exists_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, "a long text")
+    write_whole(path, "short")
+
+    assert path.read_text() == "short"
+
+
+@pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
+def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    write_whole(path, "old")
+
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, step, full)
+    with pytest.raises(OSError, match="No space left on device"):
+        write_whole(path, "new")
+
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_an_interrupt_while_writing_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_whole(path, "old")
+
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, "new")
+
+    assert (path.read_text(), names(tmp_path)) == ("old", ["file"])
+
+
+def test_others_may_read_what_is_written(tmp_path: Path) -> None:
+    write_whole(tmp_path / "file", "x")
+
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+
+
+def test_json_is_strict_and_ends_with_a_newline(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    write_json(path, {"a": [1, None]})
+
+    assert path.read_text().endswith("}\n")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    assert json.loads(path.read_text()) == {"a": [1, None]}
+
+
+def test_every_name_is_within_the_run(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    paths = [p for name, p in vars(layout).items() if name != "root"] + [layout.trial("t1"), layout.trial_record("t1")]
+
+    assert all(isinstance(p, Path) and tmp_path in p.parents for p in paths)
+    assert len(set(paths)) == len(paths)
+
+
+def test_the_documented_names_are_kept(tmp_path: Path) -> None:
+    layout = Layout(str(tmp_path))
+    documented = {
+        "experiment.yaml": layout.experiment,
+        "history.jsonl": layout.history,
+        "history.csv": layout.history_table,
+        "trials.csv": layout.trials_table,
+        "summary.json": layout.summary,
+        "best/model.keras": layout.best_model,
+        "best/hyperparameters.json": layout.best_hyperparameters,
+        "best/metrics.json": layout.best_metrics,
+        "trials/t0001": layout.trial("t0001"),
+    }
+
+    assert {name: tmp_path / name for name in documented} == documented

@@ -1,0 +1,254 @@
+"""Tables, the best trial and the summary, from a run's records."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pipeline.errors import RequestError
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout
+from pipeline.records.ledger import Ledger, Report, TrialRecord
+from pipeline.records.results import (
+    Best,
+    Results,
+    best_epochs,
+    find_best,
+    history_table,
+    in_order,
+    trials_table,
+    write_summary,
+    write_tables,
+)
+
+ACCURACY, LOSS = Objective("val_accuracy", "max"), Objective("val_loss", "min")
+
+
+def trial(name: str, status: Any = "finished", error: str | None = None, **requested: Any) -> TrialRecord:
+    items = [{"name": n, "value": v} for n, v in requested.items()]
+    return TrialRecord(name, {}, status=status, requested=items, error=error)
+
+
+def trials(*records: TrialRecord) -> dict[str, TrialRecord]:
+    return {record.trial: record for record in records}
+
+
+def report(name: str, epoch: int, objective: float | None, seconds: float = 1.0) -> Report:
+    return Report(name, epoch, objective, {"val_accuracy": objective, "loss": 0.5}, seconds, 0.0)
+
+
+def cells(table: pd.DataFrame) -> list[dict[str, str]]:
+    """The rows of the CSV text, as they stand there."""
+    return list(csv.DictReader(io.StringIO(table.to_csv(index=False))))
+
+
+# The table of trials.
+
+
+def test_a_row_says_what_became_of_a_trial() -> None:
+    records = trials(trial("t0000", units=32, rate=0.001), trial("t0001", "failed", "out of memory", units=512))
+    reports = [report("t0000", 1, 0.8, 1.5), report("t0000", 2, 0.9, 1.25), report("t0000", 3, 0.7, 1.0)]
+
+    assert cells(trials_table(records, reports, ACCURACY)) == [
+        {
+            "trial": "t0000", "status": "finished", "units": "32", "rate": "0.001", "val_accuracy": "0.9",
+            "best_epoch": "2", "epochs": "3", "seconds": "3.75", "error": "",
+        },
+        {
+            "trial": "t0001", "status": "failed", "units": "512", "rate": "", "val_accuracy": "",
+            "best_epoch": "", "epochs": "0", "seconds": "0.0", "error": "out of memory",
+        },
+    ]  # fmt: skip
+
+
+def test_a_layer_that_a_trial_did_not_have_is_an_empty_cell() -> None:
+    records = trials(trial("a", layers=1, units_0=32), trial("b", layers=2, units_0=64, units_1=96))
+
+    assert [row["units_1"] for row in cells(trials_table(records, [], ACCURACY))] == ["", "96"]
+
+
+def test_integers_and_truth_values_stay_what_they_are_beside_empty_cells() -> None:
+    records = trials(trial("a", n=1, big=2**60, flag=True, x=3.0), trial("b"))
+    row = cells(trials_table(records, [report("a", 7, 0.5)], ACCURACY))[0]
+
+    assert (row["n"], row["big"], row["flag"], row["x"]) == ("1", str(2**60), "True", "3.0")
+    assert (row["best_epoch"], row["epochs"]) == ("7", "7")
+
+
+def test_columns_follow_the_order_of_asking() -> None:
+    records = trials(
+        trial("a", layers=1, units_0=32, rate=0.1),
+        trial("b", layers=2, units_0=32, units_1=32, rate=0.1, batch_size=16),
+    )
+
+    assert list(trials_table(records, [], ACCURACY).columns) == [
+        "trial", "status", "layers", "units_0", "units_1", "rate", "batch_size",
+        "val_accuracy", "best_epoch", "epochs", "seconds", "error",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["epochs", "trial", "status", "seconds", "error", "best_epoch", "val_accuracy"])
+def test_a_hyperparameter_named_like_a_column_gets_a_prefix(name: str) -> None:
+    record = TrialRecord("a", {}, "finished", [{"name": name, "value": 42}, {"name": "units", "value": 1}])
+    table = trials_table(trials(record), [report("a", 1, 0.5)], ACCURACY)
+    plain = trials_table(trials(trial("a", units=1)), [report("a", 1, 0.5)], ACCURACY)
+
+    assert cells(table)[0][f"hp/{name}"] == "42"
+    assert cells(table)[0][name] == cells(plain)[0][name]
+
+
+def test_only_what_was_requested_is_shown() -> None:
+    record = TrialRecord("a", {"units": 1, "never_asked": 2}, requested=[{"name": "units", "value": 1}])
+
+    assert "never_asked" not in trials_table(trials(record), [], ACCURACY).columns
+
+
+def test_a_trial_that_only_diverged_has_no_objective() -> None:
+    row = cells(trials_table(trials(trial("a", "failed", "diverged")), [report("a", 1, None)], ACCURACY))[0]
+
+    assert (row["val_accuracy"], row["best_epoch"], row["epochs"]) == ("", "", "1")
+
+
+def test_a_run_without_trials_is_a_table_without_rows() -> None:
+    text = trials_table({}, [], ACCURACY).to_csv(index=False)
+
+    assert text == "trial,status,val_accuracy,best_epoch,epochs,seconds,error\n"
+
+
+def test_in_order_puts_a_new_name_after_the_one_it_followed() -> None:
+    assert in_order([["a", "c"], ["a", "b", "c"], ["z", "a"], []]) == ["z", "a", "b", "c"]
+
+
+# The table of epochs.
+
+
+def test_a_row_an_epoch_with_every_metric() -> None:
+    table = history_table([report("a", 1, 0.5, 1.23456), report("b", 1, None)])
+
+    assert cells(table) == [
+        {"trial": "a", "epoch": "1", "val_accuracy": "0.5", "loss": "0.5", "seconds": "1.2346"},
+        {"trial": "b", "epoch": "1", "val_accuracy": "", "loss": "0.5", "seconds": "1.0"},
+    ]
+
+
+def test_no_epochs_are_a_table_without_rows() -> None:
+    assert history_table([]).to_csv(index=False) == "trial,epoch,seconds\n"
+
+
+# The best.
+
+
+def test_the_best_epoch_is_the_earlier_of_equals() -> None:
+    reports = [report("a", 1, 0.5), report("a", 2, 0.9), report("a", 3, 0.9), report("a", 4, None)]
+
+    assert best_epochs(reports, ACCURACY)["a"].epoch == 2
+    assert best_epochs(reports, LOSS)["a"].epoch == 1
+
+
+@pytest.mark.parametrize(("objective", "best"), [(ACCURACY, "b"), (LOSS, "c")])
+def test_the_best_trial_follows_the_direction(objective: Objective, best: str) -> None:
+    records = trials(trial("a", n=1), trial("b", n=2), trial("c", n=3))
+    reports = [report("a", 1, 0.5), report("b", 1, 0.9), report("c", 1, 0.1)]
+    found = find_best(records, reports, objective)
+
+    assert found is not None
+    assert (found.trial, found.hyperparameters, found.epoch) == (best, records[best].hyperparameters, 1)
+
+
+def test_of_equal_trials_the_earlier_is_the_best_whichever_reported_first() -> None:
+    found = find_best(trials(trial("a"), trial("b")), [report("b", 1, 0.5), report("a", 3, 0.5)], ACCURACY)
+
+    assert found == Best("a", {}, 0.5, 3)
+
+
+def test_a_stopped_or_failed_trial_can_be_the_best() -> None:
+    found = find_best(trials(trial("a"), trial("b", "failed")), [report("a", 1, 0.5), report("b", 1, 0.9)], ACCURACY)
+
+    assert found is not None and found.trial == "b"
+
+
+def test_without_a_finite_objective_there_is_no_best() -> None:
+    assert find_best(trials(trial("a")), [report("a", 1, None)], ACCURACY) is None
+    assert find_best({}, [], ACCURACY) is None
+
+
+# The run, written and read.
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    layout = Layout(tmp_path)
+    ledger = Ledger(layout)
+    for name in ("t0000", "t0001"):
+        ledger.start(name, {})
+        ledger.note(name, requested=[{"name": "n", "value": 3}])
+    ledger.report(report("t0000", 1, 0.5))
+    ledger.end("t0000", "finished")
+    ledger.close()
+    return layout
+
+
+def summary(layout: Layout, **settings: Any) -> dict[str, Any]:
+    defaults: dict[str, Any] = {"best": None, "test": None, "trials": {}, "epochs": 0}
+    return write_summary(layout, **defaults | settings)
+
+
+def test_summary_counts_trials_by_their_status(layout: Layout) -> None:
+    states = ["finished", "finished", "finished", "stopped", "stopped", "failed", "running"]
+    records = trials(*(trial(f"t{i}", status) for i, status in enumerate(states)))
+
+    written = summary(layout, trials=records, epochs=12, best=Best("t0", {"n": 3}, 0.9, 2), test={"accuracy": 0.8})
+
+    assert written["trials"] == {"total": 7, "finished": 3, "stopped": 2, "failed": 1, "unfinished": 1}
+    assert written["best"] == {"trial": "t0", "hyperparameters": {"n": 3}, "objective": 0.9, "epoch": 2}
+    assert (written["test"], written["epochs"]) == ({"accuracy": 0.8}, 12)
+    assert json.loads(layout.summary.read_text()) == written
+
+
+def test_summary_holds_the_facts_it_is_given(layout: Layout) -> None:
+    summary(layout, wall_clock_s=1.5, versions={"keras": "3"})
+
+    assert json.loads(layout.summary.read_text())["wall_clock_s"] == 1.5
+    assert json.loads(layout.summary.read_text())["versions"] == {"keras": "3"}
+
+
+def test_results_give_tables_and_the_best(layout: Layout) -> None:
+    write_tables(layout, ACCURACY)
+    best = Best("t0000", {"n": 3}, 0.5, 1)
+    summary(layout, best=best)
+    results = Results(layout.root)
+
+    assert results.best == best
+    assert results.directory == layout.root
+    assert results.trials["trial"].tolist() == ["t0000", "t0001"]
+    assert results.trials["n"].tolist() == [3, 3]
+    assert results.history["epoch"].tolist() == [1]
+
+
+def test_results_can_be_read_from_where_the_run_was_moved(layout: Layout, tmp_path: Path) -> None:
+    write_tables(layout, ACCURACY)
+    summary(layout)
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+
+    assert len(Results(str(moved)).trials) == 2
+
+
+def test_results_of_a_run_without_trials_are_empty_tables(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    write_tables(layout, ACCURACY)
+    summary(layout)
+    results = Results(tmp_path)
+
+    assert (results.best, len(results.trials), len(results.history)) == (None, 0, 0)
+    assert "status" in results.trials.columns
+
+
+def test_a_run_that_did_not_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError) as refused:
+        Results(tmp_path)
+
+    assert str(refused.value) == f"A run that ended must have a summary.json; {tmp_path} has none."

@@ -1,0 +1,336 @@
+"""Every setting: its default, its check, its trip through YAML."""
+
+import inspect
+import re
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.data import Dataset
+from pipeline.errors import RequestError
+from pipeline.experiment import SCHEDULERS, SEARCHERS, Experiment, fingerprint, label
+
+
+def build(hp: Any, data: Any) -> None:
+    """A search space."""
+
+
+def other_build(hp: Any, data: Any) -> int:
+    return 1
+
+
+class Model:
+    """A search space as KerasTuner's HyperModel is one."""
+
+    def build(self, hp: Any) -> None: ...
+
+
+def dataset(name: str = "mine", first: float = 0.0) -> Dataset:
+    x = np.arange(50, dtype=np.float32)[:, None] + first
+    return Dataset.split(name, x, np.arange(50) % 2, 0)
+
+
+def refusal(**settings: Any) -> str:
+    with pytest.raises(RequestError) as refused:
+        Experiment.checked(**{"dataset": "mnist"} | settings)
+    return str(refused.value)
+
+
+# Defaults.
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    settings = Experiment(dataset="mnist").model_dump()
+
+    assert settings == {
+        "dataset": "mnist", "search_space": "mlp", "objective": None, "searcher": "hyperopt", "scheduler": "asha",
+        "trials": 20, "max_epochs": 10, "time_budget_s": None, "grace_epochs": 1, "reduction_factor": 3,
+        "cpus_per_trial": 1, "gpus_per_trial": 0, "max_concurrent": None, "cpus": None, "gpus": None, "address": None,
+        "seed": 0, "storage": "runs", "name": None,
+    }  # fmt: skip
+
+
+def test_the_defaults_pass_their_own_checks() -> None:
+    plain = Experiment(dataset="mnist").model_dump()
+
+    assert Experiment.checked(**plain) == Experiment(dataset="mnist")
+
+
+def test_an_experiment_cannot_be_changed_in_place() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Experiment(dataset="mnist").trials = 3  # type: ignore[misc]
+
+
+def test_changed_makes_another_and_checks_it() -> None:
+    first = Experiment(dataset="mnist", trials=5)
+    second = first.changed(trials=40, seed=1)
+
+    assert (first.trials, second.trials, second.seed, second.dataset) == (5, 40, 1, "mnist")
+    with pytest.raises(RequestError, match="trials must be greater than 0; got 0."):
+        first.changed(trials=0)
+    with pytest.raises(RequestError, match="Unknown setting 'trails'."):
+        first.changed(trails=3)
+
+
+# The registries.
+
+
+def test_the_searchers_are_those_of_the_search_package() -> None:
+    import pipeline.search
+
+    assert set(SEARCHERS) == set(pipeline.search.SEARCHERS)
+
+
+def test_the_schedulers_are_those_that_the_engine_makes() -> None:
+    from pipeline.engine.schedulers import make_scheduler
+    from pipeline.objective import Objective
+
+    made = {
+        name: type(make_scheduler(Experiment(dataset="mnist", scheduler=name), Objective("val_loss", "min")))
+        for name in SCHEDULERS
+    }
+
+    assert len(set(made.values())) == len(SCHEDULERS), "an unknown name falls through to the default"
+    assert made["none"].__name__ == "FIFOScheduler"
+    assert {*re.findall(r'case "(\w+)"', inspect.getsource(make_scheduler)), "none"} == set(SCHEDULERS)
+
+
+@pytest.mark.parametrize("name", [*SEARCHERS])
+def test_every_searcher_can_be_asked_for(name: str) -> None:
+    assert Experiment.checked(dataset="mnist", searcher=name).searcher == name
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"searcher": "gird"}, "Unknown searcher 'gird'. Known: grid, hyperopt, random. Did you mean 'grid'?"),
+        ({"scheduler": "ash"}, "Unknown scheduler 'ash'. Known: asha, hyperband, median, none. Did you mean 'asha'?"),
+        ({"searcher": "zzz"}, "Unknown searcher 'zzz'. Known: grid, hyperopt, random."),
+        ({"searcher": None}, "searcher: input should be a valid string; got None."),
+        ({"trials": 0}, "trials must be greater than 0; got 0."),
+        ({"trials": -3}, "trials must be greater than 0; got -3."),
+        ({"trials": "x"}, "trials: input should be a valid integer, unable to parse string as an integer; got 'x'."),
+        ({"trials": 2.5}, "trials: input should be a valid integer, got a number with a fractional part; got 2.5."),
+        ({"max_epochs": 0}, "max_epochs must be greater than 0; got 0."),
+        ({"time_budget_s": 0}, "time_budget_s must be greater than 0; got 0."),
+        ({"time_budget_s": float("inf")}, "time_budget_s: input should be a finite number; got inf."),
+        ({"grace_epochs": 0}, "grace_epochs must be greater than 0; got 0."),
+        ({"grace_epochs": 11}, "grace_epochs must not exceed max_epochs; got 11 and 10."),
+        ({"reduction_factor": 1}, "reduction_factor must be greater than 1; got 1."),
+        ({"cpus_per_trial": 0}, "cpus_per_trial must be greater than 0; got 0."),
+        ({"cpus_per_trial": -1}, "cpus_per_trial must be greater than 0; got -1."),
+        ({"cpus_per_trial": 1.5}, "cpus_per_trial above 1 must be whole; got 1.5."),
+        ({"cpus_per_trial": float("inf")}, "cpus_per_trial: input should be a finite number; got inf."),
+        ({"gpus_per_trial": -0.5}, "gpus_per_trial must be greater than or equal to 0; got -0.5."),
+        (
+            {"gpus_per_trial": 1.5},
+            "gpus_per_trial must be a share of one GPU (0.25, 0.5) or a whole number; got 1.5.",
+        ),
+        ({"gpus_per_trial": float("nan")}, "gpus_per_trial: input should be a finite number; got nan."),
+        ({"max_concurrent": 0}, "max_concurrent must be greater than 0; got 0."),
+        ({"cpus": 0}, "cpus must be greater than 0; got 0."),
+        ({"gpus": -1}, "gpus must be greater than or equal to 0; got -1."),
+        ({"seed": -1}, "seed must be greater than or equal to 0; got -1."),
+        ({"seed": 2**32}, "seed must be less than 4294967296; got 4294967296."),
+        ({"objective": "loss:up"}, "An objective must be NAME, NAME:min or NAME:max; got 'loss:up'."),
+        (
+            {"objective": "val_acc_uracy"},
+            "The direction of objective 'val_acc_uracy' is not known; write val_acc_uracy:min or val_acc_uracy:max. "
+            "Did you mean 'val_accuracy'?",
+        ),
+        ({"address": "somewhere"}, "--address must be HOST:PORT or auto; got 'somewhere'."),
+        (
+            {"address": "ray://head:10001"},
+            "--address must be HOST:PORT of a cluster that this host belongs to; got 'ray://head:10001'. "
+            "From elsewhere: ray job submit --address http://HOST:8265 --working-dir . -- "
+            "python -m pipeline.run … --address auto",
+        ),
+        (
+            {"address": "http://head:8265"},
+            "--address must be HOST:PORT of a cluster that this host belongs to; got 'http://head:8265'. "
+            "From elsewhere: ray job submit --address http://HOST:8265 --working-dir . -- "
+            "python -m pipeline.run … --address auto",
+        ),
+        ({"name": "a/b"}, "name must be one folder's name (letters, digits, '.', '_', '-'); got 'a/b'."),
+        ({"name": ".."}, "name must be one folder's name (letters, digits, '.', '_', '-'); got '..'."),
+        ({"name": ""}, "name must be one folder's name (letters, digits, '.', '_', '-'); got ''."),
+        ({"dataset": 3}, "dataset must be a name, a Dataset or a function that loads one; got 3."),
+        (
+            {"search_space": 3},
+            "search_space must be a name, a function build(hp, data) or an object with one; got 3.",
+        ),
+        (
+            {"trails": 3},
+            "Unknown setting 'trails'. Known: address, cpus, cpus_per_trial, dataset, gpus, gpus_per_trial, "
+            "grace_epochs, max_concurrent, max_epochs, name, objective, reduction_factor, scheduler, search_space, "
+            "searcher, seed, storage, time_budget_s, trials. Did you mean 'trials'?",
+        ),
+    ],
+)  # fmt: skip
+def test_an_impossible_setting_is_refused_in_one_line(settings: dict[str, Any], message: str) -> None:
+    assert refusal(**settings) == message
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"gpus_per_trial": 0.25}, {"gpus_per_trial": 2}, {"cpus_per_trial": 0.5}, {"cpus_per_trial": 4},
+        {"address": "auto"}, {"address": "10.0.0.1:6379"}, {"address": "[::1]:6379"}, {"address": "head-1.net:6379"},
+        {"grace_epochs": 10}, {"reduction_factor": 2.5}, {"seed": 2**32 - 1}, {"name": "2026-01-01_a.b"},
+        {"objective": "val_auc"}, {"objective": "mine:max"}, {"time_budget_s": 0.5}, {"gpus": 0},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_possible_setting_is_taken_as_it_is(settings: dict[str, Any]) -> None:
+    experiment = Experiment.checked(dataset="mnist", **settings)
+
+    assert {name: getattr(experiment, name) for name in settings} == settings
+
+
+def test_a_dataset_must_be_given() -> None:
+    with pytest.raises(RequestError, match=r"^dataset must be given\.$"):
+        Experiment.checked()
+
+
+def test_all_faults_come_in_one_error() -> None:
+    message = refusal(trials=0, max_epochs=-1, searcher="gird", trails=3, gpus_per_trial=1.5, name="a/b")
+
+    for part in (
+        "trials must be greater than 0; got 0.",
+        "max_epochs must be greater than 0; got -1.",
+        "Unknown searcher 'gird'. Known: grid, hyperopt, random. Did you mean 'grid'?",
+        "Unknown setting 'trails'.",
+        "gpus_per_trial must be a share of one GPU",
+        "name must be one folder's name",
+    ):
+        assert part in message
+
+
+# Objects in place of names.
+
+
+@pytest.mark.parametrize("space", [build, Model(), Model().build, sys.modules[__name__], lambda hp: None])
+def test_a_search_space_may_be_a_function_or_an_object_with_build(space: Any) -> None:
+    assert Experiment.checked(dataset="mnist", search_space=space).search_space is space
+
+
+@pytest.mark.parametrize("made", [dataset(), dataset])
+def test_a_dataset_may_be_an_object_or_a_function(made: Any) -> None:
+    assert Experiment.checked(dataset=made).dataset is made
+
+
+def test_a_function_is_recorded_by_its_qualified_name_and_a_hash_of_its_source() -> None:
+    recorded = fingerprint(build)
+
+    assert recorded["object"] == f"{__name__}.build"
+    assert re.fullmatch("[0-9a-f]{64}", recorded["sha256"])
+    assert fingerprint(build) == recorded
+    assert fingerprint(other_build)["sha256"] != recorded["sha256"]
+
+
+def test_objects_and_modules_are_recorded_by_where_they_are_defined() -> None:
+    assert fingerprint(Model())["object"] == f"{__name__}.Model"
+    assert fingerprint(Model)["object"] == f"{__name__}.Model"
+    assert fingerprint(sys.modules[__name__])["object"] == __name__
+    assert fingerprint(Model()) == fingerprint(Model())
+
+
+def test_a_function_without_source_is_told_from_another_by_its_code() -> None:
+    def typed(text: str) -> Any:
+        names: dict[str, Any] = {"__name__": "__main__"}
+        exec(text, names)  # as in an interpreter
+        return names["build"]
+
+    one, same, other = (typed(f"def build(hp):\n    return {n}") for n in (1, 1, 2))
+
+    assert fingerprint(one) == fingerprint(same)
+    assert fingerprint(one)["sha256"] != fingerprint(other)["sha256"]
+
+
+def test_a_dataset_is_recorded_by_its_arrays() -> None:
+    assert fingerprint(dataset()) == fingerprint(dataset())
+    assert fingerprint(dataset())["object"] == "mine"
+    assert fingerprint(dataset())["sha256"] != fingerprint(dataset(first=1.0))["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("thing", "short"),
+    [
+        ("mnist", "mnist"), ("path/to/my_data.py", "my_data"), ("my_data.py:load", "my_data"), ("a.b.c", "c"),
+        ("a.b.c:load", "c"), ("with space.py", "with_space"), (build, "build"), (Model(), "Model"),
+        (lambda hp: None, "lambda"), (dataset("a/b"), "a_b"), (dataset("../x"), "x"), (dataset("…"), "object"),
+    ],
+)  # fmt: skip
+def test_a_label_is_short_and_fit_for_a_folder(thing: Any, short: str) -> None:
+    assert label(thing) == short
+
+
+# YAML.
+
+
+def test_an_experiment_comes_back_from_yaml() -> None:
+    experiment = Experiment(
+        dataset="digits", search_space="my.space:tiny", objective="mine:max", searcher="grid", scheduler="median",
+        trials=3, max_epochs=4, time_budget_s=90.5, grace_epochs=2, reduction_factor=2.5, cpus_per_trial=0.5,
+        gpus_per_trial=0.25, max_concurrent=2, cpus=4, gpus=1, address="auto", seed=7, storage="s3://x", name="mine",
+    )  # fmt: skip
+    changed = [n for n in Experiment.model_fields if n != "dataset" and getattr(experiment, n) in (None, "mlp", 20)]
+
+    assert changed == []  # every setting is tried
+    assert Experiment.from_yaml(experiment.to_yaml(), "experiment.yaml") == experiment
+
+
+def test_yaml_holds_every_setting_in_order() -> None:
+    assert list(yaml.safe_load(Experiment(dataset="mnist").to_yaml())) == list(Experiment.model_fields)
+
+
+def test_yaml_may_hold_only_what_differs() -> None:
+    read = Experiment.from_yaml("dataset: mnist\ntrials: 5\n", "mine.yaml")
+
+    assert read == Experiment(dataset="mnist", trials=5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dataset: [", r"mine\.yaml must be YAML; while parsing a flow .* line 1, column 11"),
+        ("- mnist", r"mine\.yaml must hold settings, one a line \(dataset: mnist\); got '- mnist'\."),
+        ("", r"mine\.yaml must hold settings, one a line \(dataset: mnist\); got ''\."),
+        ("1: 2", r"mine\.yaml must hold settings, one a line \(dataset: mnist\); got '1: 2'\."),
+        ("trials: 3", r"mine\.yaml: dataset must be given\."),
+        ("dataset: mnist\ntrials: 0", r"mine\.yaml: trials must be greater than 0; got 0\."),
+        ("dataset: mnist\ntrails: 3", r"mine\.yaml: Unknown setting 'trails'\. .*"),
+        ("dataset: !!python/object:os.system {}", r"mine\.yaml must be YAML; could not determine a constructor .*"),
+    ],
+)
+def test_what_is_no_experiment_is_refused_by_its_file(text: str, message: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        Experiment.from_yaml(text, "mine.yaml")
+
+    assert re.match(message, str(refused.value))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"dataset": dataset()}, "The dataset of mine.yaml was a Python object (mine)"),
+        (
+            {"dataset": "mnist", "search_space": build},
+            f"The search space of mine.yaml was a Python object ({__name__}.build)",
+        ),
+    ],
+)
+def test_an_object_is_recorded_but_cannot_be_read_back(settings: dict[str, Any], what: str) -> None:
+    text = Experiment(**settings).to_yaml()
+
+    with pytest.raises(RequestError) as refused:
+        Experiment.from_yaml(text, "mine.yaml")
+
+    assert str(refused.value) == (f"{what} and not a name; resume it from Python: tune(Experiment(…), resume=…).")

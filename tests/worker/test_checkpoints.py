@@ -1,0 +1,179 @@
+"""Checkpoints hold all of a model's state, are whole or absent, cost little, and are read without unpickling."""
+
+import pickle
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.worker import checkpoints
+from pipeline.worker.checkpoints import Best, Checkpoints
+
+
+@pytest.fixture(autouse=True)
+def clean_keras():
+    yield
+    keras.utils.clear_session()  # the policy for types
+
+
+def model(seed, optimizer="adam"):
+    keras.utils.set_random_seed(seed)
+    layers = [keras.Input((3,)), keras.layers.Dense(4), keras.layers.BatchNormalization(), keras.layers.Dense(1)]
+    built = keras.Sequential(layers)
+    built.compile(optimizer, "mse", run_eagerly=True)
+    return built
+
+
+def trained(seed=0, **settings):
+    built = model(seed, **settings)
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        built.train_on_batch(rng.random((8, 3)), rng.random((8, 1)))
+    return built
+
+
+def values(built):
+    variables = [*built.weights, *built.optimizer.variables]
+    return [v.numpy().astype("float64") for v in variables]
+
+
+OPTIMIZERS = {
+    "adam": lambda: "adam",
+    "momentum": lambda: keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
+    "moving average": lambda: keras.optimizers.RMSprop(0.01, use_ema=True),
+    "schedule": lambda: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 10)),
+}
+POLICIES = ["float32", "bfloat16", "mixed_bfloat16", "mixed_float16"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "optimizer"), [*((p, "adam") for p in POLICIES), *(("float32", o) for o in list(OPTIMIZERS)[1:])]
+)
+def test_weights_and_optimizer_come_back_to_the_bit(policy, optimizer, tmp_path):
+    keras.config.set_dtype_policy(policy)
+    source, target = trained(optimizer=OPTIMIZERS[optimizer]()), model(1, OPTIMIZERS[optimizer]())
+    state = {"epoch": 2, "callbacks": [{"best": 0.1 + 0.2}]}
+
+    Checkpoints(tmp_path).save(source, state, Best(2, 0.5, source.get_weights()))
+    assert Checkpoints(tmp_path).restore(target) == state
+
+    saved, restored = values(source), values(target)
+    assert len(saved) > len(source.weights)
+    for a, b in zip(restored, saved, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert int(target.optimizer.iterations) == 2
+    assert [v.dtype for v in target.weights] == [v.dtype for v in source.weights]
+
+    best = model(2)
+    assert Checkpoints(tmp_path).restore_best(best) == {"epoch": 2, "objective": 0.5}
+    for a, b in zip(best.get_weights(), source.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_where_nothing_was_saved_nothing_is_restored(tmp_path):
+    assert Checkpoints(tmp_path / "none").restore(model(0)) is None
+    assert Checkpoints(tmp_path / "none").best_state() is None
+
+
+def test_best_weights_are_written_once_and_stay(tmp_path):
+    source = trained()
+    best = Best(1, 0.5, source.get_weights())
+    kept = Checkpoints(tmp_path)
+    kept.save(source, {"epoch": 1}, best)
+    first = kept.best.stat().st_mtime_ns
+
+    kept.save(source, {"epoch": 2}, best)
+
+    assert kept.best.stat().st_mtime_ns == first
+    assert kept.best_state() == {"epoch": 1, "objective": 0.5}
+
+
+def test_a_save_that_breaks_off_leaves_the_files_before_it_whole(tmp_path, monkeypatch):
+    source, kept = trained(), Checkpoints(tmp_path)
+    kept.save(source, {"epoch": 1}, Best(1, 0.5, source.get_weights()))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert before.keys() == {"last.npz", "best.npz"}
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipeline.records.layout.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        kept.save(trained(5), {"epoch": 2}, Best(2, 0.1, source.get_weights()))
+
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_the_best_is_written_before_the_state_that_relies_on_it(tmp_path, monkeypatch):
+    source, kept = trained(), Checkpoints(tmp_path)
+    real, written = checkpoints.write_whole, []
+
+    def breaks_after_one(path, data):
+        if written:
+            raise KeyboardInterrupt
+        written.append(path.name)
+        real(path, data)
+
+    monkeypatch.setattr(checkpoints, "write_whole", breaks_after_one)
+    with pytest.raises(KeyboardInterrupt):
+        kept.save(source, {"epoch": 1}, Best(1, 0.5, source.get_weights()))
+
+    assert written == ["best.npz"]
+    assert kept.restore(model(1)) is None
+
+
+class Clock:
+    """Stands for the module `time`; a save takes `cost` seconds of it."""
+
+    def __init__(self):
+        self.now, self.cost = 100.0, 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def write(self, path, arrays, state):
+        self.now += self.cost
+
+
+@pytest.mark.parametrize(("cost", "pause"), [(0.0, 0.0), (0.1, 3.3), (1.0, 33.0), (1.8, 59.4), (5.0, 60.0)])
+def test_saves_come_as_often_as_their_cost_allows(cost, pause, tmp_path, monkeypatch):
+    """A thirty-third of the time since the last; but none is more than a minute old."""
+    clock = Clock()
+    monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=clock.monotonic))
+    monkeypatch.setattr(checkpoints, "_write", clock.write)
+    kept = Checkpoints(tmp_path)
+    assert kept.due(), "what it costs is not known before the first"
+
+    clock.cost = cost
+    kept.save(SimpleNamespace(weights=[], optimizer=None), {}, None)
+
+    if pause:
+        clock.now += pause - 0.01
+        assert not kept.due()
+        clock.now += 0.02
+    assert kept.due()
+
+
+class Trap:
+    """Unpickling one writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_nothing_is_unpickled(tmp_path):
+    trap = tmp_path / "sprung"
+    for name in ("last.npz", "best.npz"):
+        np.savez(tmp_path / name, state=np.array(Trap(trap), dtype=object), w0=np.array(Trap(trap), dtype=object))
+    kept = Checkpoints(tmp_path)
+
+    for read in (kept.best_state, lambda: kept.restore(model(0)), lambda: kept.restore_best(model(0))):
+        with pytest.raises(ValueError, match="allow_pickle=False"):
+            read()
+    assert not trap.exists()
+    pickle.loads(pickle.dumps(Trap(trap))).close()
+    assert trap.exists(), "the trap works"

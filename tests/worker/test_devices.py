@@ -1,0 +1,115 @@
+"""A trial's share of the machine, claimed in a process of its own as each trial does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.worker.devices import CONTEXT_MIB, memory_cap_mib, threads_of
+
+ROOT = Path(__file__).parents[2]
+OURS = ("CUDA_VISIBLE_DEVICES", "XLA_", "OMP_", "TF_", "JAX_", "KERAS_BACKEND")
+
+
+def in_a_fresh_process(code, **environment):
+    """What `code` prints as JSON, last."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    done = subprocess.run(
+        [sys.executable, "-c", f"import json, os, sys\nfrom pipeline.worker import devices\n{code}"],
+        cwd=ROOT, env=clean | {"PYTHONPATH": str(ROOT)} | environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+SHOWN = "print(json.dumps(dict(os.environ)))"
+
+
+def prepared(cpus, gpus, **environment):
+    return in_a_fresh_process(f"devices.prepare({cpus}, {gpus})\n{SHOWN}", **environment)[0]
+
+
+def test_tensorflow_gets_as_many_threads_as_the_trial_has_cpus_and_no_gpu():
+    told, errors = in_a_fresh_process("""
+claimed = devices.claim(3, 0)
+import tensorflow as tf
+threading = tf.config.threading
+print(json.dumps({
+    "intra": threading.get_intra_op_parallelism_threads(),
+    "inter": threading.get_inter_op_parallelism_threads(),
+    "gpus": len(tf.config.get_visible_devices("GPU")),
+    "sum": float(tf.reduce_sum(tf.ones(3))),
+    "visible": os.environ["CUDA_VISIBLE_DEVICES"],
+    "claimed": claimed,
+    "again": devices.claim(1, 0),
+}))""")
+
+    assert (told["intra"], told["inter"], told["gpus"], told["visible"], told["sum"]) == (3, 3, 0, "-1", 3.0)
+    assert told["claimed"] == {"backend": "tensorflow", "threads": 3, "devices": "-1", "memory_cap_mib": None}
+    assert told["again"] == told["claimed"], "a backend takes these settings once a process"
+    assert errors == "", "TensorFlow is silent"
+
+
+@pytest.mark.parametrize(("cpus", "threads"), [(0.5, 1), (1, 1), (2, 2), (3.9, 3)])
+def test_threads_are_the_whole_cpus_and_at_least_one(cpus, threads):
+    assert threads_of(cpus) == threads
+
+
+def test_nothing_of_a_backend_is_imported_to_prepare():
+    modules = "print(json.dumps([m for m in ('keras', 'tensorflow', 'jax', 'torch') if m in sys.modules]))"
+
+    assert in_a_fresh_process(f"devices.prepare(1, 0)\n{modules}")[0] == []
+
+
+def test_a_trial_without_a_gpu_sees_none_of_those_given_to_the_process():
+    environment = prepared(2, 0, CUDA_VISIBLE_DEVICES="0,1")
+
+    assert environment["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert environment["JAX_PLATFORMS"] == "cpu"
+    assert environment["OMP_NUM_THREADS"] == "2"
+
+
+def test_a_trial_with_a_share_of_a_gpu_keeps_its_device_and_caps_jax_too():
+    environment = prepared(1, 0.25, CUDA_VISIBLE_DEVICES="1")
+
+    assert environment["CUDA_VISIBLE_DEVICES"] == "1"
+    assert environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.225"
+    assert "JAX_PLATFORMS" not in environment
+
+
+def test_whole_gpus_are_not_capped():
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in prepared(1, 2, CUDA_VISIBLE_DEVICES="0,1")
+
+
+def test_what_the_user_set_stays():
+    environment = prepared(
+        1, 0.5, XLA_PYTHON_CLIENT_MEM_FRACTION="0.3", KERAS_BACKEND="jax", TF_CPP_MIN_LOG_LEVEL="0",
+        XLA_FLAGS="--xla_dump_to=here",
+    )  # fmt: skip
+
+    assert environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.3"
+    assert environment["KERAS_BACKEND"] == "jax"
+    assert environment["TF_CPP_MIN_LOG_LEVEL"] == "0"
+    assert environment["XLA_FLAGS"] == "--xla_dump_to=here --xla_cpu_multi_thread_eigen=false"
+
+
+@pytest.mark.parametrize(
+    ("total", "share", "cap"),
+    [
+        (80_000, 0.5, 40_000 - CONTEXT_MIB),
+        (16_000, 0.25, 4_000 - CONTEXT_MIB),
+        (4_000, 0.25, 500),  # the context would leave 400: never less than half of the share
+    ],
+)
+def test_the_memory_cap_is_the_share_less_what_a_process_takes_beside(total, share, cap):
+    assert memory_cap_mib(total, share) == cap
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.3, 0.5])
+def test_as_many_trials_as_fit_by_their_shares_fit_by_their_memory(share):
+    count, total = int(1 / share), 24_000
+
+    assert count * (memory_cap_mib(total, share) + CONTEXT_MIB) <= total

@@ -1,0 +1,146 @@
+"""What a search space asks for is found without training it; what cannot be trained is refused beforehand."""
+
+import keras
+import pytest
+
+from pipeline.errors import RequestError, UserCodeError
+from pipeline.objective import Objective
+from pipeline.worker.reveal import check, trace
+from tests.worker.stage import dataset, linear_model, space
+
+LOSS = Objective("val_loss", "min")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return dataset("digits")
+
+
+def compiled(*layers, loss="sparse_categorical_crossentropy"):
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), *layers])
+    model.compile("sgd", loss, metrics=["accuracy"])
+    return model
+
+
+# The check.
+
+
+def test_check_tells_what_the_default_model_requests_and_its_size(digits):
+    def build(hp, data):
+        return compiled(keras.layers.Dense(hp.Int("units", 4, 16, default=8)), keras.layers.Dense(10, "softmax"))
+
+    requested, weights = check(space(build), digits, LOSS)
+
+    assert [(spec.name, value) for spec, value in requested] == [("units", 8)]
+    assert weights == 64 * 8 + 8 + 8 * 10 + 10
+
+
+@pytest.mark.parametrize("name", ["val_loss", "loss", "val_accuracy", "accuracy"])
+def test_check_knows_what_will_be_reported(name, digits):
+    check(space(lambda hp, data: linear_model()), digits, Objective(name, "min"))
+
+
+def test_check_refuses_an_unknown_objective_with_those_possible(digits):
+    with pytest.raises(RequestError) as refused:
+        check(space(lambda hp, data: linear_model()), digits, Objective("val_f1", "max"))
+
+    message = str(refused.value)
+    assert message.startswith("The objective must be among what 'mine' reports; got 'val_f1'. Possible: ")
+    possible = message.rpartition("Possible: ")[2].rstrip(".").split(", ")
+    assert sorted(possible) == ["accuracy", "loss", "val_accuracy", "val_loss"]
+
+
+def test_check_leaves_the_objective_open_where_a_fit_may_report_more(digits):
+    own = space(lambda hp, data: linear_model(), lambda hp, model, *args, **kwargs: None)
+
+    check(own, digits, Objective("val_f1", "max"))
+
+
+def test_check_refuses_a_build_that_raises_and_shows_where(digits):
+    def build(hp, data):
+        return hp.Int("units", 1, 4) / 0
+
+    with pytest.raises(UserCodeError) as refused:
+        check(space(build), digits, LOSS)
+
+    assert str(refused.value) == (
+        "Search space 'mine' must build and train on dataset 'digits'; it raised ZeroDivisionError: division by zero"
+    )
+    assert ", in build\n" in refused.value.user_traceback
+    assert "/pipeline/worker/" not in refused.value.user_traceback
+
+
+def test_check_refuses_what_is_no_model(digits):
+    with pytest.raises(RequestError, match="must return a keras.Model; it returned list."):
+        check(space(lambda hp, data: [1]), digits, LOSS)
+
+
+def test_check_refuses_an_uncompiled_model(digits):
+    with pytest.raises(RequestError, match="must return a compiled model; call model.compile"):
+        check(space(lambda hp, data: keras.Sequential([keras.Input((8, 8, 1))])), digits, LOSS)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: compiled(keras.layers.Dense(7, "softmax")),
+        lambda: compiled(keras.layers.Dense(3), loss="categorical_crossentropy"),
+    ],
+    ids=["too few classes", "another shape"],
+)
+def test_check_refuses_a_model_whose_output_does_not_fit(model, digits):
+    with pytest.raises(UserCodeError, match="must build and train on dataset 'digits'; it raised"):
+        check(space(lambda hp, data: model()), digits, LOSS)
+
+
+def test_check_refuses_a_model_whose_input_does_not_fit(digits):
+    def build(hp, data):
+        model = keras.Sequential([keras.Input((9,)), keras.layers.Dense(10)])
+        model.compile("sgd", "mse")
+        return model
+
+    with pytest.raises(UserCodeError, match="must build and train"):
+        check(space(build), digits, LOSS)
+
+
+# The trace.
+
+
+def conditional(hp, data):
+    for i in range(hp.Int("layers", 1, 3, default=2)):
+        hp.Choice(f"units_{i}", [4, 8, 16], default=8)
+    if hp.Boolean("dropout", default=True):
+        hp.Float("rate", 0.1, 0.5)
+
+
+def traced(proposal, fill, build=conditional):
+    return {spec.name: value for spec, value in trace(space(build), None, proposal, fill)}
+
+
+def test_trace_fills_with_defaults():
+    assert traced({}, "default") == {"layers": 2, "units_0": 8, "units_1": 8, "dropout": True, "rate": 0.1}
+
+
+def test_trace_fills_with_the_first_of_the_grid():
+    assert traced({}, "first") == {"layers": 1, "units_0": 4, "dropout": False}
+
+
+def test_trace_follows_the_proposal_and_leaves_out_what_is_not_asked_for():
+    proposal = {"layers": 1, "units_0": 16, "units_1": 16, "dropout": False, "rate": 0.4}
+
+    assert traced(proposal, "default") == {"layers": 1, "units_0": 16, "dropout": False}
+
+
+def test_trace_draws_by_its_seed():
+    draws = [tuple(traced({}, seed).items()) for seed in range(6)]
+
+    assert draws == [tuple(traced({}, seed).items()) for seed in range(6)]
+    assert len(set(draws)) > 3
+
+
+def test_a_build_that_raises_has_requested_what_it_asked_for_until_then():
+    def build(hp, data):
+        hp.Int("units", 1, 4)
+        raise ValueError("too wide")
+
+    assert traced({"units": 3}, "default", build) == {"units": 3}
