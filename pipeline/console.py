@@ -12,11 +12,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.engine.tuning import Plan, Run, Silent
+from pipeline.engine.watch import Plan, Watcher
 from pipeline.experiment import SCHEDULERS, SEARCHERS, label
 from pipeline.names import registered
 from pipeline.objective import Objective
 from pipeline.records.ledger import Report, TrialRecord
+from pipeline.records.results import Results
 
 HEARTBEAT_S = 10.0  # between two lines where there is no terminal
 REFRESH_S = 0.5
@@ -36,7 +37,7 @@ def print_error(message: str, traceback: str = "") -> None:
     console.print(Text(f"Error: {message}"))
 
 
-class Display(Silent):
+class Display(Watcher):
     """Shows a run while it goes on."""
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -86,9 +87,7 @@ class Display(Silent):
         self._last[report.trial] = report
         self._epochs += 1
         held = self._best.get(report.trial)
-        if report.objective is not None and self._objective.better(
-            report.objective, held.objective if held else None
-        ):
+        if report.objective is not None and self._objective.better(report.objective, held.objective if held else None):
             self._best[report.trial] = report
         if not self._live and time.monotonic() - self._said > HEARTBEAT_S:
             self._say(f"{self._line(report.trial)}  {self._progress()}")
@@ -243,14 +242,16 @@ def show_dry_run(plan: Plan) -> None:
     console.print("Nothing was trained.")
 
 
-def show_result(run: Run, *, quiet: bool, command: str) -> None:
+def show_result(run: Results, *, quiet: bool, command: str) -> None:
     """Best hyperparameters, validation and test score, and where everything is."""
     console = Console(highlight=False, soft_wrap=True)
     summary, best = run.summary, run.best
     counts = summary["trials"]
     ended = ", ".join(f"{counts[s]} {s}" for s in ("finished", "stopped", "failed", "unfinished") if counts[s])
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("trials", f"{counts['total']} ({ended}), {summary['epochs']} epochs in {_duration(summary['wall_clock_s'])}")
+    table.add_row(
+        "trials", f"{counts['total']} ({ended}), {summary['epochs']} epochs in {_duration(summary['wall_clock_s'])}"
+    )
     if best is not None:
         table.add_row("best trial", f"{best.trial}, epoch {best.epoch}")
         table.add_row("hyperparameters", Text(_values(best.hyperparameters)))

@@ -60,7 +60,9 @@ def command(
     storage: Annotated[str | None, _option("Folder of the run directories.", "storage")] = None,
     name: Annotated[str | None, _option("Name of the run's directory. [default: dataset, space and time]")] = None,
     resume: Annotated[str | None, _option("Go on with the run in this directory; --trials extends it.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, train nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print the plan, train nothing.")
+    ] = False,
     inline: Annotated[bool, typer.Option("--inline", help="Run one trial in this process, for debugging.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="Name what there is to choose from.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the result only.")] = False,
@@ -91,8 +93,9 @@ def command(
 
 def _search(dataset: str | None, given: dict[str, Any], resume: str | None, quiet: bool) -> None:
     from pipeline.engine import tuning
+    from pipeline.engine.watch import Interruption
 
-    interruption = tuning.Interruption()
+    interruption = Interruption()
     with _signals(interruption):
         if resume is not None:
             given |= {"dataset": dataset} if dataset is not None else {}

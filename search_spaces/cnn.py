@@ -14,6 +14,7 @@ import keras
 
 from pipeline.data import Dataset
 from pipeline.errors import RequestError
+
 from . import _heads
 
 

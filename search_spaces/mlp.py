@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from pipeline.data import Dataset
+
 from . import _heads
 
 OPTIMIZERS = {

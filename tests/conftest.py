@@ -29,9 +29,11 @@ def search(ray_cluster, tmp_path):
     def run(**settings):
         resume = settings.pop("resume", None)
         defaults = {
-            "dataset": "digits", "search_space": str(SPACES / "tiny.py"), "storage": str(tmp_path / "runs"),
+            "dataset": str(SPACES / "few.py"),
+            "search_space": str(SPACES / "tiny.py"),
+            "storage": str(tmp_path / "runs"),
             "max_concurrent": 2,
-        }  # fmt: skip
+        }
         return tune(Experiment.checked(**defaults | settings), resume=resume)
 
     return run

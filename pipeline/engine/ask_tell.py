@@ -43,7 +43,7 @@ class AskTell(RaySearcher):
         """The id of the next trial: it says its place in the search, so a rerun has the same ones."""
         return f"t{len(self._ledger.trials):04d}"
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
         """The next trial's task, None for "not now", or that there will be no more."""
         if len(self._ledger.trials) >= self._trials:
             return RaySearcher.FINISHED
@@ -83,6 +83,7 @@ class Trials(SearchGenerator):
 
     def __init__(self, searcher: AskTell, replay: Callable[[Callable[..., Trial]], list[Trial]]) -> None:
         super().__init__(searcher)
+        self._adapter = searcher
         self._replay = replay
         self._unfinished: list[Trial] = []
 
@@ -95,8 +96,8 @@ class Trials(SearchGenerator):
         """The next trial, if there is one now."""
         if self._unfinished:
             return self._unfinished.pop(0)
-        trial_id = self.searcher.next_id()
-        task = self.searcher.suggest(trial_id)
+        trial_id = self._adapter.next_id()
+        task = self._adapter.suggest(trial_id)
         if task == RaySearcher.FINISHED:
             self._finished = True
             return None
@@ -107,7 +108,8 @@ class Trials(SearchGenerator):
         return bool(self._finished and not self._unfinished)
 
     def _create(self, trial_id: str, task: dict[str, Any]) -> Trial:
-        spec = {**self._experiment.spec, "config": task}
+        experiment: Any = self._experiment
+        spec = {**experiment.spec, "config": task}
         trial = _create_trial_from_spec(
             spec, self._parser, evaluated_params={}, experiment_tag=trial_id, trial_id=trial_id
         )

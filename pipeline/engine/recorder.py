@@ -1,6 +1,6 @@
 """What comes back from the trials: into the ledger, to the searcher, to whoever watches."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import ray
 from ray.tune import Callback
@@ -8,31 +8,16 @@ from ray.tune.experiment import Trial
 
 from pipeline.engine import trainable as keys
 from pipeline.engine.supervisor import Supervisor
+from pipeline.engine.watch import Watcher
 from pipeline.errors import KerasweepError, ProgramError, RequestError
 from pipeline.objective import Objective
-from pipeline.records.ledger import Ledger, Report, TrialRecord
+from pipeline.records.ledger import Ledger, Report
 from pipeline.search.searcher import Searcher
 from pipeline.space.specs import from_dict
 from pipeline.worker.faults import Failure
 
 # The same fault in so many trials in a row, and none that trained between, is the program's and not a configuration's.
 SAME_FAULT = 3
-
-
-class Watcher(Protocol):
-    """Somebody who is told how the run goes: the console, a notebook, a test."""
-
-    def started(self, record: TrialRecord) -> None:
-        """A trial runs."""
-
-    def reported(self, report: Report) -> None:
-        """An epoch was recorded."""
-
-    def ended(self, record: TrialRecord) -> None:
-        """A trial is over."""
-
-    def tick(self) -> None:
-        """Called often, also when nothing happens."""
 
 
 class Recorder(Callback):

@@ -32,9 +32,7 @@ def make_scheduler(experiment: Experiment, objective: Objective) -> TrialSchedul
                 reduction_factor=experiment.reduction_factor,
             )
         case "hyperband":
-            return WholeBrackets(
-                **shared, max_t=experiment.max_epochs, reduction_factor=experiment.reduction_factor
-            )
+            return WholeBrackets(**shared, max_t=experiment.max_epochs, reduction_factor=experiment.reduction_factor)
         case "median":
             return MedianStoppingRule(**shared, grace_period=experiment.grace_epochs)
         case _:
@@ -52,7 +50,7 @@ class WholeBrackets(HyperBandScheduler):
     @property
     def unfilled(self) -> bool:
         """Whether the current bracket lacks trials."""
-        bracket = self._state["bracket"]
+        bracket: Any = self._state["bracket"]
         return bracket is not None and len(bracket._all_trials) < bracket._n0
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:

@@ -5,12 +5,13 @@ import time
 from ray.tune import Stopper
 
 from pipeline.engine.recorder import Recorder
+from pipeline.engine.watch import Interruption
 
 
 class Halt(Stopper):
     """Tune's stopper. `deadline` is of the monotonic clock; None for no budget."""
 
-    def __init__(self, recorder: Recorder, interruption: "object", deadline: float | None) -> None:
+    def __init__(self, recorder: Recorder, interruption: Interruption, deadline: float | None) -> None:
         self._recorder, self._interruption, self._deadline = recorder, interruption, deadline
 
     def __getstate__(self) -> dict[str, object]:
@@ -24,7 +25,7 @@ class Halt(Stopper):
     def stop_all(self) -> bool:
         """Whether the search is to end now."""
         late = self._deadline is not None and time.monotonic() >= self._deadline
-        asked = getattr(self._interruption, "signal", None) is not None
+        asked = self._interruption.signal is not None
         if late or asked or self._recorder.fatal is not None:
             self._recorder.halt()
             return True

@@ -66,7 +66,7 @@ class Supervisor(TrialScheduler):
             self.inner.on_trial_add(tune_controller, trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """A trial is lost for good. (Tune says the same when it queues one again, then with status ERROR.)"""
+        """A trial is lost for good; when Tune queues one again it says the same, then with status ERROR."""
         if trial.status != Trial.ERROR:
             self._live.pop(trial.trial_id, None)
             self.inner.on_trial_error(tune_controller, trial)

@@ -53,7 +53,9 @@ class Setting:
 class KerasTrial(tune.Trainable):
     """Tune's side of a trial. `config["job"]` is the trial, `setting` what all of them share."""
 
-    def setup(self, config: dict[str, Any], setting: Setting) -> None:
+    _thread: threading.Thread | None
+
+    def setup(self, config: dict[str, Any], setting: Setting) -> None:  # type: ignore[override]
         """Prepare the process; training starts with the first `step`, after a possible restore."""
         self._setting = setting
         devices.prepare(setting.cpus, setting.gpus)
@@ -90,7 +92,7 @@ class KerasTrial(tune.Trainable):
 
     def _begin(self, job: Job) -> None:
         self._job = job
-        self._thread: threading.Thread | None = None
+        self._thread = None
         self._commands: queue.Queue[Command] = queue.Queue()
         self._answers: queue.Queue[dict[str, Any] | BaseException] = queue.Queue()
 

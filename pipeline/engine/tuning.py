@@ -1,24 +1,32 @@
 """One search from its experiment to its best model: what is done, in order."""
 
+import importlib
+import json
 import os
+import platform
+import shutil
+import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline import names
 from pipeline.engine.cluster import check_resources, cluster, packing_warning, resources_of, slots
+from pipeline.engine.preflight import check_local_cpus, check_writable, directory_of
+from pipeline.engine.watch import Interruption, Plan, Watcher
 from pipeline.errors import Interrupted, KerasweepError, ProgramError, RequestError
-from pipeline.experiment import Experiment, fingerprint, label
+from pipeline.experiment import Experiment
 from pipeline.names import Target
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import Ledger, Report, TrialRecord, read_experiment, write_experiment
+from pipeline.records.ledger import Ledger, read_experiment, write_experiment
 from pipeline.records.results import Best, Results, find_best, write_summary, write_tables
 from pipeline.space.hyperparameters import Requested
+
+FIRST_TRIAL = "t0000"  # of the default configuration (`Searcher.choose`), so also of `fit`'s defaults
 
 
 class Run(Results):
@@ -31,63 +39,11 @@ class Run(Results):
         return load_model(self.layout.best_model)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a search will do, known before its first trial."""
-
-    experiment: Experiment
-    objective: Objective
-    data: dict[str, Any]
-    requested: Requested  # by the default model
-    weights: int
-    concurrent: int
-    warning: str | None
-    directory: Path | None
-
-
-class Silent:
-    """A watcher that shows nothing."""
-
-    def preparing(self, what: str) -> None:
-        """A step before the first trial."""
-
-    def planned(self, plan: Plan) -> None:
-        """All is checked."""
-
-    def started(self, record: TrialRecord) -> None:
-        """A trial runs."""
-
-    def reported(self, report: Report) -> None:
-        """An epoch was recorded."""
-
-    def ended(self, record: TrialRecord) -> None:
-        """A trial is over."""
-
-    def tick(self) -> None:
-        """Called often, also when nothing happens."""
-
-    @contextmanager
-    def searching(self) -> Iterator[None]:
-        """Around the trials."""
-        yield
-
-
-class Interruption:
-    """Whether the run was asked to stop; the command line's signal handlers set it.
-
-    `graceful` says that trials run, so that it is enough to set `signal`; before, there is nothing to save.
-    """
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-        self.graceful = False
-
-
 def tune(
     experiment: Experiment,
     *,
     resume: str | Path | None = None,
-    watcher: Silent | None = None,
+    watcher: Watcher | None = None,
     interruption: Interruption | None = None,
 ) -> Run:
     """Search, and hand back the best model.
@@ -102,7 +58,7 @@ def tune(
         RequestError: something that was asked for cannot be right; nothing was written.
         ProgramError: user code failed in the same way in trial after trial; what was recorded is kept.
     """
-    watcher = watcher or Silent()
+    watcher = watcher or Watcher()
     interruption = interruption or Interruption()
     if resume is not None and is_complete(experiment, Layout(resume)):
         return Run(resume)
@@ -111,9 +67,9 @@ def tune(
         return search.run()
 
 
-def dry_run(experiment: Experiment, watcher: Silent | None = None) -> Plan:
+def dry_run(experiment: Experiment, watcher: Watcher | None = None) -> Plan:
     """All that `tune` checks and finds out before the first trial; nothing is written."""
-    search = _Search(experiment, None, watcher or Silent(), Interruption())
+    search = _Search(experiment, None, watcher or Watcher(), Interruption())
     with cluster(experiment, search.targets), search:
         return search.prepare()
 
@@ -149,7 +105,7 @@ class _Search:
     """The state of `tune` while it runs."""
 
     def __init__(
-        self, experiment: Experiment, past: Layout | None, watcher: Silent, interruption: Interruption
+        self, experiment: Experiment, past: Layout | None, watcher: Watcher, interruption: Interruption
     ) -> None:
         self.experiment, self.watcher, self.interruption = experiment, watcher, interruption
         self.began = time.time()
@@ -158,13 +114,13 @@ class _Search:
         self.dataset = _target("dataset", experiment.dataset)
         self.search_space = _target("search space", experiment.search_space)
         self.targets = [t for t in (self.dataset, self.search_space) if isinstance(t, Target)]
-        self.layout = past or Layout(_directory(experiment))
+        self.layout = past or Layout(directory_of(experiment))
         if past is not None:
             read_experiment(past)
         else:
-            _check_writable(self.layout.root)
+            check_writable(self.layout.root)
         if experiment.address is None and experiment.cpus is None and "RAY_ADDRESS" not in os.environ:
-            _check_local_cpus(experiment)
+            check_local_cpus(experiment)
 
     def __enter__(self) -> "_Search":
         return self
@@ -184,18 +140,21 @@ class _Search:
         from pipeline.engine.helper import Helper, call
 
         check_resources(self.experiment)
+        self.slots = slots(self.experiment)
         self.watcher.preparing("loading data, checking the search space")
         # On the driver's node: a user's dataset may read files that lie beside it.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.call = call
-        self.helper = Helper.options(scheduling_strategy=here).remote(_portable(self.search_space), 1)
+        actor: Any = Helper  # Ray gives it `options`
+        self.helper = actor.options(scheduling_strategy=here).remote(_portable(self.search_space), 1)
         self.data = self.helper.load.remote(_portable(self.dataset), self.experiment.seed)
+        # Tune's own import takes the driver seconds in which it otherwise only waits for the data.
+        threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()
         facts = call(self.helper.describe, self.data)
         name = self.experiment.objective
         default = "val_loss" if facts["task"] == "regression" else "val_accuracy"
         self.objective = Objective.parse(name or default)
         requested, weights = call(self.helper.check, self.data, self.objective)
-        self.slots = slots(self.experiment)
         return Plan(
             self.experiment, self.objective, facts, requested, weights,
             min(self.slots(), self.experiment.trials), packing_warning(self.experiment), self.layout.root,
@@ -213,7 +172,7 @@ class _Search:
                 raise RequestError(f"A new run needs a directory of its own; {self.layout.root} holds one already.")
             write_experiment(self.layout, self.experiment.to_yaml())
             self.watcher.planned(plan)
-            earlier_s = _earlier_seconds(self.layout)
+            earlier_s = _earlier_seconds(self.layout, ledger)
             with self.watcher.searching():
                 fatal, exhausted = self._search(ledger, earlier_s)
             summary = self._conclude(ledger, earlier_s, exhausted)
@@ -275,8 +234,6 @@ class _Search:
 
     def _conclude(self, ledger: Ledger, earlier_s: float, exhausted: bool) -> dict[str, Any]:
         """Write the tables, measure the best model once, and write the summary last: who finds it finds the rest."""
-        import shutil
-
         best = find_best(ledger.trials, ledger.reports, self.objective)
         write_tables(self.layout, self.objective)
         measured = None
@@ -307,9 +264,13 @@ class _Search:
         from pipeline.search import SEARCHERS
         from pipeline.worker.session import Job
 
+        searcher = SEARCHERS[self.experiment.searcher]
+        fill: Literal["random", "default", "first"] = (
+            "first" if searcher.fills_with_first else "default" if trial == FIRST_TRIAL else "random"
+        )
         return Job(
             trial, configuration, self.experiment.seed, self.experiment.max_epochs, self.objective,
-            self.layout.trial(trial).resolve(), SEARCHERS[self.experiment.searcher].fills_with_first,
+            self.layout.trial(trial).resolve(), fill,
         )  # fmt: skip
 
     def _trace(self, proposal: Any, fill: Any) -> Requested:
@@ -322,8 +283,6 @@ def _target(kind: names.Kind, given: Any) -> Any:
 
 def _portable(thing: Any) -> Any:
     """Make Ray take the code of a user's function along, and not only its name: a worker may not have its module."""
-    import sys
-
     from ray import cloudpickle
 
     module = sys.modules.get(getattr(thing, "__module__", None) or "")
@@ -335,67 +294,19 @@ def _portable(thing: Any) -> Any:
     return thing
 
 
-def _directory(experiment: Experiment) -> Path:
-    storage = Path(experiment.storage).expanduser()
-    if experiment.name is not None:
-        root = storage / experiment.name
-        if root.exists():
-            raise RequestError(
-                f"A new run needs a directory of its own; {root} exists. Go on with it by --resume {root}, or choose "
-                "another --name."
-            )
-        return root
-    stem = f"{label(experiment.dataset)}-{label(experiment.search_space)}-{time.strftime('%Y%m%d-%H%M%S')}"
-    root, number = storage / stem, 1
-    while root.exists():
-        number += 1
-        root = storage / f"{stem}-{number}"
-    return root
-
-
-def _check_writable(root: Path) -> None:
-    """Try it, and leave nothing behind."""
-    made = []
-    try:
-        for folder in reversed([root, *root.parents]):
-            if not folder.exists():
-                folder.mkdir()
-                made.append(folder)
-        probe = root / ".probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise RequestError(f"The storage path must be a folder that can be written to; {root.parent}: {error}.") from error
-    finally:
-        for folder in reversed(made):
-            folder.rmdir()
-
-
-def _check_local_cpus(experiment: Experiment) -> None:
-    import psutil
-
-    has = len(os.sched_getaffinity(0)) or psutil.cpu_count() or 1
-    if experiment.cpus_per_trial > has:
-        raise RequestError(
-            f"A trial must fit on one node; it needs {experiment.cpus_per_trial:g} CPU, and this machine has {has}."
-        )
-
-
-def _earlier_seconds(layout: Layout) -> float:
-    """Wall clock that earlier processes spent on this run: of the last summary, or from the first to the last report."""
-    import json
-
+def _earlier_seconds(layout: Layout, ledger: Ledger) -> float:
+    """Wall clock that earlier processes spent on this run; of one that was killed, until its last report."""
     if layout.summary.is_file():
         try:
             return float(json.loads(layout.summary.read_text(encoding="utf-8"))["wall_clock_s"])
         except (ValueError, KeyError, TypeError):
             return 0.0
-    return 0.0
+    if not ledger.reports:
+        return 0.0
+    return max(r.time for r in ledger.reports) - min(t.started for t in ledger.trials.values())
 
 
 def _versions() -> dict[str, str]:
-    import platform
-
     packages = ("kerasweep", "ray", "hyperopt", "numpy", "pandas")
     found = {"python": platform.python_version()}
     for package in packages:
@@ -413,6 +324,3 @@ def _raise_all_failed(ledger: Ledger) -> None:
     raise ProgramError(
         f"No trial reported a finite objective; the first failed so: {record.error}", record.traceback or ""
     )
-
-
-__all__ = ["Interruption", "Plan", "Run", "Silent", "dry_run", "fingerprint", "resumed", "tune"]

@@ -191,6 +191,8 @@ class HyperParameters:
             return None
         if qualified not in self._values:
             proposed = self._proposal.get(qualified)
-            settled = qualified in self._proposal and spec.contains(proposed)
+            # KerasTuner allows a default that is off its own steps, so one is no reason to draw again.
+            possible = spec.contains(proposed) or proposed == spec.default
+            settled = qualified in self._proposal and possible
             self._values[qualified] = proposed if settled else self._draw(spec)
         return self._values[qualified]

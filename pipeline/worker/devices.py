@@ -11,11 +11,16 @@ CONTEXT_MIB = 600
 _claimed: dict[str, Any] = {}
 
 
-def prepare(cpus: float, gpus: float) -> None:
-    """Set what must be set before any backend is imported."""
+def quiet() -> None:
+    """Set what a backend reads while it is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # else sums differ with the number of threads, and it logs
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+def prepare(cpus: float, gpus: float) -> None:
+    """Set what must be set before a backend's first operation, and as early as can be."""
+    quiet()
     if gpus == 0:
         # Since Ray 2.60 a process that asked for no GPU still sees all of them (ray-project/ray#62492).
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"

@@ -14,7 +14,7 @@ from pipeline.worker.checkpoints import Checkpoints
 from pipeline.worker.execution import VALIDATION_BATCH, VALIDATION_BYTES
 from pipeline.worker.modules import SearchSpace
 from pipeline.worker.session import Job, Stopped, Until
-from pipeline.worker.trial import build, hyperparameters, train, trial_seed
+from pipeline.worker.trial import build, hyperparameters, numbers, train, trial_seed
 
 
 def evaluate_best(job: Job, space: SearchSpace, data: Dataset, epoch: int, layout: Layout) -> dict[str, Any]:
@@ -42,9 +42,11 @@ def evaluate_best(job: Job, space: SearchSpace, data: Dataset, epoch: int, layou
     if not model.built:
         model(data.x_train[:1])
     held = checkpoints.restore_best(model)
+    if model.optimizer is not None:  # Keras builds it when it loads the file, and would warn of what the file lacks
+        model.optimizer.build(model.trainable_variables)
     size = max(1, min(VALIDATION_BATCH, VALIDATION_BYTES // max(1, data.x_val[0].nbytes)))
     metrics = {
-        name: {k: float(v) for k, v in model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True).items()}
+        name: numbers(model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True))
         for name, x, y in (("validation", data.x_val, data.y_val), ("test", data.x_test, data.y_test))
     }
     layout.best.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ STEPS_PER_EXECUTION = 32
 VALIDATION_BATCH, VALIDATION_BYTES = 1024, 8 * 2**20
 
 
-class Reporter(keras.callbacks.Callback):  # type: ignore[misc]
+class Reporter(keras.callbacks.Callback):
     """A callback that knows the `others` of the `fit` it is in."""
 
     others: list[Any]
@@ -117,7 +117,7 @@ def _as_floatx(part: Any) -> Any:
     return np.asarray(part, keras.config.floatx()) if np.asarray(part).dtype.kind == "f" else np.asarray(part)
 
 
-class _Order(keras.callbacks.Callback):  # type: ignore[misc]
+class _Order(keras.callbacks.Callback):
     """Sets, before each epoch, what is random in it: the order of the data and every layer's seed generator.
 
     Keras does not save a seed generator's state with the weights, so it follows from (seed, epoch).
@@ -164,7 +164,7 @@ def _tensorflow_batches(parts: list[Any], batch_size: int, order: _Order) -> Any
     return data.apply(tf.data.experimental.assert_cardinality(steps)).with_options(options).prefetch(2)
 
 
-class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
+class _Batches(keras.utils.PyDataset):
     """The same for the other backends."""
 
     def __init__(self, parts: list[Any], batch_size: int, order: _Order) -> None:

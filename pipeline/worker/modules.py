@@ -109,7 +109,7 @@ def _entry(source: Target, module: ModuleType) -> Callable[..., Any]:
     entry = getattr(module, source.function, None)
     if not callable(entry):
         raise RequestError(f"The {source.kind} {source.name!r} must define a function {source.function}().")
-    return entry  # type: ignore[no-any-return]
+    return entry
 
 
 def _asks_for(function: Callable[..., Any], place: int, name: str) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pipeline.objective import Objective
 from pipeline.search.searcher import Configuration
@@ -19,8 +19,8 @@ class Stopped(BaseException):
 class Job:
     """One trial's task.
 
-    `configuration` is what the searcher proposed; what it leaves open the trial draws from (seed, trial), or takes the
-    first of the grid where `fills_with_first`. `directory` is where its checkpoints go, on storage that every node
+    `configuration` is what the searcher proposed; what it leaves open is settled as `fill` says, at random from (seed,
+    trial), by its default, or by the first of its grid. `directory` is where its checkpoints go, on storage that every node
     sees. `max_epochs` bounds its epochs.
     """
 
@@ -30,7 +30,7 @@ class Job:
     max_epochs: int
     objective: Objective
     directory: Path
-    fills_with_first: bool = False
+    fill: Literal["random", "default", "first"] = "random"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
 import math
 import time
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,8 +86,10 @@ def hyperparameters(job: Job, seed: int) -> HyperParameters:
     """The `hp` of a trial: the proposal, and draws of its own for what nobody has met yet."""
 
     def draw(spec: Hyperparameter) -> Value:
-        if job.fills_with_first:
+        if job.fill == "first":
             return spec.grid()[0]
+        if job.fill == "default":
+            return spec.default
         return spec.random(np.random.default_rng([seed, zlib.crc32(spec.name.encode())]))
 
     return HyperParameters(job.configuration, draw)
@@ -116,6 +119,15 @@ def _built(model: Any, data: Dataset) -> Any:
     if not model.built:
         model(data.x_train[:1])
     return model
+
+
+def numbers(logs: Mapping[str, Any]) -> dict[str, float | None]:
+    """Metrics as they go into the records: None if not finite.
+
+    What is no single number, such as an F1Score of each class, can be neither compared nor drawn, and is left out.
+    """
+    single = {name: float(value) for name, value in logs.items() if np.size(value) == 1}
+    return {name: number if math.isfinite(number) else None for name, number in single.items()}
 
 
 class _Progress(Reporter):
@@ -159,9 +171,7 @@ class _Progress(Reporter):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.epoch += 1
-        # What is no number, such as an F1Score of each class, can be neither compared nor drawn.
-        numbers = {name: float(value) for name, value in (logs or {}).items() if np.size(value) == 1}
-        metrics = {name: number if math.isfinite(number) else None for name, number in numbers.items()}
+        metrics = numbers(logs or {})
         name = self.job.objective.name
         if name not in metrics:
             raise RequestError(f"The objective must be among what `fit` reports; got {name!r}. {_possible(metrics)}")
@@ -171,7 +181,7 @@ class _Progress(Reporter):
             self.best = Best(self.epoch, value, self.model.get_weights())
         failure = None
         if broken:
-            failure = classify(Diverged(f"diverged: {broken} is {numbers[broken]} in epoch {self.epoch}"))
+            failure = classify(Diverged(f"diverged: {broken} is {float((logs or {})[broken])} in epoch {self.epoch}"))
         seconds = time.monotonic() - self._started
         self.session.report(
             Epoch(self.epoch, value, metrics, seconds, self.hp.requested, self.built), self.save, failure

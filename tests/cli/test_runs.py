@@ -1,6 +1,5 @@
 """Whole runs through the command line, each in processes of its own, some of them killed."""
 
-import ipaddress
 import json
 import os
 import signal
@@ -111,15 +110,16 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(started_cli,
     family = psutil.Process(process.pid).children(recursive=True)
     victims = [p for p in family if p.name().startswith("ray::KerasTrial")]
     victims[0].kill()
-    output, errors = process.communicate(timeout=200)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
     assert in_order(epochs_of(run))
     trials = pd.read_csv(run / "trials.csv")
     assert list(trials["status"]) == ["finished"] * 3 and list(trials["epochs"]) == [8] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
 )
 def test_a_signal_ends_a_search_with_the_best_so_far(started_cli, tmp_path, number, code):
     run = tmp_path / "runs" / "stopped"
@@ -206,11 +206,12 @@ def test_a_users_own_dataset_and_space_work_from_outside_the_repository(cli, tmp
     assert sorted(pd.read_csv(run / "trials.csv")["width"]) == [4, 8]
 
 
+@pytest.mark.slow
 def test_a_space_whose_import_fails_shows_the_users_traceback(cli, tmp_path):
     (tmp_path / "broken.py").write_text("import keras\nimport no_such_module\n\ndef build(hp, data):\n    pass\n")
     code, _, errors = cli("digits", "--search-space", "broken.py", cwd=tmp_path)
     assert code == 2
-    assert "broken.py\", line 2, in <module>" in errors and "ModuleNotFoundError: No module named" in errors
+    assert 'broken.py", line 2, in <module>' in errors and "ModuleNotFoundError: No module named" in errors
     assert "pipeline/worker" not in errors and "ray" not in errors.lower().replace("array", "")
     assert not (tmp_path / "runs").exists()
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline.data import Dataset
-from pipeline.engine.tuning import Interruption
+from pipeline.engine.watch import Interruption, Watcher
 from pipeline.errors import ProgramError, RequestError, UserCodeError
 from pipeline.experiment import SCHEDULERS, SEARCHERS
 from pipeline.records.ledger import read_trials
@@ -40,13 +40,18 @@ def test_hyperband_on_two_slots_trains_what_its_arithmetic_says(search):
     # Brackets of 3, 5 and 9 trials: 3 x 10; 5 x 3 + 2 x 6; 9 x 1 + 3 x 2 + 1 x 6 epochs.
     assert sorted(run.trials["epochs"]) == [1] * 6 + [3] * 2 + [3] * 3 + [9] * 3 + [10] * 3
     assert run.summary["epochs"] == 78
-    # A trial that was paused reports what an undisturbed one does.
-    other = search(scheduler="none", searcher="random", trials=17, max_epochs=10)
-    both = run.history.merge(other.history, on=["trial", "epoch"], suffixes=("", "_undisturbed"))
+
+
+@pytest.mark.slow
+def test_a_trial_that_hyperband_paused_reports_what_an_undisturbed_one_does(search):
+    settings = {"searcher": "random", "trials": 17, "max_epochs": 10}
+    paused, undisturbed = search(scheduler="hyperband", **settings), search(scheduler="none", **settings)
+    both = paused.history.merge(undisturbed.history, on=["trial", "epoch"], suffixes=("", "_undisturbed"))
     assert len(both) == 78
     np.testing.assert_allclose(both["val_loss"], both["val_loss_undisturbed"], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_four_trials_share_two_gpus_each_with_its_own_device_list(search):
     run = search(
         search_space=str(SPACES / "slow.py"), gpus_per_trial=0.5, max_concurrent=9, trials=4, max_epochs=4,
@@ -58,6 +63,7 @@ def test_four_trials_share_two_gpus_each_with_its_own_device_list(search):
     assert max(r.started for r in records) < min(r.ended for r in records)  # all four at once
 
 
+@pytest.mark.slow
 def test_with_one_trial_at_a_time_two_runs_are_identical_times_aside(search):
     settings = {"trials": 9, "max_epochs": 3, "max_concurrent": 1, "seed": 3, "search_space": str(SPACES / "tiny.py")}
     one, two, other = search(**settings), search(**settings), search(**settings | {"seed": 4, "trials": 2})
@@ -82,6 +88,7 @@ def test_what_only_fit_asks_for_is_tuned_and_recorded(search):
     assert {item["name"]: item["asked_by"] for item in record.requested}["batch_size"] == "fit"
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_is_a_recorded_result(search):
     run = search(
         dataset="diabetes", search_space=str(SPACES / "diverging.py"), searcher="grid", trials=5, max_epochs=3
@@ -93,6 +100,7 @@ def test_a_trial_that_diverges_is_a_recorded_result(search):
     assert run.best.hyperparameters == {"explode": False}
 
 
+@pytest.mark.slow
 def test_the_same_fault_in_every_trial_ends_the_run_with_the_users_traceback(search, tmp_path):
     with pytest.raises(ProgramError, match="3 trials in a row failed in the same way: KeyError") as raised:
         search(search_space=str(SPACES / "failing.py"), trials=30)
@@ -105,7 +113,11 @@ def test_the_same_fault_in_every_trial_ends_the_run_with_the_users_traceback(sea
 @pytest.mark.parametrize(
     ("code", "error", "says"),
     [
-        ("def build(hp, data):\n    return 1 / 0\n", UserCodeError, "must build and train on dataset 'digits'; it raised Z"),
+        (
+            "def build(hp, data):\n    return 1 / 0\n",
+            UserCodeError,
+            "must build and train on dataset 'few'; it raised Z",
+        ),
         ("def build(hp, data):\n    return 3\n", RequestError, "must return a keras.Model; it returned int."),
         (
             "import keras\ndef build(hp, data):\n    return keras.Sequential([keras.layers.Dense(1)])\n",
@@ -127,6 +139,7 @@ def test_an_objective_that_the_model_does_not_report_is_refused(search, tmp_path
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_more_than_the_cluster_will_ever_have_is_refused(search, tmp_path):
     with pytest.raises(RequestError, match="it needs 1 CPU, 3 GPU, and the cluster's nodes have 4 CPU, 2 GPU."):
         search(gpus_per_trial=3)
@@ -158,11 +171,10 @@ def test_dataset_and_space_may_be_objects_and_the_best_model_predicts(search):
 def test_a_resumed_run_trains_the_trials_that_were_cut_off_first(search):
     """The driver is stopped from inside, so that what is cut off is known."""
     from pipeline import Experiment, tune
-    from pipeline.engine.tuning import Silent
 
     interruption = Interruption()
 
-    class StopAfterFive(Silent):
+    class StopAfterFive(Watcher):
         def reported(self, report):
             self.count = getattr(self, "count", 0) + 1
             if self.count == 5:
@@ -204,6 +216,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_search_uses_both_nodes_of_a_cluster_and_its_code_travels(tmp_path):
     """The worker's copy of our code must not be the driver's checkout."""
     (tmp_path / "two_nodes.py").write_text(TWO_NODES)

@@ -1,6 +1,8 @@
 """Builds, and fails in every trial."""
 
-from tiny import build
+import tiny
+
+build = tiny.build
 
 
 def fit(hp, model, *args, **kwargs):

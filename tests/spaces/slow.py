@@ -3,7 +3,9 @@
 import time
 
 import keras
-from tiny import build  # beside this file
+import tiny  # beside this file
+
+build = tiny.build
 
 
 def fit(hp, model, *args, callbacks, **kwargs):

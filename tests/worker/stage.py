@@ -1,11 +1,14 @@
 """What the tests of a trial share: a little real data, models that take a second, sessions made from a list."""
 
+import gc
 import importlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+import pytest
 
 from pipeline.data import Dataset
 from pipeline.objective import Objective
@@ -13,8 +16,11 @@ from pipeline.worker.modules import SearchSpace
 from pipeline.worker.session import Epoch, Job, Stopped
 from pipeline.worker.trial import Ending, train
 
-# A restarted trial repeats the same float32 sums on the same numbers; on this TensorFlow the curves are equal to the
-# bit. The tolerance allows a library to order a sum differently in another process, 2**-23 a rounding, some ten of them.
+# Every trial collects garbage, and what TensorFlow's import leaves takes a quarter of a second to look through.
+gc.freeze()
+
+# A restarted trial repeats the same float32 sums on the same numbers: with TensorFlow 2.21 the curves are equal to the
+# bit. The tolerance is of some ten roundings of 2**-23, for a library that orders a sum differently.
 TOLERANCE = 1e-6
 
 
@@ -24,6 +30,10 @@ def dataset(name: str, count: int = 60) -> Dataset:
     short = {f"{a}_{s}": getattr(whole, f"{a}_{s}")[:count]
              for a in "xy" for s in ("train", "val", "test")}  # fmt: skip
     return replace(whole, **short)
+
+
+def one_hot(data: Dataset) -> Dataset:
+    return replace(data, **{f"y_{s}": np.eye(10)[getattr(data, f"y_{s}")] for s in ("train", "val", "test")})
 
 
 def digits_model(
@@ -106,8 +116,6 @@ def interrupted(task: Job, family: SearchSpace, data: Dataset) -> list[Epoch]:
 
 
 def assert_same(one: list[Epoch], other: list[Epoch]) -> None:
-    import pytest
-
     first, second = curve(one), curve(other)
     assert [p["epoch"] for p in first] == [p["epoch"] for p in second]
     for a, b in zip(first, second, strict=True):

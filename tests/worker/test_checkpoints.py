@@ -14,7 +14,7 @@ from pipeline.worker.checkpoints import Best, Checkpoints
 @pytest.fixture(autouse=True)
 def clean_keras():
     yield
-    keras.utils.clear_session()  # the policy for types
+    keras.config.set_dtype_policy("float32")
 
 
 def model(seed, optimizer="adam"):
@@ -62,7 +62,7 @@ def test_weights_and_optimizer_come_back_to_the_bit(policy, optimizer, tmp_path)
     assert len(saved) > len(source.weights)
     for a, b in zip(restored, saved, strict=True):
         np.testing.assert_array_equal(a, b)
-    assert int(target.optimizer.iterations) == 2
+    assert int(target.optimizer.iterations) == int(source.optimizer.iterations) > 0
     assert [v.dtype for v in target.weights] == [v.dtype for v in source.weights]
 
     best = model(2)

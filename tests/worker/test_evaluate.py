@@ -55,7 +55,11 @@ def test_the_files_of_best_say_what_it_is(trained, digits):
     task, _, layout = trained
     measured = evaluate_best(task, space(build, fit), digits, 3, layout)
 
-    assert sorted(path.name for path in layout.best.iterdir()) == ["hyperparameters.json", "metrics.json", "model.keras"]
+    assert sorted(path.name for path in layout.best.iterdir()) == [
+        "hyperparameters.json",
+        "metrics.json",
+        "model.keras",
+    ]
     hyperparameters = json.loads(layout.best_hyperparameters.read_text())
     assert hyperparameters == {"learning_rate": 0.02, "batch_size": 30}, "what `fit` requested too"
     assert json.loads(layout.best_metrics.read_text()) == {"trial": "t0000", "epoch": 3, **measured}

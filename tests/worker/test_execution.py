@@ -85,12 +85,12 @@ def test_each_epoch_sees_each_example_once_and_updates_as_often_as_keras(batch_s
 
 
 def test_order_differs_between_epochs_and_follows_from_seed_and_epoch():
-    (a, _), (b, _), (other, _) = (witnessed(seed, batch_size=10, epochs=3) for seed in (1, 1, 2))
-    late, _ = witnessed(1, batch_size=10, initial_epoch=2, epochs=3)
+    (a, _), (b, _), (other, _) = (witnessed(seed, batch_size=25, epochs=2) for seed in (1, 1, 2))
+    late, _ = witnessed(1, batch_size=25, initial_epoch=1, epochs=2)
 
-    assert len({tuple(order) for order in a.order + other.order}) == 6
+    assert len({tuple(order) for order in a.order + other.order}) == 4
     assert a.order == b.order
-    assert late.order == a.order[2:]
+    assert late.order == a.order[1:]
 
 
 def test_batches_of_other_backends_keep_the_same_promises():
@@ -305,11 +305,10 @@ def test_afterwards_the_models_fit_is_keras_own(digits):
         lambda: keras.layers.GaussianNoise(0.5),
         lambda: keras.layers.RandomTranslation(0.3, 0.3),
         lambda: keras.layers.RandomFlip(),
-        lambda: keras.layers.RandAugment(),
         lambda: keras.layers.Pipeline([keras.layers.RandomRotation(0.5)]),
         lambda: keras.Sequential([keras.layers.Dropout(0.5)]),
     ],
-    ids=["Dropout", "GaussianNoise", "RandomTranslation", "RandomFlip", "RandAugment", "Pipeline", "nested"],
+    ids=["Dropout", "GaussianNoise", "RandomTranslation", "RandomFlip", "Pipeline", "nested"],
 )
 def test_what_a_random_layer_does_follows_from_seed_and_epoch(layer, digits):
     def third_epoch(seed, start):

@@ -122,7 +122,7 @@ def test_trace_fills_with_defaults():
 
 
 def test_trace_fills_with_the_first_of_the_grid():
-    assert traced({}, "first") == {"layers": 1, "units_0": 4, "dropout": False}
+    assert traced({}, "first") == {"layers": 1, "units_0": 4, "dropout": True, "rate": 0.1}
 
 
 def test_trace_follows_the_proposal_and_leaves_out_what_is_not_asked_for():

@@ -1,0 +1,64 @@
+"""What passes between a run and whoever watches it: what is planned, what happens, and a wish to stop."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.experiment import Experiment
+from pipeline.objective import Objective
+from pipeline.records.ledger import Report, TrialRecord
+from pipeline.space.hyperparameters import Requested
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search will do, known before its first trial."""
+
+    experiment: Experiment
+    objective: Objective
+    data: dict[str, Any]
+    requested: Requested  # by the default model
+    weights: int
+    concurrent: int
+    warning: str | None
+    directory: Path | None
+
+
+class Watcher:
+    """Is told how a run goes, and shows nothing: the console overrides what it shows."""
+
+    def preparing(self, what: str) -> None:
+        """A step before the first trial."""
+
+    def planned(self, plan: Plan) -> None:
+        """All is checked."""
+
+    def started(self, record: TrialRecord) -> None:
+        """A trial runs."""
+
+    def reported(self, report: Report) -> None:
+        """An epoch was recorded."""
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial is over."""
+
+    def tick(self) -> None:
+        """Called often, also when nothing happens."""
+
+    @contextmanager
+    def searching(self) -> Iterator[None]:
+        """Around the trials."""
+        yield
+
+
+class Interruption:
+    """Whether the run was asked to stop; the command line's signal handlers set it.
+
+    `graceful` says that trials run, so that it is enough to set `signal`; before, there is nothing to save.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self.graceful = False
