@@ -41,7 +41,9 @@ def measure(seed):
 
 def hardware():
     with open("/proc/cpuinfo") as file:
-        model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.processor())
+        model = next(
+            (line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.processor()
+        )
     return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "gpu": None}
 
 

@@ -46,7 +46,7 @@ class Display(Watcher):
         self._records: dict[str, TrialRecord] = {}
         self._last: dict[str, Report] = {}
         self._best: dict[str, Report] = {}
-        self._ended = self._epochs = 0
+        self._ended = self._epochs = self._ended_before = 0
         self._plan: Plan | None = None
         self._began = self._drawn = self._said = time.monotonic()
         self._live: Live | None = None
@@ -62,6 +62,18 @@ class Display(Watcher):
         if not self.quiet:
             self.console.print(describe_plan(plan))
         self._say(f"Records: {plan.directory}")
+
+    def remembered(self, trials: list[TrialRecord], reports: list[Report]) -> None:
+        """Count what was done before."""
+        said, self.quiet = self.quiet, True
+        for record in trials:
+            self.started(record)
+        for report in reports:
+            self.reported(report)
+        for record in trials:
+            if record.status != "running":
+                self.ended(record)
+        self.quiet, self._ended_before = said, self._ended
 
     @contextmanager
     def searching(self) -> Iterator[None]:
@@ -142,7 +154,8 @@ class Display(Watcher):
     def _left_s(self, passed: float) -> float | None:
         assert self._plan is not None
         budget = self._plan.experiment.time_budget_s
-        by_trials = passed / self._ended * (self._plan.experiment.trials - self._ended) if self._ended else None
+        done = self._ended - self._ended_before
+        by_trials = passed / done * (self._plan.experiment.trials - self._ended) if done else None
         bounds = [b for b in (by_trials, budget - passed if budget else None) if b is not None]
         return max(0.0, min(bounds)) if bounds else None
 

@@ -82,6 +82,12 @@ class Experiment(BaseModel):
             )
         return given
 
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise RequestError(" ".join(_sentence(fault) for fault in error.errors())) from error
+
     @field_validator("searcher")
     @classmethod
     def _known_searcher(cls, name: str) -> str:
@@ -133,6 +139,13 @@ class Experiment(BaseModel):
             )
         raise ValueError(f"--address must be HOST:PORT or auto; got {address!r}.")
 
+    @field_validator("storage")
+    @classmethod
+    def _a_folder(cls, path: str) -> str:
+        if "://" in path or not path:
+            raise ValueError(f"storage must be a folder that every node sees; got {path!r}.")
+        return path
+
     @field_validator("name")
     @classmethod
     def _one_folder(cls, name: str | None) -> str | None:
@@ -153,10 +166,7 @@ class Experiment(BaseModel):
         Raises:
             RequestError: any setting is unknown or impossible.
         """
-        try:
-            return cls(**settings)
-        except ValidationError as error:
-            raise RequestError(" ".join(_sentence(fault) for fault in error.errors())) from error
+        return cls(**settings)
 
     def changed(self, **settings: Any) -> "Experiment":
         """The same with other settings, checked again."""

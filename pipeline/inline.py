@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import names
+from pipeline.errors import ProgramError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 
@@ -35,6 +36,8 @@ def run_inline(experiment: Experiment, shown: Callable[[Path], Callable[[Any], N
     class Printing:
         def report(self, epoch: Any, checkpoint: Any, failure: Any = None) -> None:
             show(epoch)
+            if failure is not None:
+                raise ProgramError(f"The trial failed: {failure.reason}")
 
     job = Job("t0000", {}, experiment.seed, experiment.max_epochs, objective, directory)
     train(job, family, data, Printing(), unwrapped=True)

@@ -9,6 +9,7 @@ import ast
 import hashlib
 import os
 import sys
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.machinery import PathFinder
@@ -51,7 +52,13 @@ class Target:
         if self.root is None:
             return FOLDERS[self.kind] / file.name, HOME
         root = Path(self.root)
-        return (file, root) if file.exists() else (HOME / file.relative_to(root), HOME)
+        staged = HOME / self.staged_as / file.relative_to(root)
+        return (staged, HOME / self.staged_as) if staged.exists() else (file, root)
+
+    @property
+    def staged_as(self) -> str:
+        """The folder, beside `pipeline`, that holds a copy of `root` where code has travelled."""
+        return f"user-{zlib.crc32(str(self.root).encode()):08x}"
 
     @property
     def label(self) -> str:
@@ -87,6 +94,15 @@ def find(kind: Kind, name: str) -> Target:
         raise RequestError(f"{line} A file (my_module.py) or a module on the path (package.module) works too.")
     file, root = found
     return _checked(kind, name, file, function, module=path, root=root)
+
+
+def lasting(name: str) -> str:
+    """A file's name as an absolute path: it means the same in the records as it did on the command line."""
+    path, _, function = name.partition(":") if not Path(name).exists() else (name, "", "")
+    if not path.endswith(".py") and "/" not in path:
+        return name
+    file = str(Path(path).expanduser().resolve())
+    return f"{file}:{function}" if function else file
 
 
 def _find_module(dotted: str) -> tuple[Path, Path] | None:

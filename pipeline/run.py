@@ -76,6 +76,8 @@ def command(
         "address": address, "seed": seed, "storage": storage, "name": name,
     }  # fmt: skip
     given = {key: value for key, value in settings.items() if value is not None}
+    if resume is not None and (dry_run or inline or list_all):
+        raise RequestError("--resume goes on with a run; it cannot be combined with --dry-run, --inline or --list.")
     if list_all:
         from pipeline.console import show_list
 
@@ -117,7 +119,8 @@ def _experiment(dataset: str | None, given: dict[str, Any]) -> Experiment:
         path = Path(dataset)
         if not path.is_file():
             raise RequestError(f"An experiment file must exist; there is no file {dataset!r}.")
-        return Experiment.from_yaml(path.read_text(encoding="utf-8"), dataset).changed(**given)
+        # Its name is that of the run it came from; asked again, it is a run of its own.
+        return Experiment.from_yaml(path.read_text(encoding="utf-8"), dataset).changed(**{"name": None} | given)
     return Experiment.checked(dataset=dataset, **given)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RequestError, UserCodeError
-from pipeline.names import FOLDERS, HOME, find, registered
+from pipeline.names import FOLDERS, HOME, find, lasting, registered
 
 RAISES = 'raise RuntimeError("this must not be imported")\n'
 LOAD = RAISES + "def load(seed): ...\n"
@@ -328,10 +328,18 @@ def test_a_file_that_is_no_text_is_refused(here: Path) -> None:
 # Where another process finds it.
 
 
-def test_code_that_travelled_is_found_beside_ours(here: Path) -> None:
+def test_code_that_travelled_is_found_beside_ours(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(here / "pkg" / "mine.py")
     target = find("dataset", "pkg.mine")
 
     assert target.located() == (file, here)
-    file.unlink()
-    assert target.located() == (HOME / "pkg" / "mine.py", HOME)
+    monkeypatch.setattr("pipeline.names.HOME", here / "home")
+    copy = write(here / "home" / target.staged_as / "pkg" / "mine.py")
+    assert target.located() == (copy, here / "home" / target.staged_as)
+
+
+def test_a_file_is_recorded_by_a_path_that_lasts(here: Path) -> None:
+    write(here / "mine.py")
+    assert lasting("mine.py") == str(here / "mine.py")
+    assert lasting("mine.py:other") == f"{here / 'mine.py'}:other"
+    assert lasting("mnist") == "mnist" and lasting("pkg.mine:other") == "pkg.mine:other"

@@ -5,16 +5,17 @@ import math
 import os
 import secrets
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RequestError
+from pipeline.errors import KerasweepError, RequestError
 from pipeline.experiment import Experiment
-from pipeline.names import Target
+from pipeline.names import HOME, Target
 
 # Read by Ray when it is imported or Tune when it runs, here and in the workers.
 ENVIRONMENT = {
@@ -38,37 +39,50 @@ LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 @contextmanager
 def cluster(experiment: Experiment, targets: list[Target]) -> Iterator[None]:
     """Ray, for the time of a run. One that the caller had started is used, and left running."""
-    os.environ.update({k: v for k, v in ENVIRONMENT.items() if k not in os.environ})
     address = experiment.address or os.environ.get("RAY_ADDRESS")
-    fresh = address is None
-    if fresh and "ray" not in _imported():
-        os.environ.update(LOCAL)
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    variables = {k: v for k, v in ENVIRONMENT.items() if k not in os.environ}
+    if address is None:
+        variables |= LOCAL | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     import ray
 
-    if ray.is_initialized():
-        _hush()
-        yield
-        return
-    temporary = tempfile.mkdtemp(prefix="kerasweep-") if fresh else None
-    staged = None
+    _hush()
+    folders: list[str] = []
+    started = False
     try:
-        if fresh:
-            _start(experiment, str(temporary))
-        else:
-            staged = _join(str(address), targets)
+        if not ray.is_initialized():
+            started = True
+            with _own_signals():
+                if address is None:
+                    folders.append(tempfile.mkdtemp(prefix="kerasweep-"))
+                    _start(experiment, folders[0])
+                else:
+                    _join(address, targets, folders)
         yield
     finally:
-        ray.shutdown()
-        for folder in (temporary, staged):
-            if folder:
-                shutil.rmtree(folder, ignore_errors=True)
+        if started:
+            ray.shutdown()
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
-def _imported() -> Any:
-    import sys
-
-    return sys.modules
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the caller's SIGTERM handler: `ray.init` puts its own in its place, which exits at once (Ray 2.60)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _hush() -> None:
@@ -78,36 +92,39 @@ def _hush() -> None:
 
 def _start(experiment: Experiment, temporary: str) -> None:
     import ray
+    from ray._private import ray_constants
 
-    _hush()
+    # What Ray decides from the environment when it is imported, which the caller may have done before.
+    ray_constants.ENABLE_RAY_CLUSTER = False
     # Workers find what the driver finds, also when it is not the current directory that holds it.
-    paths = os.pathsep.join(p for p in (str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")) if p)
-    ray.init(
-        num_cpus=experiment.cpus,
-        num_gpus=experiment.gpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-        _node_ip_address="127.0.0.1",
-        _temp_dir=temporary,
-        runtime_env={"env_vars": {"PYTHONPATH": paths}},
-    )
+    paths = os.pathsep.join(p for p in (str(HOME), os.environ.get("PYTHONPATH")) if p)
+    try:
+        ray.init(
+            num_cpus=experiment.cpus,
+            num_gpus=experiment.gpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=temporary,
+            runtime_env={"env_vars": {"PYTHONPATH": paths}},
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise KerasweepError(f"Ray did not start on this machine: {' '.join(str(error).split())[:300]}") from error
 
 
-def _join(address: str, targets: list[Target]) -> str | None:
+def _join(address: str, targets: list[Target], folders: list[str]) -> None:
     import ray
 
     from pipeline.engine import shipping
 
-    _hush()
-    variables = {**ENVIRONMENT, **{k: os.environ[k] for k in ("KERAS_BACKEND",) if k in os.environ}}
-    submitted = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # `ray job submit` has shipped the code
-    staged = None if submitted else shipping.stage(targets)
-    environment: dict[str, Any] = {"env_vars": variables}
-    if staged is not None:
-        environment["working_dir"] = staged
+    environment: dict[str, Any] = {}
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # else `ray job submit` has shipped code and environment
+        folders.append(shipping.stage(targets))
+        backend = {k: os.environ[k] for k in ("KERAS_BACKEND",) if k in os.environ}
+        environment = {"env_vars": {**ENVIRONMENT, **backend}, "working_dir": folders[-1]}
     try:
-        ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.CRITICAL)
+        ray.init(address=address, runtime_env=environment or None, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, RuntimeError, ValueError) as error:
         line = " ".join(str(error).split())[:300]
         raise RequestError(
@@ -115,7 +132,6 @@ def _join(address: str, targets: list[Target]) -> str | None:
             "From another host: ray job submit --address http://HOST:8265 --working-dir . -- "
             "python -m pipeline.run … --address auto"
         ) from error
-    return staged
 
 
 def resources_of(experiment: Experiment) -> dict[str, float]:
@@ -153,7 +169,7 @@ def check_resources(experiment: Experiment) -> None:
         RequestError: what a trial needs, and what the largest node has.
     """
     nodes = live_nodes()
-    if concurrent(experiment, nodes) > 0:
+    if concurrent(experiment, nodes) > 0 or _may_grow(experiment):
         return
     needs = ", ".join(f"{amount:g} {name}" for name, amount in resources_of(experiment).items())
     has = "; ".join(
@@ -161,6 +177,14 @@ def check_resources(experiment: Experiment) -> None:
         for node in sorted(nodes, key=lambda n: (-n.get("GPU", 0), -n.get("CPU", 0)))[:4]
     )
     raise RequestError(f"A trial must fit on one node; it needs {needs}, and the cluster's nodes have {has}.")
+
+
+def _may_grow(experiment: Experiment) -> bool:
+    """Whether the cluster's autoscaler may start what a trial needs, as far as it tells."""
+    from ray._private.state import state
+
+    most = state.get_max_resources_from_cluster_config() or {}
+    return bool(most) and all(most.get(name, 0) >= amount for name, amount in resources_of(experiment).items())
 
 
 def slots(experiment: Experiment) -> Callable[[], int]:
@@ -179,9 +203,9 @@ def slots(experiment: Experiment) -> Callable[[], int]:
 def packing_warning(experiment: Experiment) -> str | None:
     """A line on a share that leaves a part of each GPU unused."""
     share = experiment.gpus_per_trial
-    if not 0 < share < 1 or abs(1 / share - round(1 / share)) < 1e-6:
+    fits = math.floor(1 / share + 1e-9) if share else 0
+    if not 0 < share < 1 or 1 - fits * share < 0.02:  # 0.33 is meant to be a third
         return None
-    fits = math.floor(1 / share + 1e-9)
     return (
         f"{share:g} of a GPU does not divide it evenly: {fits} trials a GPU leave {1 - fits * share:.0%} of each "
         f"unused; {1 / fits:.3g} or {1 / (fits + 1):.3g} would not."

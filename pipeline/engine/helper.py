@@ -6,6 +6,7 @@ from typing import Any
 import ray
 
 from pipeline.data import Dataset
+from pipeline.errors import KerasweepError
 from pipeline.names import Target
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
@@ -57,12 +58,8 @@ class Helper:
 
     def versions(self) -> dict[str, str]:
         """Of what the trials run on."""
-        from importlib.metadata import version
-
-        import keras
-
-        backend = keras.backend.backend()
-        return {"keras": keras.__version__, "backend": backend, backend: version(backend)}
+        devices.claim(self._cpus, gpus=0)
+        return devices.versions()
 
     def _search_space(self) -> Any:
         from pipeline.worker.modules import load_search_space
@@ -79,3 +76,8 @@ def call(method: Any, *arguments: Any) -> Any:
         return ray.get(method.remote(*arguments))
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
+    except ray.exceptions.RayError as error:
+        line = " ".join(str(error).split())[:300]
+        raise KerasweepError(
+            f"Ray lost the process that loads the data and follows the search space: {line}"
+        ) from error

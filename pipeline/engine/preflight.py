@@ -1,6 +1,7 @@
 """What can be known to be impossible before Ray is started: where a run would be written, and what it needs."""
 
 import os
+import platform
 import time
 from pathlib import Path
 
@@ -55,14 +56,37 @@ def check_writable(root: Path) -> None:
             folder.rmdir()
 
 
-def check_local_cpus(experiment: Experiment) -> None:
-    """Check that this machine has the CPUs of one trial.
+def check_local(experiment: Experiment) -> None:
+    """Check that what may be used of this machine holds one trial.
 
     Raises:
-        RequestError: it has fewer.
+        RequestError: it does not.
     """
+    if experiment.gpus is not None and experiment.gpus_per_trial > experiment.gpus:
+        raise RequestError(
+            f"A trial must fit on one node; it needs {experiment.gpus_per_trial:g} GPU, and {experiment.gpus} may be "
+            "used."
+        )
+    if experiment.cpus is not None:
+        if experiment.cpus_per_trial > experiment.cpus:
+            raise RequestError(
+                f"A trial must fit on one node; it needs {experiment.cpus_per_trial:g} CPU, and {experiment.cpus} may "
+                "be used."
+            )
+        return
     has = len(os.sched_getaffinity(0))
     if experiment.cpus_per_trial > has:
         raise RequestError(
             f"A trial must fit on one node; it needs {experiment.cpus_per_trial:g} CPU, and this machine has {has}."
         )
+
+
+def processor() -> str:
+    """The name of this machine's processor, as far as it tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )

@@ -89,6 +89,7 @@ class Recorder(Callback):
                 round(result["timestamp"], 3),
             )
             self._ledger.report(report)
+            trial.run_metadata.num_failures = 0  # deaths count from one epoch to the next
             self._searcher.tell_report(name, report.epoch, result[keys.OBJECTIVE])
             self._watcher.reported(report)
 

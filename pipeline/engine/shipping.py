@@ -15,8 +15,8 @@ MOST_MIB = 100
 def stage(targets: list[Target]) -> str:
     """Copy our packages and the user's own into a new folder, which Ray ships to every node.
 
-    A user's file travels with the Python files beside it and the packages beside it; a module with its whole package.
-    What is installed in site-packages must be installed on the nodes too.
+    A user's module travels with the Python files and packages beside it, into a folder of their own
+    (`Target.staged_as`). What is installed in site-packages must be installed on the nodes too.
 
     Raises:
         RequestError: the user's folder is too large to ship.
@@ -26,7 +26,7 @@ def stage(targets: list[Target]) -> str:
         shutil.copytree(HOME / package, folder / package, ignore=LEFT_OUT)
     for target in targets:
         if target.root and "site-packages" not in target.file:
-            _copy_neighbours(Path(target.root), Path(target.file), folder)
+            _copy(target, folder / target.staged_as)
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 2**20
     if size > MOST_MIB:
         shutil.rmtree(folder, ignore_errors=True)
@@ -37,15 +37,15 @@ def stage(targets: list[Target]) -> str:
     return str(folder)
 
 
-def _copy_neighbours(root: Path, file: Path, folder: Path) -> None:
-    if root == HOME:
-        top = file.relative_to(root).parts[0]
-        if not (folder / top).exists():
-            source = root / top
-            shutil.copytree(source, folder / top, ignore=LEFT_OUT) if source.is_dir() else shutil.copy2(source, folder)
-        return
+def _copy(target: Target, folder: Path) -> None:
+    root = Path(str(target.root))
+    top = Path(target.file).relative_to(root).parts[0]
+    ours = {"pipeline", "search_spaces", "datasets"} if root == HOME else set()
+    folder.mkdir(exist_ok=True)
     for neighbour in root.iterdir():
-        if neighbour.suffix == ".py" and not (folder / neighbour.name).exists():
+        if neighbour.name in ours and neighbour.name != top:
+            continue
+        if neighbour.suffix == ".py":
             shutil.copy2(neighbour, folder)
-        elif (neighbour / "__init__.py").exists() and not (folder / neighbour.name).exists():
-            shutil.copytree(neighbour, folder / neighbour.name, ignore=LEFT_OUT)
+        elif neighbour.is_dir() and (neighbour.name == top or (neighbour / "__init__.py").exists()):
+            shutil.copytree(neighbour, folder / neighbour.name, ignore=LEFT_OUT, dirs_exist_ok=True)

@@ -16,10 +16,11 @@ from typing import Any, Literal
 import ray
 from ray import tune
 
+from pipeline.errors import KerasweepError
 from pipeline.names import Target
 from pipeline.space.hyperparameters import Requested
 from pipeline.worker import devices
-from pipeline.worker.faults import Failure
+from pipeline.worker.faults import Failure, classify
 from pipeline.worker.session import Epoch, Job, Stopped
 
 Command = Literal["continue", "save", "stop"]
@@ -120,8 +121,12 @@ class KerasTrial(tune.Trainable):
             from pipeline.worker.modules import load_search_space
             from pipeline.worker.trial import train
 
-            space = load_search_space(self._setting.search_space)
             data = ray.get(self._setting.data[0])
+            try:
+                space = load_search_space(self._setting.search_space)
+            except KerasweepError as error:  # a package that this node lacks
+                self._answers.put(_result(self._job, None, place, classify(error)) | {ENDED: True, "done": True})
+                return
             session = _RaySession(self._job, self._commands, self._answers, place)
             ending = train(self._job, space, data, session)
             result = _result(self._job, session.last, place, failure=ending.failure)

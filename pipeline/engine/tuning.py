@@ -1,6 +1,8 @@
 """One search from its experiment to its best model: what is done, in order."""
 
+import functools
 import importlib
+import inspect
 import json
 import os
 import platform
@@ -13,19 +15,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from pipeline import names
 from pipeline.engine.cluster import check_resources, cluster, packing_warning, resources_of, slots
-from pipeline.engine.preflight import check_local_cpus, check_writable, directory_of
+from pipeline.engine.preflight import check_local, check_writable, directory_of, processor
 from pipeline.engine.watch import Interruption, Plan, Watcher
 from pipeline.errors import Interrupted, KerasweepError, ProgramError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.names import Target
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import Ledger, read_experiment, write_experiment
+from pipeline.records.ledger import Ledger, read_experiment, read_history, read_trials, write_experiment
 from pipeline.records.results import Best, Results, find_best, write_summary, write_tables
 from pipeline.space.hyperparameters import Requested
 
+# What a resume may change without making the run another search.
+MAY_CHANGE = {
+    "trials", "time_budget_s", "cpus_per_trial", "gpus_per_trial", "max_concurrent", "cpus", "gpus", "address"
+}  # fmt: skip
 FIRST_TRIAL = "t0000"  # of the default configuration (`Searcher.choose`), so also of `fit`'s defaults
 
 
@@ -60,8 +68,11 @@ def tune(
     """
     watcher = watcher or Watcher()
     interruption = interruption or Interruption()
-    if resume is not None and is_complete(experiment, Layout(resume)):
-        return Run(resume)
+    if resume is not None:
+        _check_same_search(experiment, Layout(resume))
+        if is_complete(experiment, Layout(resume)):
+            return Run(resume)
+        _check_budget_left(experiment, Layout(resume))
     search = _Search(experiment, Layout(resume) if resume else None, watcher, interruption)
     with cluster(experiment, search.targets), search:
         return search.run()
@@ -82,18 +93,42 @@ def resumed(directory: str | Path, **settings: Any) -> Experiment:
     """
     layout = Layout(directory)
     experiment = Experiment.from_yaml(read_experiment(layout), str(layout.experiment))
-    fixed = {"dataset", "search_space", "objective", "searcher", "scheduler", "seed", "storage", "name"}
     given = {name: value for name, value in settings.items() if value is not None}
-    wrong = sorted(n for n in given.keys() & fixed if given[n] != getattr(experiment, n))
+    for name in ("dataset", "search_space"):
+        if isinstance(given.get(name), str):
+            given[name] = names.lasting(given[name])
+    wrong = sorted(n for n in given.keys() - MAY_CHANGE if given[n] != getattr(experiment, n))
     if wrong:
-        possible = ", ".join(sorted(Experiment.model_fields.keys() - fixed))
+        possible = ", ".join(sorted(MAY_CHANGE))
         raise RequestError(f"A resumed run keeps its {', '.join(wrong)}. What may change: {possible}.")
-    return experiment.changed(**{n: v for n, v in given.items() if n not in fixed})
+    return experiment.changed(**{n: v for n, v in given.items() if n in MAY_CHANGE})
+
+
+def with_lasting_names(experiment: Experiment) -> Experiment:
+    """The same experiment, its files named by absolute paths."""
+    given = {"dataset": experiment.dataset, "search_space": experiment.search_space}
+    return experiment.changed(**{n: names.lasting(v) for n, v in given.items() if isinstance(v, str)})
+
+
+def _check_same_search(experiment: Experiment, layout: Layout) -> None:
+    """Refuse to go on with a run as another search. What was given as an object is compared by its fingerprint."""
+    recorded = yaml.safe_load(read_experiment(layout))
+    asked = yaml.safe_load(with_lasting_names(experiment).to_yaml())
+    if not isinstance(recorded, dict):
+        raise RequestError(f"{layout.experiment} must hold settings, one a line (dataset: mnist).")
+    defaults = {n: field.default for n, field in Experiment.model_fields.items()}
+    wrong = sorted(
+        n for n in asked.keys() - MAY_CHANGE - {"name", "storage"} if asked[n] != recorded.get(n, defaults[n])
+    )
+    if wrong:
+        raise RequestError(
+            f"A resumed run keeps its {', '.join(wrong)}; {layout.experiment} has other values. "
+            f"What may change: {', '.join(sorted(MAY_CHANGE))}."
+        )
 
 
 def is_complete(experiment: Experiment, layout: Layout) -> bool:
     """Whether a run has done all that is asked for, so that there is nothing to go on with."""
-    read_experiment(layout)
     if not layout.summary.is_file():
         return False
     summary = Results(layout.root).summary
@@ -107,20 +142,20 @@ class _Search:
     def __init__(
         self, experiment: Experiment, past: Layout | None, watcher: Watcher, interruption: Interruption
     ) -> None:
-        self.experiment, self.watcher, self.interruption = experiment, watcher, interruption
+        self.experiment = experiment = with_lasting_names(experiment)
+        self.watcher, self.interruption = watcher, interruption
         self.began = time.time()
         self.past = past
         self.helper: Any = None
         self.dataset = _target("dataset", experiment.dataset)
         self.search_space = _target("search space", experiment.search_space)
         self.targets = [t for t in (self.dataset, self.search_space) if isinstance(t, Target)]
-        self.layout = past or Layout(directory_of(experiment))
-        if past is not None:
-            read_experiment(past)
-        else:
+        # Resolved: the helper and the trials may work in another folder.
+        self.layout = Layout((past.root if past else directory_of(experiment)).resolve())
+        if past is None:
             check_writable(self.layout.root)
-        if experiment.address is None and experiment.cpus is None and "RAY_ADDRESS" not in os.environ:
-            check_local_cpus(experiment)
+        if experiment.address is None and "RAY_ADDRESS" not in os.environ:
+            check_local(experiment)
 
     def __enter__(self) -> "_Search":
         return self
@@ -166,13 +201,14 @@ class _Search:
         self.interruption.graceful = True
         if self.interruption.signal is not None:  # Ray's start-up may have swallowed what the handler raised
             raise Interrupted(self.interruption.signal)
+        if self.past is None:
+            plan = self._make_directory(plan)
         ledger = Ledger(self.layout)
         try:
-            if self.past is None and ledger.trials:
-                raise RequestError(f"A new run needs a directory of its own; {self.layout.root} holds one already.")
             write_experiment(self.layout, self.experiment.to_yaml())
             self.watcher.planned(plan)
-            earlier_s = _earlier_seconds(self.layout, ledger)
+            self.watcher.remembered(list(ledger.trials.values()), ledger.reports)
+            earlier_s = _earlier_seconds(self.layout)
             with self.watcher.searching():
                 fatal, exhausted = self._search(ledger, earlier_s)
             summary = self._conclude(ledger, earlier_s, exhausted)
@@ -183,6 +219,15 @@ class _Search:
         if summary["best"] is None and self.interruption.signal is None and summary["trials"]["failed"]:
             _raise_all_failed(ledger)
         return Run(self.layout.root)
+
+    def _make_directory(self, plan: Plan) -> Plan:
+        """Make the run's directory; where another run took its name meanwhile, the next one that is free."""
+        while True:
+            try:
+                self.layout.root.mkdir(parents=True)
+                return replace(plan, directory=self.layout.root)
+            except FileExistsError:
+                self.layout = Layout(directory_of(self.experiment).resolve())
 
     def _search(self, ledger: Ledger, earlier_s: float) -> tuple[KerasweepError | None, bool]:
         from ray import tune as ray_tune
@@ -221,7 +266,7 @@ class _Search:
             resources_per_trial=ray_tune.PlacementGroupFactory([resources_of(experiment)]),
             callbacks=[recorder],
             stop=halt,
-            max_failures=3,
+            max_failures=2,  # the third death without an epoch between (`recorder`) ends a trial
             raise_on_failed_trial=False,
             # A GPU's memory is given back by a process that ends; TensorFlow is imported once a worker elsewhere.
             reuse_actors=experiment.gpus_per_trial == 0,
@@ -248,6 +293,7 @@ class _Search:
             "wall_clock_s": round(earlier_s + time.time() - self.began, 1),
             "concurrent": self.slots(),
             "versions": _versions() | self.call(self.helper.versions),
+            "device": self._device(),
             "sources": {t.kind: {"name": t.name, "sha256": t.sha256} for t in self.targets},
         }
         shutil.rmtree(self.layout.engine, ignore_errors=True)
@@ -255,6 +301,11 @@ class _Search:
             self.layout, best=best, test=measured and measured["test"], trials=ledger.trials,
             epochs=len(ledger.reports), **facts,
         )  # fmt: skip
+
+    def _device(self) -> dict[str, Any]:
+        """What a trial had, and the machine that searched."""
+        share = {"cpus_per_trial": self.experiment.cpus_per_trial, "gpus_per_trial": self.experiment.gpus_per_trial}
+        return {**share, "machine": platform.machine(), "processor": processor()}
 
     def _measure(self, best: Best) -> dict[str, Any]:
         job = replace(self._job(best.trial, best.hyperparameters), max_epochs=max(best.epoch, 1))
@@ -285,25 +336,37 @@ def _portable(thing: Any) -> Any:
     """Make Ray take the code of a user's function along, and not only its name: a worker may not have its module."""
     from ray import cloudpickle
 
-    module = sys.modules.get(getattr(thing, "__module__", None) or "")
+    function = thing.func if isinstance(thing, functools.partial) else thing
+    module = function if inspect.ismodule(function) else sys.modules.get(getattr(function, "__module__", None) or "")
     file = getattr(module, "__file__", None)
-    if not isinstance(thing, Target) and module is not None and file and "site-packages" not in file:
-        root = str(names.HOME / "pipeline")
-        if not file.startswith(root):
-            cloudpickle.register_pickle_by_value(module)
+    if isinstance(thing, Target) or module is None or not file or "site-packages" in file:
+        return thing
+    ours = file.startswith(str(names.HOME / "pipeline"))
+    if not ours and module.__name__.partition(".")[0] not in sys.stdlib_module_names:
+        cloudpickle.register_pickle_by_value(module)
     return thing
 
 
-def _earlier_seconds(layout: Layout, ledger: Ledger) -> float:
+def _check_budget_left(experiment: Experiment, layout: Layout) -> None:
+    spent = _earlier_seconds(layout)
+    if experiment.time_budget_s is not None and spent >= experiment.time_budget_s:
+        raise RequestError(
+            f"The time budget counts in total: of {experiment.time_budget_s:g} s this run has spent {spent:.0f} s. "
+            "To go on it needs a longer --time-budget."
+        )
+
+
+def _earlier_seconds(layout: Layout) -> float:
     """Wall clock that earlier processes spent on this run; of one that was killed, until its last report."""
     if layout.summary.is_file():
         try:
             return float(json.loads(layout.summary.read_text(encoding="utf-8"))["wall_clock_s"])
         except (ValueError, KeyError, TypeError):
             return 0.0
-    if not ledger.reports:
+    reports, trials = read_history(layout), read_trials(layout)
+    if not reports or not trials:
         return 0.0
-    return max(r.time for r in ledger.reports) - min(t.started for t in ledger.trials.values())
+    return max(r.time for r in reports) - min(t.started for t in trials.values())
 
 
 def _versions() -> dict[str, str]:

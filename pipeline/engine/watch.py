@@ -35,6 +35,9 @@ class Watcher:
     def planned(self, plan: Plan) -> None:
         """All is checked."""
 
+    def remembered(self, trials: list[TrialRecord], reports: list[Report]) -> None:
+        """What an earlier process recorded of this run."""
+
     def started(self, record: TrialRecord) -> None:
         """A trial runs."""
 

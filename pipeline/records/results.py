@@ -46,7 +46,7 @@ class Results:
     @property
     def trials(self) -> pd.DataFrame:
         """A row a trial; a hyperparameter that a trial did not request is missing there."""
-        return pd.read_csv(self.layout.trials_table)
+        return pd.read_csv(self.layout.trials_table, keep_default_na=False, na_values=[""])
 
     @property
     def history(self) -> pd.DataFrame:

@@ -60,6 +60,18 @@ def claim(cpus: float, gpus: float) -> dict[str, Any]:
     return _claimed
 
 
+def versions() -> dict[str, str]:
+    """Of Keras and its backend."""
+    import importlib
+
+    import keras
+
+    backend = keras.backend.backend()
+    # The module and not the distribution: TensorFlow has several (tensorflow-cpu, tf-nightly).
+    found = getattr(importlib.import_module(backend), "__version__", "unknown")
+    return {"keras": keras.__version__, "backend": backend, backend: str(found)}
+
+
 def threads_of(cpus: float) -> int:
     """Threads of a trial: its whole CPUs, at least one."""
     return max(1, int(cpus))

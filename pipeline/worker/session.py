@@ -20,8 +20,8 @@ class Job:
     """One trial's task.
 
     `configuration` is what the searcher proposed; what it leaves open is settled as `fill` says, at random from (seed,
-    trial), by its default, or by the first of its grid. `directory` is where its checkpoints go, on storage that every node
-    sees. `max_epochs` bounds its epochs.
+    trial), by its default, or by the first of its grid. `directory` is where its checkpoints go, on storage that every
+    node sees. `max_epochs` bounds its epochs.
     """
 
     trial: str

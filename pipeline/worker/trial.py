@@ -59,7 +59,7 @@ def train(job: Job, space: SearchSpace, data: Dataset, session: Session, *, unwr
         if state is not None:
             progress.restore(state)
         if progress.epoch < job.max_epochs and not progress.ended:
-            fit = space.fit or _plain_fit
+            fit = space.fit or plain_fit
             with execution(model, seed, progress):
                 fit(
                     hp, model, data.x_train, data.y_train,
@@ -110,7 +110,8 @@ def build(space: SearchSpace, hp: HyperParameters, data: Dataset) -> Any:
     return model
 
 
-def _plain_fit(hp: HyperParameters, model: Any, *args: Any, **kwargs: Any) -> Any:
+def plain_fit(hp: HyperParameters, model: Any, *args: Any, **kwargs: Any) -> Any:
+    """The `fit` of a search space that has none."""
     return model.fit(*args, **kwargs)
 
 

@@ -134,8 +134,15 @@ def test_a_space_that_cannot_be_right_is_refused_and_leaves_nothing(search, tmp_
 
 
 def test_an_objective_that_the_model_does_not_report_is_refused(search, tmp_path):
-    with pytest.raises(RequestError, match="got 'val_auc'. Possible: val_loss, val_accuracy, loss, accuracy."):
+    with pytest.raises(RequestError, match="got 'val_auc'. Possible: val_accuracy, val_loss, accuracy, loss."):
         search(objective="val_auc")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_an_objective_of_a_family_with_its_own_fit_is_checked_too(search, tmp_path):
+    with pytest.raises(RequestError, match="must be among what 'mlp' reports; got 'val_auc'. Possible: val_accuracy, "):
+        search(search_space="mlp", objective="val_auc")
     assert not (tmp_path / "runs").exists()
 
 
@@ -209,7 +216,7 @@ if __name__ == "__main__":
     cluster.add_node(num_cpus=1)
     from pipeline import Experiment, tune
     run = tune(Experiment(dataset="digits", search_space=sys.argv[1], address=cluster.address, trials=4, max_epochs=4,
-                          storage=sys.argv[2], scheduler="none"))
+                          storage="runs", scheduler="none"))
     assert not any(m in sys.modules for m in ("keras", "tensorflow")), "the driver imported Keras"
     print(run.directory)
     cluster.shutdown()
@@ -226,7 +233,7 @@ def test_a_search_uses_both_nodes_of_a_cluster_and_its_code_travels(tmp_path):
     with (tmp_path / "mine" / "slow.py").open("a") as file:
         file.write(f"\nimport pipeline\nopen({str(tmp_path / 'seen')!r}, 'a').write(pipeline.__file__ + chr(10))\n")
     done = subprocess.run(
-        [sys.executable, str(tmp_path / "two_nodes.py"), str(tmp_path / "mine" / "slow.py"), str(tmp_path / "runs")],
+        [sys.executable, str(tmp_path / "two_nodes.py"), str(tmp_path / "mine" / "slow.py")],
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
         capture_output=True,
@@ -235,6 +242,7 @@ def test_a_search_uses_both_nodes_of_a_cluster_and_its_code_travels(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     run = Path(done.stdout.splitlines()[-1])
+    assert run == tmp_path / "runs" / run.name and (run / "best" / "model.keras").exists()
     nodes = {json.loads(p.read_text())["node_id"] for p in run.glob("trials/*/trial.json")}
     assert len(nodes) == 2
     seen = set((tmp_path / "seen").read_text().split())

@@ -1,9 +1,9 @@
-"""Builds, and fails in every trial."""
+"""Passes the check on a few examples, and fails in every trial."""
 
 import tiny
 
 build = tiny.build
 
 
-def fit(hp, model, *args, **kwargs):
-    return {}["no such key"]
+def fit(hp, model, x, *args, **kwargs):
+    return model.fit(x, *args, **kwargs) if len(x) < 50 else {}["no such key"]

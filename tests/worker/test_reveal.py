@@ -50,10 +50,21 @@ def test_check_refuses_an_unknown_objective_with_those_possible(digits):
     assert sorted(possible) == ["accuracy", "loss", "val_accuracy", "val_loss"]
 
 
-def test_check_leaves_the_objective_open_where_a_fit_may_report_more(digits):
+def test_check_takes_an_objective_that_a_fit_of_its_own_reports(digits):
+    def fit(hp, model, *args, callbacks, **kwargs):
+        scored = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(val_f1=0.5))
+        return model.fit(*args, callbacks=[scored, *callbacks], **kwargs)
+
+    check(space(lambda hp, data: linear_model(), fit), digits, Objective("val_f1", "max"))
+    with pytest.raises(RequestError, match="got 'val_f2'. Possible: val_accuracy, val_f1, val_loss, accuracy, loss."):
+        check(space(lambda hp, data: linear_model(), fit), digits, Objective("val_f2", "max"))
+
+
+def test_check_refuses_a_fit_that_trains_nothing(digits):
     own = space(lambda hp, data: linear_model(), lambda hp, model, *args, **kwargs: None)
 
-    check(own, digits, Objective("val_f1", "max"))
+    with pytest.raises(RequestError, match="must call model.fit and pass its callbacks on"):
+        check(own, digits, LOSS)
 
 
 def test_check_refuses_a_build_that_raises_and_shows_where(digits):
