@@ -118,13 +118,14 @@ def _join(address: str, targets: list[Target], folders: list[str]) -> None:
 
     from pipeline.engine import shipping
 
-    environment: dict[str, Any] = {}
-    if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # else `ray job submit` has shipped code and environment
+    environment: dict[str, Any] = {"env_vars": dict(ENVIRONMENT)}
+    # `ray job submit` has shipped the code, and refuses what it was given already.
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
         folders.append(shipping.stage(targets))
-        backend = {k: os.environ[k] for k in ("KERAS_BACKEND",) if k in os.environ}
-        environment = {"env_vars": {**ENVIRONMENT, **backend}, "working_dir": folders[-1]}
+        environment["working_dir"] = folders[-1]
+        environment["env_vars"] |= {k: os.environ[k] for k in ("KERAS_BACKEND",) if k in os.environ}
     try:
-        ray.init(address=address, runtime_env=environment or None, log_to_driver=False, logging_level=logging.CRITICAL)
+        ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, RuntimeError, ValueError) as error:
         line = " ".join(str(error).split())[:300]
         raise RequestError(

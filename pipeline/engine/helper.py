@@ -1,5 +1,6 @@
 """The one actor beside the trials: loads the data, follows `build`, measures the best model. On the CPU."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,8 +22,9 @@ from pipeline.worker.session import Job
 class Helper:
     """Lives as long as the search. It takes no CPU from the trials: it works while they wait for it, or not at all."""
 
-    def __init__(self, search_space: Target | Any, cpus: float) -> None:
+    def __init__(self, search_space: Target | Any, cpus: float, folder: str) -> None:
         self._source = search_space
+        os.chdir(folder)  # the driver's, on the driver's node: a user's relative paths keep their meaning
         devices.prepare(cpus, gpus=0)
         self._cpus = cpus
         self._space: Any = None

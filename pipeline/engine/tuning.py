@@ -181,7 +181,7 @@ class _Search:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.call = call
         actor: Any = Helper  # Ray gives it `options`
-        self.helper = actor.options(scheduling_strategy=here).remote(_portable(self.search_space), 1)
+        self.helper = actor.options(scheduling_strategy=here).remote(_portable(self.search_space), 1, os.getcwd())
         self.data = self.helper.load.remote(_portable(self.dataset), self.experiment.seed)
         # Tune's own import takes the driver seconds in which it otherwise only waits for the data.
         threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()

@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -184,9 +185,10 @@ def test_a_users_own_dataset_and_space_work_from_outside_the_repository(cli, tmp
     (tmp_path / "my_data.py").write_text(
         "import numpy as np\n\n"
         "def load():\n"
-        "    x = np.random.default_rng(0).normal(size=(300, 4)).astype('float32')\n"
+        "    x = np.genfromtxt('table.csv', delimiter=',').astype('float32')\n"
         "    return x, (x[:, 0] > 0).astype('int64')\n"
     )
+    np.savetxt(tmp_path / "table.csv", np.random.default_rng(0).normal(size=(300, 4)), delimiter=",")
     (tmp_path / "my_layers.py").write_text("WIDTHS = [4, 8]\n")
     (tmp_path / "my_space.py").write_text(
         "import keras\nfrom my_layers import WIDTHS\n\n"
