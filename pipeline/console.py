@@ -60,7 +60,7 @@ class Display(Watcher):
         self._plan = plan
         self._began = time.monotonic()
         if not self.quiet:
-            self.console.print(describe_plan(plan))
+            print_rows(self.console, plan_rows(plan))
         self._say(f"Records: {plan.directory}")
 
     def remembered(self, trials: list[TrialRecord], reports: list[Report]) -> None:
@@ -199,10 +199,9 @@ def _duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def describe_plan(plan: Plan) -> Table:
-    """What a search is going to do."""
+def plan_rows(plan: Plan) -> dict[str, str]:
+    """What a search is going to do, by heading."""
     experiment, facts = plan.experiment, plan.data
-    table = Table(box=None, show_header=False, pad_edge=False)
     counts = facts["counts"]
     low, high = facts["range"]
     task = f"{facts['classes']} classes" if facts["classes"] else facts["task"]
@@ -220,11 +219,15 @@ def describe_plan(plan: Plan) -> Table:
         "at once": f"{plan.concurrent} trials, each {experiment.cpus_per_trial:g} CPU"
         + (f" and {experiment.gpus_per_trial:g} GPU" if experiment.gpus_per_trial else ""),
     }
-    for name, text in rows.items():
-        table.add_row(Text(name, style="bold"), Text(text))
     if plan.warning:
-        table.add_row(Text("warning", style="bold yellow"), Text(plan.warning))
-    return table
+        rows["warning"] = plan.warning
+    return rows
+
+
+def print_rows(console: Console, rows: dict[str, str]) -> None:
+    """One line a heading, however long: a terminal wraps it, a file keeps it whole."""
+    for name, text in rows.items():
+        console.print(Text.assemble((f"{name:<15}", "bold"), "  ", text))
 
 
 def describe_space(plan: Plan) -> Table:
@@ -248,7 +251,7 @@ def describe_space(plan: Plan) -> Table:
 def show_dry_run(plan: Plan) -> None:
     """The plan, and the space as far as the default model shows it."""
     console = Console(highlight=False, soft_wrap=True)
-    console.print(describe_plan(plan))
+    print_rows(console, plan_rows(plan))
     console.print()
     console.print(describe_space(plan))
     console.print()
@@ -261,20 +264,17 @@ def show_result(run: Results, *, quiet: bool, command: str) -> None:
     summary, best = run.summary, run.best
     counts = summary["trials"]
     ended = ", ".join(f"{counts[s]} {s}" for s in ("finished", "stopped", "failed", "unfinished") if counts[s])
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row(
-        "trials", f"{counts['total']} ({ended}), {summary['epochs']} epochs in {_duration(summary['wall_clock_s'])}"
-    )
+    took = _duration(summary["wall_clock_s"])
+    rows = {"trials": f"{counts['total']} ({ended}), {summary['epochs']} epochs in {took}"}
     if best is not None:
-        table.add_row("best trial", f"{best.trial}, epoch {best.epoch}")
-        table.add_row("hyperparameters", Text(_values(best.hyperparameters)))
-        for split in ("validation", "test"):
-            table.add_row(split, _values(summary[split]))
-        table.add_row("model", str(run.layout.best_model))
-    table.add_row("records", str(run.directory))
+        rows["best trial"] = f"{best.trial}, epoch {best.epoch}"
+        rows["hyperparameters"] = _values(best.hyperparameters)
+        rows |= {split: _values(summary[split]) for split in ("validation", "test")}
+        rows["model"] = str(run.layout.best_model)
+    rows["records"] = str(run.directory)
     if not quiet:
         console.print()
-    console.print(table)
+    print_rows(console, rows)
     if summary["exhausted"]:
         console.print(f"The search space is exhausted: it has no more than {counts['total']} configurations.")
     if summary["interrupted"] or counts["unfinished"]:
