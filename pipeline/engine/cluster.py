@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -31,8 +32,7 @@ ENVIRONMENT = {
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-# A local cluster listens on loopback alone, and asks for the token of this run. Without the first, Ray replaces a
-# loopback address by the machine's own.
+# A local cluster listens on loopback alone, and asks for a token of this process.
 LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 
 
@@ -41,8 +41,10 @@ def cluster(experiment: Experiment, targets: list[Target]) -> Iterator[None]:
     """Ray, for the time of a run. One that the caller had started is used, and left running."""
     address = experiment.address or os.environ.get("RAY_ADDRESS")
     variables = {k: v for k, v in ENVIRONMENT.items() if k not in os.environ}
-    if address is None:
-        variables |= LOCAL | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    if address is None and "ray" not in sys.modules:
+        # Ray reads these once, when it is imported, so they stay for the next run of this process. Where the caller has
+        # imported Ray before, its own default holds: a token in the user's home.
+        os.environ.update(LOCAL | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     import ray
@@ -94,7 +96,8 @@ def _start(experiment: Experiment, temporary: str) -> None:
     import ray
     from ray._private import ray_constants
 
-    # What Ray decides from the environment when it is imported, which the caller may have done before.
+    # Else Ray replaces a loopback address by the machine's own. It reads this from the environment when it is imported,
+    # which the caller may have done before.
     ray_constants.ENABLE_RAY_CLUSTER = False
     # Workers find what the driver finds, also when it is not the current directory that holds it.
     paths = os.pathsep.join(p for p in (str(HOME), os.environ.get("PYTHONPATH")) if p)

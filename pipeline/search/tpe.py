@@ -6,6 +6,7 @@ before stands below every one that was not, by the epoch it reached and the valu
 running trials are left out (hyperopt would take them for infinitely bad). TPE uses nothing of a loss but its rank.
 """
 
+import math
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,10 @@ from pipeline.search.searcher import Configuration, Observation, Searcher
 from pipeline.space.specs import Hyperparameter, Value
 
 LEAST_START, MOST_START = 5, 20
+
+# The share of trials that TPE takes for good, as in BOHB (Falkner et al. 2018); by hyperopt's own default it is one
+# trial until there are 17, two until 64. benchmarks/tpe_share.py compares them.
+GOOD_SHARE = 0.15
 
 
 class HyperOpt(Searcher):
@@ -59,7 +64,8 @@ class HyperOpt(Searcher):
         pairs = zip(ended, losses, strict=True)
         history.insert_trial_docs([_document(i, o, v, self.known) for i, (o, v) in enumerate(pairs)])
         history.refresh()
-        suggest = partial(tpe.suggest, n_startup_jobs=0, verbose=False)
+        gamma = GOOD_SHARE * math.sqrt(len(ended))  # of n trials hyperopt takes gamma * sqrt(n)
+        suggest = partial(tpe.suggest, n_startup_jobs=0, gamma=gamma, verbose=False)
         suggestion = suggest([len(ended)], domain, history, seed)[0]["misc"]["vals"]
         return {n: _value(spec, suggestion[n][0]) for n, spec in self.known.items() if suggestion.get(n)}
 

@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
         (["mnist", "--address", "ray://host:10001"], "ray job submit --address http://HOST:8265"),
         (["mnist", "--no-such-flag"], "No such option: --no-such-flag"),
         (["missing.yaml"], "An experiment file must exist; there is no file 'missing.yaml'."),
-        (["missing.py"], "A dataset given as a file must exist; there is no file 'missing.py'."),
+        (["missing.py"], "A dataset given as a file must exist; there is no file '/"),
         (["--resume", "nowhere"], "A run must be a directory with an experiment.yaml; nowhere does not exist."),
         (["--resume", "."], "A run must be a directory with an experiment.yaml; . has no experiment.yaml."),
         ([], "A dataset must be given"),

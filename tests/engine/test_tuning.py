@@ -110,29 +110,14 @@ def test_the_same_fault_in_every_trial_ends_the_run_with_the_users_traceback(sea
     assert json.loads((run / "summary.json").read_text())["trials"]["failed"] >= 3
 
 
-@pytest.mark.parametrize(
-    ("code", "error", "says"),
-    [
-        (
-            "def build(hp, data):\n    return 1 / 0\n",
-            UserCodeError,
-            "must build and train on dataset 'few'; it raised Z",
-        ),
-        ("def build(hp, data):\n    return 3\n", RequestError, "must return a keras.Model; it returned int."),
-        (
-            "import keras\ndef build(hp, data):\n    return keras.Sequential([keras.layers.Dense(1)])\n",
-            RequestError,
-            "must return a compiled model; call model.compile",
-        ),
-    ],
-)
-def test_a_space_that_cannot_be_right_is_refused_and_leaves_nothing(search, tmp_path, code, error, says):
-    (tmp_path / "space.py").write_text(code)
-    with pytest.raises(error, match=says):
+def test_a_space_that_cannot_be_right_is_refused_and_leaves_nothing(search, tmp_path):
+    (tmp_path / "space.py").write_text("def build(hp, data):\n    return 1 / 0\n")
+    with pytest.raises(UserCodeError, match="must build and train on dataset 'few'; it raised ZeroDivisionError"):
         search(search_space=str(tmp_path / "space.py"))
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_an_objective_that_the_model_does_not_report_is_refused(search, tmp_path):
     with pytest.raises(RequestError, match="got 'val_auc'. Possible: val_accuracy, val_loss, accuracy, loss."):
         search(objective="val_auc")
