@@ -61,7 +61,7 @@ class Display(Watcher):
         self._began = time.monotonic()
         if not self.quiet:
             print_rows(self.console, plan_rows(plan))
-        self._say(f"Records: {plan.directory}")
+        self._say(f"Records: {short(plan.directory)}")
 
     def remembered(self, trials: list[TrialRecord], reports: list[Report]) -> None:
         """Count what was done before."""
@@ -195,6 +195,11 @@ def _values(hyperparameters: dict[str, Any]) -> str:
     )
 
 
+def short(path: Path) -> str:
+    """A path as one would type it here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
 def _duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
@@ -270,15 +275,15 @@ def show_result(run: Results, *, quiet: bool, command: str) -> None:
         rows["best trial"] = f"{best.trial}, epoch {best.epoch}"
         rows["hyperparameters"] = _values(best.hyperparameters)
         rows |= {split: _values(summary[split]) for split in ("validation", "test")}
-        rows["model"] = str(run.layout.best_model)
-    rows["records"] = str(run.directory)
+        rows["model"] = short(run.layout.best_model)
+    rows["records"] = short(run.directory)
     if not quiet:
         console.print()
     print_rows(console, rows)
     if summary["exhausted"]:
         console.print(f"The search space is exhausted: it has no more than {counts['total']} configurations.")
     if summary["interrupted"] or counts["unfinished"]:
-        console.print(Text(f"Go on with: {command} --resume {run.directory}"))
+        console.print(Text(f"Go on with: {command} --resume {short(run.directory)}"))
 
 
 def show_list() -> None:

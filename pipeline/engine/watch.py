@@ -23,7 +23,7 @@ class Plan:
     weights: int
     concurrent: int
     warning: str | None
-    directory: Path | None
+    directory: Path
 
 
 class Watcher:
