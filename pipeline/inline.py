@@ -25,11 +25,9 @@ def run_inline(experiment: Experiment, shown: Callable[[Path], Callable[[Any], N
     from pipeline.worker.session import Job
     from pipeline.worker.trial import train
 
-    dataset, space = experiment.dataset, experiment.search_space
-    data = load_dataset(names.find("dataset", dataset) if isinstance(dataset, str) else dataset, experiment.seed)
-    family = load_search_space(names.find("search space", space) if isinstance(space, str) else space)
-    default = "val_loss" if data.task == "regression" else "val_accuracy"
-    objective = Objective.parse(experiment.objective or default)
+    data = load_dataset(names.resolve("dataset", experiment.dataset), experiment.seed)
+    family = load_search_space(names.resolve("search space", experiment.search_space))
+    objective = Objective.of(experiment.objective, data.task)
     directory = Path(tempfile.mkdtemp(prefix="kerasweep-inline-"))
     show = shown(directory)
 

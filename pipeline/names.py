@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.errors import RequestError, UserCodeError, unknown
 
@@ -94,6 +94,11 @@ def find(kind: Kind, name: str) -> Target:
         raise RequestError(f"{line} A file (my_module.py) or a module on the path (package.module) works too.")
     file, root = found
     return _checked(kind, name, file, function, module=path, root=root)
+
+
+def resolve(kind: Kind, given: Any) -> Any:
+    """Where a name is defined (`find`); what is no name, but the thing itself, stays as it is."""
+    return find(kind, given) if isinstance(given, str) else given
 
 
 def lasting(name: str) -> str:

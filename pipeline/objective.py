@@ -62,6 +62,11 @@ class Objective:
             + (near[1] + near[2] if near[1] else "")
         )
 
+    @classmethod
+    def of(cls, text: str | None, task: str) -> "Objective":
+        """What was asked for, or the task's own: validation loss for regression, else validation accuracy."""
+        return cls.parse(text or ("val_loss" if task == "regression" else "val_accuracy"))
+
     def __str__(self) -> str:
         return f"{self.name}:{self.direction}"
 

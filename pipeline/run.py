@@ -95,13 +95,14 @@ def command(
 
 def _search(dataset: str | None, given: dict[str, Any], resume: str | None, quiet: bool) -> None:
     from pipeline.engine import tuning
+    from pipeline.engine.resume import resumed
     from pipeline.engine.watch import Interruption
 
     interruption = Interruption()
     with _signals(interruption):
         if resume is not None:
             given |= {"dataset": dataset} if dataset is not None else {}
-            experiment = tuning.resumed(resume, **given)
+            experiment = resumed(resume, **given)
         else:
             experiment = _experiment(dataset, given)
         from pipeline.console import Display, show_result

@@ -3,7 +3,6 @@
 import functools
 import importlib
 import inspect
-import json
 import os
 import platform
 import shutil
@@ -15,25 +14,26 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from pipeline import names
 from pipeline.engine.cluster import check_resources, cluster, packing_warning, resources_of, slots
 from pipeline.engine.preflight import check_local, check_writable, directory_of, processor
+from pipeline.engine.resume import (
+    check_budget_left,
+    check_same_search,
+    earlier_seconds,
+    is_complete,
+    with_lasting_names,
+)
 from pipeline.engine.watch import Interruption, Plan, Watcher
-from pipeline.errors import Interrupted, KerasweepError, ProgramError, RequestError
+from pipeline.errors import Interrupted, KerasweepError, ProgramError
 from pipeline.experiment import Experiment
 from pipeline.names import Target
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import Ledger, read_experiment, read_history, read_trials, write_experiment
+from pipeline.records.ledger import Ledger, write_experiment
 from pipeline.records.results import Best, Results, find_best, write_summary, write_tables
 from pipeline.space.hyperparameters import Requested
 
-# What a resume may change without making the run another search.
-MAY_CHANGE = {
-    "trials", "time_budget_s", "cpus_per_trial", "gpus_per_trial", "max_concurrent", "cpus", "gpus", "address"
-}  # fmt: skip
 FIRST_TRIAL = "t0000"  # of the default configuration (`Searcher.choose`), so also of `fit`'s defaults
 
 
@@ -58,7 +58,7 @@ def tune(
 
     Args:
         experiment: what to search for.
-        resume: the directory of an earlier run to go on with, under `experiment`'s settings: see `resumed`.
+        resume: the directory of an earlier run to go on with, under `experiment`'s settings: see `resume.resumed`.
         watcher: is told how it goes.
         interruption: ends the search early once it is set; the best so far is kept and written.
 
@@ -69,10 +69,10 @@ def tune(
     watcher = watcher or Watcher()
     interruption = interruption or Interruption()
     if resume is not None:
-        _check_same_search(experiment, Layout(resume))
+        check_same_search(experiment, Layout(resume))
         if is_complete(experiment, Layout(resume)):
             return Run(resume)
-        _check_budget_left(experiment, Layout(resume))
+        check_budget_left(experiment, Layout(resume))
     search = _Search(experiment, Layout(resume) if resume else None, watcher, interruption)
     with cluster(experiment, search.targets), search:
         return search.run()
@@ -83,57 +83,6 @@ def dry_run(experiment: Experiment, watcher: Watcher | None = None) -> Plan:
     search = _Search(experiment, None, watcher or Watcher(), Interruption())
     with cluster(experiment, search.targets), search:
         return search.prepare()
-
-
-def resumed(directory: str | Path, **settings: Any) -> Experiment:
-    """The experiment of a run, with the settings that a resume may change.
-
-    Raises:
-        RequestError: it is no run, or a setting would make it another search.
-    """
-    layout = Layout(directory)
-    experiment = Experiment.from_yaml(read_experiment(layout), str(layout.experiment))
-    given = {name: value for name, value in settings.items() if value is not None}
-    for name in ("dataset", "search_space"):
-        if isinstance(given.get(name), str):
-            given[name] = names.lasting(given[name])
-    wrong = sorted(n for n in given.keys() - MAY_CHANGE if given[n] != getattr(experiment, n))
-    if wrong:
-        possible = ", ".join(sorted(MAY_CHANGE))
-        raise RequestError(f"A resumed run keeps its {', '.join(wrong)}. What may change: {possible}.")
-    return experiment.changed(**{n: v for n, v in given.items() if n in MAY_CHANGE})
-
-
-def with_lasting_names(experiment: Experiment) -> Experiment:
-    """The same experiment, its files named by absolute paths."""
-    given = {"dataset": experiment.dataset, "search_space": experiment.search_space}
-    return experiment.changed(**{n: names.lasting(v) for n, v in given.items() if isinstance(v, str)})
-
-
-def _check_same_search(experiment: Experiment, layout: Layout) -> None:
-    """Refuse to go on with a run as another search. What was given as an object is compared by its fingerprint."""
-    recorded = yaml.safe_load(read_experiment(layout))
-    asked = yaml.safe_load(with_lasting_names(experiment).to_yaml())
-    if not isinstance(recorded, dict):
-        raise RequestError(f"{layout.experiment} must hold settings, one a line (dataset: mnist).")
-    defaults = {n: field.default for n, field in Experiment.model_fields.items()}
-    wrong = sorted(
-        n for n in asked.keys() - MAY_CHANGE - {"name", "storage"} if asked[n] != recorded.get(n, defaults[n])
-    )
-    if wrong:
-        raise RequestError(
-            f"A resumed run keeps its {', '.join(wrong)}; {layout.experiment} has other values. "
-            f"What may change: {', '.join(sorted(MAY_CHANGE))}."
-        )
-
-
-def is_complete(experiment: Experiment, layout: Layout) -> bool:
-    """Whether a run has done all that is asked for, so that there is nothing to go on with."""
-    if not layout.summary.is_file():
-        return False
-    summary = Results(layout.root).summary
-    enough = summary["trials"]["total"] >= experiment.trials or summary["exhausted"]
-    return bool(enough and not summary["trials"]["unfinished"])
 
 
 class _Search:
@@ -147,8 +96,8 @@ class _Search:
         self.began = time.time()
         self.past = past
         self.helper: Any = None
-        self.dataset = _target("dataset", experiment.dataset)
-        self.search_space = _target("search space", experiment.search_space)
+        self.dataset = names.resolve("dataset", experiment.dataset)
+        self.search_space = names.resolve("search space", experiment.search_space)
         self.targets = [t for t in (self.dataset, self.search_space) if isinstance(t, Target)]
         # Resolved: the helper and the trials may work in another folder.
         self.layout = Layout((past.root if past else directory_of(experiment)).resolve())
@@ -186,9 +135,7 @@ class _Search:
         # Tune's own import takes the driver seconds in which it otherwise only waits for the data.
         threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()
         facts = call(self.helper.describe, self.data)
-        name = self.experiment.objective
-        default = "val_loss" if facts["task"] == "regression" else "val_accuracy"
-        self.objective = Objective.parse(name or default)
+        self.objective = Objective.of(self.experiment.objective, facts["task"])
         requested, weights = call(self.helper.check, self.data, self.objective)
         return Plan(
             self.experiment, self.objective, facts, requested, weights,
@@ -208,7 +155,7 @@ class _Search:
             write_experiment(self.layout, self.experiment.to_yaml())
             self.watcher.planned(plan)
             self.watcher.remembered(list(ledger.trials.values()), ledger.reports)
-            earlier_s = _earlier_seconds(self.layout)
+            earlier_s = earlier_seconds(self.layout)
             with self.watcher.searching():
                 fatal, exhausted = self._search(ledger, earlier_s)
             summary = self._conclude(ledger, earlier_s, exhausted)
@@ -328,10 +275,6 @@ class _Search:
         return list(self.call(self.helper.trace, self.data, proposal, fill))
 
 
-def _target(kind: names.Kind, given: Any) -> Any:
-    return names.find(kind, given) if isinstance(given, str) else given
-
-
 def _portable(thing: Any) -> Any:
     """Make Ray take the code of a user's function along, and not only its name: a worker may not have its module."""
     from ray import cloudpickle
@@ -345,28 +288,6 @@ def _portable(thing: Any) -> Any:
     if not ours and module.__name__.partition(".")[0] not in sys.stdlib_module_names:
         cloudpickle.register_pickle_by_value(module)
     return thing
-
-
-def _check_budget_left(experiment: Experiment, layout: Layout) -> None:
-    spent = _earlier_seconds(layout)
-    if experiment.time_budget_s is not None and spent >= experiment.time_budget_s:
-        raise RequestError(
-            f"The time budget counts in total: of {experiment.time_budget_s:g} s this run has spent {spent:.0f} s. "
-            "To go on it needs a longer --time-budget."
-        )
-
-
-def _earlier_seconds(layout: Layout) -> float:
-    """Wall clock that earlier processes spent on this run; of one that was killed, until its last report."""
-    if layout.summary.is_file():
-        try:
-            return float(json.loads(layout.summary.read_text(encoding="utf-8"))["wall_clock_s"])
-        except (ValueError, KeyError, TypeError):
-            return 0.0
-    reports, trials = read_history(layout), read_trials(layout)
-    if not reports or not trials:
-        return 0.0
-    return max(r.time for r in reports) - min(t.started for t in trials.values())
 
 
 def _versions() -> dict[str, str]:

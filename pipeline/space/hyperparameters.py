@@ -11,6 +11,16 @@ from typing import Any
 from pipeline.space.specs import Boolean, Choice, Condition, Fixed, Float, Hyperparameter, Int, Value
 
 Requested = list[tuple[Hyperparameter, Value]]
+Draw = Callable[[Hyperparameter], Value]
+
+
+def filling(fill: object, at_random: Draw) -> Draw:
+    """What settles a hyperparameter that a proposal leaves open: "default", "first" of its grid, else `at_random`."""
+    if fill == "default":
+        return lambda spec: spec.default
+    if fill == "first":
+        return lambda spec: spec.grid()[0]
+    return at_random
 
 
 class HyperParameters:

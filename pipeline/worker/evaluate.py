@@ -11,7 +11,7 @@ import keras
 from pipeline.data import Dataset
 from pipeline.records.layout import Layout, write_json
 from pipeline.worker.checkpoints import Checkpoints
-from pipeline.worker.execution import VALIDATION_BATCH, VALIDATION_BYTES
+from pipeline.worker.execution import evaluation_batch
 from pipeline.worker.modules import SearchSpace
 from pipeline.worker.session import Job, Stopped, Until
 from pipeline.worker.trial import build, hyperparameters, numbers, train, trial_seed
@@ -44,7 +44,7 @@ def evaluate_best(job: Job, space: SearchSpace, data: Dataset, epoch: int, layou
     held = checkpoints.restore_best(model)
     if model.optimizer is not None:  # Keras builds it when it loads the file, and would warn of what the file lacks
         model.optimizer.build(model.trainable_variables)
-    size = max(1, min(VALIDATION_BATCH, VALIDATION_BYTES // max(1, data.x_val[0].nbytes)))
+    size = evaluation_batch(data.x_val)
     metrics = {
         name: numbers(model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True))
         for name, x, y in (("validation", data.x_val, data.y_val), ("test", data.x_test, data.y_test))

@@ -96,6 +96,11 @@ def _set_steps(model: Any, kwargs: dict[str, Any], callbacks: list[Any]) -> None
         object.__setattr__(model, "_kerasweep_steps", steps)
 
 
+def evaluation_batch(x: Any) -> int:
+    """Examples a batch where nothing is trained."""
+    return max(1, min(VALIDATION_BATCH, VALIDATION_BYTES // max(1, x[0].nbytes)))
+
+
 def _widen_validation(kwargs: dict[str, Any], batch_size: int) -> None:
     data = kwargs.get("validation_data")
     if data is None or kwargs.get("validation_batch_size"):
@@ -103,8 +108,7 @@ def _widen_validation(kwargs: dict[str, Any], batch_size: int) -> None:
     kwargs["validation_batch_size"] = kwargs.get("batch_size")  # as Keras has it; ours may take that away
     # So many steps of wider batches would be more examples.
     if isinstance(data, tuple) and isinstance(data[0], np.ndarray) and not kwargs.get("validation_steps"):
-        fits = VALIDATION_BYTES // max(1, data[0][0].nbytes)
-        kwargs["validation_batch_size"] = max(batch_size, min(VALIDATION_BATCH, fits))
+        kwargs["validation_batch_size"] = max(batch_size, evaluation_batch(data[0]))
 
 
 def _class_weights(y: Any, by_class: dict[int, float]) -> Any:

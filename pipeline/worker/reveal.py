@@ -10,8 +10,8 @@ from pipeline.data import Dataset
 from pipeline.errors import RequestError, UserCodeError
 from pipeline.objective import Objective
 from pipeline.search.searcher import Fill
-from pipeline.space.hyperparameters import HyperParameters, Requested
-from pipeline.space.specs import Hyperparameter, Value
+from pipeline.space.hyperparameters import HyperParameters, Requested, filling
+from pipeline.space.specs import Value
 from pipeline.worker.execution import Reporter, execution
 from pipeline.worker.faults import user_traceback
 from pipeline.worker.modules import SearchSpace
@@ -86,13 +86,7 @@ def trace(space: SearchSpace, data: Dataset, proposal: Mapping[str, Value], fill
     A `build` that raises has requested what it asked for until then: a trial will show that this cannot be built.
     """
     rng = np.random.default_rng(fill if isinstance(fill, int) else None)
-
-    def draw(spec: Hyperparameter) -> Value:
-        if fill == "default":
-            return spec.default
-        return spec.grid()[0] if fill == "first" else spec.random(rng)
-
-    hp = HyperParameters(proposal, draw)
+    hp = HyperParameters(proposal, filling(fill, lambda spec: spec.random(rng)))
     try:
         space.build(hp, data)
     except Exception:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.data import Dataset
 from pipeline.errors import RequestError
-from pipeline.space.hyperparameters import HyperParameters
+from pipeline.space.hyperparameters import HyperParameters, filling
 from pipeline.space.specs import Hyperparameter, Value
 from pipeline.worker.checkpoints import Best, Checkpoints
 from pipeline.worker.execution import Reporter, execution
@@ -86,13 +86,9 @@ def hyperparameters(job: Job, seed: int) -> HyperParameters:
     """The `hp` of a trial: the proposal, and draws of its own for what nobody has met yet."""
 
     def draw(spec: Hyperparameter) -> Value:
-        if job.fill == "first":
-            return spec.grid()[0]
-        if job.fill == "default":
-            return spec.default
         return spec.random(np.random.default_rng([seed, zlib.crc32(spec.name.encode())]))
 
-    return HyperParameters(job.configuration, draw)
+    return HyperParameters(job.configuration, filling(job.fill, draw))
 
 
 def build(space: SearchSpace, hp: HyperParameters, data: Dataset) -> Any:

@@ -12,7 +12,7 @@ from pipeline.objective import Objective
 from pipeline.records.ledger import Report, TrialRecord
 from pipeline.search import SEARCHERS
 from pipeline.search.searcher import Fill, Searcher, Trace
-from pipeline.space.hyperparameters import HyperParameters, Requested
+from pipeline.space.hyperparameters import HyperParameters, Requested, filling
 from pipeline.space.specs import Hyperparameter, Value, from_dict
 
 Asking = Callable[[HyperParameters], Any]
@@ -23,13 +23,7 @@ def trace_of(build: Asking) -> Trace:
 
     def trace(proposal: Mapping[str, Value], fill: Fill) -> Requested:
         rng = np.random.default_rng(fill if isinstance(fill, int) else None)
-
-        def draw(spec: Hyperparameter) -> Value:
-            if fill == "default":
-                return spec.default
-            return spec.grid()[0] if fill == "first" else spec.random(rng)
-
-        hp = HyperParameters(proposal, draw)
+        hp = HyperParameters(proposal, filling(fill, lambda spec: spec.random(rng)))
         build(hp)
         return hp.requested
 
