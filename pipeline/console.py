@@ -107,7 +107,7 @@ class Display(Watcher):
     def ended(self, record: TrialRecord) -> None:
         """A trial is over."""
         self._records[record.trial] = record
-        self._ended += 1
+        self._ended += record.status != "duplicate"
         if not self._live:
             self._say(f"{self._line(record.trial)}  {values_of(record)}")
 
@@ -206,27 +206,38 @@ def _duration(seconds: float) -> str:
 
 def plan_rows(plan: Plan) -> dict[str, str]:
     """What a search is going to do, by heading."""
-    experiment, facts = plan.experiment, plan.data
-    counts = facts["counts"]
-    low, high = facts["range"]
-    task = f"{facts['classes']} classes" if facts["classes"] else facts["task"]
+    experiment = plan.experiment
+    executions = f", {experiment.executions_per_trial} executions each" if experiment.executions_per_trial > 1 else ""
     rows = {
-        "dataset": f"{facts['name']}: {tuple(facts['shape'])} {facts['dtype']} in [{low:.4g}, {high:.4g}], {task}; "
-        f"{counts['train']} train, {counts['val']} validation, {counts['test']} test",
+        "dataset": _described(plan.data),
         "search space": f"{label(experiment.search_space)}: "
         + " ".join(f"{spec.name}" for spec, _ in plan.requested)
         + f" (default model: {plan.weights:,} weights)",
         "objective": f"{plan.objective.name}, {plan.objective.direction}imised",
-        "search": f"{experiment.searcher} + {experiment.scheduler}, seed {experiment.seed}",
+        "search": f"{experiment.searcher} + {experiment.scheduler}, seed {experiment.seed}"
+        + (f", starting from {short(Path(experiment.start_from))}" if experiment.start_from else ""),
         "budget": f"{experiment.trials} trials, at most {experiment.max_epochs} epochs each: "
-        f"at most {experiment.trials * experiment.max_epochs} epochs"
+        f"at most {experiment.trials * experiment.max_epochs} epochs{executions}"
         + (f", {_duration(experiment.time_budget_s)}" if experiment.time_budget_s else ""),
         "at once": f"{plan.concurrent} trials, each {experiment.cpus_per_trial:g} CPU"
         + (f" and {experiment.gpus_per_trial:g} GPU" if experiment.gpus_per_trial else ""),
     }
-    if plan.warning:
-        rows["warning"] = plan.warning
+    if plan.warnings:
+        rows["warning"] = "; ".join(plan.warnings)
     return rows
+
+
+def _described(facts: dict[str, Any]) -> str:
+    """A dataset in one line, as far as it is known: data from Python may be of any form."""
+    what = [str(facts["shape"] if facts["task"] is None else tuple(facts["shape"]))] if facts["shape"] else []
+    what += [facts["dtype"]] if facts["dtype"] else []
+    if facts["range"]:
+        low, high = facts["range"]
+        what.append(f"in [{low:.4g}, {high:.4g}]")
+    task = f"{facts['classes']} classes" if facts["classes"] else facts["task"]
+    names = {"train": "train", "val": "validation", "test": "test"}
+    counts = ", ".join(f"{count} {names[split]}" for split, count in facts["counts"].items() if count is not None)
+    return f"{facts['name']}: {' '.join(what)}" + (f", {task}" if task else "") + (f"; {counts}" if counts else "")
 
 
 def print_rows(console: Console, rows: dict[str, str]) -> None:
@@ -238,7 +249,7 @@ def print_rows(console: Console, rows: dict[str, str]) -> None:
 def describe_space(plan: Plan) -> Table:
     """Each hyperparameter that the default model requests, with what it may be."""
     table = Table(box=None, pad_edge=False)
-    for name in ("hyperparameter", "kind", "values", "default"):
+    for name in ("hyperparameter", "type", "values", "default", "decides"):
         table.add_column(name)
     for spec, value in plan.requested:
         plain = spec.to_dict()
@@ -249,7 +260,8 @@ def describe_space(plan: Plan) -> Table:
             values = f"{plain['min_value']:g} to {plain['max_value']:g}{step}, {plain['sampling']}"
         else:
             values = ", ".join(str(v) for v in spec.values() or ())
-        table.add_row(spec.name, spec.kind, Text(values), Text(str(value)))
+        decides = {"model": "the model", "algorithm": "how it is trained"}[(plan.kinds or {}).get(spec.name, "model")]
+        table.add_row(spec.name, spec.kind, Text(values), Text(str(value)), decides)
     return table
 
 
@@ -271,10 +283,12 @@ def show_result(run: Results, *, quiet: bool, command: str) -> None:
     ended = ", ".join(f"{counts[s]} {s}" for s in ("finished", "stopped", "failed", "unfinished") if counts[s])
     took = _duration(summary["wall_clock_s"])
     rows = {"trials": f"{counts['total']} ({ended}), {summary['epochs']} epochs in {took}"}
+    if counts.get("duplicate"):
+        rows["duplicates"] = f"{counts['duplicate']}, ended at their first report and not counted"
     if best is not None:
         rows["best trial"] = f"{best.trial}, epoch {best.epoch}"
         rows["hyperparameters"] = _values(best.hyperparameters)
-        rows |= {split: _values(summary[split]) for split in ("validation", "test")}
+        rows |= {split: _values(summary[split]) for split in ("validation", "test") if summary[split]}
         rows["model"] = short(run.layout.best_model)
     rows["records"] = short(run.directory)
     if not quiet:

@@ -1,6 +1,6 @@
 """What a dataset is: arrays with a train, a validation and a test split, and what they are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from pipeline.arrays import (
 from pipeline.errors import RequestError
 
 SPLITS = ("train", "val", "test")
+FEW = 8  # examples that suffice to try a model: enough for a batch, and for an epoch that takes no time
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -96,6 +97,30 @@ class Dataset:
             "licence": self.licence,
             "standardisation": self.standardisation,
         }
+
+    # What a trial needs of its data; `FitData` has the same.
+
+    def fit_arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What `fit` is called with: positional and keyword arguments."""
+        return (self.x_train, self.y_train), {"validation_data": (self.x_val, self.y_val)}
+
+    def first_inputs(self) -> Any:
+        """A batch of one training example, to build a model that takes its shapes from its first call."""
+        return self.x_train[:1]
+
+    def measured(self) -> dict[str, tuple[Any, ...]]:
+        """Inputs and targets of each split that the best model is measured on."""
+        return {"validation": (self.x_val, self.y_val), "test": (self.x_test, self.y_test)}
+
+    def few(self) -> "Dataset":
+        """A few examples of each split, those of the smallest and the largest label among them.
+
+        An output too narrow shows at the largest.
+        """
+        chosen = {split: _few_rows(getattr(self, f"y_{split}")) for split in SPLITS}
+        return replace(
+            self, **{f"{a}_{s}": getattr(self, f"{a}_{s}")[rows] for s, rows in chosen.items() for a in "xy"}
+        )
 
     @classmethod
     def split(
@@ -240,6 +265,13 @@ def as_dataset(loaded: Any, name: str, seed: int) -> Dataset:
         f"The load of dataset {name!r} must return a pipeline.data.Dataset, "
         f"((x_train, y_train), (x_test, y_test)) or (x, y); got {_kind(loaded)}."
     )
+
+
+def _few_rows(labels: Array) -> list[int]:
+    rows = list(range(min(FEW, len(labels))))
+    if labels.ndim == 1:
+        rows = list(dict.fromkeys([int(labels.argmin()), int(labels.argmax()), *rows]))[:FEW]
+    return rows
 
 
 def _faults(data: Dataset) -> list[str]:

@@ -2,7 +2,11 @@
 
     KerasweepError
     ├── RequestError        what was asked cannot be right; exit code 2
-    │   └── UserCodeError   a user's own module failed to load or to build; carries its traceback
+    │   ├── UserCodeError   a user's own module failed to load or to build; carries its traceback
+    │   └── SpaceError      a search space asks `hp` for what cannot be; always one of the three below it
+    │       ├── SpaceValueError     a ValueError too
+    │       ├── SpaceTypeError      a TypeError too
+    │       └── SpaceRuntimeError   a RuntimeError too
     └── ProgramError        the same fault of user code in trial after trial; exit code 1
     Interrupted             SIGINT or SIGTERM; exit code 130 or 143; no Exception, so that nobody takes it for one
 
@@ -34,6 +38,26 @@ class UserCodeError(RequestError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class SpaceError(RequestError):
+    """A search space asks `hp` for what cannot be.
+
+    Each is also of the kind that KerasTuner raises there, and of no other: the `except` of a hypermodel written for
+    KerasTuner catches the same.
+    """
+
+
+class SpaceValueError(SpaceError, ValueError):
+    """A bound, a default or a parent that cannot be."""
+
+
+class SpaceTypeError(SpaceError, TypeError):
+    """Values of a type that no hyperparameter can have, or of several types."""
+
+
+class SpaceRuntimeError(SpaceError, RuntimeError):
+    """A hyperparameter that was not given, where new ones are not allowed."""
 
 
 class ProgramError(KerasweepError):

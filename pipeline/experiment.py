@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationErr
 
 from pipeline.data import Dataset
 from pipeline.errors import RequestError, unknown
+from pipeline.fit_data import FitData
 from pipeline.objective import Objective
 
 # Named here and not imported: to know the names must cost neither Ray nor hyperopt. Tests compare them.
@@ -24,6 +25,7 @@ SEARCHERS = {
 SCHEDULERS = {
     "asha": "asynchronous successive halving: stops the worst at each rung",
     "hyperband": "synchronous Hyperband: pauses trials and halves whole brackets",
+    "pbt": "population based training: the worst take over from the best, and change how they are trained",
     "median": "stops a trial whose best is below the median of the others",
     "none": "every trial runs to its end",
 }
@@ -44,22 +46,27 @@ class Experiment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
-    dataset: Annotated[str | Dataset | Callable[..., Any], SkipValidation]
+    dataset: Annotated[str | Dataset | FitData | Callable[..., Any], SkipValidation]
     search_space: Annotated[str | Callable[..., Any] | Builder, SkipValidation] = "mlp"
     objective: str | None = None  # None: val_accuracy, or val_loss for regression
     searcher: str = "hyperopt"
     scheduler: str = "asha"
     trials: Positive = 20
     max_epochs: Positive = 10
+    executions_per_trial: Positive = 1  # trainings of each configuration, from different seeds, whose mean counts
     time_budget_s: Annotated[float, Field(gt=0)] | None = None
     grace_epochs: Positive = 1  # no trial is stopped before
     reduction_factor: Annotated[float, Field(gt=1)] = 3  # of asha and hyperband: one in so many goes on
+    perturbation_interval: Positive = 2  # of pbt: epochs of a generation
     cpus_per_trial: Annotated[float, Field(gt=0)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0)] = 0
     max_concurrent: Positive | None = None  # None: what the cluster holds
+    max_consecutive_failed_trials: Positive = 3  # failed in the same way, then the run ends
+    keep_models: Positive = 10  # of so many trials the best weights are kept
     cpus: Positive | None = None  # of a cluster started here; None: all that the machine has
     gpus: Annotated[int, Field(ge=0)] | None = None
     address: str | None = None
+    start_from: str | None = None  # a JSON list of configurations to try first, or an earlier run's directory
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     storage: str = "runs"
     name: str | None = None  # of the run's directory; None: dataset, space and time
@@ -67,7 +74,7 @@ class Experiment(BaseModel):
     @field_validator("dataset")
     @classmethod
     def _possible_dataset(cls, given: Any) -> Any:
-        if not isinstance(given, str | Dataset) and not callable(given):
+        if not isinstance(given, str | Dataset | FitData) and not callable(given):
             came = reprlib.repr(given)
             raise ValueError(f"dataset must be a name, a Dataset or a function that loads one; got {came}.")
         return given
@@ -209,6 +216,9 @@ class Experiment(BaseModel):
 def fingerprint(thing: Any) -> dict[str, str]:
     """Qualified name and SHA-256 of a dataset or a function: of its arrays or of its source."""
     digest = hashlib.sha256()
+    if isinstance(thing, FitData):
+        return {"object": thing.name, "sha256": thing.sha256()}
+    thing = getattr(thing, "hypermodel", thing)  # what wraps a model family for us is not what tells it from another
     if isinstance(thing, Dataset):
         for array in (thing.x_train, thing.y_train, thing.x_val, thing.y_val, thing.x_test, thing.y_test):
             digest.update(array.tobytes())
@@ -226,7 +236,8 @@ def fingerprint(thing: Any) -> dict[str, str]:
 
 def label(thing: str | Any) -> str:
     """A short name for a dataset or a search space, fit for a directory or a table."""
-    if isinstance(thing, Dataset):
+    thing = getattr(thing, "hypermodel", thing)
+    if isinstance(thing, Dataset | FitData):
         name = thing.name
     elif isinstance(thing, str):
         path = thing.partition(":")[0]

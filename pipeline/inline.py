@@ -27,7 +27,7 @@ def run_inline(experiment: Experiment, shown: Callable[[Path], Callable[[Any], N
 
     data = load_dataset(names.resolve("dataset", experiment.dataset), experiment.seed)
     family = load_search_space(names.resolve("search space", experiment.search_space))
-    objective = Objective.of(experiment.objective, data.task)
+    objective = Objective.of(experiment.objective, data.describe()["task"])
     directory = Path(tempfile.mkdtemp(prefix="kerasweep-inline-"))
     show = shown(directory)
 

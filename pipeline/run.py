@@ -40,22 +40,32 @@ def command(
         str | None, _option("Metric to optimise: NAME, or NAME:min or NAME:max. [default: val_accuracy or val_loss]")
     ] = None,
     searcher: Annotated[str | None, _option("hyperopt, random or grid.", "searcher")] = None,
-    scheduler: Annotated[str | None, _option("asha, hyperband, median or none.", "scheduler")] = None,
+    scheduler: Annotated[str | None, _option("asha, hyperband, median, pbt or none.", "scheduler")] = None,
     trials: Annotated[int | None, _option("Configurations to try.", "trials")] = None,
     max_epochs: Annotated[int | None, _option("Epochs of a trial, at most.", "max_epochs")] = None,
+    executions_per_trial: Annotated[
+        int | None, _option("Trainings of a configuration, whose mean counts.", "executions_per_trial")
+    ] = None,
     time_budget: Annotated[str | None, _option("End the search after so long: 90s, 10m, 8h.")] = None,
     grace_epochs: Annotated[int | None, _option("Stop no trial before.", "grace_epochs")] = None,
     reduction_factor: Annotated[
         float | None, _option("Of asha and hyperband: one trial in so many goes on.", "reduction_factor")
+    ] = None,
+    perturbation_interval: Annotated[
+        int | None, _option("Of pbt: epochs of a generation.", "perturbation_interval")
     ] = None,
     cpus_per_trial: Annotated[float | None, _option("CPUs of a trial.", "cpus_per_trial")] = None,
     gpus_per_trial: Annotated[
         float | None, _option("GPUs of a trial; a share like 0.25 packs several on one.", "gpus_per_trial")
     ] = None,
     max_concurrent: Annotated[int | None, _option("Trials at once, at most. [default: what fits]")] = None,
+    keep_models: Annotated[int | None, _option("Trials whose best weights are kept.", "keep_models")] = None,
     cpus: Annotated[int | None, _option("CPUs to use of this machine. [default: all]")] = None,
     gpus: Annotated[int | None, _option("GPUs to use of this machine. [default: all]")] = None,
     address: Annotated[str | None, _option("HOST:PORT of a running Ray cluster, or auto.")] = None,
+    start_from: Annotated[
+        str | None, _option("First try the configurations of a JSON list, or the best of an earlier run's directory.")
+    ] = None,
     seed: Annotated[int | None, _option("Of the search, the splits and each trial.", "seed")] = None,
     storage: Annotated[str | None, _option("Folder of the run directories.", "storage")] = None,
     name: Annotated[str | None, _option("Name of the run's directory. [default: dataset, space and time]")] = None,
@@ -70,10 +80,12 @@ def command(
     """Search for the hyperparameters of a Keras model, on Ray."""
     settings = {
         "search_space": search_space, "objective": objective, "searcher": searcher, "scheduler": scheduler,
-        "trials": trials, "max_epochs": max_epochs, "time_budget_s": _seconds(time_budget),
+        "trials": trials, "max_epochs": max_epochs, "executions_per_trial": executions_per_trial,
+        "time_budget_s": _seconds(time_budget), "keep_models": keep_models,
+        "perturbation_interval": perturbation_interval,
         "grace_epochs": grace_epochs, "reduction_factor": reduction_factor, "cpus_per_trial": cpus_per_trial,
         "gpus_per_trial": gpus_per_trial, "max_concurrent": max_concurrent, "cpus": cpus, "gpus": gpus,
-        "address": address, "seed": seed, "storage": storage, "name": name,
+        "address": address, "start_from": start_from, "seed": seed, "storage": storage, "name": name,
     }  # fmt: skip
     given = {key: value for key, value in settings.items() if value is not None}
     if resume is not None and (dry_run or inline or list_all):
@@ -136,6 +148,8 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _inline(experiment: Experiment) -> None:
+    if experiment.start_from is not None:
+        raise RequestError("--inline trains one random configuration; it cannot be combined with --start-from.")
     from pipeline.console import show_inline
     from pipeline.inline import run_inline
 

@@ -13,9 +13,10 @@ from typing import Any
 import keras
 
 from pipeline.data import Dataset
-from pipeline.errors import RequestError
 
-from . import _heads
+from . import _heads, _images
+
+fit = _heads.fit
 
 
 def build(hp: Any, data: Dataset) -> keras.Model:
@@ -27,13 +28,9 @@ def build(hp: Any, data: Dataset) -> keras.Model:
     Raises:
         RequestError: an example is no image of three axes.
     """
-    if len(data.shape) != 3:
-        raise RequestError(
-            f"Search space 'cnn' needs images of shape (height, width, channels); dataset "
-            f"{data.name!r} has examples of shape {data.shape}. Search space 'mlp' takes any shape."
-        )
+    _images.check("cnn", data)
+    layers = _images.augmentation(hp, data)
     kernel_size = hp.Choice("kernel_size", [3, 5])
-    layers = []
     for i in range(hp.Int("num_blocks", 1, 3, default=2)):
         filters = hp.Int(f"filters_{i}", 16, 64, step=16, default=32)
         layers += [
@@ -45,13 +42,6 @@ def build(hp: Any, data: Dataset) -> keras.Model:
         keras.layers.Flatten(),
         keras.layers.Dense(hp.Int("dense_units", 32, 256, step=32, default=128), activation="relu"),
     ]
-    dropout = hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.3)
-    if dropout > 0:
-        layers.append(keras.layers.Dropout(dropout))
+    layers += _images.dropout(hp, default=0.3)
     learning_rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log", default=1e-3)
     return _heads.compiled(layers, data, keras.optimizers.Adam(learning_rate=learning_rate))
-
-
-def fit(hp: Any, model: keras.Model, x: Any, y: Any, **kwargs: Any) -> keras.callbacks.History:
-    """Train in batches of 128 on a large training split, of 32 on a small one."""
-    return model.fit(x, y, **{"batch_size": _heads.batch_size(x), **kwargs})

@@ -16,11 +16,7 @@ from pipeline.data import Dataset
 
 from . import _heads
 
-OPTIMIZERS = {
-    "adam": keras.optimizers.Adam,
-    "sgd": keras.optimizers.SGD,
-    "rmsprop": keras.optimizers.RMSprop,
-}
+fit = _heads.fit
 
 
 def build(hp: Any, data: Dataset) -> keras.Model:
@@ -37,11 +33,4 @@ def build(hp: Any, data: Dataset) -> keras.Model:
         layers.append(keras.layers.Dense(units, activation=activation))
         if dropout > 0:
             layers.append(keras.layers.Dropout(dropout))
-    optimizer = OPTIMIZERS[hp.Choice("optimizer", list(OPTIMIZERS))]
-    learning_rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log", default=1e-3)
-    return _heads.compiled(layers, data, optimizer(learning_rate=learning_rate))
-
-
-def fit(hp: Any, model: keras.Model, x: Any, y: Any, **kwargs: Any) -> keras.callbacks.History:
-    """Train in batches of 128 on a large training split, of 32 on a small one."""
-    return model.fit(x, y, **{"batch_size": _heads.batch_size(x), **kwargs})
+    return _heads.compiled(layers, data, _heads.optimizer(hp))

@@ -279,6 +279,7 @@ def test_an_experiment_comes_back_from_yaml() -> None:
         dataset="digits", search_space="my.space:tiny", objective="mine:max", searcher="grid", scheduler="median",
         trials=3, max_epochs=4, time_budget_s=90.5, grace_epochs=2, reduction_factor=2.5, cpus_per_trial=0.5,
         gpus_per_trial=0.25, max_concurrent=2, cpus=4, gpus=1, address="auto", seed=7, storage="elsewhere", name="mine",
+        start_from="good.json",
     )  # fmt: skip
     changed = [n for n in Experiment.model_fields if n != "dataset" and getattr(experiment, n) in (None, "mlp", 20)]
 

@@ -13,6 +13,11 @@ from pipeline.search.searcher import Searcher
 from pipeline.worker.session import Job
 
 
+def number_of(trial: str) -> int:
+    """A trial's place in the search, which its id says."""
+    return int(trial.removeprefix("t"))
+
+
 class AskTell(RaySearcher):
     """Tune's `Searcher` over one of ours.
 
@@ -45,8 +50,9 @@ class AskTell(RaySearcher):
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial's task, None for "not now", or that there will be no more."""
-        if len(self._ledger.trials) >= self._trials:
-            return RaySearcher.FINISHED
+        if self._ledger.counted() >= self._trials:
+            # A duplicate would not count, and another take its place.
+            return None if self._ledger.undecided() else RaySearcher.FINISHED
         if not self._wanted():
             return None
         configuration = self._searcher.ask(trial_id)
@@ -79,12 +85,23 @@ class Trials(SearchGenerator):
 
     Tune's own generator draws random ids and cannot take up a trial that exists; both are in one method, which this
     overrides (Ray 2.60).
+
+    Args:
+        searcher: proposes.
+        replay: makes the trials of the past; returns those that are to go on.
+        paused: whether any trial waits to go on.
     """
 
-    def __init__(self, searcher: AskTell, replay: Callable[[Callable[..., Trial]], list[Trial]]) -> None:
+    def __init__(
+        self,
+        searcher: AskTell,
+        replay: Callable[[Callable[..., Trial]], list[Trial]],
+        paused: Callable[[], bool],
+    ) -> None:
         super().__init__(searcher)
         self._adapter = searcher
         self._replay = replay
+        self._paused = paused
         self._unfinished: list[Trial] = []
 
     def add_configurations(self, experiments: Any) -> None:
@@ -103,9 +120,18 @@ class Trials(SearchGenerator):
             return None
         return None if task is None else self._create(trial_id, task)
 
-    def is_finished(self) -> bool:
+    @property
+    def complete(self) -> bool:
         """Whether there will be no more trials."""
         return bool(self._finished and not self._unfinished)
+
+    def is_finished(self) -> bool:
+        """Whether there will be nothing more to run.
+
+        While a trial is paused Tune is told that there will: it then keeps the worker of whoever pauses for the next,
+        where it would start a process, and import TensorFlow, for each that goes on.
+        """
+        return self.complete and not self._paused()
 
     def _create(self, trial_id: str, task: dict[str, Any]) -> Trial:
         experiment: Any = self._experiment

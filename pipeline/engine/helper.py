@@ -6,14 +6,14 @@ from typing import Any
 
 import ray
 
-from pipeline.data import Dataset
 from pipeline.errors import KerasweepError
+from pipeline.fit_data import Data
 from pipeline.names import Target
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.search.searcher import Fill
 from pipeline.space.hyperparameters import Requested
-from pipeline.space.specs import Value
+from pipeline.space.specs import Hyperparameter, Value
 from pipeline.worker import devices
 from pipeline.worker.session import Job
 
@@ -29,30 +29,36 @@ class Helper:
         self._cpus = cpus
         self._space: Any = None
 
-    def load(self, dataset: Target | Any, seed: int) -> Dataset:
+    def load(self, dataset: Target | Any, seed: int) -> Data:
         """The dataset; Ray keeps it, and each node maps it once."""
         from pipeline.worker.modules import load_dataset
 
         devices.claim(self._cpus, gpus=0)
         return load_dataset(dataset, seed)
 
-    def describe(self, data: Dataset) -> dict[str, Any]:
+    def describe(self, data: Data) -> dict[str, Any]:
         """What the dataset is, without its arrays."""
         return data.describe()
 
-    def check(self, data: Dataset, objective: Objective) -> Any:
+    def check(self, data: Data, objective: Objective) -> Any:
         """See `worker.reveal.check`."""
         from pipeline.worker import reveal
 
         return reveal.check(self._search_space(), data, objective)
 
-    def trace(self, data: Dataset, proposal: Mapping[str, Value], fill: Fill) -> Requested:
+    def kinds(self, data: Data, configuration: Mapping[str, Value], asked: list[Hyperparameter]) -> Any:
+        """See `worker.kinds.kinds`."""
+        from pipeline.worker.kinds import kinds
+
+        return kinds(self._search_space(), data, configuration, asked)
+
+    def trace(self, data: Data, proposal: Mapping[str, Value], fill: Fill) -> Requested:
         """See `worker.reveal.trace`."""
         from pipeline.worker import reveal
 
         return reveal.trace(self._search_space(), data, proposal, fill)
 
-    def evaluate(self, job: Job, data: Dataset, epoch: int, layout: Layout) -> dict[str, Any]:
+    def evaluate(self, job: Job, data: Data, epoch: int, layout: Layout) -> dict[str, Any]:
         """See `worker.evaluate.evaluate_best`."""
         from pipeline.worker.evaluate import evaluate_best
 

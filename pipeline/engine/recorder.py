@@ -10,14 +10,13 @@ from pipeline.engine import trainable as keys
 from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.watch import Watcher
 from pipeline.errors import KerasweepError, ProgramError, RequestError
+from pipeline.experiment import Experiment
 from pipeline.objective import Objective
-from pipeline.records.ledger import Ledger, Report
+from pipeline.records.ledger import COUNTED, Ledger, Report
+from pipeline.records.retention import Retention
 from pipeline.search.searcher import Searcher
-from pipeline.space.specs import from_dict
+from pipeline.space.hyperparameters import Requested
 from pipeline.worker.faults import Failure
-
-# The same fault in so many trials in a row, and none that trained between, is the program's and not a configuration's.
-SAME_FAULT = 3
 
 
 class Recorder(Callback):
@@ -28,12 +27,14 @@ class Recorder(Callback):
         ledger: Ledger,
         searcher: Searcher,
         objective: Objective,
-        max_epochs: int,
+        experiment: Experiment,
         supervisor: Supervisor,
+        retention: Retention,
         watcher: Watcher,
     ) -> None:
         self._ledger, self._searcher, self._objective = ledger, searcher, objective
-        self._max_epochs, self._supervisor, self._watcher = max_epochs, supervisor, watcher
+        self._experiment, self._supervisor, self._watcher = experiment, supervisor, watcher
+        self._retention = retention
         self._failures: dict[str, Failure] = {}
         self._done: set[str] = set()
         self._same_fault: list[Failure] = []
@@ -61,19 +62,33 @@ class Recorder(Callback):
         self._actors[trial.trial_id] = trial.temporary_state.ray_actor
         self._watcher.started(self._ledger.trials[trial.trial_id])
 
+    def ends_duplicate(self, name: str, result: dict[str, Any]) -> bool:
+        """Whether a trial's first report shows that another has its configuration; it is then recorded as over.
+
+        The stopper asks, so that the scheduler sees nothing of it.
+        """
+        requested: Requested = result.get(keys.REQUESTED) or []
+        other = self._searcher.equal_of(name, requested) if requested else None
+        if other is None:
+            return False
+        # In one write: a trial that has told what it requests and is not over is none.
+        self._ledger.end(
+            name, "duplicate", f"the same configuration as {other}", requested=_plain(result), **result[keys.PLACE]
+        )
+        self._searcher.tell_duplicate(name, requested, result[keys.BUILT])
+        self._supervisor.discount(name)
+        return True
+
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """A report came."""
         name = trial.trial_id
+        if self._ledger.trials[name].status == "duplicate":
+            return
         if result.get(keys.REQUESTED):
-            built = result[keys.BUILT]
-            requested = [
-                {**spec.to_dict(), "asked_by": "build" if place < built else "fit", "value": value}
-                for place, (spec, value) in enumerate(result[keys.REQUESTED])
-            ]
-            self._ledger.note(name, requested=requested, **result[keys.PLACE])
-            self._searcher.tell_requested(name, result[keys.REQUESTED], built)
+            self._ledger.note(name, requested=_plain(result), **result[keys.PLACE])
+            self._searcher.tell_requested(name, result[keys.REQUESTED], result[keys.BUILT])
         failure = result.get(keys.FAILURE)
         if failure is not None:
             self._failures[name] = failure
@@ -89,6 +104,7 @@ class Recorder(Callback):
                 round(result["timestamp"], 3),
             )
             self._ledger.report(report)
+            self._retention.reported(report)
             trial.run_metadata.num_failures = 0  # deaths count from one epoch to the next
             self._searcher.tell_report(name, report.epoch, result[keys.OBJECTIVE])
             self._watcher.reported(report)
@@ -97,15 +113,19 @@ class Recorder(Callback):
         """A trial is over: it came to its end, failed, or the scheduler stopped it."""
         name = trial.trial_id
         failure = self._failures.get(name)
-        if failure is not None:
+        if self._ledger.trials[name].status == "duplicate":
+            self._over(name)
+        elif failure is not None:
             self._end_failed(name, failure)
-        elif name in self._done or self._ledger.last_epoch(name) >= self._max_epochs:
+        elif name in self._done or self._ledger.last_epoch(name) >= self._experiment.max_epochs:
             self._end(name, "finished")
         else:
             self._end(name, "stopped")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial's worker died more often than is tolerated."""
+        if self._ledger.trials[trial.trial_id].status == "duplicate":
+            return self._over(trial.trial_id)
         cause = str(trial.get_error() or "its worker died").strip().splitlines()[-1]
         self._end_failed(trial.trial_id, Failure("configuration", f"worker lost: {cause}"[:500]))
 
@@ -119,9 +139,10 @@ class Recorder(Callback):
         if self._same_fault and self._same_fault[-1].where != failure.where:
             self._same_fault.clear()
         self._same_fault.append(failure)
-        if len(self._same_fault) >= SAME_FAULT:
+        # In so many trials, and none that trained between, it is the program's fault and not a configuration's.
+        if len(self._same_fault) >= self._experiment.max_consecutive_failed_trials:
             self.fatal = ProgramError(
-                f"{SAME_FAULT} trials in a row failed in the same way: {failure.reason}", failure.traceback
+                f"{len(self._same_fault)} trials in a row failed in the same way: {failure.reason}", failure.traceback
             )
 
     def _end(self, name: str, status: Any) -> None:
@@ -130,9 +151,21 @@ class Recorder(Callback):
         self._after(name, failed=False)
 
     def _after(self, name: str, *, failed: bool) -> None:
-        self._actors.pop(name, None)
         self._searcher.tell_end(name, failed=failed)
+        self._over(name)
+
+    def _over(self, name: str) -> None:
+        self._actors.pop(name, None)
+        self._retention.ended(name)
         self._watcher.ended(self._ledger.trials[name])
+
+
+def _plain(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a trial requested, as the records hold it."""
+    return [
+        {**spec.to_dict(), "asked_by": "build" if place < result[keys.BUILT] else "fit", "value": value}
+        for place, (spec, value) in enumerate(result[keys.REQUESTED])
+    ]
 
 
 def tell_past(ledger: Ledger, searcher: Searcher, objective: Objective) -> None:
@@ -140,15 +173,11 @@ def tell_past(ledger: Ledger, searcher: Searcher, objective: Objective) -> None:
     for name, record in ledger.trials.items():
         searcher.tell_asked(name, record.configuration)
         if record.requested is not None:
-            requested = [
-                (from_dict({k: v for k, v in item.items() if k not in ("value", "asked_by")}), item["value"])
-                for item in record.requested
-            ]
-            built = sum(item["asked_by"] == "build" for item in record.requested)
-            searcher.tell_requested(name, requested, built)
+            tell = searcher.tell_duplicate if record.status == "duplicate" else searcher.tell_requested
+            tell(name, record.asked, record.built)
     for report in ledger.reports:
         value = objective.worst if report.objective is None else report.objective
         searcher.tell_report(report.trial, report.epoch, value)
     for name, record in ledger.trials.items():
-        if record.status != "running":
+        if record.status in COUNTED:
             searcher.tell_end(name, failed=record.status == "failed")

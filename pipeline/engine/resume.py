@@ -15,7 +15,8 @@ from pipeline.records.results import Results
 
 # What a resume may change without making the run another search.
 MAY_CHANGE = {
-    "trials", "time_budget_s", "cpus_per_trial", "gpus_per_trial", "max_concurrent", "cpus", "gpus", "address"
+    "trials", "time_budget_s", "cpus_per_trial", "gpus_per_trial", "max_concurrent", "cpus", "gpus", "address",
+    "keep_models", "max_consecutive_failed_trials",
 }  # fmt: skip
 
 
@@ -28,9 +29,7 @@ def resumed(directory: str | Path, **settings: Any) -> Experiment:
     layout = Layout(directory)
     experiment = Experiment.from_yaml(read_experiment(layout), str(layout.experiment))
     given = {name: value for name, value in settings.items() if value is not None}
-    for name in ("dataset", "search_space"):
-        if isinstance(given.get(name), str):
-            given[name] = names.lasting(given[name])
+    given = _lasting(given)
     wrong = sorted(n for n in given.keys() - MAY_CHANGE if given[n] != getattr(experiment, n))
     if wrong:
         possible = ", ".join(sorted(MAY_CHANGE))
@@ -40,8 +39,15 @@ def resumed(directory: str | Path, **settings: Any) -> Experiment:
 
 def with_lasting_names(experiment: Experiment) -> Experiment:
     """The same experiment, its files named by absolute paths."""
-    given = {"dataset": experiment.dataset, "search_space": experiment.search_space}
-    return experiment.changed(**{n: names.lasting(v) for n, v in given.items() if isinstance(v, str)})
+    named = ("dataset", "search_space", "start_from")
+    return experiment.changed(**_lasting({name: getattr(experiment, name) for name in named}))
+
+
+def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
+    lasting = {n: names.lasting(settings[n]) for n in ("dataset", "search_space") if isinstance(settings.get(n), str)}
+    if settings.get("start_from") is not None:
+        lasting["start_from"] = str(Path(settings["start_from"]).expanduser().resolve())
+    return settings | lasting
 
 
 def check_same_search(experiment: Experiment, layout: Layout) -> None:

@@ -3,6 +3,7 @@
 To change one, change it here: trials do not know which decides about them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -14,13 +15,19 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
+from pipeline.engine.pbt import PopulationBased
 from pipeline.engine.trainable import EPOCH, OBJECTIVE
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 
 
-def make_scheduler(experiment: Experiment, objective: Objective) -> TrialScheduler:
-    """The scheduler that the experiment names."""
+def make_scheduler(
+    experiment: Experiment,
+    objective: Objective,
+    turn: Callable[[int, dict[str, float]], dict[str, Any]] = lambda epoch, values: {},
+    complete: Callable[[], bool] = lambda: True,
+) -> TrialScheduler:
+    """The scheduler that the experiment names; see `PopulationBased` for `turn` and `complete`."""
     # A restarted trial repeats Tune's iterations, never epochs.
     shared: dict[str, Any] = {"time_attr": EPOCH, "metric": OBJECTIVE, "mode": objective.direction}
     match experiment.scheduler:
@@ -33,10 +40,18 @@ def make_scheduler(experiment: Experiment, objective: Objective) -> TrialSchedul
             )
         case "hyperband":
             return WholeBrackets(**shared, max_t=experiment.max_epochs, reduction_factor=experiment.reduction_factor)
+        case "pbt":
+            return PopulationBased(experiment.perturbation_interval, experiment.max_epochs, turn, complete)
         case "median":
             return MedianStoppingRule(**shared, grace_period=experiment.grace_epochs)
         case _:
             return FIFOScheduler()
+
+
+def hyperband_trials(max_epochs: int, reduction_factor: float) -> int:
+    """How many trials fill all of HyperBand's brackets once."""
+    scheduler: Any = HyperBandScheduler(max_t=max_epochs, reduction_factor=reduction_factor)
+    return sum(scheduler._get_n0(s) for s in range(scheduler._s_max_1) if scheduler._get_r0(s) > 0)
 
 
 class WholeBrackets(HyperBandScheduler):

@@ -1,4 +1,4 @@
-"""What ends a whole search before its trials do: a signal, the time budget, a fault of the program."""
+"""What ends a search before its trials do: a signal, the time budget, a fault of the program; and each duplicate."""
 
 import time
 
@@ -19,8 +19,8 @@ class Halt(Stopper):
         return {}
 
     def __call__(self, trial_id: str, result: dict[str, object]) -> bool:
-        """No trial is ended by itself."""
-        return False
+        """Whether the trial turned out to be a duplicate. Tune asks before it asks the scheduler."""
+        return self._recorder.ends_duplicate(trial_id, result)
 
     def stop_all(self) -> bool:
         """Whether the search is to end now."""

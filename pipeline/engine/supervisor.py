@@ -10,6 +10,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from pipeline.engine.pbt import PopulationBased
 from pipeline.engine.schedulers import WholeBrackets
 from pipeline.engine.trainable import EPOCH, OBJECTIVE
 
@@ -43,6 +44,7 @@ class Supervisor(TrialScheduler):
         self._live: dict[str, Trial] = {}
         self._known: set[str] = set()
         self._seen: dict[str, int] = {}
+        self._discounted: set[str] = set()
         self._controller: Any = None
 
     def wanted(self) -> bool:
@@ -51,6 +53,14 @@ class Supervisor(TrialScheduler):
             return True
         busy = sum(t.status in (Trial.PENDING, Trial.RUNNING) for t in self._live.values())
         return not self._live or busy < self._slots()
+
+    def paused(self) -> bool:
+        """Whether any trial waits to go on."""
+        return any(t.status == Trial.PAUSED for t in self._live.values())
+
+    def discount(self, trial: str) -> None:
+        """The trial is about to end, and nothing of it is to be held against the others."""
+        self._discounted.add(trial)
 
     # What Tune calls.
 
@@ -74,6 +84,8 @@ class Supervisor(TrialScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """The decision on a new epoch. Epochs trained again after a restart were decided on already."""
         if result[EPOCH] <= self._seen.get(trial.trial_id, 0):
+            if isinstance(self.inner, PopulationBased):
+                return self.inner.repeated(trial, result[EPOCH])
             return TrialScheduler.CONTINUE
         self._seen[trial.trial_id] = result[EPOCH]
         return str(self.inner.on_trial_result(tune_controller, trial, result))
@@ -81,9 +93,9 @@ class Supervisor(TrialScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """A trial ended."""
         self._live.pop(trial.trial_id, None)
-        if result.get(EPOCH):
+        if result.get(EPOCH) and trial.trial_id not in self._discounted:
             self.inner.on_trial_complete(tune_controller, trial, result)
-        else:  # it failed before its first epoch: there is nothing to learn from
+        else:  # a duplicate, or it failed before its first epoch: there is nothing to learn from
             self.inner.on_trial_remove(tune_controller, trial)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
@@ -127,8 +139,11 @@ class Supervisor(TrialScheduler):
         by_id = {t.trial_id: t for t in trials}
         past = _Past(self, by_id)
         stopped = set()
+        reports = list(reports)
         for trial in by_id.values():
             self.on_trial_add(past, trial)
+        for name in sorted(ended - {report.trial for report in reports}):  # or a bracket would wait for them
+            past.end(by_id[name], None)
         for report in reports:
             trial = by_id[report.trial]
             if trial.status == Trial.TERMINATED:

@@ -118,8 +118,8 @@ class KerasTrial(tune.Trainable):
             place["devices"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
             devices.claim(self._setting.cpus, self._setting.gpus)
             # Keras is imported here, after the devices are claimed.
+            from pipeline.worker.executions import carry_out
             from pipeline.worker.modules import load_search_space
-            from pipeline.worker.trial import train
 
             data = ray.get(self._setting.data[0])
             try:
@@ -128,7 +128,7 @@ class KerasTrial(tune.Trainable):
                 self._answers.put(_result(self._job, None, place, classify(error)) | {ENDED: True, "done": True})
                 return
             session = _RaySession(self._job, self._commands, self._answers, place)
-            ending = train(self._job, space, data, session)
+            ending = carry_out(self._job, space, data, session)
             result = _result(self._job, session.last, place, failure=ending.failure)
             self._answers.put(result | {ENDED: True, "done": True})
         except Stopped:

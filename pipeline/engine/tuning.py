@@ -4,15 +4,18 @@ import functools
 import importlib
 import inspect
 import os
+import pickle
 import platform
 import shutil
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pipeline import names
 from pipeline.engine.cluster import check_resources, cluster, packing_warning, resources_of, slots
@@ -25,16 +28,16 @@ from pipeline.engine.resume import (
     with_lasting_names,
 )
 from pipeline.engine.watch import Interruption, Plan, Watcher
-from pipeline.errors import Interrupted, KerasweepError, ProgramError
-from pipeline.experiment import Experiment
+from pipeline.errors import Interrupted, KerasweepError, ProgramError, RequestError
+from pipeline.experiment import Experiment, label
 from pipeline.names import Target
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger, write_experiment
 from pipeline.records.results import Best, Results, find_best, write_summary, write_tables
+from pipeline.records.retention import Retention
+from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
 from pipeline.space.hyperparameters import Requested
-
-FIRST_TRIAL = "t0000"  # of the default configuration (`Searcher.choose`), so also of `fit`'s defaults
 
 
 class Run(Results):
@@ -82,7 +85,8 @@ def dry_run(experiment: Experiment, watcher: Watcher | None = None) -> Plan:
     """All that `tune` checks and finds out before the first trial; nothing is written."""
     search = _Search(experiment, None, watcher or Watcher(), Interruption())
     with cluster(experiment, search.targets), search:
-        return search.prepare()
+        plan = search.prepare()
+        return replace(plan, kinds=search.kinds(plan.requested, search.checked.built))
 
 
 class _Search:
@@ -96,11 +100,18 @@ class _Search:
         self.began = time.time()
         self.past = past
         self.helper: Any = None
+        self.checked: Any = None  # what the default model showed
+        self._kinds: dict[str, str] = {}
+        self.first: list[dict[str, Any]] = []  # configurations to be tried
+        self.earlier: list[Any] = []  # observations of another run
         self.dataset = names.resolve("dataset", experiment.dataset)
         self.search_space = names.resolve("search space", experiment.search_space)
         self.targets = [t for t in (self.dataset, self.search_space) if isinstance(t, Target)]
         # Resolved: the helper and the trials may work in another folder.
         self.layout = Layout((past.root if past else directory_of(experiment)).resolve())
+        self.starts: Starts | None = None
+        if experiment.start_from is not None:
+            self.starts = recorded_starts(self.layout) if past else read_starts(experiment.start_from)
         if past is None:
             check_writable(self.layout.root)
         if experiment.address is None and "RAY_ADDRESS" not in os.environ:
@@ -130,17 +141,35 @@ class _Search:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.call = call
         actor: Any = Helper  # Ray gives it `options`
-        self.helper = actor.options(scheduling_strategy=here).remote(_portable(self.search_space), 1, os.getcwd())
+        with _sent("search space", self.experiment.search_space):
+            self.helper = actor.options(scheduling_strategy=here).remote(_portable(self.search_space), 1, os.getcwd())
         self.data = self.helper.load.remote(_portable(self.dataset), self.experiment.seed)
         # Tune's own import takes the driver seconds in which it otherwise only waits for the data.
         threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()
         facts = call(self.helper.describe, self.data)
         self.objective = Objective.of(self.experiment.objective, facts["task"])
-        requested, weights = call(self.helper.check, self.data, self.objective)
+        checked = self.checked = call(self.helper.check, self.data, self.objective)
+        if self.starts is not None:
+            from pipeline.search import starts  # late: it loads hyperopt
+
+            self.earlier = starts.observations(self.starts, self.objective)
+            self.first = starts.settled(self.starts, checked.requested, self._trace)
+        warning = packing_warning(self.experiment)
         return Plan(
-            self.experiment, self.objective, facts, requested, weights,
-            min(self.slots(), self.experiment.trials), packing_warning(self.experiment), self.layout.root,
+            self.experiment, self.objective, facts, checked.requested, checked.weights,
+            min(self.slots(), self.experiment.trials), (*checked.warnings, *([warning] if warning else [])),
+            self.layout.root,
         )  # fmt: skip
+
+    def kinds(self, requested: Requested, built: int) -> dict[str, str]:
+        """Whether each hyperparameter decides the model or how it is trained; found out once for each name."""
+        known = self._kinds | {spec.name: "algorithm" for spec, _ in requested[built:]}
+        new = [spec for spec, _ in requested[:built] if spec.name not in known]
+        if new:
+            configuration = {spec.name: value for spec, value in requested}
+            known |= self.call(self.helper.kinds, self.data, configuration, new)
+        self._kinds = known
+        return {spec.name: known[spec.name] for spec, _ in requested}
 
     def run(self) -> Run:
         """Prepare, search, evaluate."""
@@ -150,6 +179,8 @@ class _Search:
             raise Interrupted(self.interruption.signal)
         if self.past is None:
             plan = self._make_directory(plan)
+            if self.starts is not None:
+                write_starts(self.layout, self.starts)
         ledger = Ledger(self.layout)
         try:
             write_experiment(self.layout, self.experiment.to_yaml())
@@ -180,6 +211,7 @@ class _Search:
         from ray import tune as ray_tune
 
         from pipeline.engine.ask_tell import AskTell, Trials
+        from pipeline.engine.pbt import Turn
         from pipeline.engine.recorder import Recorder, tell_past
         from pipeline.engine.replay import replay
         from pipeline.engine.schedulers import make_scheduler
@@ -190,18 +222,27 @@ class _Search:
 
         experiment = self.experiment
         searcher = SEARCHERS[experiment.searcher](
-            seed=experiment.seed, objective=self.objective, trials=experiment.trials, trace=self._trace
-        )
+            seed=experiment.seed, objective=self.objective, trials=experiment.trials, trace=self._trace,
+            starts=self.first, earlier=self.earlier,
+        )  # fmt: skip
         tell_past(ledger, searcher, self.objective)
-        supervisor = Supervisor(make_scheduler(experiment, self.objective), self.slots)
+        turn = Turn(ledger, self.layout, self.objective, experiment.seed, self.kinds, lambda *a: adapter.task(*a))
+        scheduler = make_scheduler(experiment, self.objective, turn, lambda: trials.complete)
+        supervisor = Supervisor(scheduler, self.slots)
         adapter = AskTell(searcher, ledger, experiment.trials, self._job, supervisor.wanted, experiment.max_epochs)
-        recorder = Recorder(ledger, searcher, self.objective, experiment.max_epochs, supervisor, self.watcher)
+        recorder = Recorder(
+            ledger, searcher, self.objective, experiment, supervisor, self._retention(ledger), self.watcher
+        )
         left_s = None if experiment.time_budget_s is None else experiment.time_budget_s - earlier_s
         halt = Halt(recorder, self.interruption, None if left_s is None else time.monotonic() + left_s)
         setting = Setting(
             _portable(self.search_space), [self.data], experiment.cpus_per_trial, experiment.gpus_per_trial
         )
-        trials = Trials(adapter, lambda create: replay(ledger, adapter, supervisor, searcher, self.objective, create))
+        trials = Trials(
+            adapter,
+            lambda create: replay(ledger, adapter, supervisor, searcher, self.objective, create),
+            supervisor.paused,
+        )
         # tune.run and not Tuner: a Tuner pickles all of this into the run's directory.
         ray_tune.run(
             ray_tune.with_parameters(KerasTrial, setting=setting),
@@ -230,7 +271,7 @@ class _Search:
         write_tables(self.layout, self.objective)
         measured = None
         if best is not None:
-            self.watcher.preparing("measuring the best model on the test split")
+            self.watcher.preparing("measuring the best model")
             measured = self._measure(best)
         facts = {
             "exhausted": exhausted,
@@ -244,6 +285,7 @@ class _Search:
             "sources": {t.kind: {"name": t.name, "sha256": t.sha256} for t in self.targets},
         }
         shutil.rmtree(self.layout.engine, ignore_errors=True)
+        self._retention(ledger).conclude(ledger.trials.values())
         return write_summary(
             self.layout, best=best, test=measured and measured["test"], trials=ledger.trials,
             epochs=len(ledger.reports), **facts,
@@ -259,26 +301,43 @@ class _Search:
         return dict(self.call(self.helper.evaluate, job, self.data, best.epoch, self.layout))
 
     def _job(self, trial: str, configuration: dict[str, Any]) -> Any:
+        from pipeline.engine.ask_tell import number_of
         from pipeline.search import SEARCHERS
         from pipeline.worker.session import Job
 
-        searcher = SEARCHERS[self.experiment.searcher]
-        fill: Literal["random", "default", "first"] = (
-            "first" if searcher.fills_with_first else "default" if trial == FIRST_TRIAL else "random"
-        )
+        experiment = self.experiment
+        fill = SEARCHERS[experiment.searcher].fill_of(number_of(trial), len(self.first))
         return Job(
-            trial, configuration, self.experiment.seed, self.experiment.max_epochs, self.objective,
-            self.layout.trial(trial).resolve(), fill,
+            trial, configuration, experiment.seed, experiment.max_epochs, self.objective,
+            self.layout.trial(trial).resolve(), fill, experiment.executions_per_trial,
         )  # fmt: skip
+
+    def _retention(self, ledger: Ledger) -> Retention:
+        retention = Retention(self.layout, self.objective, self.experiment.keep_models)
+        retention.remember(ledger.trials.values(), ledger.reports)
+        return retention
 
     def _trace(self, proposal: Any, fill: Any) -> Requested:
         return list(self.call(self.helper.trace, self.data, proposal, fill))
+
+
+@contextmanager
+def _sent(what: str, thing: Any) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        line = " ".join(str(error).split())[:300]
+        raise RequestError(
+            f"The {what} must be something that can be sent to another process; {label(thing)} is not: {line}"
+        ) from error
 
 
 def _portable(thing: Any) -> Any:
     """Make Ray take the code of a user's function along, and not only its name: a worker may not have its module."""
     from ray import cloudpickle
 
+    if hasattr(thing, "hypermodel"):  # a user's within ours
+        _portable(thing.hypermodel)
     function = thing.func if isinstance(thing, functools.partial) else thing
     module = function if inspect.ismodule(function) else sys.modules.get(getattr(function, "__module__", None) or "")
     file = getattr(module, "__file__", None)

@@ -22,8 +22,9 @@ class Plan:
     requested: Requested  # by the default model
     weights: int
     concurrent: int
-    warning: str | None
+    warnings: tuple[str, ...]
     directory: Path
+    kinds: dict[str, str] | None = None  # of each requested: "model" or "algorithm"; known where it was asked for
 
 
 class Watcher:

@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+LAST, BEST = "last.npz", "best.npz"  # of a trial, or of each of its executions: its checkpoints
+
 
 class Layout:
     """Paths within one run's directory."""
@@ -13,6 +15,7 @@ class Layout:
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         self.experiment = self.root / "experiment.yaml"
+        self.starts = self.root / "starts.json"  # of a search with --start-from
         self.history = self.root / "history.jsonl"
         self.history_table = self.root / "history.csv"
         self.trials_table = self.root / "trials.csv"

@@ -10,9 +10,14 @@ from typing import IO, Any, Literal
 
 from pipeline.errors import RequestError
 from pipeline.records.layout import Layout, write_json, write_whole
+from pipeline.space.hyperparameters import Requested
+from pipeline.space.specs import from_dict
 
-Status = Literal["running", "finished", "stopped", "failed"]
-ENDED: tuple[Status, ...] = ("finished", "stopped", "failed")
+# A duplicate is a trial whose first report showed that another trial has the same configuration: it was ended then,
+# none of its epochs is recorded, and it does not count.
+Status = Literal["running", "finished", "stopped", "failed", "duplicate"]
+COUNTED: tuple[Status, ...] = ("finished", "stopped", "failed")
+ENDED: tuple[Status, ...] = (*COUNTED, "duplicate")
 
 
 @dataclass
@@ -40,6 +45,8 @@ class TrialRecord:
     node: str | None = None
     node_id: str | None = None
     devices: str | None = None
+    # Where another's weights were taken over: after which "epoch", "from" which trial, and what was in force "before".
+    changes: list[dict[str, Any]] = field(default_factory=list)
     started: float = field(default_factory=time.time)
     ended: float | None = None
 
@@ -49,6 +56,26 @@ class TrialRecord:
         if self.requested is None:
             return {}
         return {item["name"]: item["value"] for item in self.requested}
+
+    @property
+    def built(self) -> int:
+        """How many of them `build` asked for; they come first."""
+        return sum(item["asked_by"] == "build" for item in self.requested or ())
+
+    def in_force(self, epoch: int) -> dict[str, Any]:
+        """Name to value of what was requested in `epoch`."""
+        for change in self.changes:
+            if epoch <= change["epoch"]:
+                return dict(change["before"])
+        return self.hyperparameters
+
+    @property
+    def asked(self) -> Requested:
+        """What was requested: each hyperparameter and its value, in order."""
+        return [
+            (from_dict({k: v for k, v in item.items() if k not in ("value", "asked_by")}), item["value"])
+            for item in self.requested or ()
+        ]
 
 
 class Ledger:
@@ -107,13 +134,33 @@ class Ledger:
         self._last_epoch[report.trial] = report.epoch
         return True
 
-    def end(self, trial: str, status: Status, error: str | None = None, traceback: str | None = None) -> None:
-        """Record that a trial is over."""
-        self.note(trial, status=status, error=error, traceback=traceback, ended=time.time())
+    def change(self, trial: str, epoch: int, source: str, requested: Requested) -> None:
+        """Record that a trial goes on after `epoch` with the weights of `source`, under other values."""
+        record, other = self.trials[trial], self.trials[source]
+        plain = [
+            {**spec.to_dict(), "asked_by": "build" if place < other.built else "fit", "value": value}
+            for place, (spec, value) in enumerate(requested)
+        ]
+        past = {"epoch": epoch, "from": source, "before": record.hyperparameters}
+        self.note(trial, requested=plain, changes=[*record.changes, past])
+
+    def end(
+        self, trial: str, status: Status, error: str | None = None, traceback: str | None = None, **facts: Any
+    ) -> None:
+        """Record that a trial is over, and what else there is to `note`, at once."""
+        self.note(trial, status=status, error=error, traceback=traceback, ended=time.time(), **facts)
 
     def unfinished(self) -> list[str]:
         """Trials that were decided on and are not over, in order."""
         return [t for t, record in self.trials.items() if record.status not in ENDED]
+
+    def counted(self) -> int:
+        """How many trials there are, duplicates aside."""
+        return sum(record.status != "duplicate" for record in self.trials.values())
+
+    def undecided(self) -> list[str]:
+        """Trials that have not told what they request, and so may turn out to be duplicates."""
+        return [t for t in self.unfinished() if self.trials[t].requested is None]
 
     def _write(self, trial: str) -> None:
         write_json(self.layout.trial_record(trial), asdict(self.trials[trial]))

@@ -1,6 +1,7 @@
 """What came out of a run, read from its directory: tables, the best trial, the summary."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 from pipeline.errors import RequestError
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout, write_json, write_whole
-from pipeline.records.ledger import Report, TrialRecord, read_history, read_trials
+from pipeline.records.ledger import COUNTED, Report, TrialRecord, read_history, read_trials
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,16 @@ def best_epochs(reports: list[Report], objective: Objective) -> dict[str, Report
 
 
 def find_best(trials: dict[str, TrialRecord], reports: list[Report], objective: Objective) -> Best | None:
-    """The best epoch of any trial; of equals the earlier trial."""
+    """The best epoch of any trial."""
+    return next(iter(ranking(trials, reports, objective)), None)
+
+
+def ranking(trials: dict[str, TrialRecord], reports: list[Report], objective: Objective) -> list[Best]:
+    """The best epoch of each trial that has one, the best trial first; of equals the earlier trial."""
     candidates = best_epochs(reports, objective)
-    order = list(trials)
-    ranked = sorted(candidates.values(), key=lambda r: (objective.loss(r.objective), order.index(r.trial)))
-    if not ranked:
-        return None
-    winner = ranked[0]
-    assert winner.objective is not None
-    return Best(winner.trial, trials[winner.trial].hyperparameters, winner.objective, winner.epoch)
+    order = {trial: place for place, trial in enumerate(trials)}
+    ranked = sorted(candidates.values(), key=lambda r: (objective.loss(r.objective), order[r.trial]))
+    return [Best(r.trial, trials[r.trial].in_force(r.epoch), float(r.objective or 0.0), r.epoch) for r in ranked]
 
 
 def trials_table(trials: dict[str, TrialRecord], reports: list[Report], objective: Objective) -> pd.DataFrame:
@@ -121,9 +123,14 @@ def in_order(lists: Iterable[list[str]]) -> list[str]:
     return names
 
 
-def history_table(reports: list[Report]) -> pd.DataFrame:
-    """A row an epoch: trial, epoch, every metric, seconds."""
-    rows = [{"trial": r.trial, "epoch": r.epoch, **r.metrics, "seconds": round(r.seconds, 4)} for r in reports]
+def history_table(reports: list[Report], trials: dict[str, TrialRecord]) -> pd.DataFrame:
+    """A row an epoch: trial, epoch, every metric, seconds; where values change on the way, those in force."""
+    changing = any(record.changes for record in trials.values())
+    rows = [
+        {"trial": r.trial, "epoch": r.epoch, **r.metrics, "seconds": round(r.seconds, 4)}
+        | ({f"hp/{n}": v for n, v in trials[r.trial].in_force(r.epoch).items()} if changing else {})
+        for r in reports
+    ]
     return pd.DataFrame(rows, columns=None if rows else ["trial", "epoch", "seconds"])
 
 
@@ -131,7 +138,7 @@ def write_tables(layout: Layout, objective: Objective) -> None:
     """Write `trials.csv` and `history.csv` from the ledger's files."""
     trials, reports = read_trials(layout), read_history(layout)
     write_whole(layout.trials_table, trials_table(trials, reports, objective).to_csv(index=False))
-    write_whole(layout.history_table, history_table(reports).to_csv(index=False))
+    write_whole(layout.history_table, history_table(reports, trials).to_csv(index=False))
 
 
 def write_summary(
@@ -143,11 +150,13 @@ def write_summary(
     epochs: int,
     **facts: Any,
 ) -> dict[str, Any]:
-    """Write `summary.json` and return what it holds; `facts` are wall clock, versions and the like."""
-    counts = {"total": len(trials)}
-    for status in ("finished", "stopped", "failed"):
-        counts[status] = sum(record.status == status for record in trials.values())
-    counts["unfinished"] = counts["total"] - sum(counts[s] for s in ("finished", "stopped", "failed"))
+    """Write `summary.json` and return what it holds; `facts` are wall clock, versions and the like.
+
+    Of the trials' counts `total` is that of all but the duplicates, which are counted by themselves.
+    """
+    held = Counter(record.status for record in trials.values())
+    counts = {"total": len(trials) - held["duplicate"]} | {status: held[status] for status in COUNTED}
+    counts |= {"unfinished": held["running"], "duplicate": held["duplicate"]}
     summary = {
         "best": None if best is None else vars(best),
         "test": test,

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import ClassVar
 
-from pipeline.search.searcher import Configuration, Searcher, identity
+from pipeline.search.configuration import Configuration
+from pipeline.search.searcher import Searcher
+from pipeline.search.tried import Tried
 
 
 class Grid(Searcher):
@@ -14,9 +16,8 @@ class Grid(Searcher):
     _walked: Iterator[Configuration] | None = None
     _names = 0
 
-    def choose(self, number: int, tried: set[str]) -> Configuration | None:
+    def choose(self, number: int, tried: Tried) -> Configuration | None:
         """The next of the walk that was not tried; the walk starts anew where `fit` has made the space grow."""
-        names = len(self.known.keys() - self._built)
-        if self._walked is None or names != self._names:
-            self._walked, self._names = self.everything(), names
-        return next((c for c in self._walked if identity(c) not in tried), None)
+        if self._walked is None or len(self._by_fit) != self._names:
+            self._walked, self._names = self.everything(), len(self._by_fit)
+        return next((c for c in self._walked if c not in tried), None)

@@ -1,6 +1,7 @@
 """Random search: each trial drawn by itself, none twice."""
 
-from pipeline.search.searcher import Configuration, Searcher
+from pipeline.search.configuration import Configuration
+from pipeline.search.searcher import Searcher
 
 
 class Random(Searcher):

@@ -4,19 +4,18 @@ A searcher holds no random state that grows: what it proposes is a function of t
 was told. So it is rebuilt by telling it the records, and a search that was cut off goes on as it would have.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
 from pipeline.objective import Objective
+from pipeline.search.configuration import Configuration, identity
+from pipeline.search.tried import Tried
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, Value
 from pipeline.space.walk import walk
-
-Configuration = dict[str, Value]
 
 # A random searcher that hits what was tried this often is in a space that is nearly exhausted.
 ATTEMPTS = 25
@@ -35,19 +34,16 @@ class Trace(Protocol):
 
 @dataclass
 class Observation:
-    """What is known of one trial."""
+    """What is known of one trial; `configuration` is what was proposed until the trial said what it requested."""
 
     configuration: Configuration
     curve: dict[int, float] = field(default_factory=dict)  # epoch -> objective, finite
     ended: bool = False
     failed: bool = False
+    duplicate: bool = False  # ended, and nothing is learnt from it
     followed: bool = False  # `build` was followed under its configuration
     told: bool = False  # the trial itself said what it requested
-
-
-def identity(configuration: Mapping[str, Value]) -> str:
-    """Equal for configurations that request the same values."""
-    return json.dumps(configuration, sort_keys=True)
+    worth: tuple[int, float] | None = None  # an epoch, and the best loss until then: kept once the trial has ended
 
 
 class Searcher:
@@ -58,33 +54,69 @@ class Searcher:
         objective: what is optimised.
         trials: how many the search may use.
         trace: follows `build` under a proposal.
+        starts: configurations to be tried first, as `starts.settled` gives them.
+        earlier: ended trials of another run, for a searcher that learns.
     """
 
     fills_with_first: ClassVar[bool] = False  # what the trial draws for itself: at random, or the grid's first
 
-    def __init__(self, *, seed: int, objective: Objective, trials: int, trace: Trace) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        objective: Objective,
+        trials: int,
+        trace: Trace,
+        starts: Sequence[Configuration] = (),
+        earlier: Sequence[Observation] = (),
+    ) -> None:
         self.seed = seed
         self.objective = objective
         self.trials = trials
         self.trace = trace
+        self.starts = list(starts)
+        self.earlier = list(earlier)
         self.known: dict[str, Hyperparameter] = {}
         self.observations: dict[str, Observation] = {}
-        self._built: set[str] = set()  # names that some `build` asked for; the others only `fit` asks for
+        self._by_fit: set[str] = set()  # names that some `fit` asked for
+        self._proposals: dict[str, str] = {}  # trial -> identity of what it was to try
+        self._identities: dict[str, str] = {}  # trial -> identity of what it told
+        self._told_by: dict[str, str] = {}  # identity -> the trial that told it
+        self._parts: dict[str, tuple[str, Configuration]] = {}  # trial -> what it told, as `Tried` splits it
+        self._exhausted = False  # until a trial tells something
+
+    @classmethod
+    def fill_of(cls, number: int, starts: int) -> Literal["random", "default", "first"]:
+        """What the trial of this number takes where its proposal leaves something open, after so many starts."""
+        if number < starts:
+            return "default"
+        if cls.fills_with_first:
+            return "first"
+        return "default" if number == 0 else "random"
 
     def ask(self, trial: str) -> Configuration | None:
         """Values for the next trial, or None when there is nothing left to try."""
+        if self._exhausted:
+            return None
         number = len(self.observations)
         for observation in self.observations.values():
             if not (observation.followed or observation.told):  # of the past, and cut off before its first report
                 self.follow(observation.configuration, "first")
                 observation.followed = True
-        tried = {identity(self._expected(o)) for o in self.observations.values()}
-        configuration = self.choose(number, tried)
-        if configuration is not None:
-            self.observations[trial] = Observation(configuration, followed=True)
+        tried = self._tried()
+        configuration = next((start for start in self.starts if start not in tried), None)
+        if configuration is None:
+            configuration = self.choose(number, tried)
+        else:
+            self.follow(configuration, "default")
+        if configuration is None:
+            self._exhausted = True
+            return None
+        self.tell_asked(trial, configuration)
+        self.observations[trial].followed = True
         return configuration
 
-    def choose(self, number: int, tried: set[str]) -> Configuration | None:
+    def choose(self, number: int, tried: Tried) -> Configuration | None:
         """A configuration that is not among `tried`; the walk through the whole space is the last resort.
 
         The first is the search space's default: the baseline that tuning has to beat, and for a scheduler a measure
@@ -94,9 +126,9 @@ class Searcher:
             return self.follow({}, "default")
         for attempt in range(ATTEMPTS):
             configuration = self.follow(self.propose(number, attempt), self._draw_seed(number, attempt))
-            if identity(configuration) not in tried:
+            if configuration not in tried:
                 return configuration
-        return next((c for c in self.everything() if identity(c) not in tried), None)
+        return next((c for c in self.everything() if c not in tried), None)
 
     def propose(self, number: int, attempt: int) -> Configuration:
         """Values for what is known of the space; `attempt` counts proposals that turned out to be old."""
@@ -115,38 +147,81 @@ class Searcher:
         requested = self.trace(proposal, fill)
         for spec, _ in requested:
             self.known.setdefault(spec.name, spec)
-            self._built.add(spec.name)
-        # `fit` asks after `build`, so what only it asks for comes last.
-        requested += [(spec, proposal.get(spec.name, spec.grid()[0])) for spec in self._fit_only()]
-        return requested
+        built = {spec.name: value for spec, value in requested}
+        return requested + self._asked_by_fit(built, proposal, "default" if fill == "default" else "first")
 
-    def _fit_only(self) -> list[Hyperparameter]:
-        """What only `fit` asks for, by name: a searcher told the records may have met it in another order."""
-        names = sorted(self.known.keys() - self._built)
-        return [self.known[name] for name in names if not self.known[name].conditions]
+    def _asked_by_fit(
+        self, built: Mapping[str, Value], proposal: Mapping[str, Value], fill: Literal["default", "first"]
+    ) -> Requested:
+        """What `fit` is known to ask for, beside what was `built`, where no condition says that it will not."""
+        active, asked = dict(built), []
+        # By name: a searcher told the records may have met them in another order.
+        waiting = [self.known[name] for name in sorted(self._by_fit - active.keys())]
+        while ready := [s for s in waiting if all(p in active and active[p] in v for p, v in s.conditions)]:
+            for spec in ready:
+                left_open = spec.default if fill == "default" else spec.grid()[0]
+                active[spec.name] = proposal.get(spec.name, left_open)
+                asked.append((spec, active[spec.name]))
+            waiting = [spec for spec in waiting if spec.name not in active]
+        return asked
 
-    def _expected(self, observation: Observation) -> Configuration:
-        """What a trial will request, where it has not said so itself and `fit` may ask for more."""
-        if observation.told or not self.fills_with_first:
-            return observation.configuration
-        return {spec.name: spec.grid()[0] for spec in self._fit_only()} | observation.configuration
+    def _tried(self) -> Tried:
+        """All that was proposed, and all that was told."""
+        tried = Tried(self._by_fit)
+        for number, (trial, observation) in enumerate(self.observations.items()):
+            tried.propose(self._proposals[trial])
+            if observation.told:
+                if trial not in self._parts:
+                    self._parts[trial] = tried.split(observation.configuration)
+                tried.tell(self._parts[trial])
+            elif (fill := self.fill_of(number, len(self.starts))) != "random":
+                # It will settle what it was not given, and `fit` may ask for more than was known when it was asked.
+                more = self._asked_by_fit(observation.configuration, {}, fill)
+                tried.propose(identity(observation.configuration | {spec.name: value for spec, value in more}))
+        return tried
+
+    def equal_of(self, trial: str, requested: Requested) -> str | None:
+        """The trial that has told the same configuration, where `trial` tells what it requested for the first time."""
+        if trial in self.observations and self.observations[trial].told:
+            return None
+        other = self._told_by.get(identity({spec.name: value for spec, value in requested}))
+        return None if other is None or self.observations[other].failed else other
 
     def tell_requested(self, trial: str, requested: Requested, built: int) -> None:
         """The trial's configuration as its own `build` (the first `built` of it) and `fit` asked for it.
 
         The space grows by what is new in it.
         """
-        for place, (spec, _) in enumerate(requested):
-            self.known.setdefault(spec.name, spec)
-            if place < built:
-                self._built.add(spec.name)
+        self._meet(requested, built)
         observation = self.observations.setdefault(trial, Observation({}))
         observation.configuration = {spec.name: value for spec, value in requested}
         observation.told = True
+        if self._told_by.get(before := self._identities.get(trial, "")) == trial:
+            del self._told_by[before]  # `fit` has asked for more since
+        own = self._identities[trial] = identity(observation.configuration)
+        self._proposals.setdefault(trial, own)
+        if self._told_by.get(own) is None or self.observations[self._told_by[own]].failed:
+            self._told_by[own] = trial
+        self._parts.pop(trial, None)
+
+    def tell_duplicate(self, trial: str, requested: Requested, built: int) -> None:
+        """The trial turned out to be equal to another: it is over, and only its proposal is remembered."""
+        self._meet(requested, built)
+        self.observations[trial].duplicate = True
+
+    def _meet(self, requested: Requested, built: int) -> None:
+        self._exhausted = False
+        for spec, _ in requested:
+            self.known.setdefault(spec.name, spec)
+        by_fit = {spec.name for spec, _ in requested[built:]}
+        if not by_fit <= self._by_fit:
+            self._by_fit |= by_fit
+            self._parts.clear()
 
     def tell_asked(self, trial: str, configuration: Configuration) -> None:
-        """A trial of the past was asked for, in its place."""
+        """A trial was asked for, in its place."""
         self.observations[trial] = Observation(configuration)
+        self._proposals[trial] = identity(configuration)
 
     def tell_report(self, trial: str, epoch: int, value: float) -> None:
         """The objective after `epoch` epochs."""

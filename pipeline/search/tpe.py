@@ -3,18 +3,21 @@
 hyperopt (0.3.0) takes one final loss a trial. Here most trials are stopped early, some fail and some still run, so what
 it gets is a ranking: trials are compared at the highest epoch that enough of them reached; one that was stopped
 before stands below every one that was not, by the epoch it reached and the value it had there; failures come last;
-running trials are left out (hyperopt would take them for infinitely bad). TPE uses nothing of a loss but its rank.
+running trials are left out (hyperopt would take them for infinitely bad), and so are duplicates. TPE uses nothing of
+a loss but its rank.
 """
 
+import itertools
 import math
 from functools import partial
 from typing import Any
 
 import numpy as np
-from hyperopt import JOB_STATE_DONE, STATUS_OK, Trials, hp, tpe
+from hyperopt import JOB_STATE_DONE, STATUS_OK, hp, tpe, trials_from_docs
 from hyperopt.base import Domain
 
-from pipeline.search.searcher import Configuration, Observation, Searcher
+from pipeline.search.configuration import Configuration
+from pipeline.search.searcher import Observation, Searcher
 from pipeline.space.specs import Hyperparameter, Value
 
 LEAST_START, MOST_START = 5, 20
@@ -27,47 +30,87 @@ GOOD_SHARE = 0.15
 class HyperOpt(Searcher):
     """TPE over the hyperparameters known so far, each learnt from the trials that requested it."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._domain: Domain | None = None  # of what was known when it was made
+        self._names: set[str] = set()
+        self._documents: dict[int, dict[str, Any]] = {}  # by place
+
     @property
     def random_start(self) -> int:
         """Ended trials before TPE is consulted: a quarter of the search, at least 5, at most 20."""
         return min(max(self.trials // 4, LEAST_START), MOST_START)
 
     def propose(self, number: int, attempt: int) -> Configuration:
-        """TPE's suggestion; random until enough trials have ended."""
-        ended = [o for o in self.observations.values() if o.ended]
+        """TPE's suggestion; random until enough trials have ended, those of an earlier run included."""
+        ended = self._ended()
         if len(ended) < self.random_start or not self.known:
             return self.random(number, attempt)
         return self._suggest(ended, int(np.random.SeedSequence([self.seed, number, attempt]).generate_state(1)[0]))
 
+    def _ended(self) -> dict[int, Observation]:
+        """What can be learnt from, by its place: the trials of an earlier run before those of this one."""
+        ended = dict(enumerate(self.earlier))
+        for place, observation in enumerate(self.observations.values(), start=len(ended)):
+            if observation.ended:
+                ended[place] = observation
+        return ended
+
     def ranked(self, ended: list[Observation]) -> list[float]:
-        """A loss for each ended trial: its rank, equal where two cannot be told apart."""
-        reached = sorted((max(o.curve) for o in ended if o.curve and not o.failed), reverse=True)
-        common = reached[min(len(reached), LEAST_START) - 1] if reached else 0
+        """A loss for each ended trial, the earlier run's first: its rank, equal where two cannot be told apart."""
+        runs = (ended[: len(self.earlier)], ended[len(self.earlier) :])
+        reached = [[max(o.curve) for o in run if o.curve and not o.failed] for run in runs]
+        longest = sorted(itertools.chain(*reached), reverse=True)
+        common = longest[min(len(longest), LEAST_START) - 1] if longest else 0
+        # A run of fewer epochs than another is no worse for it.
+        common = min([common, *(max(epochs) for epochs in reached if epochs)])
 
         def key(observation: Observation) -> tuple[int, int, float]:
             if observation.failed or not observation.curve:
                 return (1, 0, 0.0)
             epoch = min(max(observation.curve), common)
-            # The best epoch's weights are the trial's model, so the best so far is its worth.
-            losses = [self.objective.loss(v) for e, v in observation.curve.items() if e <= epoch]
-            return (0, -epoch, min(losses))
+            if observation.worth is None or observation.worth[0] != epoch:
+                # The best epoch's weights are the trial's model, so the best so far is its worth.
+                losses = [self.objective.loss(v) for e, v in observation.curve.items() if e <= epoch]
+                observation.worth = (epoch, min(losses))
+            return (0, -epoch, observation.worth[1])
 
         keys = [key(o) for o in ended]
         order = {k: rank for rank, k in enumerate(sorted(set(keys)))}
         return [float(order[k]) for k in keys]
 
-    def _suggest(self, ended: list[Observation], seed: int) -> Configuration:
-        nodes = {name: _node(self.known[name]) for name in sorted(self.known)}
-        domain = Domain(None, nodes, pass_expr_memo_ctrl=False)
-        history = Trials()
-        losses = self.ranked(ended)
-        pairs = zip(ended, losses, strict=True)
-        history.insert_trial_docs([_document(i, o, v, self.known) for i, (o, v) in enumerate(pairs)])
-        history.refresh()
+    def _suggest(self, ended: dict[int, Observation], seed: int) -> Configuration:
+        if self._domain is None or self._names != self.known.keys():  # the space has grown
+            self._names = set(self.known)
+            nodes = {name: _node(self.known[name]) for name in sorted(self.known)}
+            self._domain = Domain(None, nodes, pass_expr_memo_ctrl=False)
+        losses = self.ranked(list(ended.values()))
+        history = trials_from_docs(
+            [self._document(place, o, loss) for (place, o), loss in zip(ended.items(), losses, strict=True)],
+            validate=False,
+        )
         gamma = GOOD_SHARE * math.sqrt(len(ended))  # of n trials hyperopt takes gamma * sqrt(n)
         suggest = partial(tpe.suggest, n_startup_jobs=0, gamma=gamma, verbose=False)
-        suggestion = suggest([len(ended)], domain, history, seed)[0]["misc"]["vals"]
+        suggestion = suggest([max(ended) + 1], self._domain, history, seed)[0]["misc"]["vals"]
         return {n: _value(spec, suggestion[n][0]) for n, spec in self.known.items() if suggestion.get(n)}
+
+    def _document(self, place: int, seen: Observation, loss: float) -> dict[str, Any]:
+        """A trial as hyperopt keeps it, made once: it is over, so that only its rank changes and the space grows."""
+        if place not in self._documents:
+            self._documents[place] = {
+                "tid": place, "exp_key": None, "state": JOB_STATE_DONE, "owner": None, "version": 0, "spec": None,
+                "book_time": None, "refresh_time": None, "result": {"status": STATUS_OK},
+                "misc": {"tid": place, "cmd": None, "workdir": None, "idxs": {}, "vals": {}},
+            }  # fmt: skip
+        document = self._documents[place]
+        document["result"]["loss"] = loss
+        places, values = document["misc"]["idxs"], document["misc"]["vals"]
+        if len(places) < len(self.known):
+            for name in self.known.keys() - places.keys():
+                requested = name in seen.configuration
+                held = _coordinate(self.known[name], seen.configuration[name]) if requested else None
+                places[name], values[name] = ([], []) if held is None else ([place], [held])
+        return document
 
 
 def _node(spec: Hyperparameter) -> Any:
@@ -84,25 +127,11 @@ def _value(spec: Hyperparameter, found: float) -> Value:
     return spec.from_unit(float(found))
 
 
-def _coordinate(spec: Hyperparameter, value: Value) -> float | int:
+def _coordinate(spec: Hyperparameter, value: Value) -> float | int | None:
+    """Where hyperopt finds a value; None for one that is not possible."""
+    if not spec.contains(value):
+        return None
     values = spec.values()
     if not spec.ordered and values is not None:
         return list(values).index(value)
     return spec.to_unit(value)
-
-
-def _document(number: int, seen: Observation, loss: float, known: dict[str, Hyperparameter]) -> dict[str, Any]:
-    coordinates = {
-        name: [_coordinate(spec, seen.configuration[name])]
-        for name, spec in known.items()
-        if name in seen.configuration and spec.contains(seen.configuration[name])
-    }
-    return {
-        "tid": number, "exp_key": None, "state": JOB_STATE_DONE, "owner": None, "version": 0, "spec": None,
-        "book_time": None, "refresh_time": None, "result": {"status": STATUS_OK, "loss": loss},
-        "misc": {
-            "tid": number, "cmd": None, "workdir": None,
-            "idxs": {name: [number] if name in coordinates else [] for name in known},
-            "vals": {name: coordinates.get(name, []) for name in known},
-        },
-    }  # fmt: skip

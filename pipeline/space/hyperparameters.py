@@ -4,11 +4,16 @@ A `HyperParameters` answers from a proposal what the proposal holds, lets `draw`
 was requested. Only that is the configuration: a value that no layer used is never shown, stored or learnt from.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
-from pipeline.space.specs import Boolean, Choice, Condition, Fixed, Float, Hyperparameter, Int, Value
+from pipeline.errors import SpaceRuntimeError, SpaceTypeError, SpaceValueError, unknown
+from pipeline.space.configs import from_config, to_config
+from pipeline.space.kind import number
+from pipeline.space.specs import Boolean, Choice, Condition, Fixed, Float, Hyperparameter, Identity, Int, Value
 
 Requested = list[tuple[Hyperparameter, Value]]
 Draw = Callable[[Hyperparameter], Value]
@@ -29,6 +34,11 @@ class HyperParameters:
     Args:
         values: a proposal, name to value; what it lacks, or holds out of bounds, is drawn.
         draw: chooses a value for a hyperparameter that the proposal does not settle; its default if not given.
+
+    Attributes:
+        values: name to value of every active hyperparameter so far. As in KerasTuner, user code may put values in,
+            and is answered with them whatever the bounds; nothing else can vary them, so `requested` has them as Fixed.
+        warnings: a line for each hyperparameter that was asked for again with other settings, which do not count.
     """
 
     def __init__(
@@ -36,19 +46,52 @@ class HyperParameters:
         values: Mapping[str, Value] | None = None,
         draw: Callable[[Hyperparameter], Value] | None = None,
     ) -> None:
+        self.values: dict[str, Value] = {}
+        self.warnings: list[str] = []
         self._proposal = dict(values or {})
         self._draw = draw or (lambda spec: spec.default)
-        self._specs: dict[tuple[str, tuple[Condition, ...]], Hyperparameter] = {}
-        self._values: dict[str, Value] = {}
+        self._asked: dict[Identity, Hyperparameter] = {}  # as user code first put it
+        self._specs: dict[Identity, Hyperparameter] = {}  # as it is in force
+        self._given: dict[Identity, Hyperparameter] = {}  # in force once it is asked for
+        self._settled: dict[str, Value] = {}  # what was answered here; `values` may hold what user code put in
+        self._tune_new = self._allow_new = True
         self._scopes: list[str] = []
         self._conditions: list[Condition] = []
 
-    # What was asked.
+    @classmethod
+    def holding(cls, requested: Requested) -> "HyperParameters":
+        """A configuration as KerasTuner's users get it: `build(hp)` is answered with its values."""
+        hp = cls()
+        for spec, value in requested:
+            hp._specs[spec.identity] = spec
+            hp.values[spec.name] = hp._settled[spec.name] = value
+        return hp
 
-    @property
-    def values(self) -> dict[str, Value]:
-        """Name to value of every active hyperparameter so far."""
-        return self._values
+    def restrict(
+        self,
+        given: Iterable[Hyperparameter],
+        values: Mapping[str, Value] = MappingProxyType({}),
+        tune_new: bool = True,
+        allow_new: bool = True,
+    ) -> None:
+        """Let what is `given` win over what `build` asks for under the same name and conditions.
+
+        So a space is narrowed, or a hyperparameter pinned with `Fixed`, without editing the model. A given one that
+        is never asked for is no part of the configuration; `get` asks for it too.
+
+        Args:
+            given: KerasTuner's `hyperparameters`, a parent before what depends on it.
+            values: what user code put into their `values`. A name that is not given is held at it; given ones are
+                tuned, whatever value they stand at.
+            tune_new: whether what is not given may vary, else it is Fixed at its default.
+            allow_new: whether what is not given may be asked for.
+        """
+        self._given |= {spec.identity: spec for spec in given}
+        names = {spec.name for spec in self._given.values()}
+        self.values |= {name: value for name, value in values.items() if name not in names}
+        self._tune_new, self._allow_new = tune_new, allow_new
+
+    # What was asked.
 
     @property
     def space(self) -> list[Hyperparameter]:
@@ -60,9 +103,15 @@ class HyperParameters:
         """The active hyperparameters and their values, in the order in which they were first asked for."""
         requested: dict[str, tuple[Hyperparameter, Value]] = {}
         for spec in self._specs.values():
-            if spec.name in self._values and self._active(spec.conditions):
-                requested.setdefault(spec.name, (spec, self._values[spec.name]))
+            if spec.name in self.values and self._active(spec.conditions):
+                requested.setdefault(spec.name, self._in_force(spec))
         return list(requested.values())
+
+    def _in_force(self, spec: Hyperparameter) -> tuple[Hyperparameter, Value]:
+        value = self.values[spec.name]
+        if spec.name in self._settled and self._settled[spec.name] == value:
+            return spec, value
+        return Fixed(name=spec.name, conditions=spec.conditions, constant=value), value
 
     def get(self, name: str) -> Any:
         """The value of an active hyperparameter.
@@ -72,17 +121,60 @@ class HyperParameters:
             KeyError: it was never met.
         """
         qualified = self._qualify(name)
-        if qualified in self._values:
-            return self._values[qualified]
+        if qualified not in self.values:
+            self._meet(qualified)
+        if qualified in self.values:
+            return self.values[qualified]
         if any(spec.name == qualified for spec in self._specs.values()):
-            raise ValueError(f"{name} is currently inactive.")
-        raise KeyError(f"{name} does not exist.")
+            raise ValueError(f"{qualified} is currently inactive.")
+        raise KeyError(f"{qualified} does not exist.")
 
     def __getitem__(self, name: str) -> Any:
         return self.get(name)
 
     def __contains__(self, name: str) -> bool:
-        return self._qualify(name) in self._values
+        try:
+            self.get(name)
+        except (KeyError, ValueError):
+            return False
+        return True
+
+    def is_active(self, hyperparameter: Hyperparameter | str) -> bool:
+        """Whether the conditions of a hyperparameter hold; of a name, those of any hyperparameter that has it."""
+        if isinstance(hyperparameter, Hyperparameter):
+            return self._active(hyperparameter.conditions)
+        return any(self._active(spec.conditions) for spec in self._specs.values() if spec.name == str(hyperparameter))
+
+    def copy(self) -> "HyperParameters":
+        """Another that stands where this one does; what is asked of it stays with it."""
+        other = copy.copy(self)
+        for name, held in vars(self).items():
+            if isinstance(held, dict | list):
+                setattr(other, name, held.copy())
+        other._scopes, other._conditions = [], []
+        return other
+
+    def get_config(self) -> dict[str, Any]:
+        """Space and values as plain data, in KerasTuner's form."""
+        return {"space": [to_config(spec) for spec in self.space], "values": dict(self.values)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "HyperParameters":
+        """The inverse of `get_config`, KerasTuner's too."""
+        hp = cls()
+        hp._specs = {spec.identity: spec for spec in map(from_config, config["space"])}
+        hp.values, hp._settled = dict(config["values"]), dict(config["values"])
+        return hp
+
+    def merge(self, hps: "HyperParameters | Iterable[Hyperparameter]", overwrite: bool = True) -> None:
+        """Register what another holds; with `overwrite` its settings and defaults replace those of here."""
+        for spec in list(hps.space if isinstance(hps, HyperParameters) else hps):
+            if spec.identity in self._specs and not overwrite:
+                continue
+            self._specs[spec.identity] = spec
+            if overwrite and self._active(spec.conditions):
+                self.values[spec.name] = self._settled[spec.name] = spec.default
+            self._answer(spec)
 
     # What can be asked. Any: KerasTuner's users do arithmetic with what they get.
 
@@ -117,21 +209,26 @@ class HyperParameters:
         """A real number from `min_value` to `max_value`, both possible."""
         return self._ask(
             Float, name, parent_name, parent_values,
-            min_value=float(min_value), max_value=float(max_value), step=step, sampling=sampling, start=default,
+            min_value=min_value, max_value=max_value, step=step, sampling=sampling, start=default,
         )  # fmt: skip
 
     def Choice(
         self,
         name: str,
-        values: Sequence[Value],
+        values: Sequence[Value] | None,
         ordered: bool | None = None,
         default: Value = None,
         parent_name: str | None = None,
         parent_values: Any = None,
     ) -> Any:
-        """One of `values`, all of one type."""
+        """One of `values`, all of one type; `ordered` says whether near ones resemble each other."""
+        try:
+            options = () if values is None else tuple(values)
+        except TypeError as error:
+            where = f"Hyperparameter {self._qualify(name)!r}"
+            raise SpaceTypeError(f"{where}: the values of a Choice must be a list; got {values!r}.") from error
         return self._ask(
-            Choice, name, parent_name, parent_values, options=tuple(values), in_order=ordered, start=default
+            Choice, name, parent_name, parent_values, options=options, in_order=ordered, start=default
         )  # fmt: skip
 
     def Boolean(
@@ -159,7 +256,8 @@ class HyperParameters:
 
         The body runs in any case, as in KerasTuner; inactive hyperparameters are None there.
         """
-        self._conditions.append(self._condition(parent_name, parent_values))
+        condition = self._condition(parent_name, parent_values)
+        self._conditions.append(condition)
         try:
             yield
         finally:
@@ -168,18 +266,21 @@ class HyperParameters:
     # How it is answered.
 
     def _qualify(self, name: str) -> str:
-        return "/".join([*self._scopes, name])
+        return "/".join([*self._scopes, str(name)])
 
     def _condition(self, parent_name: str, parent_values: Any) -> Condition:
-        several = isinstance(parent_values, Iterable) and not isinstance(parent_values, str)
-        values = tuple(parent_values) if several else (parent_values,)
         parent = self._qualify(parent_name)
+        self._meet(parent)
         if all(spec.name != parent for spec in self._specs.values()):
-            raise ValueError(f"Parent hyperparameter {parent!r} must be asked for before what depends on it.")
-        return parent, values
+            met = {spec.name for spec in self._specs.values()}
+            raise SpaceValueError(
+                f"Parent hyperparameter {parent!r} must be asked for before what depends on it. "
+                + (unknown("hyperparameter", parent, met) if met else "None was asked for so far.")
+            )
+        return parent, _parent_values(parent, parent_values)
 
     def _active(self, conditions: Sequence[Condition]) -> bool:
-        return all(p in self._values and self._values[p] in values for p, values in conditions)
+        return all(p in self.values and self.values[p] in values for p, values in conditions)
 
     def _ask(
         self,
@@ -190,19 +291,74 @@ class HyperParameters:
         **settings: Any,
     ) -> Any:
         conditions = tuple(self._conditions)
-        if parent_name is not None:
+        if parent_name:
             conditions += (self._condition(parent_name, parent_values),)
-        qualified = self._qualify(name)
-        spec = self._specs.get((qualified, conditions))
-        if spec is None:  # of two registrations under one name and condition the first wins
-            spec = kind(name=qualified, conditions=conditions, **settings)
-            self._specs[qualified, conditions] = spec
-        if not self._active(conditions):
+        asked = kind(name=self._qualify(name), conditions=conditions, **settings)
+        first = self._asked.get(asked.identity)
+        if first is None:
+            if asked.identity not in self._specs:
+                self._register(asked)
+            self._asked[asked.identity] = asked
+        elif first != asked:
+            self._compare(first, asked)
+        return self._answer(self._specs[asked.identity])
+
+    def _register(self, asked: Hyperparameter) -> None:
+        if any(parent == asked.name for parent, _ in asked.conditions):
+            raise SpaceValueError(f"Hyperparameter {asked.name!r} must not depend on itself: its parent has its name.")
+        spec = self._given.get(asked.identity)
+        if spec is None and not self._allow_new:
+            given = {known.name for known in self._given.values()}
+            raise SpaceRuntimeError(
+                f"Hyperparameter {asked.name!r} must be among those given, and under the conditions given, "
+                f"where allow_new_entries is False. Given: {', '.join(sorted(given)) or 'none'}."
+            )
+        if spec is None and not self._tune_new:
+            spec = Fixed(name=asked.name, conditions=asked.conditions, constant=asked.default)
+        self._specs[asked.identity] = spec or asked
+
+    def _compare(self, first: Hyperparameter, again: Hyperparameter) -> None:
+        """Of two under one name and conditions the first wins, as in KerasTuner; they must be of one kind."""
+        where = f"Hyperparameter {first.name!r}"
+        if type(first) is not type(again):
+            raise SpaceValueError(f"{where} must be of one kind; it was asked for as {first} and as {again}.")
+        line = f"{where} was asked for more than once: the first wins, {first}; {again} is ignored."
+        if line not in self.warnings:
+            self.warnings.append(line)
+
+    def _meet(self, name: str) -> None:
+        """Ask for what was given under this name: user code may rely on it without asking."""
+        for identity, spec in self._given.items():
+            if spec.name == name and identity not in self._specs:
+                for parent, _ in spec.conditions:
+                    self._meet(parent)
+                self._specs[identity] = spec
+                self._answer(spec)
+
+    def _answer(self, spec: Hyperparameter) -> Any:
+        if not self._active(spec.conditions):
             return None
-        if qualified not in self._values:
-            proposed = self._proposal.get(qualified)
+        if spec.name not in self.values:
+            proposed = self._proposal.get(spec.name)
             # KerasTuner allows a default that is off its own steps, so one is no reason to draw again.
             possible = spec.contains(proposed) or proposed == spec.default
-            settled = qualified in self._proposal and possible
-            self._values[qualified] = proposed if settled else self._draw(spec)
-        return self._values[qualified]
+            settled = spec.name in self._proposal and possible
+            self.values[spec.name] = self._settled[spec.name] = proposed if settled else self._draw(spec)
+        return self.values[spec.name]
+
+
+def _parent_values(parent: str, given: Any) -> tuple[Value, ...]:
+    """As KerasTuner standardises them: all of the first one's type."""
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    values = tuple(given) if several else (given,)
+    demand = f"The values of parent hyperparameter {parent!r} must be int, float, str or bool"
+    if not values:
+        raise SpaceValueError(f"{demand}, and at least one; got none.")
+    first = values[0]
+    if isinstance(first, str):
+        return tuple(value if value is None else str(value) for value in values)
+    if isinstance(first, int) and not isinstance(first, bool):
+        return tuple(number(int, value, demand) for value in values)
+    if not isinstance(first, bool | float):
+        raise SpaceTypeError(f"{demand}; got {type(first).__name__}.")
+    return values

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.records.layout import write_whole
+from pipeline.records.layout import BEST, LAST, write_whole
 
 # A save may cost one part in so many of the time since the one before (3 %), and none is more than a minute old.
 COST_RATIO = 33
@@ -23,8 +23,8 @@ class Checkpoints:
     """Reads and writes the checkpoints of one trial in `directory`."""
 
     def __init__(self, directory: Path) -> None:
-        self.last = directory / "last.npz"
-        self.best = directory / "best.npz"
+        self.last = directory / LAST
+        self.best = directory / BEST
         self._saved_at = time.monotonic()
         self._cost_s = 0.0
 
@@ -45,16 +45,26 @@ class Checkpoints:
         self._saved_at = time.monotonic()
         self._cost_s = self._saved_at - start
 
-    def restore(self, model: Any) -> dict[str, Any] | None:
-        """Put the last state into a freshly built model; its JSON state, or None where there is none."""
+    def restore(self, model: Any, configuration: dict[str, Any]) -> dict[str, Any] | None:
+        """Put the last state into a freshly built model; its JSON state, or None where there is none.
+
+        A state that was saved under another configuration (in population based training a trial takes over another's)
+        keeps its learning rate for itself: the model's own is the one that it was built with.
+        """
         if not self.last.exists():
             return None
         with np.load(self.last, allow_pickle=False) as arrays:
+            state = dict(json.loads(str(arrays["state"])))
             _assign(model.weights, arrays, "w")
-            if model.optimizer is not None:
-                model.optimizer.build(model.trainable_variables)
+            optimizer = optimizer_of(model)
+            if optimizer is not None:
+                optimizer.build(model.trainable_variables)
+                rate: Any = getattr(optimizer, "_learning_rate", None)
+                own = _array(rate) if hasattr(rate, "assign") else None
                 _assign(_optimizer_variables(model), arrays, "o")
-            return dict(json.loads(str(arrays["state"])))
+                if own is not None and state["configuration"] != configuration:
+                    rate.assign(own)
+            return state
 
     def restore_best(self, model: Any) -> dict[str, Any]:
         """Put the best epoch's weights into a freshly built model; which epoch that is."""
@@ -84,8 +94,13 @@ class Best:
         return {"epoch": self.epoch, "objective": self.value}
 
 
+def optimizer_of(model: Any) -> Any:
+    """The model's optimizer, or None: a `fit` of one's own may use one that the model does not know."""
+    return getattr(model, "optimizer", None)
+
+
 def _optimizer_variables(model: Any) -> list[Any]:
-    return [] if model.optimizer is None else list(model.optimizer.variables)
+    return [] if optimizer_of(model) is None else list(optimizer_of(model).variables)
 
 
 def _array(variable: Any) -> Any:

@@ -7,55 +7,67 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
-from pipeline.data import Dataset
+from pipeline.fit_data import Data
 from pipeline.records.layout import Layout, write_json
-from pipeline.worker.checkpoints import Checkpoints
+from pipeline.worker.checkpoints import Checkpoints, optimizer_of
 from pipeline.worker.execution import evaluation_batch
+from pipeline.worker.executions import directories
 from pipeline.worker.modules import SearchSpace
 from pipeline.worker.session import Job, Stopped, Until
-from pipeline.worker.trial import build, hyperparameters, numbers, train, trial_seed
+from pipeline.worker.trial import build, built, hyperparameters, numbers, train
 
 
-def evaluate_best(job: Job, space: SearchSpace, data: Dataset, epoch: int, layout: Layout) -> dict[str, Any]:
-    """Write `best/` and measure the test split.
+def evaluate_best(job: Job, space: SearchSpace, data: Data, epoch: int, layout: Layout) -> dict[str, Any]:
+    """Write `best/` and measure the validation and the test split, as far as there are such.
 
     Args:
         job: the best trial, with all that it requested as its configuration.
         space: the model family.
-        data: its validation and test splits are measured.
+        data: what it was trained on.
         epoch: the trial's best epoch. A worker that was killed may have left older weights; the trial then goes on
             from its last checkpoint to this epoch.
         layout: where `best/` is.
 
     Returns:
-        `{"validation": metrics, "test": metrics}`.
+        `{"validation": metrics, "test": metrics}`; None for a split that there is not, or where only the search
+        space's own `fit` knows how to measure.
     """
-    checkpoints = Checkpoints(job.directory)
-    held = checkpoints.best_state()
-    if held is None or held["epoch"] != epoch:
+    held = Checkpoints(job.directory).best_state()
+    if job.executions == 1 and (held is None or held["epoch"] != epoch):
         with suppress(Stopped):
             train(job, space, data, Until(epoch))
-    keras.utils.clear_session(free_memory=True)
-    hp = hyperparameters(job, trial_seed(job.seed, job.trial))
-    model = build(space, hp, data)
-    if not model.built:
-        model(data.x_train[:1])
-    held = checkpoints.restore_best(model)
-    if model.optimizer is not None:  # Keras builds it when it loads the file, and would warn of what the file lacks
-        model.optimizer.build(model.trainable_variables)
-    size = evaluation_batch(data.x_val)
-    metrics = {
-        name: numbers(model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True))
-        for name, x, y in (("validation", data.x_val, data.y_val), ("test", data.x_test, data.y_test))
-    }
+    model, held = trained(job, space, data)
+    metrics: dict[str, Any] = {"validation": None, "test": None}
+    if model.compiled:
+        metrics |= {name: _measure(model, *split) for name, split in data.measured().items()}
     layout.best.mkdir(parents=True, exist_ok=True)
     _save(model, layout.best_model)
     write_json(layout.best_hyperparameters, job.configuration)  # `fit` requested some of it
     write_json(layout.best_metrics, {"trial": job.trial, "epoch": held["epoch"], **metrics})
-    if data.standardisation:
-        write_json(layout.best_standardisation, json.loads(json.dumps(data.standardisation)))
+    standardisation = data.describe()["standardisation"]
+    if standardisation:
+        write_json(layout.best_standardisation, json.loads(json.dumps(standardisation)))
     return metrics
+
+
+def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, dict[str, Any]]:
+    """A trial's model with its best epoch's weights, of its best execution; and which epoch that is."""
+    keras.utils.clear_session(free_memory=True)
+    model = built(build(space, hyperparameters(job), data), data)
+    found = [(c, c.best_state()) for c in map(Checkpoints, directories(job))]
+    held = [(c, state) for c, state in found if state is not None]
+    checkpoints, _ = min(held, key=lambda pair: job.objective.loss(pair[1]["objective"]))
+    state = checkpoints.restore_best(model)
+    if optimizer_of(model) is not None:  # Keras builds it when it loads a file, and would warn of what the file lacks
+        optimizer_of(model).build(model.trainable_variables)
+    return model, state
+
+
+def _measure(model: Any, x: Any, y: Any) -> dict[str, float | None]:
+    size = evaluation_batch(x) if isinstance(x, np.ndarray) else None
+    return numbers(model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True))
 
 
 def load_model(path: Path) -> Any:

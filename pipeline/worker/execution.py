@@ -24,19 +24,24 @@ class Reporter(keras.callbacks.Callback):
     """A callback that knows the `others` of the `fit` it is in."""
 
     others: list[Any]
+    trial = ""  # whose report it is, and of which execution
+    execution = 0
 
     def before_epoch(self, epoch: int) -> None:
         """Called before any `on_epoch_begin`, after every `on_train_begin`."""
 
 
 @contextmanager
-def execution(model: Any, seed: int, reporter: "Reporter") -> Iterator[None]:
-    """Carry out every `model.fit` inside in our way; `reporter` is added to its callbacks, the last of them."""
+def execution(model: Any, seed: int, reporter: "Reporter", **defaults: Any) -> Iterator[None]:
+    """Carry out every `model.fit` inside in our way; `reporter` is added to its callbacks, the last of them.
+
+    `defaults` are arguments that hold where a `fit` of the user's does not pass others on.
+    """
     plain = model.fit
     names = list(inspect.signature(keras.Model.fit).parameters)[1:]
 
     def fit(*args: Any, **kwargs: Any) -> Any:
-        kwargs |= dict(zip(names, args, strict=False))
+        kwargs = defaults | kwargs | dict(zip(names, args, strict=False))
         given = kwargs.pop("callbacks", None) or []
         others = [c for c in (given if isinstance(given, list | tuple) else [given]) if c is not reporter]
         reporter.others = others

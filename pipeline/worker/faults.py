@@ -43,6 +43,8 @@ def classify(error: BaseException) -> Failure:
     if isinstance(error, Diverged):
         return Failure("configuration", str(error))
     names = {kind.__name__ for kind in type(error).__mro__}  # NumPy's own is a kind of MemoryError
+    if "FailedTrialError" in names:  # KerasTuner's own, or ours of that name
+        return Failure("configuration", line, text)
     if names & OUT_OF_MEMORY or re.search(r"RESOURCE_EXHAUSTED|out[ _]of[ _]memory", str(error), re.IGNORECASE):
         return Failure("configuration", f"out of memory: {line}", text)
     frames = _users_frames(traceback.extract_tb(error.__traceback__))

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.data import Dataset, as_dataset
 from pipeline.errors import RequestError, UserCodeError
+from pipeline.fit_data import Data, FitData
 from pipeline.names import HOME, Target
 from pipeline.worker.faults import user_traceback
 
@@ -35,20 +36,20 @@ def load_search_space(source: Target | Any) -> SearchSpace:
     if isinstance(source, Target):
         module = _load(source)
         build = _entry(source, module)
-        return SearchSpace(source.name, _with_data(build), getattr(module, "fit", None))
+        return SearchSpace(source.name, _with_data(build), _tolerant(getattr(module, "fit", None)))
     build = getattr(source, "build", source)
     fit = getattr(source, "fit", None)
-    return SearchSpace(getattr(source, "__name__", type(source).__name__), _with_data(build), fit)
+    return SearchSpace(getattr(source, "__name__", type(source).__name__), _with_data(build), _tolerant(fit))
 
 
-def load_dataset(source: Target | Dataset | Callable[..., Any], seed: int) -> Dataset:
+def load_dataset(source: Target | Dataset | FitData | Callable[..., Any], seed: int) -> Data:
     """Load a dataset, split with `seed` where its module leaves that to us.
 
     Raises:
         UserCodeError: its import or its `load` fails.
         RequestError: what it returns is no dataset.
     """
-    if isinstance(source, Dataset):
+    if isinstance(source, Dataset | FitData):
         return source
     load = _entry(source, _load(source)) if isinstance(source, Target) else source
     name = source.label if isinstance(source, Target) else getattr(source, "__name__", "dataset")
@@ -127,6 +128,21 @@ def _asks_for(function: Callable[..., Any], place: int, name: str) -> bool:
     return len(positional) > place and (
         positional[place].default is inspect.Parameter.empty or positional[place].name == name
     )
+
+
+def _tolerant(fit: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """Leave out what a `fit` has no parameter for: KerasTuner gives it what `search` was given, and no more."""
+    if fit is None:
+        return None
+    parameters = inspect.signature(fit).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return fit
+    ours = {"initial_epoch", "epochs", "verbose"} - parameters.keys()
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return fit(*args, **{k: v for k, v in kwargs.items() if k not in ours})
+
+    return call if ours else fit
 
 
 def _with_data(build: Callable[..., Any]) -> Callable[..., Any]:

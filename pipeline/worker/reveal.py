@@ -1,13 +1,14 @@
 """Follows `build` under any proposal, on the CPU: what a search space asks for, before anything is trained."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from pipeline.data import Dataset
 from pipeline.errors import RequestError, UserCodeError
+from pipeline.fit_data import Data
 from pipeline.objective import Objective
 from pipeline.search.searcher import Fill
 from pipeline.space.hyperparameters import HyperParameters, Requested, filling
@@ -15,17 +16,21 @@ from pipeline.space.specs import Value
 from pipeline.worker.execution import Reporter, execution
 from pipeline.worker.faults import user_traceback
 from pipeline.worker.modules import SearchSpace
-from pipeline.worker.trial import build, plain_fit
-
-# Enough for a batch, and for an epoch that takes no time.
-EXAMPLES = 8
+from pipeline.worker.trial import as_metrics, build, built, plain_fit
 
 
-def check(space: SearchSpace, data: Dataset, objective: Objective) -> tuple[Requested, int]:
+@dataclass(frozen=True)
+class Checked:
+    """What the default model requested, the first `built` of it in `build`; its weights; what is odd in the space."""
+
+    requested: Requested
+    built: int
+    weights: int
+    warnings: tuple[str, ...]
+
+
+def check(space: SearchSpace, data: Data, objective: Objective) -> Checked:
     """Build the default model and carry out its `fit` for one epoch of a few examples.
-
-    Returns:
-        What the default model requested, and the number of its weights.
 
     Raises:
         UserCodeError: building or training raises; with the user's traceback.
@@ -35,15 +40,14 @@ def check(space: SearchSpace, data: Dataset, objective: Objective) -> tuple[Requ
     reporter = _Logs()
     try:
         model = build(space, hp, data)
+        by_build = len(hp.requested)
         model.run_eagerly = True  # nothing is compiled for a few examples
-        train, val = _few(data.y_train), _few(data.y_val)
+        few = data.few()
         fit = space.fit or plain_fit
-        with execution(model, 0, reporter):
-            fit(
-                hp, model, data.x_train[train], data.y_train[train],
-                validation_data=(data.x_val[val], data.y_val[val]), callbacks=[reporter],
-                initial_epoch=0, epochs=1, verbose=0,
-            )  # fmt: skip
+        arguments, named = few.fit_arguments()
+        with execution(model, 0, reporter, verbose=0):
+            returned = fit(hp, model, *arguments, **named, callbacks=[reporter], initial_epoch=0, epochs=1, verbose=0)
+        weights = int(built(model, few).count_params())
     except RequestError:
         raise
     except Exception as error:
@@ -52,15 +56,19 @@ def check(space: SearchSpace, data: Dataset, objective: Objective) -> tuple[Requ
             f"it raised {type(error).__name__}: {error}",
             user_traceback(error),
         ) from error
-    if reporter.logs is None:
-        raise RequestError(f"`fit` of search space {space.name!r} must call model.fit and pass its callbacks on.")
-    if objective.name not in reporter.logs:
-        possible = sorted(reporter.logs, key=lambda name: (not name.startswith("val_"), name))
+    logs = (reporter.logs or {}) | as_metrics(returned, objective.name)
+    if not logs:
+        raise RequestError(
+            f"`fit` of search space {space.name!r} must call model.fit and pass its callbacks on, or return the "
+            "objective."
+        )
+    if objective.name not in logs:
+        possible = sorted(logs, key=lambda name: (not name.startswith("val_"), name))
         raise RequestError(
             f"The objective must be among what {space.name!r} reports; got {objective.name!r}. "
             f"Possible: {', '.join(possible)}."
         )
-    return hp.requested, int(model.count_params())
+    return Checked(hp.requested, by_build, weights, tuple(hp.warnings))
 
 
 class _Logs(Reporter):
@@ -72,15 +80,7 @@ class _Logs(Reporter):
         self.logs = {**(self.logs or {}), **(logs or {})}
 
 
-def _few(labels: Any) -> Any:
-    """A few rows, those of the smallest and the largest label among them: an output too narrow shows at the largest."""
-    rows = list(range(min(EXAMPLES, len(labels))))
-    if labels.ndim == 1:
-        rows = list(dict.fromkeys([int(labels.argmin()), int(labels.argmax()), *rows]))[:EXAMPLES]
-    return rows
-
-
-def trace(space: SearchSpace, data: Dataset, proposal: Mapping[str, Value], fill: Fill) -> Requested:
+def trace(space: SearchSpace, data: Data, proposal: Mapping[str, Value], fill: Fill) -> Requested:
     """What `build` requests, in order, under a proposal; `fill` settles what that leaves open.
 
     A `build` that raises has requested what it asked for until then: a trial will show that this cannot be built.

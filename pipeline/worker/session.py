@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from pipeline.objective import Objective
-from pipeline.search.searcher import Configuration
+from pipeline.search.configuration import Configuration
 from pipeline.space.hyperparameters import Requested
 from pipeline.worker.faults import Failure
 
@@ -31,6 +31,8 @@ class Job:
     objective: Objective
     directory: Path
     fill: Literal["random", "default", "first"] = "random"
+    executions: int = 1  # trainings from different seeds, whose mean is reported
+    execution: int = 0  # which of them this is
 
 
 @dataclass(frozen=True)

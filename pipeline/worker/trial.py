@@ -7,14 +7,14 @@ import math
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 
-from pipeline.data import Dataset
 from pipeline.errors import RequestError
+from pipeline.fit_data import Data
 from pipeline.space.hyperparameters import HyperParameters, filling
 from pipeline.space.specs import Hyperparameter, Value
 from pipeline.worker.checkpoints import Best, Checkpoints
@@ -31,8 +31,8 @@ class Ending:
     failure: Failure | None = None
 
 
-def train(job: Job, space: SearchSpace, data: Dataset, session: Session, *, unwrapped: bool = False) -> Ending:
-    """Carry out a trial to its end.
+def train(job: Job, space: SearchSpace, data: Data, session: Session, *, unwrapped: bool = False) -> Ending:
+    """Carry out one training to its end.
 
     Args:
         job: the trial.
@@ -48,26 +48,26 @@ def train(job: Job, space: SearchSpace, data: Dataset, session: Session, *, unwr
         Stopped: the session ended it.
     """
     try:
-        keras.utils.clear_session(free_memory=True)
-        seed = trial_seed(job.seed, job.trial)
+        if job.execution == 0:  # the others train beside it
+            keras.utils.clear_session(free_memory=True)
+        seed = training_seed(job)
         keras.utils.set_random_seed(seed)
-        hp = hyperparameters(job, seed)
+        hp = hyperparameters(job)
         model = build(space, hp, data)
         checkpoints = Checkpoints(job.directory)
         progress = _Progress(job, hp, checkpoints, session)
-        state = checkpoints.restore(_built(model, data)) if checkpoints.last.exists() else None
+        state = checkpoints.restore(built(model, data), progress.configuration) if checkpoints.last.exists() else None
         if state is not None:
             progress.restore(state)
         if progress.epoch < job.max_epochs and not progress.ended:
             fit = space.fit or plain_fit
-            with execution(model, seed, progress):
-                fit(
-                    hp, model, data.x_train, data.y_train,
-                    validation_data=(data.x_val, data.y_val), callbacks=[progress],
+            arguments, named = data.fit_arguments()
+            with execution(model, seed, progress, initial_epoch=progress.epoch, verbose=0):
+                returned = fit(
+                    hp, model, *arguments, **named, callbacks=[progress],
                     initial_epoch=progress.epoch, epochs=job.max_epochs, verbose=0,
                 )  # fmt: skip
-        if progress.epoch == 0:
-            raise RequestError("`fit` must call model.fit and pass its callbacks on; no epoch was reported.")
+            progress.returned(model, returned)
         if progress.saved_epoch < progress.epoch:
             progress.save()
         return Ending()
@@ -77,13 +77,15 @@ def train(job: Job, space: SearchSpace, data: Dataset, session: Session, *, unwr
         return Ending(classify(error))
 
 
-def trial_seed(seed: int, trial: str) -> int:
-    """The seed of a trial's Keras: of weights, data order and dropout."""
-    return int(np.random.SeedSequence([seed, zlib.crc32(trial.encode())]).generate_state(1)[0])
+def training_seed(job: Job) -> int:
+    """The seed of a training's Keras: of weights, data order and dropout."""
+    words = [job.seed, zlib.crc32(job.trial.encode())] + [job.execution] * (job.execution > 0)
+    return int(np.random.SeedSequence(words).generate_state(1)[0])
 
 
-def hyperparameters(job: Job, seed: int) -> HyperParameters:
-    """The `hp` of a trial: the proposal, and draws of its own for what nobody has met yet."""
+def hyperparameters(job: Job) -> HyperParameters:
+    """The `hp` of a trial: the proposal, and draws of its own for what nobody has met yet; alike in each execution."""
+    seed = training_seed(replace(job, execution=0))
 
     def draw(spec: Hyperparameter) -> Value:
         return spec.random(np.random.default_rng([seed, zlib.crc32(spec.name.encode())]))
@@ -91,17 +93,17 @@ def hyperparameters(job: Job, seed: int) -> HyperParameters:
     return HyperParameters(job.configuration, filling(job.fill, draw))
 
 
-def build(space: SearchSpace, hp: HyperParameters, data: Dataset) -> Any:
-    """Build a compiled model.
+def build(space: SearchSpace, hp: HyperParameters, data: Data) -> Any:
+    """Build a model, compiled unless the search space trains it in a `fit` of its own.
 
     Raises:
-        RequestError: what `build` returns is no compiled Keras model.
+        RequestError: what `build` returns is no such Keras model.
     """
     model = space.build(hp, data)
     where = f"`build` of search space {space.name!r}"
     if not isinstance(model, keras.Model):
         raise RequestError(f"{where} must return a keras.Model; it returned {type(model).__name__}.")
-    if not model.compiled:
+    if not model.compiled and space.fit is None:
         raise RequestError(f"{where} must return a compiled model; call model.compile(…) in it.")
     return model
 
@@ -111,11 +113,19 @@ def plain_fit(hp: HyperParameters, model: Any, *args: Any, **kwargs: Any) -> Any
     return model.fit(*args, **kwargs)
 
 
-def _built(model: Any, data: Dataset) -> Any:
-    """A subclassed model has no weights to restore before it was called."""
+def built(model: Any, data: Data) -> Any:
+    """The model with its weights: a subclassed one has none before it was called."""
     if not model.built:
-        model(data.x_train[:1])
+        model(data.first_inputs())
     return model
+
+
+def as_metrics(returned: Any, objective: str) -> dict[str, Any]:
+    """What a `fit` of one's own may return in place of reporting epochs: its metrics, or the objective alone."""
+    if isinstance(returned, Mapping):
+        return dict(returned)
+    single = returned is not None and not isinstance(returned, str) and np.size(returned) == 1
+    return {objective: float(returned)} if single and not hasattr(returned, "history") else {}
 
 
 def numbers(logs: Mapping[str, Any]) -> dict[str, float | None]:
@@ -134,13 +144,16 @@ class _Progress(Reporter):
         super().__init__()
         self.job, self.hp, self.checkpoints, self.session = job, hp, checkpoints, session
         self.built = len(hp.requested)
+        self.configuration = {spec.name: value for spec, value in hp.requested}  # what `build` asked for
         self.epoch = 0
         self.saved_epoch = 0
         self.ended = False  # a callback, such as EarlyStopping, had ended training when the state was saved
         self.best: Best | None = None
         self.others: list[Any] = []
         self._pending: list[dict[str, Any]] = []
-        self._started = 0.0
+        self._started = time.monotonic()
+        self._without_objective: dict[str, Any] | None = None
+        self.trial, self.execution = job.trial, job.execution
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint's state."""
@@ -154,7 +167,10 @@ class _Progress(Reporter):
     def save(self) -> None:
         """Write both checkpoints as things now stand."""
         callbacks = [{"class": type(c).__name__, "state": _plain_state(c)} for c in self.others]
-        state = {"epoch": self.epoch, "ended": bool(self.model.stop_training), "callbacks": callbacks}
+        ended = bool(getattr(self.model, "stop_training", False))
+        state = {
+            "epoch": self.epoch, "ended": ended, "callbacks": callbacks, "configuration": self.configuration,
+        }  # fmt: skip
         self.checkpoints.save(self.model, state, self.best)
         self.saved_epoch = self.epoch
 
@@ -166,12 +182,30 @@ class _Progress(Reporter):
                 vars(callback).update(saved["state"])
         self._pending = []
 
+    def returned(self, model: Any, result: Any) -> None:
+        """What `fit` returned: the trial's only report, where no epoch had the objective."""
+        metrics = as_metrics(result, self.job.objective.name)
+        if self.epoch > 0:
+            return
+        if self.job.objective.name in metrics:
+            self.set_model(model)
+            self.on_epoch_end(0, (self._without_objective or {}) | metrics)
+        elif self._without_objective is not None:
+            raise _missing(self.job.objective.name, self._without_objective)
+        else:
+            raise RequestError(
+                "`fit` must call model.fit and pass its callbacks on, or return the objective; no epoch was reported."
+            )
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.epoch += 1
         metrics = numbers(logs or {})
         name = self.job.objective.name
+        if name not in metrics and self.epoch == 0:  # a `fit` of one's own may return it at its end
+            self._without_objective = metrics
+            return
+        self.epoch += 1
         if name not in metrics:
-            raise RequestError(f"The objective must be among what `fit` reports; got {name!r}. {_possible(metrics)}")
+            raise _missing(name, metrics)
         broken = next((n for n in (name, "loss") if n in metrics and metrics[n] is None), None)
         value = metrics[name] if broken is None else None  # an accuracy of NaN weights is none
         if value is not None and self.job.objective.better(value, self.best.value if self.best else None):
@@ -187,10 +221,14 @@ class _Progress(Reporter):
             raise Stopped
         if self.checkpoints.due():
             self.save()
+        self._started = time.monotonic()  # of the next epoch, where a loop of one's own does not say when it begins
 
 
-def _possible(metrics: dict[str, Any]) -> str:
-    return f"Possible: {', '.join(sorted(metrics))}."
+def _missing(objective: str, metrics: Mapping[str, Any]) -> RequestError:
+    return RequestError(
+        f"The objective must be among what `fit` reports or returns; got {objective!r}. "
+        f"Possible: {', '.join(sorted(metrics))}."
+    )
 
 
 def _plain_state(callback: Any) -> dict[str, Any]:

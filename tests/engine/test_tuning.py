@@ -93,7 +93,9 @@ def test_a_trial_that_diverges_is_a_recorded_result(search):
     run = search(
         dataset="diabetes", search_space=str(SPACES / "diverging.py"), searcher="grid", trials=5, max_epochs=3
     )  # fmt: skip
-    assert run.summary["trials"] == {"total": 2, "finished": 1, "stopped": 0, "failed": 1, "unfinished": 0}
+    assert run.summary["trials"] == {
+        "total": 2, "finished": 1, "stopped": 0, "failed": 1, "unfinished": 0, "duplicate": 0
+    }  # fmt: skip
     failed = run.trials[run.trials["status"] == "failed"].iloc[0]
     assert failed["explode"] and failed["error"].startswith("diverged: val_loss is")
     assert pd.isna(failed["val_loss"])

@@ -127,7 +127,7 @@ def test_in_order_puts_a_new_name_after_the_one_it_followed() -> None:
 
 
 def test_a_row_an_epoch_with_every_metric() -> None:
-    table = history_table([report("a", 1, 0.5, 1.23456), report("b", 1, None)])
+    table = history_table([report("a", 1, 0.5, 1.23456), report("b", 1, None)], {})
 
     assert cells(table) == [
         {"trial": "a", "epoch": "1", "val_accuracy": "0.5", "loss": "0.5", "seconds": "1.2346"},
@@ -136,7 +136,7 @@ def test_a_row_an_epoch_with_every_metric() -> None:
 
 
 def test_no_epochs_are_a_table_without_rows() -> None:
-    assert history_table([]).to_csv(index=False) == "trial,epoch,seconds\n"
+    assert history_table([], {}).to_csv(index=False) == "trial,epoch,seconds\n"
 
 
 # The best.
@@ -198,12 +198,14 @@ def summary(layout: Layout, **settings: Any) -> dict[str, Any]:
 
 
 def test_summary_counts_trials_by_their_status(layout: Layout) -> None:
-    states = ["finished", "finished", "finished", "stopped", "stopped", "failed", "running"]
+    states = ["finished", "finished", "finished", "stopped", "stopped", "failed", "running", "duplicate"]
     records = trials(*(trial(f"t{i}", status) for i, status in enumerate(states)))
 
     written = summary(layout, trials=records, epochs=12, best=Best("t0", {"n": 3}, 0.9, 2), test={"accuracy": 0.8})
 
-    assert written["trials"] == {"total": 7, "finished": 3, "stopped": 2, "failed": 1, "unfinished": 1}
+    assert written["trials"] == {
+        "total": 7, "finished": 3, "stopped": 2, "failed": 1, "unfinished": 1, "duplicate": 1
+    }  # fmt: skip
     assert written["best"] == {"trial": "t0", "hyperparameters": {"n": 3}, "objective": 0.9, "epoch": 2}
     assert (written["test"], written["epochs"]) == ({"accuracy": 0.8}, 12)
     assert json.loads(layout.summary.read_text()) == written

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from pipeline.objective import Objective
 from pipeline.records.ledger import Report, TrialRecord
 from pipeline.search import SEARCHERS
-from pipeline.search.searcher import Fill, Searcher, Trace
+from pipeline.search.searcher import Fill, Observation, Searcher, Trace
 from pipeline.space.hyperparameters import HyperParameters, Requested, filling
 from pipeline.space.specs import Hyperparameter, Value, from_dict
 
@@ -43,9 +43,12 @@ class Simulation:
         objective: str = "val_loss",
         trials: int = 20,
         seed: int = 0,
+        starts: Sequence[dict[str, Any]] = (),
+        earlier: Sequence[Observation] = (),
     ) -> None:
         self.name, self.build, self.fit, self.score = searcher, build, fit, score
         self.objective, self.trials, self.seed = Objective.parse(objective), trials, seed
+        self.starts, self.earlier = starts, earlier
         self.searcher = self.fresh()
         self.records: dict[str, TrialRecord] = {}
         self.reports: list[Report] = []
@@ -53,7 +56,10 @@ class Simulation:
     def fresh(self) -> Searcher:
         """A searcher that was told nothing."""
         kind = SEARCHERS[self.name]
-        return kind(seed=self.seed, objective=self.objective, trials=self.trials, trace=trace_of(self.build))
+        return kind(
+            seed=self.seed, objective=self.objective, trials=self.trials, trace=trace_of(self.build),
+            starts=self.starts, earlier=self.earlier,
+        )  # fmt: skip
 
     def ask(self) -> str | None:
         """The next trial, if there is one."""
@@ -65,15 +71,14 @@ class Simulation:
         return trial
 
     def start(self, trial: str) -> dict[str, Any]:
-        """Run its `build` and `fit`, and tell what they asked for; return the values."""
+        """Run its `build` and `fit`, and tell what they asked for; return the values. A duplicate is over then."""
 
         def draw(spec: Hyperparameter) -> Value:  # as in worker.trial
-            if SEARCHERS[self.name].fills_with_first:
-                return spec.grid()[0]
             return spec.random(np.random.default_rng([self.seed, zlib.crc32((trial + spec.name).encode())]))
 
         record = self.records[trial]
-        hp = HyperParameters(record.configuration, draw)
+        fill = SEARCHERS[self.name].fill_of(list(self.records).index(trial), len(self.starts))
+        hp = HyperParameters(record.configuration, filling(fill, draw))
         self.build(hp)
         built = len(hp.requested)
         self.fit(hp)
@@ -81,7 +86,11 @@ class Simulation:
             {**spec.to_dict(), "asked_by": "build" if place < built else "fit", "value": value}
             for place, (spec, value) in enumerate(hp.requested)
         ]
-        self.searcher.tell_requested(trial, hp.requested, built)
+        if self.searcher.equal_of(trial, hp.requested) is None:
+            self.searcher.tell_requested(trial, hp.requested, built)
+        else:
+            record.status = "duplicate"
+            self.searcher.tell_duplicate(trial, hp.requested, built)
         return record.hyperparameters
 
     def report(self, trial: str, epoch: int, value: float) -> None:
@@ -100,6 +109,8 @@ class Simulation:
         if trial is None:
             return None
         values = self.start(trial)
+        if self.records[trial].status == "duplicate":
+            return self.next()
         self.report(trial, 1, self.score(values))
         self.end(trial)
         return values
@@ -122,12 +133,13 @@ class Simulation:
                     (from_dict({k: v for k, v in item.items() if k not in ("value", "asked_by")}), item["value"])
                     for item in items
                 ]
-                searcher.tell_requested(trial, requested, sum(item["asked_by"] == "build" for item in items))
+                tell = searcher.tell_duplicate if record.status == "duplicate" else searcher.tell_requested
+                tell(trial, requested, sum(item["asked_by"] == "build" for item in items))
         for report in self.reports:
             assert report.objective is not None
             searcher.tell_report(report.trial, report.epoch, report.objective)
         for trial, record in self.records.items():
-            if record.status != "running":
+            if record.status in ("finished", "failed"):
                 searcher.tell_end(trial, failed=record.status == "failed")
         return searcher
 

@@ -9,18 +9,20 @@ import keras
 import numpy as np
 import pytest
 
-import datasets
-import search_spaces
 from pipeline.data import Dataset, as_dataset
 from pipeline.errors import RequestError
+from pipeline.names import registered
 from pipeline.space.hyperparameters import HyperParameters
 
 EAGER = True  # for a single batch: tracing a graph takes two seconds a model, the batch none
 
+FAMILIES = sorted(registered("search space"))
+DATASETS = sorted(registered("dataset"))
+IMAGE_FAMILIES = ["cnn", "resnet", "xception"]
 
-def names(package: ModuleType) -> list[str]:
-    folder = Path(str(package.__file__)).parent
-    return sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
+# The default one, and ten at random; the deep ones take seconds each, so that all but two are left to `make test-all`.
+QUICK = (3, 5)
+CONFIGURATIONS = ["default", *(pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in range(10))]
 
 
 def family(name: str) -> ModuleType:
@@ -29,7 +31,7 @@ def family(name: str) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def loaded() -> dict[str, Dataset]:
-    return {n: importlib.import_module(f"datasets.{n}").load(0) for n in names(datasets)}
+    return {n: importlib.import_module(f"datasets.{n}").load(0) for n in DATASETS}
 
 
 def asked(hp: HyperParameters) -> list[str]:
@@ -41,8 +43,13 @@ def built(name: str, data: Dataset, **values: Any) -> tuple[keras.Model, HyperPa
     return family(name).build(hp, data), hp
 
 
+def hidden(model: keras.Model) -> list[keras.Layer]:
+    """The layers between input and output."""
+    return model.layers[1:-1]
+
+
 def kinds(model: keras.Model) -> list[str]:
-    return [type(layer).__name__ for layer in model.layers]
+    return [type(layer).__name__ for layer in hidden(model)]
 
 
 def toy(y: Any, shape: tuple[int, ...] = (3,), dtype: str = "float32") -> Dataset:
@@ -51,11 +58,11 @@ def toy(y: Any, shape: tuple[int, ...] = (3,), dtype: str = "float32") -> Datase
     return as_dataset((x.astype(dtype), np.asarray(y)), "toy", 0)
 
 
-def test_the_heads_are_no_family() -> None:
-    assert names(search_spaces) == ["cnn", "mlp"]
+def test_what_families_share_is_no_family() -> None:
+    assert FAMILIES == ["cnn", "mlp", "resnet", "xception"]
 
 
-@pytest.mark.parametrize("name", names(search_spaces))
+@pytest.mark.parametrize("name", FAMILIES)
 def test_docstring_is_a_lab_book_entry(name: str) -> None:
     text = family(name).__doc__ or ""
 
@@ -68,42 +75,43 @@ def test_docstring_is_a_lab_book_entry(name: str) -> None:
         assert f"\n{heading}" in text
 
 
-@pytest.mark.parametrize("dataset", names(datasets))
-@pytest.mark.parametrize("name", names(search_spaces))
-def test_family_trains_on_each_dataset_it_fits(name: str, dataset: str, loaded: dict[str, Dataset]) -> None:
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_any_configuration_trains_saves_and_loads(
+    name: str, dataset: str, configuration: int | str, loaded: dict[str, Dataset], tmp_path: Path
+) -> None:
     data = loaded[dataset]
-    hp = HyperParameters()
+    if configuration == "default":
+        hp = HyperParameters()
+    else:
+        rng = np.random.default_rng(configuration)
+        hp = HyperParameters(draw=lambda spec: spec.random(rng))
     try:
         model = family(name).build(hp, data)
     except RequestError as refused:
-        assert name == "cnn" and len(data.shape) != 3, refused
+        assert name in IMAGE_FAMILIES and len(data.shape) != 3, refused
         return
 
     model.run_eagerly = EAGER
     history = family(name).fit(
         hp,
         model,
-        data.x_train[:32],
-        data.y_train[:32],
-        validation_data=(data.x_val[:32], data.y_val[:32]),
+        data.x_train[:8],
+        data.y_train[:8],
+        validation_data=(data.x_val[:8], data.y_val[:8]),
         epochs=1,
         verbose=0,
     )
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
 
     metric = "mae" if data.task == "regression" else "accuracy"
     assert {"loss", metric, "val_loss", f"val_{metric}"} == set(history.history)
     assert np.isfinite(history.history["val_loss"]).all()
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", names(search_spaces))
-def test_any_configuration_builds(name: str, seed: int, loaded: dict[str, Dataset]) -> None:
-    rng = np.random.default_rng(seed)
-    hp = HyperParameters(draw=lambda spec: spec.random(rng))
-
-    model = family(name).build(hp, loaded["digits"])
-
-    assert model.output_shape == (None, 10)
+    predictions = np.asarray(model(data.x_val[:8]))
+    assert len(predictions) == 8
+    np.testing.assert_allclose(np.asarray(again(data.x_val[:8])), predictions, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("num_layers", [1, 3, 5])
@@ -114,16 +122,15 @@ def test_mlp_asks_units_for_existing_layers_only(num_layers: int) -> None:
 
     units = [n for n in asked(hp) if n.startswith("units_")]
     assert units == [f"units_{i}" for i in range(num_layers)]
-    hidden = [layer.units for layer in model.layers[:-1]]
-    assert hidden == [32 * (i + 1) for i in range(num_layers)]
+    assert [layer.units for layer in hidden(model)] == [32 * (i + 1) for i in range(num_layers)]
 
 
 def test_cnn_asks_filters_for_existing_blocks_only(loaded: dict[str, Dataset]) -> None:
     model, hp = built("cnn", loaded["digits"], num_blocks=1, filters_0=48, kernel_size=5)
 
     assert [n for n in asked(hp) if n.startswith("filters_")] == ["filters_0"]
-    assert model.layers[0].filters == 48
-    assert model.layers[0].kernel_size == (5, 5)
+    assert hidden(model)[0].filters == 48
+    assert hidden(model)[0].kernel_size == (5, 5)
 
 
 @pytest.mark.parametrize(("optimizer", "kind"), [("adam", "Adam"), ("sgd", "SGD"), ("rmsprop", "RMSprop")])
@@ -139,10 +146,10 @@ def test_mlp_uses_what_it_asked_for(optimizer: str, kind: str) -> None:
 
     assert type(model.optimizer).__name__ == kind
     assert float(model.optimizer.learning_rate) == pytest.approx(5e-3)
-    assert model.layers[0].activation is keras.activations.tanh
+    assert hidden(model)[0].activation is keras.activations.tanh
 
 
-@pytest.mark.parametrize("name", names(search_spaces))
+@pytest.mark.parametrize("name", FAMILIES)
 def test_dropout_of_zero_adds_no_layer(name: str, loaded: dict[str, Dataset]) -> None:
     without, _ = built(name, loaded["digits"], dropout=0.0)
     with_dropout, _ = built(name, loaded["digits"], dropout=0.4)
@@ -184,20 +191,21 @@ def test_flatten_is_for_more_than_one_axis() -> None:
 def test_raw_pixels_are_scaled() -> None:
     model, _ = built("mlp", toy([0, 1] * 5, shape=(4, 4, 1), dtype="uint8"))
 
-    scaled = model.layers[0](np.full((1, 4, 4, 1), 255, dtype="uint8"))
+    scaled = hidden(model)[0](np.full((1, 4, 4, 1), 255, dtype="uint8"))
     assert np.allclose(scaled, 1.0)
 
 
-def test_cnn_refuses_what_is_no_image(loaded: dict[str, Dataset]) -> None:
+@pytest.mark.parametrize("name", IMAGE_FAMILIES)
+def test_image_families_refuse_what_is_no_image(name: str, loaded: dict[str, Dataset]) -> None:
     with pytest.raises(RequestError) as refused:
-        built("cnn", loaded["diabetes"])
+        built(name, loaded["diabetes"])
 
-    assert refused.match(r"needs images of shape \(height, width, channels\)")
-    assert refused.match(r"'diabetes' has examples of shape \(10,\)\. Search space 'mlp' takes any")
+    assert refused.match(rf"Search space '{name}' needs images of shape \(height, width, channels\)")
+    assert refused.match(r".*'diabetes' has examples of shape \(10,\)\. Search space 'mlp' takes any")
 
 
 @pytest.mark.parametrize(("examples", "batch_size"), [(9_999, 32), (10_000, 128)])
-@pytest.mark.parametrize("name", names(search_spaces))
+@pytest.mark.parametrize("name", FAMILIES)
 def test_fit_passes_its_arguments_on(name: str, examples: int, batch_size: int) -> None:
     given: dict[str, Any] = {}
 

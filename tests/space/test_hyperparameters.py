@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.errors import RequestError
+from pipeline.errors import RequestError, SpaceError, SpaceRuntimeError, SpaceTypeError, SpaceValueError
 from pipeline.space.hyperparameters import HyperParameters
-from pipeline.space.specs import Hyperparameter
+from pipeline.space.specs import Fixed, Float, Hyperparameter, Int
 
 
 def asked(hp: HyperParameters) -> dict[str, Any]:
@@ -88,7 +88,6 @@ def test_of_two_registrations_under_one_name_the_first_wins() -> None:
 
     assert hp.Int("n", 1, 5) == 3
     assert hp.Int("n", 100, 200) == 3
-    assert hp.Float("n", 0.0, 0.1) == 3
     assert [(spec.kind, value) for spec, value in hp.requested] == [("int", 3)]
 
 
@@ -316,3 +315,301 @@ def test_a_parent_must_be_asked_for_first() -> None:
         hp.Float("momentum", 0, 1, parent_name="optimizer", parent_values=["sgd"])
     with pytest.raises(ValueError, match=message), hp.conditional_scope("optimizer", ["sgd"]):
         pass
+
+
+# What user code put into `values`.
+
+
+def test_what_user_code_put_into_values_is_answered_and_varies_no_more() -> None:
+    hp = HyperParameters({"n": 2})
+    hp.values["n"] = 300
+
+    assert hp.Int("n", 1, 5) == 300
+    assert hp.requested == [(Fixed(name="n", constant=300), 300)]
+    assert [spec.kind for spec in hp.space] == ["int"]
+
+
+def test_what_user_code_put_in_after_the_answer_is_what_is_in_force() -> None:
+    hp = HyperParameters({"n": 2})
+    hp.Int("n", 1, 5)
+    hp.values["n"] = 4
+
+    assert hp.requested == [(Fixed(name="n", constant=4), 4)]
+
+
+def test_what_user_code_put_in_but_never_asked_for_is_not_requested() -> None:
+    hp = HyperParameters()
+    hp.values["n"] = 3
+
+    assert hp.requested == []
+
+
+# Of two settings.
+
+
+def test_the_first_settings_win_and_a_line_says_so_once() -> None:
+    hp = HyperParameters({"units": 64})
+    for _ in range(3):
+        hp.Int("units", 32, 512, step=32)
+        hp.Int("units", 1, 5)
+        hp.Choice("activation", ["relu", "tanh"])
+        hp.Choice("activation", ["relu"], default="relu")
+
+    assert hp.warnings == [
+        "Hyperparameter 'units' was asked for more than once: "
+        "the first wins, Int(min_value=32, max_value=512, step=32, sampling='linear'); "
+        "Int(min_value=1, max_value=5, step=1, sampling='linear') is ignored.",
+        "Hyperparameter 'activation' was asked for more than once: "
+        "the first wins, Choice(values=['relu', 'tanh'], ordered=False); "
+        "Choice(values=['relu'], ordered=False, default='relu') is ignored.",
+    ]
+    assert asked(hp) == {"units": 64, "activation": "relu"}
+
+
+def test_the_same_settings_again_are_not_worth_a_line() -> None:
+    hp = HyperParameters()
+    for _ in range(2):
+        hp.Int("n", 1, 5)
+        hp.Float("x", 0, 1)
+        hp.Float("x", 0.0, 1.0, sampling="LINEAR")
+        hp.Boolean("b")
+        hp.Fixed("f", 1)
+
+    assert hp.warnings == []
+
+
+def test_other_settings_under_other_conditions_are_not_worth_a_line() -> None:
+    hp = HyperParameters()
+    hp.Boolean("wide")
+    for wide in (True, False):
+        hp.Int("units", 1, 900 if wide else 9, parent_name="wide", parent_values=wide)
+
+    assert hp.warnings == []
+
+
+def test_one_name_as_two_kinds_is_refused() -> None:
+    hp = HyperParameters()
+    hp.Int("n", 1, 5)
+
+    with pytest.raises(SpaceValueError) as refused:
+        hp.Float("n", 0.0, 1.0)
+    assert str(refused.value) == (
+        "Hyperparameter 'n' must be of one kind; it was asked for as "
+        "Int(min_value=1, max_value=5, step=1, sampling='linear') and as "
+        "Float(min_value=0.0, max_value=1.0, sampling='linear')."
+    )
+    assert hp.Int("n", 1, 5) == 1
+
+
+# What is refused.
+
+
+def child(hp: HyperParameters, **parent: Any) -> None:
+    hp.Int("depth", 1, 3)
+    hp.Int("units", 1, 9, **parent)
+
+
+@pytest.mark.parametrize(
+    ("ask", "kind", "message"),
+    [
+        (
+            lambda hp: child(hp, parent_name="deph", parent_values=1),
+            SpaceValueError,
+            "Parent hyperparameter 'deph' must be asked for before what depends on it. "
+            "Unknown hyperparameter 'deph'. Known: depth. Did you mean 'depth'?",
+        ),
+        (
+            lambda hp: hp.Int("units", 1, 9, parent_name="depth", parent_values=1),
+            SpaceValueError,
+            "Parent hyperparameter 'depth' must be asked for before what depends on it. None was asked for so far.",
+        ),
+        (
+            lambda hp: child(hp, parent_name="depth"),
+            SpaceTypeError,
+            "The values of parent hyperparameter 'depth' must be int, float, str or bool; got NoneType.",
+        ),
+        (
+            lambda hp: child(hp, parent_name="depth", parent_values=[]),
+            SpaceValueError,
+            "The values of parent hyperparameter 'depth' must be int, float, str or bool, and at least one; got none.",
+        ),
+        (
+            lambda hp: child(hp, parent_name="depth", parent_values=[1, "a"]),
+            SpaceValueError,
+            "The values of parent hyperparameter 'depth' must be int, float, str or bool; got 'a'.",
+        ),
+        (
+            lambda hp: [child(hp), hp.Int("depth", 1, 3, parent_name="depth", parent_values=1)],
+            SpaceValueError,
+            "Hyperparameter 'depth' must not depend on itself: its parent has its name.",
+        ),
+        (
+            lambda hp: hp.Choice("c", 5),
+            SpaceTypeError,
+            "Hyperparameter 'c': the values of a Choice must be a list; got 5.",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(ask: Callable[[Any], Any], kind: type[SpaceError], message: str) -> None:
+    with pytest.raises(kind) as refused:
+        ask(HyperParameters())
+
+    assert str(refused.value) == message
+    assert isinstance(refused.value, RequestError)
+
+
+# A configuration held.
+
+
+def test_holding_a_configuration_answers_at_once() -> None:
+    tried = HyperParameters({"layers": 2, "units_0": 8, "units_1": 16})
+    build_layers(tried)
+    best = HyperParameters.holding(tried.requested)
+
+    assert best.values == {"layers": 2, "units_0": 8, "units_1": 16}
+    assert (best.get("layers"), best["units_1"], "units_1" in best, "units_2" in best) == (2, 16, True, False)
+    assert best.requested == tried.requested
+    assert build_layers(best) == [8, 16]
+
+
+def test_holding_a_configuration_wins_over_whatever_is_asked() -> None:
+    hp = HyperParameters.holding([(Fixed(name="rate", constant=0.5), 0.5)])
+
+    assert hp.Float("rate", 0.0, 0.1) == 0.5
+    assert asked(hp) == {"rate": 0.5}
+    assert hp.warnings == []
+
+
+def test_holding_a_configuration_gives_what_is_new_its_default() -> None:
+    hp = HyperParameters.holding([(Int(name="n", min_value=1, max_value=5), 4)])
+
+    assert (hp.Int("n", 1, 5), hp.Int("m", 7, 9)) == (4, 7)
+
+
+def build_layers(hp: HyperParameters) -> list[Any]:
+    return [hp.Int(f"units_{i}", 4, 16) for i in range(hp.Int("layers", 1, 3))]
+
+
+# A space restricted.
+
+
+def test_what_is_given_wins_over_what_build_asks() -> None:
+    hp = HyperParameters({"layers": 3, "units_0": 16, "units_1": 16}, lambda spec: spec.from_unit(0.99))
+    hp.restrict([Fixed(name="layers", constant=2), Int(name="units_0", min_value=4, max_value=6)])
+
+    assert build_layers(hp) == [6, 16]
+    assert [spec.kind for spec, _ in hp.requested] == ["fixed", "int", "int"]
+    assert hp.requested[1][0] == Int(name="units_0", min_value=4, max_value=6)
+    assert hp.warnings == []
+
+
+def test_what_is_given_but_never_asked_for_is_not_requested() -> None:
+    hp = HyperParameters()
+    hp.restrict([Float(name="momentum", min_value=0, max_value=1)])
+    build_layers(hp)
+
+    assert list(asked(hp)) == ["layers", "units_0"]
+    assert "momentum" not in hp.values
+
+
+def test_what_is_given_can_be_got_without_asking_and_is_then_requested() -> None:
+    hp = HyperParameters({"rate": 0.25})
+    hp.restrict([Float(name="rate", min_value=0, max_value=1), Float(name="other", min_value=0, max_value=1)])
+
+    assert (hp.get("rate"), hp["rate"], "rate" in hp, "unknown" in hp) == (0.25, 0.25, True, False)
+    assert asked(hp) == {"rate": 0.25}
+
+
+def test_what_is_given_may_be_a_parent() -> None:
+    own = HyperParameters()
+    own.Choice("kind", ["a", "b"], default="b")
+    own.Int("n", 1, 5, parent_name="kind", parent_values="b")
+    own.Int("m", 1, 5, parent_name="kind", parent_values="a")
+
+    hp = HyperParameters({"n": 4})
+    hp.restrict(own.space)
+    assert hp.get("n") == 4
+    assert asked(hp) == {"kind": "b", "n": 4}
+    with pytest.raises(ValueError, match="m is currently inactive."):
+        hp.get("m")
+
+    hp = HyperParameters({"k": 4})
+    hp.restrict(own.space)
+    assert hp.Int("k", 1, 5, parent_name="kind", parent_values="b") == 4
+    assert asked(hp) == {"kind": "b", "k": 4}
+
+
+def test_what_is_given_counts_under_its_conditions_alone() -> None:
+    hp = HyperParameters()
+    hp.restrict([Fixed(name="units", constant=64)])
+    hp.Boolean("wide", default=True)
+
+    assert hp.Int("units", 1, 9, parent_name="wide", parent_values=True) == 1
+
+
+def test_without_tuning_new_ones_they_are_fixed_at_their_defaults() -> None:
+    hp = HyperParameters({"layers": 3, "units_0": 9, "units_1": 10}, lambda spec: spec.from_unit(0.99))
+    hp.restrict([Int(name="units_0", min_value=4, max_value=16)], tune_new=False)
+
+    assert build_layers(hp) == [9]
+    assert [(spec.kind, spec.name, value) for spec, value in hp.requested] == [
+        ("fixed", "layers", 1),
+        ("int", "units_0", 9),
+    ]
+
+
+def test_without_tuning_new_ones_two_kinds_are_still_told_apart() -> None:
+    hp = HyperParameters()
+    hp.restrict([], tune_new=False)
+    hp.Int("n", 1, 5)
+    hp.Int("n", 1, 5)
+
+    assert hp.warnings == []
+    with pytest.raises(SpaceValueError, match="Hyperparameter 'n' must be of one kind"):
+        hp.Boolean("n")
+
+
+def test_where_new_ones_are_not_allowed_they_are_refused_as_keras_tuner_does() -> None:
+    hp = HyperParameters()
+    hp.restrict([Int(name="layers", min_value=1, max_value=2)], allow_new=False)
+
+    with pytest.raises(RuntimeError) as refused:
+        build_layers(hp)
+    assert isinstance(refused.value, SpaceRuntimeError)
+    assert str(refused.value) == (
+        "Hyperparameter 'units_0' must be among those given, and under the conditions given, "
+        "where allow_new_entries is False. Given: layers."
+    )
+
+
+def test_values_that_came_with_what_is_given_hold_what_is_not_given() -> None:
+    hp = HyperParameters({"layers": 2}, lambda spec: spec.from_unit(0.99))
+    hp.restrict([Int(name="layers", min_value=1, max_value=3)], {"layers": 1, "units_0": 5})
+
+    assert build_layers(hp) == [5, 16]
+    assert [spec.kind for spec, _ in hp.requested] == ["int", "fixed", "int"]
+
+
+# Copies.
+
+
+def test_a_copy_keeps_the_proposal_and_the_restriction() -> None:
+    hp = HyperParameters({"units_0": 9, "units_1": 10})
+    hp.restrict([Fixed(name="layers", constant=2)])
+    other = hp.copy()
+
+    assert build_layers(other) == [9, 10]
+    assert asked(hp) == {}
+    assert build_layers(hp) == [9, 10]
+
+
+def test_merging_registers_settings_and_values() -> None:
+    hp, other = HyperParameters(), HyperParameters({"n": 4})
+    hp.Int("n", 1, 5)
+    other.Int("n", 1, 9)
+    hp.merge(other, overwrite=False)
+    assert hp.space == [Int(name="n", min_value=1, max_value=5)]
+
+    hp.merge(other)
+    assert hp.space == [Int(name="n", min_value=1, max_value=9)]
+    assert asked(hp) == {"n": 1}

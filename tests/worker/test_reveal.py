@@ -29,7 +29,8 @@ def test_check_tells_what_the_default_model_requests_and_its_size(digits):
     def build(hp, data):
         return compiled(keras.layers.Dense(hp.Int("units", 4, 16, default=8)), keras.layers.Dense(10, "softmax"))
 
-    requested, weights = check(space(build), digits, LOSS)
+    checked = check(space(build), digits, LOSS)
+    requested, weights = checked.requested, checked.weights
 
     assert [(spec.name, value) for spec, value in requested] == [("units", 8)]
     assert weights == 64 * 8 + 8 + 8 * 10 + 10

@@ -17,7 +17,7 @@ from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.worker.checkpoints import Checkpoints
 from pipeline.worker.evaluate import evaluate_best
-from pipeline.worker.trial import hyperparameters, trial_seed
+from pipeline.worker.trial import hyperparameters
 from tests.worker.stage import (
     assert_same,
     curve,
@@ -105,7 +105,7 @@ def test_hyperparameters_of_build_and_of_fit_are_told_apart(digits, tmp_path):
 
 def test_what_the_proposal_leaves_open_follows_from_seed_trial_and_name(tmp_path):
     def drawn(task):
-        hp = hyperparameters(task, trial_seed(task.seed, task.trial))
+        hp = hyperparameters(task)
         return [hp.Float(name, 0, 1) for name in ("a", "b")] + [hp.Int("c", 1, 9, default=3)]
 
     settled = {"configuration": {"c": 5}}
@@ -383,7 +383,7 @@ def test_an_objective_that_is_not_reported_is_refused_with_what_is(digits, tmp_p
 
     assert ending.failure.kind == "request"
     assert ending.failure.reason == (
-        "The objective must be among what `fit` reports; got 'val_auc'. "
+        "The objective must be among what `fit` reports or returns; got 'val_auc'. "
         "Possible: accuracy, loss, val_accuracy, val_loss."
     )
 

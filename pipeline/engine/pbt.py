@@ -1,0 +1,156 @@
+"""Population based training over Tune: generations that are the same however many trials run at once.
+
+Ray's own scheduler refuses a searcher as the source of its population, multiplies past bounds and steps, indexes what a
+conditional trial never requested, and draws from a global generator. This one pauses every trial at the end of a
+generation; once all of them are there, the worst take over the checkpoints of the best, and all go on. What follows
+from the records alone can be replayed from them.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+
+from pipeline.engine.trainable import EPOCH, OBJECTIVE
+from pipeline.objective import Objective
+from pipeline.records.layout import LAST, Layout
+from pipeline.records.ledger import Ledger
+from pipeline.search.population import Change, Member, evolve
+from pipeline.space.hyperparameters import Requested
+
+Kinds = Callable[[Requested, int], dict[str, str]]
+
+
+class PopulationBased(TrialScheduler):
+    """Every trial is a member; a generation lasts `interval` epochs.
+
+    Args:
+        interval: epochs from one boundary to the next.
+        max_epochs: where a trial ends by itself.
+        turn: carries out a boundary: is given the epoch and each member's objective there, and returns the new tasks
+            of the trials that changed.
+        complete: whether no more trials will be added.
+    """
+
+    _supports_buffered_results = False
+
+    def __init__(
+        self,
+        interval: int,
+        max_epochs: int,
+        turn: Callable[[int, dict[str, float]], dict[str, Any]],
+        complete: Callable[[], bool],
+    ) -> None:
+        self._interval, self._max_epochs = interval, max_epochs
+        self._turn, self._complete = turn, complete
+        self._members: dict[str, Trial] = {}
+        self._values: dict[str, dict[int, float]] = {}  # trial -> boundary -> objective
+        self._turned = 0  # the last boundary that was carried out
+
+    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
+        """Nothing to set."""
+        return True
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """A new member."""
+        self._members[trial.trial_id] = trial
+        self._values[trial.trial_id] = {}
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Pause at a boundary."""
+        epoch = result[EPOCH]
+        # Whoever is past a boundary was let go after it had been carried out.
+        self._turned = max(self._turned, (epoch - 1) // self._interval * self._interval)
+        if epoch % self._interval or epoch >= self._max_epochs:
+            return TrialScheduler.CONTINUE
+        self._values[trial.trial_id][epoch] = result[OBJECTIVE]
+        return TrialScheduler.PAUSE
+
+    def repeated(self, trial: Trial, epoch: int) -> str:
+        """The decision on an epoch that was seen before: a worker may be lost before it has saved for its pause."""
+        waits = epoch == self._boundary(trial) > self._turned
+        return TrialScheduler.PAUSE if waits else TrialScheduler.CONTINUE
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """A member is gone."""
+        self._members.pop(trial.trial_id, None)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
+        """A member is gone."""
+        self._members.pop(trial.trial_id, None)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """A member is gone."""
+        self._members.pop(trial.trial_id, None)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """The next of a generation, once all stood at the boundary. New trials are started by Tune itself."""
+        paused = [t for t in self._members.values() if t.status == Trial.PAUSED]
+        free = [t for t in paused if self._boundary(t) <= self._turned]
+        if not free and paused and len(paused) == len(self._members) and self._complete():
+            self._carry_out(paused)
+            free = [t for t in paused if self._boundary(t) <= self._turned]
+        return free[0] if free else None
+
+    def debug_string(self) -> str:
+        """How many there are."""
+        return f"{len(self._members)} members, generation of epoch {self._turned}"
+
+    def _boundary(self, trial: Trial) -> int:
+        return max(self._values[trial.trial_id], default=0)
+
+    def _carry_out(self, paused: list[Trial]) -> None:
+        # All stand at the same: whoever is behind, added when a run was extended, passes by what was carried out.
+        boundary = self._boundary(paused[0])
+        tasks = self._turn(boundary, {t.trial_id: self._values[t.trial_id][boundary] for t in paused})
+        for trial in paused:
+            if trial.trial_id in tasks:
+                trial.set_config(tasks[trial.trial_id])
+        self._turned = boundary
+
+
+class Turn:
+    """Carries out a boundary: decides who takes over from whom, moves the checkpoints, records it.
+
+    A driver may be killed in the middle. No trial goes on before all is recorded, so what is not recorded is done
+    again, from sources that are as they were.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        layout: Layout,
+        objective: Objective,
+        seed: int,
+        kinds: Kinds,
+        task: Callable[[str, dict[str, Any]], dict[str, Any]],
+    ) -> None:
+        self._ledger, self._layout, self._objective = ledger, layout, objective
+        self._seed, self._kinds, self._task = seed, kinds, task
+
+    def __call__(self, epoch: int, values: dict[str, float]) -> dict[str, Any]:
+        """The new tasks of those trials that changed, by trial."""
+        records = self._ledger.trials
+        members = [Member(t, self._objective.loss(value), records[t].asked) for t, value in values.items()]
+        perturbed: set[str] = set()
+        for member in members:
+            kinds = self._kinds(member.requested, records[member.trial].built)
+            perturbed |= {name for name, kind in kinds.items() if kind == "algorithm"}
+        changes = evolve(members, perturbed, self._seed, epoch)
+        for change in changes:
+            if all(past["epoch"] != epoch for past in records[change.trial].changes):
+                self._take_over(change, epoch)
+        return {c.trial: self._task(c.trial, records[c.trial].hyperparameters) for c in changes}
+
+    def _take_over(self, change: Change, epoch: int) -> None:
+        source, target = self._layout.trial(change.source), self._layout.trial(change.trial)
+        for file in source.rglob(LAST):
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            partial = copy.with_name(f".{copy.name}.taken-over")
+            shutil.copyfile(file, partial)
+            os.replace(partial, copy)
+        self._ledger.change(change.trial, epoch, change.source, change.requested)

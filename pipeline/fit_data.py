@@ -1,0 +1,214 @@
+"""Data as `search(x, y, …)` was handed it: whatever Keras's `fit` takes, neither checked nor understood.
+
+Inputs and targets are arrays or nests of them (dicts, lists and tuples, for a model with several inputs or outputs), or
+`x` is a function that makes a `tf.data.Dataset`, a `PyDataset` or a generator where it is called: such an object itself
+cannot be sent to another process.
+"""
+
+import hashlib
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.data import FEW, Dataset
+from pipeline.errors import RequestError
+
+Nest = Any  # an array, or a dict, list or tuple of nests
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FitData:
+    """What `fit` gets, beside its callbacks: `(x, y, sample_weight)` to train on, and to validate on.
+
+    There is no test split: who hands over arrays keeps that back. `build` functions that take `data` find `shape`.
+    """
+
+    name: str
+    train: tuple[Nest, ...]
+    val: tuple[Nest, ...] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        x: Nest,
+        y: Nest = None,
+        sample_weight: Nest = None,
+        *,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+    ) -> "FitData":
+        """As `fit` takes it; `validation_split` cuts off the end of the arrays, as Keras does.
+
+        Raises:
+            RequestError: something cannot be sent to another process, or the arrays cannot be cut.
+        """
+        train = _parts("x", (x, y, sample_weight))
+        if validation_data is not None:
+            given = validation_data if isinstance(validation_data, tuple) else (validation_data,)
+            return cls(name=name, train=train, val=_parts("validation_data", given))
+        if not validation_split:
+            return cls(name=name, train=train)
+        count = _length(train[0])
+        if not 0 < validation_split < 1 or count is None:
+            raise RequestError(
+                "validation_split must be a fraction in (0, 1) of arrays; "
+                + ("a function needs validation_data." if callable(x) else f"got {validation_split}.")
+            )
+        at = math.floor(count * (1 - validation_split))
+        if not 0 < at < count:
+            raise RequestError(
+                f"validation_split must leave examples on both sides; got {validation_split} of {count}."
+            )
+        return cls(name=name, train=_rows(train, slice(at)), val=_rows(train, slice(at, None)))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example of the (first) input; empty where a function makes the data."""
+        first = next(_leaves(self.train[0]), None) if self.train else None
+        return tuple(getattr(first, "shape", ())[1:])
+
+    def fit_arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What `fit` is called with: positional and keyword arguments."""
+        x, y, weight = _made(self.train)
+        arguments: dict[str, Any] = {}
+        if weight is not None:
+            arguments["sample_weight"] = weight
+        if self.val is not None:
+            val = _made(self.val)
+            arguments["validation_data"] = val[0] if val[1] is None else val[: 2 if val[2] is None else 3]
+        return tuple(part for part in (x, y) if part is not None), arguments
+
+    def first_inputs(self) -> Any:
+        """A batch of one training example, to build a model that takes its shapes from its first call."""
+        x = _made(self.train)[0]
+        if not callable(self.train[0]):
+            return _map(x, lambda a: a[:1])
+        batch = next(iter(x))
+        return batch[0] if isinstance(batch, tuple) else batch
+
+    def measured(self) -> dict[str, tuple[Any, ...]]:
+        """Inputs and targets of each split that the best model is measured on."""
+        return {} if self.val is None else {"validation": _made(self.val)[:2]}
+
+    def few(self) -> "FitData":
+        """A few examples of each split."""
+        return replace(self, train=_few(self.train), val=None if self.val is None else _few(self.val))
+
+    def describe(self) -> dict[str, Any]:
+        """What is known of it, fit for JSON; the keys of `Dataset.describe`."""
+        made = callable(self.train[0])
+        counts = {"train": self.train, "val": self.val}
+        return {
+            "name": self.name,
+            "task": None,
+            "classes": None,
+            "shape": None if made else [list(a.shape[1:]) for a in _leaves(self.train[0])],
+            "target_shape": None,
+            "dtype": None if made else ", ".join(sorted({str(a.dtype) for a in _leaves(self.train[0])})),
+            "range": None,
+            "counts": {k: None if v is None else _length(v[0]) for k, v in counts.items()},
+            "source": "",
+            "licence": "",
+            "standardisation": None,
+        }
+
+    def sha256(self) -> str:
+        """Of the arrays' bytes, and of the source of functions."""
+        digest = hashlib.sha256()
+        for part in (*self.train, *(self.val or ())):
+            if callable(part):
+                digest.update(inspect.getsource(part).encode())
+            elif part is not None:
+                for array in _leaves(part):
+                    digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+Data = Dataset | FitData
+
+
+def _rows(parts: tuple[Nest, ...], rows: slice) -> tuple[Nest, ...]:
+    return tuple(None if part is None else _map(part, lambda array: array[rows]) for part in parts)
+
+
+def _parts(field: str, given: tuple[Any, ...]) -> tuple[Nest, ...]:
+    """(x, y, sample_weight) with arrays for what can be one."""
+    if len(given) > 3:
+        raise RequestError(f"{field} must be (x, y) or (x, y, sample_weight); got {len(given)} parts.")
+    return tuple(_sendable(field, part) for part in (*given, None, None)[:3])
+
+
+def _sendable(field: str, part: Any) -> Nest:
+    if part is None or (callable(part) and not hasattr(part, "__array__")):
+        return part
+    if isinstance(part, dict):
+        return {key: _sendable(field, value) for key, value in part.items()}
+    if isinstance(part, list | tuple) and any(np.ndim(_shaped(p)) for p in part if not isinstance(p, dict)):
+        return type(part)(_sendable(field, value) for value in part)
+    if isinstance(part, list | tuple) and part and all(isinstance(p, dict) for p in part):
+        return type(part)(_sendable(field, value) for value in part)
+    array = np.asarray(_shaped(part))
+    if array.ndim == 0:
+        raise RequestError(
+            f"{field} must be arrays, or a function without arguments that makes a dataset in the trial's own process; "
+            f"got {type(part).__name__}, which cannot be sent there. Write: def make(): return …, and give make."
+        )
+    return array
+
+
+def _shaped(part: Any) -> Any:
+    """Tensors and tables as arrays; 0 for what is neither."""
+    if isinstance(part, np.ndarray | list | tuple | int | float) or hasattr(part, "__array__"):
+        return np.asarray(part)
+    return 0
+
+
+def _made(parts: tuple[Nest, ...]) -> tuple[Any, Any, Any]:
+    x, y, weight = (*parts, None, None)[:3]
+    return (x() if callable(x) else x), y, weight
+
+
+def _few(parts: tuple[Nest, ...]) -> tuple[Nest, ...]:
+    if callable(parts[0]):
+        return (_Short(parts[0]), *parts[1:])
+    return _rows(parts, slice(FEW))
+
+
+class _Short:
+    """Makes the first batches alone, where what is made can be shortened."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    def __call__(self) -> Any:
+        made = self._make()
+        return made.take(1) if hasattr(made, "take") else made
+
+
+def _map(nest: Nest, function: Callable[[Any], Any]) -> Nest:
+    if isinstance(nest, dict):
+        return {key: _map(value, function) for key, value in nest.items()}
+    if isinstance(nest, list | tuple):
+        return type(nest)(_map(value, function) for value in nest)
+    return function(nest)
+
+
+def _leaves(nest: Nest) -> Iterator[Any]:
+    if isinstance(nest, dict):
+        nest = list(nest.values())
+    if isinstance(nest, list | tuple):
+        for part in nest:
+            yield from _leaves(part)
+    elif nest is not None:
+        yield nest
+
+
+def _length(nest: Nest) -> int | None:
+    """Examples in it; None for a function."""
+    first = next(_leaves(nest), None)
+    return None if first is None or callable(first) else len(first)

@@ -1,0 +1,25 @@
+"""KerasTuner's tuners on our engine: `from pipeline import keras_tuner as kt` in place of `import keras_tuner as kt`.
+
+A script written for KerasTuner (1.4.8) runs as it stands, its trials side by side on Ray. What is not offered raises,
+and so does an argument that is not honoured; none is dropped silently.
+"""
+
+from typing import Any
+
+from pipeline.errors import unknown
+from pipeline.keras_tuner import errors
+from pipeline.keras_tuner.hypermodel import HyperModel
+from pipeline.keras_tuner.tuners import BayesianOptimization, GridSearch, Hyperband, RandomSearch, Tuner
+from pipeline.objective import Objective
+from pipeline.space.hyperparameters import HyperParameters
+
+__all__ = [
+    "BayesianOptimization", "GridSearch", "HyperModel", "HyperParameters", "Hyperband", "Objective", "RandomSearch",
+    "Tuner", "errors",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise AttributeError(unknown("part of KerasTuner here", name, __all__))

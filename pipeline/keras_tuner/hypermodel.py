@@ -1,0 +1,152 @@
+"""KerasTuner's `HyperModel`, and what makes one a search space: arguments of the tuner and of `search` go along."""
+
+import copy
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.keras_tuner.errors import FailedTrialError
+from pipeline.space.hyperparameters import HyperParameters
+from pipeline.space.specs import Hyperparameter, Value
+
+
+class HyperModel:
+    """A model family: `build(hp)` returns a model, `fit(hp, model, …)` may be overridden to train it in another way.
+
+    Args:
+        name: for whoever reads it.
+        tunable: False holds every hyperparameter that `build` asks for at its default.
+    """
+
+    def __init__(self, name: str | None = None, tunable: bool = True) -> None:
+        self.name = name
+        self.tunable = tunable
+        if not tunable:
+            build = self.build
+            self.build = lambda hp, *args, **kwargs: build(hp.copy(), *args, **kwargs)  # type: ignore[method-assign]
+
+    def build(self, hp: HyperParameters) -> Any:
+        """Return a model, built under `hp`."""
+        raise NotImplementedError("A HyperModel must define build(self, hp).")
+
+    def declare_hyperparameters(self, hp: HyperParameters) -> None:
+        """Ask for hyperparameters before `build` does."""
+
+    def fit(self, hp: HyperParameters, model: Any, *args: Any, **kwargs: Any) -> Any:
+        """Train the model; return its history, the objective, or a dict of metrics."""
+        return model.fit(*args, **kwargs)
+
+
+class FunctionModel(HyperModel):
+    """A `build_model(hp)` as a HyperModel."""
+
+    def __init__(self, build: Callable[[HyperParameters], Any]) -> None:
+        super().__init__(getattr(build, "__name__", None))
+        self.function = build
+        self.__name__ = getattr(build, "__name__", "build_model")
+
+    def build(self, hp: HyperParameters) -> Any:
+        """Call the function."""
+        return self.function(hp)
+
+
+def own_fit(hypermodel: Any) -> bool:
+    """Whether a hypermodel trains in a way of its own, KerasTuner's own HyperModel counted as none."""
+    fit = getattr(type(hypermodel), "fit", None)
+    return fit is not None and not getattr(fit, "__qualname__", "").startswith("HyperModel.")
+
+
+@dataclass
+class Family:
+    """A HyperModel as a search space: `build(hp, data)` and `fit(hp, model, …)`.
+
+    `hypermodel` is what tells it from others in the records (`experiment.fingerprint`).
+    """
+
+    hypermodel: Any
+    given: Iterable[Hyperparameter] = ()
+    values: Mapping[str, Value] = field(default_factory=dict)
+    tune_new: bool = True
+    allow_new: bool = True
+    max_model_size: int | None = None
+    compiling: dict[str, Any] = field(default_factory=dict)  # optimizer, loss and metrics, as `portable` made them
+    callbacks: list[Any] = field(default_factory=list)
+    fitting: dict[str, Any] = field(default_factory=dict)  # what else `search` was given for `fit`
+    passed: tuple[str, ...] = ()  # of epochs and verbose, what `search` was given: `fit` gets no more than that
+
+    def build(self, hp: HyperParameters, data: Any = None) -> Any:
+        """Return the model, compiled as the tuner was told."""
+        hp.restrict(list(self.given), self.values, self.tune_new, self.allow_new)
+        declare = getattr(self.hypermodel, "declare_hyperparameters", None)
+        if declare is not None:
+            declare(hp)
+        model = self.hypermodel.build(hp)
+        if self.compiling:
+            _compile(model, {name: restored(value) for name, value in self.compiling.items()})
+        if self.max_model_size is not None and model.built and model.count_params() > self.max_model_size:
+            raise FailedTrialError(
+                f"max_model_size allows {self.max_model_size:,} weights; this model has {model.count_params():,}."
+            )
+        return model
+
+    def fit(self, hp: HyperParameters, model: Any, *args: Any, **kwargs: Any) -> Any:
+        """Train with what `search` was given; our callbacks come last."""
+        ours = kwargs.pop("callbacks")
+        theirs = copy.deepcopy(self.callbacks)
+        for callback in theirs:
+            _own_folder(callback, ours)
+        # `epochs=hp.Int("epochs", 5, 20)` in a `fit` that passes **kwargs on must not meet another `epochs`.
+        kwargs = {
+            k: v for k, v in kwargs.items() if k not in ("epochs", "verbose", "initial_epoch") or k in self.passed
+        }
+        arguments = self.fitting | kwargs | {"callbacks": [*theirs, *ours]}
+        fit = getattr(self.hypermodel, "fit", None)
+        return model.fit(*args, **arguments) if fit is None else fit(hp, model, *args, **arguments)
+
+
+def _own_folder(callback: Any, ours: list[Any]) -> None:
+    """Let each trial's TensorBoard write to a folder of its own, as KerasTuner does."""
+    reporter = next((c for c in ours if hasattr(c, "trial")), None)
+    if reporter is not None and type(callback).__name__ == "TensorBoard":
+        callback.log_dir = os.path.join(callback.log_dir, reporter.trial, f"execution{reporter.execution}")
+
+
+def portable(thing: Any) -> Any:
+    """A Keras object (an optimizer, a loss, metrics) as plain data that another process makes anew from it."""
+    if isinstance(thing, dict):
+        return {key: portable(value) for key, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [portable(value) for value in thing]
+    if isinstance(thing, str) or not hasattr(thing, "get_config"):
+        return thing
+    import keras
+
+    return {"serialized": keras.saving.serialize_keras_object(thing)}
+
+
+def restored(thing: Any) -> Any:
+    """The inverse of `portable`."""
+    if isinstance(thing, dict) and thing.keys() == {"serialized"}:
+        import keras
+
+        return keras.saving.deserialize_keras_object(thing["serialized"])
+    if isinstance(thing, dict):
+        return {key: restored(value) for key, value in thing.items()}
+    return [restored(value) for value in thing] if isinstance(thing, list) else thing
+
+
+def _compile(model: Any, given: dict[str, Any]) -> None:
+    """Compile anew with what is given in place of the model's own."""
+    own: dict[str, Any] = {}
+    if model.compiled:
+        import keras
+
+        config = model.get_compile_config()
+        own = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in ("loss", "loss_weights", "metrics", "weighted_metrics")
+            if config.get(name) is not None
+        }
+        own["optimizer"] = model.optimizer
+    model.compile(**own | given)

@@ -1,0 +1,383 @@
+"""KerasTuner's tuners: its arguments, our search.
+
+`RandomSearch`, `GridSearch` and `BayesianOptimization` train every trial to its end, as there; `scheduler="asha"` lets
+them stop poor ones early. `Hyperband` pauses and goes on with a trial where KerasTuner starts it anew.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.errors import RequestError, unknown
+from pipeline.experiment import Experiment
+from pipeline.fit_data import FitData
+from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout
+from pipeline.records.ledger import TrialRecord, read_experiment, read_history, read_trials
+from pipeline.records.results import Best, ranking
+from pipeline.space.hyperparameters import HyperParameters
+
+# In the order of Keras's `fit`: `search` takes them by position too.
+FIT_ARGUMENTS = (
+    "x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_split", "validation_data", "shuffle",
+    "class_weight", "sample_weight", "initial_epoch", "steps_per_epoch", "validation_steps", "validation_batch_size",
+    "validation_freq",
+)  # fmt: skip
+# Whoever trains in a `fit` of their own says there how long: no trial has as many epochs.
+UNTOLD = 10**6
+DEFAULT_OBJECTIVE = "default_objective"  # of a `fit` that returns a number, which is minimised
+
+
+class Tuner:
+    """What all tuners share.
+
+    Args:
+        hypermodel: `build_model(hp)`, or a HyperModel.
+        objective: a metric's name, or an `Objective`. None minimises the number that the hypermodel's `fit` returns.
+        seed: of the search and each trial; None draws one, which the run's `experiment.yaml` holds.
+        hyperparameters: hyperparameters that win over those of the same name in the model.
+        tune_new_entries: whether hyperparameters that are not among them are tuned, else they stay at their defaults.
+        allow_new_entries: whether the model may ask for such.
+        max_retries_per_trial: must be 0: a trial whose worker dies goes on from its checkpoint, and code that raised
+            would raise again.
+        max_consecutive_failed_trials: so many trials in a row that fail in the same way end the search.
+        executions_per_trial: trainings from different seeds; their mean is the trial's objective.
+        max_model_size: a model with more weights is a failed trial.
+        optimizer: compiled into each model in place of its own.
+        loss: likewise.
+        metrics: likewise.
+        directory: where the project is kept.
+        project_name: its folder there. A project that exists is gone on with.
+        overwrite: remove a project that exists.
+        keep_models: so many trials' best weights are kept for `get_best_models`.
+        scheduler: what stops poor trials early: asha, hyperband, median, pbt or none.
+        cpus_per_trial: CPUs, and so threads, of a trial.
+        gpus_per_trial: GPUs of a trial; 0.25 puts four on one.
+        max_concurrent: trials at once, at most.
+        address: HOST:PORT of a Ray cluster, or "auto".
+
+    Raises:
+        RequestError: an argument cannot be honoured; one line says which and why.
+    """
+
+    searcher: ClassVar[str] = "random"
+    default_scheduler: ClassVar[str] = "none"
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int = 10,
+        seed: int | None = None,
+        hyperparameters: HyperParameters | None = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        *,
+        executions_per_trial: int = 1,
+        max_model_size: int | None = None,
+        optimizer: Any = None,
+        loss: Any = None,
+        metrics: Any = None,
+        directory: str | Path | None = None,
+        project_name: str | None = None,
+        overwrite: bool = False,
+        keep_models: int = 10,
+        scheduler: str | None = None,
+        cpus_per_trial: float = 1,
+        gpus_per_trial: float = 0,
+        max_concurrent: int | None = None,
+        address: str | None = None,
+        **others: Any,
+    ) -> None:
+        _refuse(others | ({"max_retries_per_trial": max_retries_per_trial} if max_retries_per_trial else {}))
+        if hasattr(type(self), "run_trial"):
+            raise RequestError(
+                "A tuner's run_trial is not called here; put what it does into a HyperModel's build and fit."
+            )
+        if not callable(getattr(hypermodel, "build", hypermodel)):
+            raise RequestError(f"hypermodel must be build_model(hp) or a HyperModel; got {hypermodel!r}.")
+        self.hypermodel = hypermodel if hasattr(hypermodel, "build") else FunctionModel(hypermodel)
+        self.objective = _objective(objective)
+        given = HyperParameters() if hyperparameters is None else hyperparameters
+        self._family = Family(
+            self.hypermodel,
+            given=list(given.space),
+            values=dict(given.values),
+            tune_new=tune_new_entries,
+            allow_new=allow_new_entries,
+            max_model_size=max_model_size,
+            compiling={
+                name: portable(value)
+                for name, value in {"optimizer": optimizer, "loss": loss, "metrics": metrics}.items()
+                if value is not None
+            },
+        )
+        self._data: FitData | None = None
+        self._layout = Layout(Path(directory or ".") / (project_name or "untitled_project"))
+        if overwrite:
+            self._remove()
+        self._settings: dict[str, Any] = {
+            "objective": str(self.objective), "searcher": self.searcher, "trials": max_trials,
+            "scheduler": scheduler or self.default_scheduler, "executions_per_trial": executions_per_trial,
+            "max_consecutive_failed_trials": max_consecutive_failed_trials, "keep_models": keep_models,
+            "seed": self._seed(seed), "cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial,
+            "max_concurrent": max_concurrent, "address": address, "storage": str(directory or "."),
+            "name": self._layout.root.name,
+        }  # fmt: skip
+        # All that can be known to be wrong is said here, and not after the data was prepared.
+        Experiment(dataset="", search_space=self._family, **self._settings)
+
+    @property
+    def project_dir(self) -> str:
+        """The run's directory."""
+        return str(self._layout.root)
+
+    def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
+        """Search; the arguments are those of Keras's `fit`, and what the hypermodel's `fit` takes beyond them.
+
+        Arrays travel to each node once. In place of a `tf.data.Dataset`, which cannot be sent to another process, give
+        a function without arguments that makes it.
+
+        Raises:
+            RequestError: an argument cannot be honoured, or the model cannot be built or trained on the data.
+            ProgramError: trial after trial failed in the same way.
+        """
+        from pipeline.console import Display
+        from pipeline.engine.tuning import tune
+
+        experiment, verbose = self._experiment(self._arguments(fit_args, fit_kwargs))
+        past = self._layout.root if self._layout.experiment.is_file() else None
+        tune(experiment, resume=past, watcher=Display(quiet=not verbose))
+
+    def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
+        """The best trials' hyperparameters, the best first: what each requested, and no other."""
+        return [HyperParameters.holding(record.asked) for _, record in self._best(num_trials)]
+
+    def get_best_models(self, num_models: int = 1) -> list[Any]:
+        """The best trials' models with the weights of their best epochs, the best first; imports Keras.
+
+        Raises:
+            RequestError: the weights of so many trials were not kept.
+        """
+        from pipeline.worker.evaluate import trained
+        from pipeline.worker.modules import load_search_space
+        from pipeline.worker.session import Job
+
+        best = self._best(num_models)
+        kept = self._settings["keep_models"]
+        if len(best) > kept:
+            raise RequestError(f"get_best_models can return {kept} models, as many as keep_models; got {num_models}.")
+        data = self._data or FitData.of(self._layout.root.name, None)
+        models = []
+        for found, record in best:
+            job = Job(
+                found.trial, record.hyperparameters, 0, found.epoch, self.objective, self._layout.trial(found.trial),
+                "default", self._settings["executions_per_trial"],
+            )  # fmt: skip
+            models.append(trained(job, load_search_space(self._family), data)[0])
+        return models
+
+    def search_space_summary(self, extended: bool = False) -> None:
+        """Print what the default model asks for."""
+        from pipeline.worker import reveal
+        from pipeline.worker.modules import load_search_space
+
+        data = self._data or FitData.of(self._layout.root.name, None)
+        requested = reveal.trace(load_search_space(self._family), data, {}, "default")
+        print("Search space summary")
+        print(f"Default search space size: {len(requested)}")
+        for spec, _ in requested:
+            plain = {k: v for k, v in spec.to_dict().items() if k not in ("kind", "name")}
+            print(f"{spec.name} ({type(spec).__name__})\n{plain}")
+
+    def results_summary(self, num_trials: int = 10) -> None:
+        """Print the best trials: what each requested, and its score."""
+        best = self._best(num_trials)
+        print("Results summary")
+        print(f"Results in {self.project_dir}")
+        print(f"Showing {len(best)} best trials")
+        print(self.objective)
+        for found, record in best:
+            print(f"\nTrial {found.trial} summary\nHyperparameters:")
+            for name, value in record.hyperparameters.items():
+                print(f"{name}: {value}")
+            print(f"Score: {found.objective}")
+
+    # How a search is made of this.
+
+    def _best(self, count: int) -> list[tuple[Best, TrialRecord]]:
+        if not self._layout.experiment.is_file():
+            raise RequestError(f"There must be results to read; {self.project_dir} has none. Call search first.")
+        trials, reports = read_trials(self._layout), read_history(self._layout)
+        return [(best, trials[best.trial]) for best in ranking(trials, reports, self.objective)[:count]]
+
+    def _seed(self, seed: int | None) -> int:
+        if seed is None and self._layout.experiment.is_file():  # gone on with
+            seed = int(_recorded(self._layout)["seed"])
+        return int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+
+    def _remove(self) -> None:
+        root = self._layout.root
+        if root.exists() and any(root.iterdir()) and not self._layout.experiment.is_file():
+            raise RequestError(f"overwrite removes a project of a tuner; {root} holds something else.")
+        shutil.rmtree(root, ignore_errors=True)
+
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What `search` was given, by name."""
+        named = dict(zip(FIT_ARGUMENTS, args, strict=False))
+        twice = sorted(named.keys() & kwargs.keys())
+        if twice or len(args) > len(FIT_ARGUMENTS):
+            raise RequestError(f"search takes the arguments of Keras's fit, each once; got {', '.join(twice)} twice.")
+        given = named | kwargs
+        new = given.keys() - set(FIT_ARGUMENTS)
+        if new and not own_fit(self.hypermodel):
+            raise RequestError(unknown("argument of search", min(new), FIT_ARGUMENTS))
+        for name, only in (("initial_epoch", 0), ("validation_freq", 1)):
+            if given.pop(name, only) != only:
+                raise RequestError(f"{name} of search must be {only}: each epoch of a trial is validated and counted.")
+        return given
+
+    def _experiment(self, given: dict[str, Any]) -> tuple[Experiment, Any]:
+        data = {n: given.pop(n, None) for n in ("x", "y", "sample_weight", "validation_split", "validation_data")}
+        data["validation_split"] = data["validation_split"] or 0.0
+        callbacks = given.pop("callbacks", None) or []
+        epochs, verbose = given.pop("epochs", None), given.pop("verbose", "auto")
+        self._data = FitData.of(self._layout.root.name, **data)
+        family = self._family
+        family.callbacks = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+        family.fitting = given
+        settings = self._settings | self._length(epochs)
+        family.passed = ("epochs",) if "max_epochs" in settings and settings["max_epochs"] != UNTOLD else ()
+        return Experiment(dataset=self._data, search_space=family, **settings), verbose
+
+    def _length(self, epochs: int | None) -> dict[str, Any]:
+        """How many epochs a trial has, and how many trials there are."""
+        if epochs is None:
+            return {"max_epochs": UNTOLD if own_fit(self.hypermodel) else 1}
+        return {"max_epochs": epochs}
+
+
+class RandomSearch(Tuner):
+    """Each trial drawn by itself, none twice; the first is the defaults."""
+
+    searcher = "random"
+
+
+class GridSearch(Tuner):
+    """Every configuration, once; continuous ranges at ten points. `max_trials` None tries them all."""
+
+    searcher = "grid"
+    EVERY: ClassVar[int] = 10**6
+
+    def __init__(
+        self, hypermodel: Any = None, objective: Any = None, max_trials: int | None = None, *args: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(hypermodel, objective, self.EVERY if max_trials is None else max_trials, *args, **kwargs)
+
+
+class BayesianOptimization(Tuner):
+    """hyperopt's TPE, where KerasTuner has a Gaussian process: `num_initial_points`, `alpha`, `beta` are that one's."""
+
+    searcher = "hyperopt"
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int = 10,
+        num_initial_points: int | None = None,
+        alpha: float = 1e-4,
+        beta: float = 2.6,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        process = {"num_initial_points": (num_initial_points, None), "alpha": (alpha, 1e-4), "beta": (beta, 2.6)}
+        _refuse({name: value for name, (value, usual) in process.items() if value != usual})
+        super().__init__(hypermodel, objective, max_trials, *args, **kwargs)
+
+
+class Hyperband(Tuner):
+    """Hyperband, its brackets filled with random configurations. How many trials there are follows from its arguments.
+
+    Args:
+        hypermodel: see `Tuner`.
+        objective: see `Tuner`.
+        max_epochs: of the trials that come through to the last rung.
+        factor: one trial in so many goes on at each rung.
+        hyperband_iterations: how often all brackets are gone through.
+        args: the rest of `Tuner`'s, from `seed` on.
+        kwargs: likewise.
+    """
+
+    default_scheduler = "hyperband"
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_epochs: int = 100,
+        factor: float = 3,
+        hyperband_iterations: int = 1,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        self._rungs: dict[str, Any] = {"max_epochs": max_epochs, "reduction_factor": factor}
+        self._iterations = hyperband_iterations
+        super().__init__(hypermodel, objective, 1, *args, **kwargs)
+
+    def _length(self, epochs: int | None) -> dict[str, Any]:
+        from pipeline.engine.schedulers import hyperband_trials
+
+        return self._rungs | {"trials": self._iterations * hyperband_trials(**self._rungs)}
+
+
+def _objective(given: Any) -> Objective:
+    if given is None:
+        return Objective(DEFAULT_OBJECTIVE, "min")
+    if isinstance(given, str):
+        return Objective.parse(given)
+    if isinstance(given, list | tuple):
+        raise RequestError(f"objective must be one metric; got {len(given)}. Report their sum as a metric of your own.")
+    if not hasattr(given, "name") or getattr(given, "direction", None) not in ("min", "max"):
+        raise RequestError(f"objective must be a metric's name or an Objective(name, 'min' or 'max'); got {given!r}.")
+    return Objective(given.name, given.direction)
+
+
+NOT_HONOURED = {
+    "max_retries_per_trial": "a trial whose worker dies goes on from its checkpoint, and code that raised would again",
+    "num_initial_points": "it is the Gaussian process's; TPE takes a quarter of the trials, 5 to 20",
+    "alpha": "it is the Gaussian process's, and TPE has none",
+    "beta": "it is the Gaussian process's, and TPE has none",
+    "distribution_strategy": "give gpus_per_trial",
+    "logger": "the records are in the project's folder",
+    "tuner_id": "workers are Ray's; give address",
+}
+
+
+def _refuse(others: Mapping[str, Any]) -> None:
+    """Refuse what is not honoured, whatever its value but None."""
+    given = {name: value for name, value in others.items() if value is not None}
+    for name in given:
+        if name not in NOT_HONOURED:
+            raise RequestError(unknown("argument of a tuner", name, _known()))
+    if given:
+        reasons = "; ".join(f"{name} is not honoured: {NOT_HONOURED[name]}" for name in sorted(given))
+        raise RequestError(f"{reasons[0].upper()}{reasons[1:]}.")
+
+
+def _known() -> list[str]:
+    import inspect
+
+    return [n for n in inspect.signature(Tuner.__init__).parameters if n not in ("self", "others")]
+
+
+def _recorded(layout: Layout) -> dict[str, Any]:
+    import yaml
+
+    return dict(yaml.safe_load(read_experiment(layout)))

@@ -1,0 +1,55 @@
+"""Which checkpoints stay: the best weights of the best trials, and while a trial goes on, its last state.
+
+So disk is bounded however many trials a search has, and nothing that is kept in the end holds an optimizer.
+"""
+
+import bisect
+from collections.abc import Iterable
+
+from pipeline.objective import Objective
+from pipeline.records.layout import BEST, LAST, Layout
+from pipeline.records.ledger import ENDED, Report, TrialRecord
+
+
+class Retention:
+    """Removes the checkpoints of ended trials that are not among the best `keep`."""
+
+    def __init__(self, layout: Layout, objective: Objective, keep: int) -> None:
+        self._layout, self._objective, self._keep = layout, objective, keep
+        self._best: dict[str, float] = {}
+        self._kept: list[tuple[float, str]] = []  # loss and trial, the best first
+
+    def remember(self, trials: Iterable[TrialRecord], reports: Iterable[Report]) -> None:
+        """Take up what an earlier process recorded."""
+        for report in reports:
+            self.reported(report)
+        for record in trials:
+            if record.status in ENDED:
+                self.ended(record.trial)
+
+    def reported(self, report: Report) -> None:
+        """An epoch was recorded."""
+        value = report.objective
+        if value is not None and self._objective.better(value, self._best.get(report.trial)):
+            self._best[report.trial] = value
+
+    def ended(self, trial: str) -> None:
+        """A trial is over: keep its weights, or those of the one that it displaces, or neither."""
+        if trial in self._best:
+            bisect.insort(self._kept, (self._objective.loss(self._best[trial]), trial))
+            if len(self._kept) <= self._keep:
+                return
+            trial = self._kept.pop()[1]
+        self._remove(trial, BEST, LAST)
+
+    def conclude(self, trials: Iterable[TrialRecord]) -> None:
+        """The search is over, and no worker writes any more."""
+        kept = {trial for _, trial in self._kept}
+        for record in trials:
+            if record.status in ENDED:
+                self._remove(record.trial, *([LAST] if record.trial in kept else [BEST, LAST]))
+
+    def _remove(self, trial: str, *names: str) -> None:
+        for name in names:
+            for file in self._layout.trial(trial).rglob(name):
+                file.unlink(missing_ok=True)

@@ -1,0 +1,106 @@
+"""What a search starts from: configurations of a file, or the best of an earlier run and all of its results.
+
+It is read once and copied into the new run's directory, so that a resume needs neither.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import RequestError
+from pipeline.records.layout import Layout, write_json
+from pipeline.records.ledger import COUNTED, read_history, read_trials
+from pipeline.records.results import Results
+
+
+@dataclass(frozen=True)
+class EarlierTrial:
+    """An ended trial of an earlier run: what it requested, its objective by epoch (None if not finite), how it went."""
+
+    configuration: dict[str, Any]
+    curve: dict[int, float | None]
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Starts:
+    """`configurations` to be tried first, as given; `objective` is that of `trials`, where there are such."""
+
+    source: str
+    configurations: list[dict[str, Any]]
+    objective: str | None = None
+    trials: list[EarlierTrial] = field(default_factory=list)
+
+
+def read_starts(given: str) -> Starts:
+    """Read a JSON list of configurations, or a run.
+
+    Raises:
+        RequestError: it is neither.
+    """
+    path = Path(given).expanduser()
+    if path.is_dir():
+        return _of_run(path)
+    if not path.is_file():
+        raise RequestError(f"--start-from must be a JSON file or the directory of a run; {given!r} does not exist.")
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RequestError(f"{given} must be JSON, a list of configurations; {error}.") from error
+    possible = '[{"units": 64, "learning_rate": 0.001}, …]'
+    if not isinstance(plain, list) or not plain:
+        came = "an empty list" if plain == [] else f"one {type(plain).__name__}"
+        raise RequestError(f"{given} must hold a list of configurations, such as {possible}; it holds {came}.")
+    for number, item in enumerate(plain, start=1):
+        if not isinstance(item, dict):
+            raise RequestError(
+                f"{given} must hold a list of configurations, such as {possible}; number {number} is {item!r}."
+            )
+    return Starts(given, plain)
+
+
+def _of_run(path: Path) -> Starts:
+    layout = Layout(path)
+    if not layout.experiment.is_file():
+        raise RequestError(
+            f"--start-from must be a JSON file or the directory of a run; {path} has no experiment.yaml."
+        )
+    if not layout.summary.is_file():
+        raise RequestError(f"A run to start from must have ended; {path} has no summary.json. Go on with it: --resume.")
+    results = Results(path)
+    if results.best is None:
+        raise RequestError(
+            f"A run to start from must have a best trial; in {path} no trial reported a finite objective."
+        )
+    curves: dict[str, dict[int, float | None]] = {}
+    for report in read_history(layout):
+        curves.setdefault(report.trial, {})[report.epoch] = report.objective
+    trials = [
+        EarlierTrial(record.hyperparameters, curves.get(name, {}), record.status == "failed")
+        for name, record in read_trials(layout).items()
+        if record.status in COUNTED and record.requested is not None
+    ]
+    return Starts(str(path), [results.best.hyperparameters], results.summary["objective"], trials)
+
+
+def write_starts(layout: Layout, starts: Starts) -> None:
+    """Copy what was read into a run's directory."""
+    write_json(layout.starts, asdict(starts))
+
+
+def recorded_starts(layout: Layout) -> Starts:
+    """What a run was started from.
+
+    Raises:
+        RequestError: its copy is missing or damaged.
+    """
+    try:
+        plain = json.loads(layout.starts.read_text(encoding="utf-8"))
+        trials = [
+            EarlierTrial(t["configuration"], {int(epoch): value for epoch, value in t["curve"].items()}, t["failed"])
+            for t in plain.pop("trials")
+        ]
+        return Starts(**plain, trials=trials)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RequestError(f"{layout.starts} must hold what the run was started from; {error}.") from error

@@ -1,0 +1,13 @@
+"""A configuration: what one trial requests, and when two are the same."""
+
+import json
+from collections.abc import Mapping
+
+from pipeline.space.specs import Value
+
+Configuration = dict[str, Value]
+
+
+def identity(configuration: Mapping[str, Value]) -> str:
+    """Equal for configurations that request the same values."""
+    return json.dumps(configuration, sort_keys=True)

@@ -1,0 +1,93 @@
+"""Population based training: who goes on from whose weights, and under which values. No Ray in here.
+
+Source: Jaderberg et al., "Population Based Training of Neural Networks", 2017: truncation selection and perturbation.
+What differs: a value never leaves its bounds and steps, and nothing that decides the model is perturbed.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.space.hyperparameters import Requested
+from pipeline.space.specs import Fixed, Hyperparameter, Value
+
+QUANTILE = 0.25  # of the population: so many of the worst take over from so many of the best
+RESAMPLE = 0.25  # probability that a value is drawn anew
+FACTORS = (0.8, 1.2)  # else it is multiplied by one of these, or moved to a neighbour
+FROM_ZERO = 0.1  # of the range: where a product would stay at zero
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trial of the population: its loss at the boundary, and the configuration in force."""
+
+    trial: str
+    loss: float
+    requested: Requested
+
+
+@dataclass(frozen=True)
+class Change:
+    """`trial` goes on with the weights of `source`, under `requested`."""
+
+    trial: str
+    source: str
+    requested: Requested
+
+
+def evolve(members: Sequence[Member], perturbed: Collection[str], seed: int, epoch: int) -> list[Change]:
+    """What changes at a boundary; the same for the same arguments, whatever the order of the members.
+
+    Args:
+        members: every trial that goes on.
+        perturbed: names of the hyperparameters that only decide how a model is trained.
+        seed: of the search.
+        epoch: where the boundary is.
+    """
+    ranked = sorted(members, key=lambda m: (m.loss, m.trial))
+    # A half at most: nobody takes over from one that is replaced itself.
+    count = min(round(len(ranked) * QUANTILE + 1e-9) or 1, len(ranked) // 2)
+    best, worst = ranked[:count], ranked[len(ranked) - count :]
+    rng = np.random.default_rng([seed, epoch])
+    changes = []
+    for member in sorted(worst, key=lambda m: m.trial):
+        source = best[int(rng.integers(count))]
+        if source.loss >= member.loss:  # equals: nothing to take over
+            continue
+        requested = [(spec, explore(spec, v, rng) if spec.name in perturbed else v) for spec, v in source.requested]
+        changes.append(Change(member.trial, source.trial, requested))
+    return changes
+
+
+def explore(spec: Hyperparameter, value: Value, rng: np.random.Generator) -> Value:
+    """A value near `value`, or one drawn anew: within bounds, and on a step."""
+    anew, factor = rng.random() < RESAMPLE, FACTORS[int(rng.integers(len(FACTORS)))]
+    if isinstance(spec, Fixed):
+        return value
+    if anew:
+        return spec.random(rng)
+    if not spec.ordered:
+        return value
+    values = spec.values()
+    low, high = (values[0], values[-1]) if values else (spec.from_unit(0.0), spec.from_unit(1 - 1e-12))
+    moved = None
+    if isinstance(value, int | float) and isinstance(low, int | float) and isinstance(high, int | float):
+        aside = FROM_ZERO * (high - low) * (1 if factor > 1 else -1)
+        moved = min(max(value * factor if value else aside, low), high)
+    if values is not None:
+        return _on_step(values, value, moved, factor)
+    if isinstance(value, int) and moved is not None:
+        whole = round(moved) if round(moved) != value else value + (1 if factor > 1 else -1)
+        return whole if spec.contains(whole) else value
+    return moved
+
+
+def _on_step(values: Sequence[Value], value: Value, moved: float | None, factor: float) -> Value:
+    """The step nearest to `moved`, but another than `value` where there is one on that side; else its neighbour."""
+    place = values.index(value) if value in values else 0
+    if moved is not None:
+        nearest = min(range(len(values)), key=lambda i: abs(float(values[i] or 0) - moved))
+        if nearest != place:
+            return values[nearest]
+    return values[min(max(place + (1 if factor > 1 else -1), 0), len(values) - 1)]

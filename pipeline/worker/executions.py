@@ -1,0 +1,152 @@
+"""Several trainings of one configuration, from different seeds, side by side: a trial that reports their mean.
+
+They go in step, an epoch of each in turn: a scheduler sees a mean after every epoch, and can stop the trial there.
+"""
+
+import math
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from pipeline.fit_data import Data
+from pipeline.worker.faults import Failure
+from pipeline.worker.modules import SearchSpace
+from pipeline.worker.session import Epoch, Job, Session, Stopped
+from pipeline.worker.trial import Ending, train
+
+
+def carry_out(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
+    """Carry out a trial with all its executions; see `trial.train`."""
+    if job.executions == 1:
+        return train(job, space, data, session)
+    parts = [_Execution(replace(job, execution=k, directory=d), space, data) for k, d in enumerate(directories(job))]
+    try:
+        while any(part.training for part in parts):
+            for part in parts:
+                part.advance()
+            # After a restart one may go on from an older checkpoint than another.
+            level = max(part.epoch for part in parts)
+            for part in parts:
+                while part.training and part.epoch < level:
+                    part.advance()
+            if failed := next((p.ending for p in parts if p.ending and p.ending.failure), None):
+                return failed
+            if any(part.training for part in parts):
+                _report(job, parts, session)
+        return Ending()
+    finally:
+        for part in parts:
+            part.stop()
+
+
+def directories(job: Job) -> list[Path]:
+    """Where each execution of a trial has its checkpoints."""
+    if job.executions == 1:
+        return [job.directory]
+    return [job.directory / f"execution-{k}" for k in range(job.executions)]
+
+
+@dataclass(frozen=True)
+class _Reported:
+    epoch: Epoch
+    checkpoint: Callable[[], None]
+    failure: Failure | None
+
+
+class _Execution:
+    """One training, in a thread that runs only while `advance` waits for it. It is its training's `Session`."""
+
+    def __init__(self, job: Job, space: SearchSpace, data: Data) -> None:
+        self._job, self._space, self._data = job, space, data
+        self._thread = threading.Thread(target=self._train, name=f"{job.trial}-execution-{job.execution}", daemon=True)
+        self._commands: queue.Queue[Literal["go on", "stop"]] = queue.Queue()
+        self._answers: queue.Queue[_Reported | Ending | None] = queue.Queue()
+        self.reported: _Reported | None = None
+        self.best: Epoch | None = None
+        self.ending: Ending | None = None
+
+    @property
+    def training(self) -> bool:
+        return self.ending is None
+
+    @property
+    def epoch(self) -> int:
+        """The last that it reported."""
+        return self.reported.epoch.epoch if self.reported else 0
+
+    def advance(self) -> None:
+        """Train to the next report, or to the end."""
+        if not self.training:
+            return
+        if self._thread.ident is None:
+            self._thread.start()
+        else:
+            self._commands.put("go on")
+        answer = self._answers.get()
+        if isinstance(answer, _Reported):
+            self.reported = answer
+            value = answer.epoch.objective
+            held = self.best.objective if self.best else None
+            if value is not None and self._job.objective.better(value, held):
+                self.best = answer.epoch
+        else:
+            self.ending = answer or Ending()
+
+    def stop(self) -> None:
+        """End the training where it waits."""
+        if self._thread.ident is not None and self._thread.is_alive():
+            self._commands.put("stop")
+            self._thread.join()
+
+    def report(self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None) -> None:
+        """Of `Session`: called in the training's thread."""
+        self._answers.put(_Reported(epoch, checkpoint, failure))
+        if self._commands.get() == "stop":
+            raise Stopped
+
+    def _train(self) -> None:
+        try:
+            self._answers.put(train(self._job, self._space, self._data, self))
+        except Stopped:
+            self._answers.put(None)
+
+
+def _report(job: Job, parts: list[_Execution], session: Session) -> None:
+    """Report the mean over the executions; of one that has ended already, its best epoch stands."""
+    current = [p.reported for p in parts if p.reported is not None]
+    epochs = [p.reported.epoch if p.training or p.best is None else p.best for p in parts if p.reported is not None]
+    failure = next((r.failure for r in current if r.failure is not None), None)
+    values = [e.objective for e in epochs if e.objective is not None]
+    metrics: dict[str, float | None] = {}
+    for name in epochs[0].metrics:
+        numbers = [e.metrics.get(name) for e in epochs]
+        metrics[name] = _mean([n for n in numbers if n is not None]) if None not in numbers else None
+    whole = len(values) == len(epochs)
+    metrics[f"{job.objective.name}_std"] = float(np.std(values)) if whole else None
+    last = max(r.epoch.epoch for r in current)
+    longest = next(r.epoch for r in current if r.epoch.epoch == last)
+
+    def checkpoint() -> None:
+        for part in parts:
+            if part.training and part.reported is not None:
+                part.reported.checkpoint()
+
+    session.report(
+        replace(
+            longest, epoch=last, objective=_mean(values) if whole else None, metrics=metrics,
+            seconds=math.fsum(r.epoch.seconds for r, p in zip(current, parts, strict=False) if p.training),
+        ),
+        checkpoint,
+        failure,
+    )  # fmt: skip
+    if failure:
+        raise Stopped
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
