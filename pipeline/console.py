@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.engine.watch import Plan, Watcher
-from pipeline.experiment import SCHEDULERS, SEARCHERS, label
+from pipeline.experiment import SCHEDULERS, SEARCHERS, UNBOUNDED, label
 from pipeline.names import registered
 from pipeline.objective import Objective
 from pipeline.records.ledger import Report, TrialRecord
@@ -142,7 +142,8 @@ class Display(Watcher):
         assert self._plan is not None
         total, leader = self._plan.experiment.trials, self._leader()
         passed = time.monotonic() - self._began
-        parts = [f"{self._ended}/{total} trials", f"{self._epochs} epochs"]
+        of = "" if total >= UNBOUNDED else f"/{total}"
+        parts = [f"{self._ended}{of} trials", f"{self._epochs} epochs"]
         if leader is not None:
             parts.append(f"best {self._objective.name} {leader.objective:.5g} ({leader.trial})")
         parts.append(f"{_duration(passed)} passed")
@@ -155,7 +156,8 @@ class Display(Watcher):
         assert self._plan is not None
         budget = self._plan.experiment.time_budget_s
         done = self._ended - self._ended_before
-        by_trials = passed / done * (self._plan.experiment.trials - self._ended) if done else None
+        known = self._plan.experiment.trials < UNBOUNDED
+        by_trials = passed / done * (self._plan.experiment.trials - self._ended) if done and known else None
         bounds = [b for b in (by_trials, budget - passed if budget else None) if b is not None]
         return max(0.0, min(bounds)) if bounds else None
 
@@ -216,8 +218,7 @@ def plan_rows(plan: Plan) -> dict[str, str]:
         "objective": f"{plan.objective.name}, {plan.objective.direction}imised",
         "search": f"{experiment.searcher} + {experiment.scheduler}, seed {experiment.seed}"
         + (f", starting from {short(Path(experiment.start_from))}" if experiment.start_from else ""),
-        "budget": f"{experiment.trials} trials, at most {experiment.max_epochs} epochs each: "
-        f"at most {experiment.trials * experiment.max_epochs} epochs{executions}"
+        "budget": f"{_budget(experiment.trials, experiment.max_epochs)}{executions}"
         + (f", {_duration(experiment.time_budget_s)}" if experiment.time_budget_s else ""),
         "at once": f"{plan.concurrent} trials, each {experiment.cpus_per_trial:g} CPU"
         + (f" and {experiment.gpus_per_trial:g} GPU" if experiment.gpus_per_trial else ""),
@@ -225,6 +226,15 @@ def plan_rows(plan: Plan) -> dict[str, str]:
     if plan.warnings:
         rows["warning"] = "; ".join(plan.warnings)
     return rows
+
+
+def _budget(trials: int, epochs: int) -> str:
+    """How many trials and epochs there will be, as far as that was said."""
+    search = "every configuration" if trials >= UNBOUNDED else f"{trials} trials"
+    if epochs >= UNBOUNDED:
+        return f"{search}, for as many epochs as `fit` trains"
+    most = "" if trials >= UNBOUNDED else f": at most {trials * epochs} epochs"
+    return f"{search}, at most {epochs} epochs each{most}"
 
 
 def _described(facts: dict[str, Any]) -> str:
@@ -289,7 +299,8 @@ def show_result(run: Results, *, quiet: bool, command: str) -> None:
         rows["best trial"] = f"{best.trial}, epoch {best.epoch}"
         rows["hyperparameters"] = _values(best.hyperparameters)
         rows |= {split: _values(summary[split]) for split in ("validation", "test") if summary[split]}
-        rows["model"] = short(run.layout.best_model)
+        model = run.layout.best_model
+        rows["model"] = short(model if model.is_file() else model.with_suffix(".weights.h5"))
     rows["records"] = short(run.directory)
     if not quiet:
         console.print()

@@ -15,6 +15,7 @@ A configuration that cannot be trained is no error here: it is a recorded result
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class KerasweepError(Exception):
@@ -32,9 +33,11 @@ class RequestError(KerasweepError):
 class UserCodeError(RequestError):
     """A user's module failed. `user_traceback` is theirs, without our frames."""
 
+    user_traceback: str
+
     def __init__(self, message: str, user_traceback: str = "") -> None:
         super().__init__(message, user_traceback)
-        self.user_traceback = user_traceback
+        _note(self, user_traceback)
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -63,12 +66,21 @@ class SpaceRuntimeError(SpaceError, RuntimeError):
 class ProgramError(KerasweepError):
     """User code failed in the same way in several trials in a row."""
 
+    user_traceback: str
+
     def __init__(self, message: str, user_traceback: str = "") -> None:
         super().__init__(message, user_traceback)
-        self.user_traceback = user_traceback
+        _note(self, user_traceback)
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+def _note(error: Any, user_traceback: str) -> None:
+    """Let an error carry a traceback of another process: Python shows a note below its own, where nobody catches it."""
+    error.user_traceback = user_traceback
+    if user_traceback:
+        error.add_note(user_traceback.rstrip())
 
 
 class Interrupted(BaseException):

@@ -6,7 +6,7 @@ import re
 import reprlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, field_validator, model_validator
@@ -31,6 +31,7 @@ SCHEDULERS = {
 }
 
 Positive = Annotated[int, Field(gt=0)]
+UNBOUNDED = 10**6  # trials or epochs: whoever asks for so many means all that there are
 
 
 class Builder(Protocol):
@@ -60,6 +61,7 @@ class Experiment(BaseModel):
     perturbation_interval: Positive = 2  # of pbt: epochs of a generation
     cpus_per_trial: Annotated[float, Field(gt=0)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0)] = 0
+    execution: Literal["auto", "plain", "looped", "compiled"] = "auto"  # how a trial's steps are carried out
     max_concurrent: Positive | None = None  # None: what the cluster holds
     max_consecutive_failed_trials: Positive = 3  # failed in the same way, then the run ends
     keep_models: Positive = 10  # of so many trials the best weights are kept
@@ -213,12 +215,12 @@ class Experiment(BaseModel):
             raise RequestError(f"{source}: {error}") from error
 
 
-def fingerprint(thing: Any) -> dict[str, str]:
+def fingerprint(thing: Any) -> dict[str, Any]:
     """Qualified name and SHA-256 of a dataset or a function: of its arrays or of its source."""
     digest = hashlib.sha256()
     if isinstance(thing, FitData):
-        return {"object": thing.name, "sha256": thing.sha256()}
-    thing = getattr(thing, "hypermodel", thing)  # what wraps a model family for us is not what tells it from another
+        return {"object": thing.name, "sha256": thing.sha256(), "inputs": thing.inputs()}
+    thing = getattr(thing, "original", thing)  # what wraps a model family for us is not what tells it from another
     if isinstance(thing, Dataset):
         for array in (thing.x_train, thing.y_train, thing.x_val, thing.y_val, thing.x_test, thing.y_test):
             digest.update(array.tobytes())
@@ -236,7 +238,7 @@ def fingerprint(thing: Any) -> dict[str, str]:
 
 def label(thing: str | Any) -> str:
     """A short name for a dataset or a search space, fit for a directory or a table."""
-    thing = getattr(thing, "hypermodel", thing)
+    thing = getattr(thing, "original", thing)
     if isinstance(thing, Dataset | FitData):
         name = thing.name
     elif isinstance(thing, str):

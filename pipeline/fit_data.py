@@ -5,6 +5,7 @@ Inputs and targets are arrays or nests of them (dicts, lists and tuples, for a m
 cannot be sent to another process.
 """
 
+import functools
 import hashlib
 import inspect
 import math
@@ -47,9 +48,10 @@ class FitData:
         Raises:
             RequestError: something cannot be sent to another process, or the arrays cannot be cut.
         """
-        train = _parts("x", (x, y, sample_weight))
+        train = _parts("x and y", (x, y, sample_weight))
         if validation_data is not None:
-            given = validation_data if isinstance(validation_data, tuple) else (validation_data,)
+            several = isinstance(validation_data, list | tuple)  # Keras takes a list for a tuple here
+            given = tuple(validation_data) if several else (validation_data,)
             return cls(name=name, train=train, val=_parts("validation_data", given))
         if not validation_split:
             return cls(name=name, train=train)
@@ -66,11 +68,22 @@ class FitData:
             )
         return cls(name=name, train=_rows(train, slice(at)), val=_rows(train, slice(at, None)))
 
+    @classmethod
+    def like(cls, name: str, inputs: Any) -> "FitData":
+        """Zeros in the place of inputs that only `inputs()` is known of: enough to build a model on."""
+        return cls(name=name, train=(None if inputs is None else _zeros(inputs), None, None))
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one example of the (first) input; empty where a function makes the data."""
-        first = next(_leaves(self.train[0]), None) if self.train else None
+        first = next(_leaves(self.train[0]), None)
         return tuple(getattr(first, "shape", ())[1:])
+
+    def inputs(self) -> Any:
+        """The nest of the inputs, each as `{"shape": of an example, "dtype": its name}`; None where unknown."""
+        if self.train[0] is None or callable(self.train[0]):
+            return None
+        return _map(self.train[0], lambda a: {"shape": list(a.shape[1:]), "dtype": str(a.dtype)})
 
     def fit_arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """What `fit` is called with: positional and keyword arguments."""
@@ -84,11 +97,17 @@ class FitData:
         return tuple(part for part in (x, y) if part is not None), arguments
 
     def first_inputs(self) -> Any:
-        """A batch of one training example, to build a model that takes its shapes from its first call."""
+        """A batch of one training example, to build a model that takes its shapes from its first call.
+
+        Raises:
+            RequestError: there is no data, or it is not known here.
+        """
+        if self.train[0] is None:
+            raise RequestError("A model that takes its shapes from its first call needs data; there is none here.")
         x = _made(self.train)[0]
         if not callable(self.train[0]):
             return _map(x, lambda a: a[:1])
-        batch = next(iter(x))
+        batch = x[0] if hasattr(x, "__getitem__") else next(iter(x))  # a PyDataset counts its batches
         return batch[0] if isinstance(batch, tuple) else batch
 
     def measured(self) -> dict[str, tuple[Any, ...]]:
@@ -121,11 +140,8 @@ class FitData:
         """Of the arrays' bytes, and of the source of functions."""
         digest = hashlib.sha256()
         for part in (*self.train, *(self.val or ())):
-            if callable(part):
-                digest.update(inspect.getsource(part).encode())
-            elif part is not None:
-                for array in _leaves(part):
-                    digest.update(np.ascontiguousarray(array).tobytes())
+            for leaf in _leaves(part):
+                digest.update(_source(leaf) if callable(leaf) else _bytes(leaf))
         return digest.hexdigest()
 
 
@@ -144,13 +160,11 @@ def _parts(field: str, given: tuple[Any, ...]) -> tuple[Nest, ...]:
 
 
 def _sendable(field: str, part: Any) -> Nest:
-    if part is None or (callable(part) and not hasattr(part, "__array__")):
+    if part is None or inspect.isroutine(part) or (callable(part) and not _made_of_arrays(part)):
         return part
     if isinstance(part, dict):
         return {key: _sendable(field, value) for key, value in part.items()}
-    if isinstance(part, list | tuple) and any(np.ndim(_shaped(p)) for p in part if not isinstance(p, dict)):
-        return type(part)(_sendable(field, value) for value in part)
-    if isinstance(part, list | tuple) and part and all(isinstance(p, dict) for p in part):
+    if isinstance(part, list | tuple) and any(isinstance(p, dict) or np.ndim(_shaped(p)) for p in part):
         return type(part)(_sendable(field, value) for value in part)
     array = np.asarray(_shaped(part))
     if array.ndim == 0:
@@ -161,6 +175,10 @@ def _sendable(field: str, part: Any) -> Nest:
     return array
 
 
+def _made_of_arrays(part: Any) -> bool:
+    return hasattr(part, "__array__") or hasattr(part, "__getitem__") or hasattr(part, "__iter__")
+
+
 def _shaped(part: Any) -> Any:
     """Tensors and tables as arrays; 0 for what is neither."""
     if isinstance(part, np.ndarray | list | tuple | int | float) or hasattr(part, "__array__"):
@@ -169,13 +187,13 @@ def _shaped(part: Any) -> Any:
 
 
 def _made(parts: tuple[Nest, ...]) -> tuple[Any, Any, Any]:
-    x, y, weight = (*parts, None, None)[:3]
-    return (x() if callable(x) else x), y, weight
+    x, y, weight = (part() if callable(part) else part for part in (*parts, None, None)[:3])
+    return x, y, weight
 
 
 def _few(parts: tuple[Nest, ...]) -> tuple[Nest, ...]:
-    if callable(parts[0]):
-        return (_Short(parts[0]), *parts[1:])
+    if any(callable(part) for part in parts):
+        return tuple(_Short(part) if callable(part) else part for part in parts)
     return _rows(parts, slice(FEW))
 
 
@@ -187,7 +205,7 @@ class _Short:
 
     def __call__(self) -> Any:
         made = self._make()
-        return made.take(1) if hasattr(made, "take") else made
+        return made.take(1) if hasattr(made, "take") and hasattr(made, "batch") else made
 
 
 def _map(nest: Nest, function: Callable[[Any], Any]) -> Nest:
@@ -206,6 +224,29 @@ def _leaves(nest: Nest) -> Iterator[Any]:
             yield from _leaves(part)
     elif nest is not None:
         yield nest
+
+
+def _zeros(inputs: Any) -> Nest:
+    if isinstance(inputs, list):
+        return [_zeros(part) for part in inputs]
+    if inputs.keys() != {"shape", "dtype"}:
+        return {key: _zeros(part) for key, part in inputs.items()}
+    return np.zeros((1, *inputs["shape"]), inputs["dtype"])
+
+
+def _bytes(array: Any) -> bytes:
+    """An array of Python objects holds addresses, which are others in each process."""
+    return repr(array.tolist()).encode() if array.dtype.hasobject else np.ascontiguousarray(array).tobytes()
+
+
+def _source(function: Any) -> bytes:
+    if isinstance(function, functools.partial):
+        return _source(function.func) + repr((function.args, function.keywords)).encode()
+    try:
+        return inspect.getsource(function if inspect.isroutine(function) else type(function)).encode()
+    except (OSError, TypeError):  # typed into a console
+        code = getattr(function, "__code__", None)
+        return repr((code.co_code, code.co_consts) if code else type(function)).encode()
 
 
 def _length(nest: Nest) -> int | None:

@@ -58,6 +58,9 @@ def command(
     gpus_per_trial: Annotated[
         float | None, _option("GPUs of a trial; a share like 0.25 packs several on one.", "gpus_per_trial")
     ] = None,
+    execution: Annotated[
+        str | None, _option("How a trial's steps are carried out: auto, plain, looped or compiled.", "execution")
+    ] = None,
     max_concurrent: Annotated[int | None, _option("Trials at once, at most. [default: what fits]")] = None,
     keep_models: Annotated[int | None, _option("Trials whose best weights are kept.", "keep_models")] = None,
     cpus: Annotated[int | None, _option("CPUs to use of this machine. [default: all]")] = None,
@@ -84,7 +87,8 @@ def command(
         "time_budget_s": _seconds(time_budget), "keep_models": keep_models,
         "perturbation_interval": perturbation_interval,
         "grace_epochs": grace_epochs, "reduction_factor": reduction_factor, "cpus_per_trial": cpus_per_trial,
-        "gpus_per_trial": gpus_per_trial, "max_concurrent": max_concurrent, "cpus": cpus, "gpus": gpus,
+        "gpus_per_trial": gpus_per_trial, "execution": execution,
+        "max_concurrent": max_concurrent, "cpus": cpus, "gpus": gpus,
         "address": address, "start_from": start_from, "seed": seed, "storage": storage, "name": name,
     }  # fmt: skip
     given = {key: value for key, value in settings.items() if value is not None}

@@ -1,6 +1,9 @@
 """Residual network for images: two to four stages of basic or bottleneck blocks, version 1 or 2.
 
-Expect: TODO
+Expect: test accuracy 0.983 to 0.986 on mnist after 2 epochs, 0.969 to 0.986 on digits after 10, over 3
+        seeds each: the default model of 78,042 weights. An epoch of mnist takes 22 to 33 s of CPU time,
+        validation included, one of digits 0.4 to 0.6 s and the first 6 s, on one thread of a shared
+        2-core Intel Xeon at 2.5 GHz
 Run:    python -m pipeline.run mnist --search-space resnet
 Source: He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016 (version
         1); "Identity mappings in deep residual networks", ECCV 2016 (version 2)

@@ -49,7 +49,8 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "dataset": "mnist", "search_space": "mlp", "objective": None, "searcher": "hyperopt", "scheduler": "asha",
         "trials": 20, "max_epochs": 10, "time_budget_s": None, "grace_epochs": 1, "reduction_factor": 3,
         "cpus_per_trial": 1, "gpus_per_trial": 0, "max_concurrent": None, "cpus": None, "gpus": None, "address": None,
-        "seed": 0, "storage": "runs", "name": None,
+        "seed": 0, "storage": "runs", "name": None, "executions_per_trial": 1, "keep_models": 10, "start_from": None,
+        "max_consecutive_failed_trials": 3, "perturbation_interval": 2, "execution": "auto",
     }  # fmt: skip
 
 
@@ -110,7 +111,10 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
     ("settings", "message"),
     [
         ({"searcher": "gird"}, "Unknown searcher 'gird'. Known: grid, hyperopt, random. Did you mean 'grid'?"),
-        ({"scheduler": "ash"}, "Unknown scheduler 'ash'. Known: asha, hyperband, median, none. Did you mean 'asha'?"),
+        (
+            {"scheduler": "ash"},
+            "Unknown scheduler 'ash'. Known: asha, hyperband, median, none, pbt. Did you mean 'asha'?",
+        ),
         ({"searcher": "zzz"}, "Unknown searcher 'zzz'. Known: grid, hyperopt, random."),
         ({"searcher": None}, "searcher: input should be a valid string; got None."),
         ({"trials": 0}, "trials must be greater than 0; got 0."),
@@ -134,6 +138,13 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
         ),
         ({"gpus_per_trial": float("nan")}, "gpus_per_trial: input should be a finite number; got nan."),
         ({"max_concurrent": 0}, "max_concurrent must be greater than 0; got 0."),
+        ({"executions_per_trial": 0}, "executions_per_trial must be greater than 0; got 0."),
+        ({"keep_models": 0}, "keep_models must be greater than 0; got 0."),
+        ({"perturbation_interval": 0}, "perturbation_interval must be greater than 0; got 0."),
+        (
+            {"execution": "fast"},
+            "execution: input should be 'auto', 'plain', 'looped' or 'compiled'; got 'fast'.",
+        ),
         ({"cpus": 0}, "cpus must be greater than 0; got 0."),
         ({"gpus": -1}, "gpus must be greater than or equal to 0; got -1."),
         ({"seed": -1}, "seed must be greater than or equal to 0; got -1."),
@@ -167,9 +178,7 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
         ),
         (
             {"trails": 3},
-            "Unknown setting 'trails'. Known: address, cpus, cpus_per_trial, dataset, gpus, gpus_per_trial, "
-            "grace_epochs, max_concurrent, max_epochs, name, objective, reduction_factor, scheduler, search_space, "
-            "searcher, seed, storage, time_budget_s, trials. Did you mean 'trials'?",
+            f"Unknown setting 'trails'. Known: {', '.join(sorted(Experiment.model_fields))}. Did you mean 'trials'?",
         ),
     ],
 )  # fmt: skip

@@ -33,7 +33,7 @@ def write(path: Path, text: str = LOAD) -> Path:
 
 def test_registered_names_come_with_the_first_line_of_their_docstring() -> None:
     assert set(registered("dataset")) == {"breast_cancer", "diabetes", "digits", "mnist"}
-    assert set(registered("search space")) == {"cnn", "mlp"}
+    assert set(registered("search space")) == {"cnn", "mlp", "resnet", "xception"}
     assert registered("search space")["mlp"].startswith("Multilayer perceptron")
     assert all(line.endswith(".") for kind in FOLDERS for line in registered(kind).values())
 
@@ -56,7 +56,7 @@ def test_a_helper_of_ours_is_no_search_space(name: str) -> None:
 
 
 def test_a_dataset_is_no_search_space() -> None:
-    with pytest.raises(RequestError, match="Unknown search space 'mnist'. Known: cnn, mlp."):
+    with pytest.raises(RequestError, match="Unknown search space 'mnist'. Known: cnn, mlp, resnet, xception."):
         find("search space", "mnist")
 
 
@@ -210,7 +210,7 @@ def test_unknown_search_space_without_a_near_one_suggests_none() -> None:
         find("search space", "transformer")
 
     assert str(refused.value) == (
-        "Unknown search space 'transformer'. Known: cnn, mlp. "
+        "Unknown search space 'transformer'. Known: cnn, mlp, resnet, xception. "
         "A file (my_module.py) or a module on the path (package.module) works too."
     )
 

@@ -27,6 +27,7 @@ class AskTell(RaySearcher):
         trials: how many there may be.
         job: makes a trial's task from its id and configuration.
         wanted: whether another trial can be used now. A proposal made later knows more, so none is made ahead.
+        all_wait: whether no trial goes on before there are no more to come.
     """
 
     def __init__(
@@ -36,11 +37,12 @@ class AskTell(RaySearcher):
         trials: int,
         job: Callable[[str, dict[str, Any]], Job],
         wanted: Callable[[], bool],
+        all_wait: Callable[[], bool],
         max_epochs: int,
     ) -> None:
         super().__init__()
         self._searcher, self._ledger, self._trials = searcher, ledger, trials
-        self._job, self._wanted = job, wanted
+        self._job, self._wanted, self._all_wait = job, wanted, all_wait
         self.exhausted = False
         self.max_epochs = max_epochs
 
@@ -58,7 +60,7 @@ class AskTell(RaySearcher):
         configuration = self._searcher.ask(trial_id)
         if configuration is None:
             # A running trial may yet ask for something new in `fit` and so extend the space.
-            if self._ledger.unfinished():
+            if self._ledger.unfinished() and not self._all_wait():
                 return None
             self.exhausted = True
             return RaySearcher.FINISHED

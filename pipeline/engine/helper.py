@@ -13,7 +13,7 @@ from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.search.searcher import Fill
 from pipeline.space.hyperparameters import Requested
-from pipeline.space.specs import Hyperparameter, Value
+from pipeline.space.specs import Value
 from pipeline.worker import devices
 from pipeline.worker.session import Job
 
@@ -46,11 +46,17 @@ class Helper:
 
         return reveal.check(self._search_space(), data, objective)
 
-    def kinds(self, data: Data, configuration: Mapping[str, Value], asked: list[Hyperparameter]) -> Any:
+    def kinds(self, data: Data, configuration: Mapping[str, Value], known: list[str]) -> Any:
         """See `worker.kinds.kinds`."""
         from pipeline.worker.kinds import kinds
 
-        return kinds(self._search_space(), data, configuration, asked)
+        return kinds(self._search_space(), data, configuration, known)
+
+    def fits(self, data: Data, configuration: Mapping[str, Value], other: Mapping[str, Value]) -> bool:
+        """See `worker.kinds.fits`."""
+        from pipeline.worker.kinds import fits
+
+        return fits(self._search_space(), data, configuration, other)
 
     def trace(self, data: Data, proposal: Mapping[str, Value], fill: Fill) -> Requested:
         """See `worker.reveal.trace`."""

@@ -20,8 +20,10 @@ from pipeline.records.layout import LAST, Layout
 from pipeline.records.ledger import Ledger
 from pipeline.search.population import Change, Member, evolve
 from pipeline.space.hyperparameters import Requested
+from pipeline.worker.checkpoints import Checkpoints
 
-Kinds = Callable[[Requested, int], dict[str, str]]
+Kinds = Callable[[dict[str, Any]], dict[str, str]]
+Fits = Callable[[dict[str, Any], dict[str, Any]], bool]
 
 
 class PopulationBased(TrialScheduler):
@@ -33,6 +35,8 @@ class PopulationBased(TrialScheduler):
         turn: carries out a boundary: is given the epoch and each member's objective there, and returns the new tasks
             of the trials that changed.
         complete: whether no more trials will be added.
+        saved: whether a trial's state at a boundary is there to be taken over. A driver that is killed takes with it
+            the workers that have reported a boundary and not yet saved.
     """
 
     _supports_buffered_results = False
@@ -43,12 +47,14 @@ class PopulationBased(TrialScheduler):
         max_epochs: int,
         turn: Callable[[int, dict[str, float]], dict[str, Any]],
         complete: Callable[[], bool],
+        saved: Callable[[str, int], bool],
     ) -> None:
         self._interval, self._max_epochs = interval, max_epochs
-        self._turn, self._complete = turn, complete
+        self._turn, self._complete, self._saved = turn, complete, saved
         self._members: dict[str, Trial] = {}
         self._values: dict[str, dict[int, float]] = {}  # trial -> boundary -> objective
         self._turned = 0  # the last boundary that was carried out
+        self._sent_back: set[tuple[str, int]] = set()
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Nothing to set."""
@@ -91,6 +97,8 @@ class PopulationBased(TrialScheduler):
         paused = [t for t in self._members.values() if t.status == Trial.PAUSED]
         free = [t for t in paused if self._boundary(t) <= self._turned]
         if not free and paused and len(paused) == len(self._members) and self._complete():
+            if unsaved := self._unsaved(paused):
+                return unsaved
             self._carry_out(paused)
             free = [t for t in paused if self._boundary(t) <= self._turned]
         return free[0] if free else None
@@ -101,6 +109,15 @@ class PopulationBased(TrialScheduler):
 
     def _boundary(self, trial: Trial) -> int:
         return max(self._values[trial.trial_id], default=0)
+
+    def _unsaved(self, paused: list[Trial]) -> Trial | None:
+        """A trial that has to come to its boundary again, from an older checkpoint, to be saved there; once."""
+        for trial in paused:
+            place = trial.trial_id, self._boundary(trial)
+            if place not in self._sent_back and not self._saved(*place):
+                self._sent_back.add(place)
+                return trial
+        return None
 
     def _carry_out(self, paused: list[Trial]) -> None:
         # All stand at the same: whoever is behind, added when a run was extended, passes by what was carried out.
@@ -125,19 +142,22 @@ class Turn:
         layout: Layout,
         objective: Objective,
         seed: int,
+        executions: int,
         kinds: Kinds,
+        fits: Fits,
         task: Callable[[str, dict[str, Any]], dict[str, Any]],
     ) -> None:
         self._ledger, self._layout, self._objective = ledger, layout, objective
-        self._seed, self._kinds, self._task = seed, kinds, task
+        self._seed, self._executions = seed, executions
+        self._kinds, self._fits, self._task = kinds, fits, task
 
     def __call__(self, epoch: int, values: dict[str, float]) -> dict[str, Any]:
         """The new tasks of those trials that changed, by trial."""
         records = self._ledger.trials
         members = [Member(t, self._objective.loss(value), records[t].asked) for t, value in values.items()]
         perturbed: set[str] = set()
-        for member in members:
-            kinds = self._kinds(member.requested, records[member.trial].built)
+        for record in records.values():  # all, and as they began: the same whenever this process was started
+            kinds = self._kinds(record.in_force(1)) if record.requested else {}
             perturbed |= {name for name, kind in kinds.items() if kind == "algorithm"}
         changes = evolve(members, perturbed, self._seed, epoch)
         for change in changes:
@@ -145,12 +165,25 @@ class Turn:
                 self._take_over(change, epoch)
         return {c.trial: self._task(c.trial, records[c.trial].hyperparameters) for c in changes}
 
+    def saved(self, trial: str, epoch: int) -> bool:
+        """Whether a trial's last checkpoint, of each of its executions, is of `epoch`, or of an earlier end."""
+        files = list(self._layout.trial(trial).rglob(LAST))
+        states = [Checkpoints(file.parent).last_state() or {} for file in files]
+        return len(files) == self._executions and all(s["epoch"] >= epoch or s["ended"] for s in states)
+
     def _take_over(self, change: Change, epoch: int) -> None:
         source, target = self._layout.trial(change.source), self._layout.trial(change.trial)
+        requested = self._ledger.trials[change.source].asked
+        if self._fits(_values(requested), _values(change.requested)):
+            requested = change.requested
         for file in source.rglob(LAST):
             copy = target / file.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             partial = copy.with_name(f".{copy.name}.taken-over")
             shutil.copyfile(file, partial)
             os.replace(partial, copy)
-        self._ledger.change(change.trial, epoch, change.source, change.requested)
+        self._ledger.change(change.trial, epoch, change.source, requested)
+
+
+def _values(requested: Requested) -> dict[str, Any]:
+    return {spec.name: value for spec, value in requested}

@@ -26,8 +26,9 @@ def make_scheduler(
     objective: Objective,
     turn: Callable[[int, dict[str, float]], dict[str, Any]] = lambda epoch, values: {},
     complete: Callable[[], bool] = lambda: True,
+    saved: Callable[[str, int], bool] = lambda trial, epoch: True,
 ) -> TrialScheduler:
-    """The scheduler that the experiment names; see `PopulationBased` for `turn` and `complete`."""
+    """The scheduler that the experiment names; see `PopulationBased` for `turn`, `complete` and `saved`."""
     # A restarted trial repeats Tune's iterations, never epochs.
     shared: dict[str, Any] = {"time_attr": EPOCH, "metric": OBJECTIVE, "mode": objective.direction}
     match experiment.scheduler:
@@ -41,7 +42,7 @@ def make_scheduler(
         case "hyperband":
             return WholeBrackets(**shared, max_t=experiment.max_epochs, reduction_factor=experiment.reduction_factor)
         case "pbt":
-            return PopulationBased(experiment.perturbation_interval, experiment.max_epochs, turn, complete)
+            return PopulationBased(experiment.perturbation_interval, experiment.max_epochs, turn, complete, saved)
         case "median":
             return MedianStoppingRule(**shared, grace_period=experiment.grace_epochs)
         case _:
@@ -73,3 +74,12 @@ class WholeBrackets(HyperBandScheduler):
         if not self.unfilled:
             self._state["bracket"] = None
         super().on_trial_add(tune_controller, trial)
+
+    def forget(self, trial: Trial) -> None:
+        """Take a trial's last report back.
+
+        Ray would halve the bracket without waiting for the trial, and fail on finding it neither paused nor running.
+        """
+        info: Any = self._trial_info[trial]
+        if trial in info[0]._live_trials:
+            info[0]._live_trials[trial] = None

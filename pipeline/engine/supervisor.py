@@ -44,6 +44,7 @@ class Supervisor(TrialScheduler):
         self._live: dict[str, Trial] = {}
         self._known: set[str] = set()
         self._seen: dict[str, int] = {}
+        self._pausing: set[str] = set()  # the last decision on them was to pause
         self._discounted: set[str] = set()
         self._controller: Any = None
 
@@ -57,6 +58,10 @@ class Supervisor(TrialScheduler):
     def paused(self) -> bool:
         """Whether any trial waits to go on."""
         return any(t.status == Trial.PAUSED for t in self._live.values())
+
+    def all_wait(self) -> bool:
+        """Whether no trial goes on before there are no more to come: a population is complete then."""
+        return isinstance(self.inner, PopulationBased) and all(t.status == Trial.PAUSED for t in self._live.values())
 
     def discount(self, trial: str) -> None:
         """The trial is about to end, and nothing of it is to be held against the others."""
@@ -80,6 +85,10 @@ class Supervisor(TrialScheduler):
         if trial.status != Trial.ERROR:
             self._live.pop(trial.trial_id, None)
             self.inner.on_trial_error(tune_controller, trial)
+        elif isinstance(self.inner, WholeBrackets) and trial.trial_id in self._pausing:
+            # Lost before it was saved: it comes to its rung once more, and the bracket is to wait for it there.
+            self._seen[trial.trial_id] -= 1
+            self.inner.forget(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """The decision on a new epoch. Epochs trained again after a restart were decided on already."""
@@ -88,7 +97,9 @@ class Supervisor(TrialScheduler):
                 return self.inner.repeated(trial, result[EPOCH])
             return TrialScheduler.CONTINUE
         self._seen[trial.trial_id] = result[EPOCH]
-        return str(self.inner.on_trial_result(tune_controller, trial, result))
+        decision = str(self.inner.on_trial_result(tune_controller, trial, result))
+        (self._pausing.add if decision == TrialScheduler.PAUSE else self._pausing.discard)(trial.trial_id)
+        return decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """A trial ended."""
@@ -112,7 +123,9 @@ class Supervisor(TrialScheduler):
         controller = self._controller = tune_controller._tune_controller
         free = self._slots() - len(controller._trial_to_actor)
         controller._max_pending_trials = max(free, 0)
-        return self.inner.choose_trial_to_run(tune_controller) if free > 0 else None
+        chosen = self.inner.choose_trial_to_run(tune_controller) if free > 0 else None
+        # `inner` knows a resumed run's trials from the replay; Tune takes them up one after the other.
+        return chosen if chosen in controller.get_trials() else None
 
     def before_step(self) -> None:
         """Let Tune ask for as many trials as `wanted` allows."""

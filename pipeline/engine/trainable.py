@@ -176,6 +176,6 @@ def _result(job: Job, epoch: Epoch | None, place: dict[str, Any], failure: Failu
         SECONDS: epoch.seconds if epoch else 0.0,
         REQUESTED: epoch.requested if epoch else [],
         BUILT: epoch.built if epoch else 0,
-        PLACE: place,
+        PLACE: place | ({"execution": epoch.plan} if epoch else {}),
         FAILURE: failure,
     }

@@ -4,14 +4,11 @@ import functools
 import importlib
 import inspect
 import os
-import pickle
 import platform
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -38,6 +35,7 @@ from pipeline.records.results import Best, Results, find_best, write_summary, wr
 from pipeline.records.retention import Retention
 from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
 from pipeline.space.hyperparameters import Requested
+from pipeline.space.specs import Hyperparameter
 
 
 class Run(Results):
@@ -86,7 +84,49 @@ def dry_run(experiment: Experiment, watcher: Watcher | None = None) -> Plan:
     search = _Search(experiment, None, watcher or Watcher(), Interruption())
     with cluster(experiment, search.targets), search:
         plan = search.prepare()
-        return replace(plan, kinds=search.kinds(plan.requested, search.checked.built))
+        return replace(plan, kinds=search.kinds({spec.name: value for spec, value in plan.requested}))
+
+
+def met_by_default(experiment: Experiment) -> list[Hyperparameter]:
+    """What the default model of an experiment meets, found in a process that sees no GPU; nothing is written."""
+    search_space = names.resolve("search space", experiment.search_space)
+    with cluster(experiment, [search_space] if isinstance(search_space, Target) else []):
+        import ray
+
+        search_space = _portable(search_space)
+        check_sendable("search space", search_space)
+        task: Any = ray.remote(num_cpus=0)(_met_by_default)
+        try:
+            return list(ray.get(task.remote(search_space, experiment.dataset)))
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+
+
+def _met_by_default(search_space: Any, data: Any) -> list[Hyperparameter]:
+    from pipeline.worker import devices
+
+    devices.claim(1, gpus=0)
+    from pipeline.worker import reveal
+    from pipeline.worker.modules import load_search_space
+
+    return reveal.met(load_search_space(search_space), data)
+
+
+def check_sendable(what: str, thing: Any) -> None:
+    """Refuse what cannot be sent to another process.
+
+    Raises:
+        RequestError: in one line, what it is and why.
+    """
+    from ray import cloudpickle
+
+    try:
+        cloudpickle.dumps(thing)
+    except Exception as error:  # each kind of thing has its own
+        line = " ".join(str(error).split())[:300]
+        raise RequestError(
+            f"The {what} must be something that can be sent to another process; {label(thing)} is not: {line}"
+        ) from error
 
 
 class _Search:
@@ -141,8 +181,9 @@ class _Search:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.call = call
         actor: Any = Helper  # Ray gives it `options`
-        with _sent("search space", self.experiment.search_space):
-            self.helper = actor.options(scheduling_strategy=here).remote(_portable(self.search_space), 1, os.getcwd())
+        search_space = _portable(self.search_space)
+        check_sendable("search space", search_space)
+        self.helper = actor.options(scheduling_strategy=here).remote(search_space, 1, os.getcwd())
         self.data = self.helper.load.remote(_portable(self.dataset), self.experiment.seed)
         # Tune's own import takes the driver seconds in which it otherwise only waits for the data.
         threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()
@@ -161,15 +202,17 @@ class _Search:
             self.layout.root,
         )  # fmt: skip
 
-    def kinds(self, requested: Requested, built: int) -> dict[str, str]:
+    def kinds(self, configuration: dict[str, Any]) -> dict[str, str]:
         """Whether each hyperparameter decides the model or how it is trained; found out once for each name."""
-        known = self._kinds | {spec.name: "algorithm" for spec, _ in requested[built:]}
-        new = [spec for spec, _ in requested[:built] if spec.name not in known]
-        if new:
-            configuration = {spec.name: value for spec, value in requested}
-            known |= self.call(self.helper.kinds, self.data, configuration, new)
-        self._kinds = known
-        return {spec.name: known[spec.name] for spec, _ in requested}
+        if not configuration.keys() <= self._kinds.keys():
+            found = self.call(self.helper.kinds, self.data, configuration, list(self._kinds))
+            # What `build` does not request is asked for by `fit` alone.
+            self._kinds = dict.fromkeys(configuration, "algorithm") | found | self._kinds
+        return {name: self._kinds[name] for name in configuration}
+
+    def fits(self, configuration: dict[str, Any], other: dict[str, Any]) -> bool:
+        """Whether a model of `other` can go on with the weights of one of `configuration`."""
+        return bool(self.call(self.helper.fits, self.data, configuration, other))
 
     def run(self) -> Run:
         """Prepare, search, evaluate."""
@@ -225,11 +268,19 @@ class _Search:
             seed=experiment.seed, objective=self.objective, trials=experiment.trials, trace=self._trace,
             starts=self.first, earlier=self.earlier,
         )  # fmt: skip
+        # What `fit` asks for must not be known sooner where fewer trials run at once.
+        searcher.meet(self.checked.requested, self.checked.built)
         tell_past(ledger, searcher, self.objective)
-        turn = Turn(ledger, self.layout, self.objective, experiment.seed, self.kinds, lambda *a: adapter.task(*a))
-        scheduler = make_scheduler(experiment, self.objective, turn, lambda: trials.complete)
+        turn = Turn(
+            ledger, self.layout, self.objective, experiment.seed, experiment.executions_per_trial,
+            self.kinds, self.fits, lambda *a: adapter.task(*a),
+        )  # fmt: skip
+        scheduler = make_scheduler(experiment, self.objective, turn, lambda: trials.complete, turn.saved)
         supervisor = Supervisor(scheduler, self.slots)
-        adapter = AskTell(searcher, ledger, experiment.trials, self._job, supervisor.wanted, experiment.max_epochs)
+        adapter = AskTell(
+            searcher, ledger, experiment.trials, self._job, supervisor.wanted, supervisor.all_wait,
+            experiment.max_epochs,
+        )  # fmt: skip
         recorder = Recorder(
             ledger, searcher, self.objective, experiment, supervisor, self._retention(ledger), self.watcher
         )
@@ -310,6 +361,7 @@ class _Search:
         return Job(
             trial, configuration, experiment.seed, experiment.max_epochs, self.objective,
             self.layout.trial(trial).resolve(), fill, experiment.executions_per_trial,
+            plan=experiment.execution,
         )  # fmt: skip
 
     def _retention(self, ledger: Ledger) -> Retention:
@@ -321,23 +373,12 @@ class _Search:
         return list(self.call(self.helper.trace, self.data, proposal, fill))
 
 
-@contextmanager
-def _sent(what: str, thing: Any) -> Iterator[None]:
-    try:
-        yield
-    except (TypeError, AttributeError, pickle.PicklingError) as error:
-        line = " ".join(str(error).split())[:300]
-        raise RequestError(
-            f"The {what} must be something that can be sent to another process; {label(thing)} is not: {line}"
-        ) from error
-
-
 def _portable(thing: Any) -> Any:
     """Make Ray take the code of a user's function along, and not only its name: a worker may not have its module."""
     from ray import cloudpickle
 
-    if hasattr(thing, "hypermodel"):  # a user's within ours
-        _portable(thing.hypermodel)
+    for part in getattr(thing, "parts", ()):  # a user's within ours
+        _portable(part)
     function = thing.func if isinstance(thing, functools.partial) else thing
     module = function if inspect.ismodule(function) else sys.modules.get(getattr(function, "__module__", None) or "")
     file = getattr(module, "__file__", None)

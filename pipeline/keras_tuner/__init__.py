@@ -4,6 +4,7 @@ A script written for KerasTuner (1.4.8) runs as it stands, its trials side by si
 and so does an argument that is not honoured; none is dropped silently.
 """
 
+from importlib import import_module
 from typing import Any
 
 from pipeline.errors import unknown
@@ -22,4 +23,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
+    if name == "applications":  # KerasTuner's ready hypermodels are its own, and run here as they are
+        try:
+            return import_module("keras_tuner.applications")
+        except ImportError:
+            raise AttributeError(
+                "keras_tuner.applications must be installed (pip install keras-tuner); the search spaces 'resnet' and "
+                "'xception' of this project need nothing."
+            ) from None
     raise AttributeError(unknown("part of KerasTuner here", name, __all__))

@@ -1,6 +1,7 @@
 """KerasTuner's `HyperModel`, and what makes one a search space: arguments of the tuner and of `search` go along."""
 
 import copy
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -59,10 +60,7 @@ def own_fit(hypermodel: Any) -> bool:
 
 @dataclass
 class Family:
-    """A HyperModel as a search space: `build(hp, data)` and `fit(hp, model, …)`.
-
-    `hypermodel` is what tells it from others in the records (`experiment.fingerprint`).
-    """
+    """A HyperModel as a search space: `build(hp, data)` and `fit(hp, model, …)`."""
 
     hypermodel: Any
     given: Iterable[Hyperparameter] = ()
@@ -74,6 +72,17 @@ class Family:
     callbacks: list[Any] = field(default_factory=list)
     fitting: dict[str, Any] = field(default_factory=dict)  # what else `search` was given for `fit`
     passed: tuple[str, ...] = ()  # of epochs and verbose, what `search` was given: `fit` gets no more than that
+    by_name: tuple[str, ...] = ()  # of x and y, what `search` was given as a keyword
+
+    @property
+    def original(self) -> Any:
+        """What the user gave: it names the search space, and tells it from another."""
+        return self.hypermodel.function if isinstance(self.hypermodel, FunctionModel) else self.hypermodel
+
+    @property
+    def parts(self) -> list[Any]:
+        """All that is the user's own code."""
+        return [self.original, *self.callbacks]
 
     def build(self, hp: HyperParameters, data: Any = None) -> Any:
         """Return the model, compiled as the tuner was told."""
@@ -82,16 +91,19 @@ class Family:
         if declare is not None:
             declare(hp)
         model = self.hypermodel.build(hp)
-        if self.compiling:
-            _compile(model, {name: restored(value) for name, value in self.compiling.items()})
-        if self.max_model_size is not None and model.built and model.count_params() > self.max_model_size:
-            raise FailedTrialError(
-                f"max_model_size allows {self.max_model_size:,} weights; this model has {model.count_params():,}."
-            )
+        if self.compiling and hasattr(model, "compile"):
+            own = model._compile_config.config if getattr(model, "compiled", False) else {}
+            model.compile(**own | restored(self.compiling))
+        if self.max_model_size is not None and getattr(model, "built", False):
+            size = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+            if size > self.max_model_size:
+                raise FailedTrialError(
+                    f"max_model_size allows {self.max_model_size:,} weights; this model has {size:,}."
+                )
         return model
 
-    def fit(self, hp: HyperParameters, model: Any, *args: Any, **kwargs: Any) -> Any:
-        """Train with what `search` was given; our callbacks come last."""
+    def fit(self, hp: HyperParameters, model: Any, *data: Any, **kwargs: Any) -> Any:
+        """Train with what `search` was given, as it was given; our callbacks come last."""
         ours = kwargs.pop("callbacks")
         theirs = copy.deepcopy(self.callbacks)
         for callback in theirs:
@@ -100,9 +112,12 @@ class Family:
         kwargs = {
             k: v for k, v in kwargs.items() if k not in ("epochs", "verbose", "initial_epoch") or k in self.passed
         }
+        named = dict(zip(("x", "y"), data, strict=False))
+        positional = [value for name, value in named.items() if name not in self.by_name]
+        kwargs |= {name: value for name, value in named.items() if name in self.by_name}
         arguments = self.fitting | kwargs | {"callbacks": [*theirs, *ours]}
         fit = getattr(self.hypermodel, "fit", None)
-        return model.fit(*args, **arguments) if fit is None else fit(hp, model, *args, **arguments)
+        return model.fit(*positional, **arguments) if fit is None else fit(hp, model, *positional, **arguments)
 
 
 def _own_folder(callback: Any, ours: list[Any]) -> None:
@@ -112,41 +127,29 @@ def _own_folder(callback: Any, ours: list[Any]) -> None:
         callback.log_dir = os.path.join(callback.log_dir, reporter.trial, f"execution{reporter.execution}")
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A Keras object by its class and settings: it has variables, and each model needs its own."""
+
+    kind: Any
+    settings: dict[str, Any]
+
+
 def portable(thing: Any) -> Any:
-    """A Keras object (an optimizer, a loss, metrics) as plain data that another process makes anew from it."""
+    """An optimizer, a loss or metrics in a form that another process can make anew; functions and names stay."""
     if isinstance(thing, dict):
         return {key: portable(value) for key, value in thing.items()}
     if isinstance(thing, list | tuple):
         return [portable(value) for value in thing]
-    if isinstance(thing, str) or not hasattr(thing, "get_config"):
+    if isinstance(thing, type) or not hasattr(thing, "get_config"):
         return thing
-    import keras
-
-    return {"serialized": keras.saving.serialize_keras_object(thing)}
+    return _Made(type(thing), thing.get_config())
 
 
 def restored(thing: Any) -> Any:
     """The inverse of `portable`."""
-    if isinstance(thing, dict) and thing.keys() == {"serialized"}:
-        import keras
-
-        return keras.saving.deserialize_keras_object(thing["serialized"])
     if isinstance(thing, dict):
         return {key: restored(value) for key, value in thing.items()}
-    return [restored(value) for value in thing] if isinstance(thing, list) else thing
-
-
-def _compile(model: Any, given: dict[str, Any]) -> None:
-    """Compile anew with what is given in place of the model's own."""
-    own: dict[str, Any] = {}
-    if model.compiled:
-        import keras
-
-        config = model.get_compile_config()
-        own = {
-            name: keras.saving.deserialize_keras_object(config[name])
-            for name in ("loss", "loss_weights", "metrics", "weighted_metrics")
-            if config.get(name) is not None
-        }
-        own["optimizer"] = model.optimizer
-    model.compile(**own | given)
+    if isinstance(thing, list):
+        return [restored(value) for value in thing]
+    return thing.kind.from_config(copy.deepcopy(thing.settings)) if isinstance(thing, _Made) else thing

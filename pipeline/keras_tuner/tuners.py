@@ -4,6 +4,7 @@
 them stop poor ones early. `Hyperband` pauses and goes on with a trial where KerasTuner starts it anew.
 """
 
+import inspect
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,14 +13,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pipeline.errors import RequestError, unknown
-from pipeline.experiment import Experiment
+from pipeline.experiment import UNBOUNDED, Experiment
 from pipeline.fit_data import FitData
 from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
 from pipeline.objective import Objective
-from pipeline.records.layout import Layout
-from pipeline.records.ledger import TrialRecord, read_experiment, read_history, read_trials
+from pipeline.records.layout import BEST, Layout
+from pipeline.records.ledger import COUNTED, TrialRecord, read_experiment, read_history, read_trials
 from pipeline.records.results import Best, ranking
+from pipeline.space.configs import to_config
 from pipeline.space.hyperparameters import HyperParameters
+from pipeline.space.specs import Hyperparameter
 
 # In the order of Keras's `fit`: `search` takes them by position too.
 FIT_ARGUMENTS = (
@@ -27,8 +30,6 @@ FIT_ARGUMENTS = (
     "class_weight", "sample_weight", "initial_epoch", "steps_per_epoch", "validation_steps", "validation_batch_size",
     "validation_freq",
 )  # fmt: skip
-# Whoever trains in a `fit` of their own says there how long: no trial has as many epochs.
-UNTOLD = 10**6
 DEFAULT_OBJECTIVE = "default_objective"  # of a `fit` that returns a number, which is minimised
 
 
@@ -104,7 +105,7 @@ class Tuner:
             raise RequestError(f"hypermodel must be build_model(hp) or a HyperModel; got {hypermodel!r}.")
         self.hypermodel = hypermodel if hasattr(hypermodel, "build") else FunctionModel(hypermodel)
         self.objective = _objective(objective)
-        given = HyperParameters() if hyperparameters is None else hyperparameters
+        given = _hyperparameters(hyperparameters)
         self._family = Family(
             self.hypermodel,
             given=list(given.space),
@@ -119,15 +120,14 @@ class Tuner:
             },
         )
         self._data: FitData | None = None
-        self._layout = Layout(Path(directory or ".") / (project_name or "untitled_project"))
-        if overwrite:
-            self._remove()
+        self._layout = Layout(Path(directory or ".").expanduser() / (project_name or "untitled_project"))
+        self._check_folder(overwrite)
         self._settings: dict[str, Any] = {
             "objective": str(self.objective), "searcher": self.searcher, "trials": max_trials,
             "scheduler": scheduler or self.default_scheduler, "executions_per_trial": executions_per_trial,
             "max_consecutive_failed_trials": max_consecutive_failed_trials, "keep_models": keep_models,
             "seed": self._seed(seed), "cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial,
-            "max_concurrent": max_concurrent, "address": address, "storage": str(directory or "."),
+            "max_concurrent": max_concurrent, "address": address, "storage": str(self._layout.root.parent),
             "name": self._layout.root.name,
         }  # fmt: skip
         # All that can be known to be wrong is said here, and not after the data was prepared.
@@ -149,11 +149,27 @@ class Tuner:
             ProgramError: trial after trial failed in the same way.
         """
         from pipeline.console import Display
-        from pipeline.engine.tuning import tune
+        from pipeline.engine.tuning import check_sendable, tune
 
-        experiment, verbose = self._experiment(self._arguments(fit_args, fit_kwargs))
+        experiment, verbose = self._experiment(*self._arguments(fit_args, fit_kwargs))
+        for callback in self._family.callbacks:
+            check_sendable("callback", callback)
+        for name, value in self._family.fitting.items():
+            check_sendable(f"argument {name} of search", value)
         past = self._layout.root if self._layout.experiment.is_file() else None
+        if past is not None:
+            self._check_same(experiment)
+        elif self._layout.root.is_dir():
+            self._layout.root.rmdir()  # made beforehand; it is empty
         tune(experiment, resume=past, watcher=Display(quiet=not verbose))
+
+    @property
+    def remaining_trials(self) -> int | None:
+        """How many trials are left to be tried; None where all configurations will be."""
+        if self._settings["trials"] >= UNBOUNDED:
+            return None
+        done = read_trials(self._layout).values() if self._layout.experiment.is_file() else ()
+        return max(0, int(self._settings["trials"]) - sum(record.status in COUNTED for record in done))
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
         """The best trials' hyperparameters, the best first: what each requested, and no other."""
@@ -166,6 +182,7 @@ class Tuner:
             RequestError: the weights of so many trials were not kept.
         """
         from pipeline.worker.evaluate import trained
+        from pipeline.worker.executions import directories
         from pipeline.worker.modules import load_search_space
         from pipeline.worker.session import Job
 
@@ -173,28 +190,27 @@ class Tuner:
         kept = self._settings["keep_models"]
         if len(best) > kept:
             raise RequestError(f"get_best_models can return {kept} models, as many as keep_models; got {num_models}.")
-        data = self._data or FitData.of(self._layout.root.name, None)
         models = []
         for found, record in best:
             job = Job(
                 found.trial, record.hyperparameters, 0, found.epoch, self.objective, self._layout.trial(found.trial),
                 "default", self._settings["executions_per_trial"],
             )  # fmt: skip
-            models.append(trained(job, load_search_space(self._family), data)[0])
+            if not any(directory.joinpath(BEST).is_file() for directory in directories(job)):
+                raise RequestError(
+                    f"The weights of trial {found.trial} were not kept; a search with a larger keep_models keeps them."
+                )
+            models.append(trained(job, load_search_space(self._family), self._known_data())[0])
         return models
 
     def search_space_summary(self, extended: bool = False) -> None:
-        """Print what the default model asks for."""
-        from pipeline.worker import reveal
-        from pipeline.worker.modules import load_search_space
-
-        data = self._data or FitData.of(self._layout.root.name, None)
-        requested = reveal.trace(load_search_space(self._family), data, {}, "default")
+        """Print what the default model asks for; `extended` changes nothing, as in KerasTuner."""
+        met = self._met()
         print("Search space summary")
-        print(f"Default search space size: {len(requested)}")
-        for spec, _ in requested:
-            plain = {k: v for k, v in spec.to_dict().items() if k not in ("kind", "name")}
-            print(f"{spec.name} ({type(spec).__name__})\n{plain}")
+        print(f"Default search space size: {len(met)}")
+        for spec in met:
+            config = to_config(spec)["config"]
+            print(f"{config.pop('name')} ({type(spec).__name__})\n{config}")
 
     def results_summary(self, num_trials: int = 10) -> None:
         """Print the best trials: what each requested, and its score."""
@@ -211,6 +227,32 @@ class Tuner:
 
     # How a search is made of this.
 
+    def _met(self) -> list[Hyperparameter]:
+        """What may be tuned, as far as the default model shows it."""
+        given = {spec.identity for spec in self._family.given}
+        return [spec for spec in self._met_by_default() if self._family.tune_new or spec.identity in given]
+
+    def _met_by_default(self) -> list[Hyperparameter]:
+        data = self._known_data()
+        if self._settings["gpus_per_trial"] == 0:  # Keras is the caller's already
+            from pipeline.worker import reveal
+            from pipeline.worker.modules import load_search_space
+
+            return reveal.met(load_search_space(self._family), data)
+        # Built here, a model would take the GPU from the trials for as long as this process lives.
+        from pipeline.engine.tuning import met_by_default
+
+        return met_by_default(Experiment(dataset=data, search_space=self._family, **self._settings))
+
+    def _known_data(self) -> FitData:
+        """The data of `search`; of a project that was searched by another process, what its inputs were like."""
+        if self._data is not None:
+            return self._data
+        inputs = None
+        if self._layout.experiment.is_file():
+            inputs = _recorded(self._layout)["dataset"].get("inputs")
+        return FitData.like(self._layout.root.name, inputs)
+
     def _best(self, count: int) -> list[tuple[Best, TrialRecord]]:
         if not self._layout.experiment.is_file():
             raise RequestError(f"There must be results to read; {self.project_dir} has none. Call search first.")
@@ -222,30 +264,66 @@ class Tuner:
             seed = int(_recorded(self._layout)["seed"])
         return int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
 
-    def _remove(self) -> None:
+    def _check_folder(self, overwrite: bool) -> None:
+        """Make way for the project where it is to be overwritten, but for nothing else that is there."""
         root = self._layout.root
-        if root.exists() and any(root.iterdir()) and not self._layout.experiment.is_file():
-            raise RequestError(f"overwrite removes a project of a tuner; {root} holds something else.")
-        shutil.rmtree(root, ignore_errors=True)
+        if self._layout.experiment.is_file():
+            if overwrite:
+                shutil.rmtree(root)
+        elif root.exists() and not (root.is_dir() and not any(root.iterdir())):
+            raise RequestError(
+                f"directory and project_name must name a tuner's project, or nothing yet; {root} is something else."
+            )
 
-    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """What `search` was given, by name."""
-        named = dict(zip(FIT_ARGUMENTS, args, strict=False))
+    def _check_same(self, experiment: Experiment) -> None:
+        from pipeline.engine.resume import check_same_search
+
+        try:
+            check_same_search(experiment, self._layout)
+        except RequestError as error:
+            raise RequestError(f"{error} To start anew: overwrite=True, or another project_name.") from None
+
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """What `search` was given, by name; and which of x and y were given so."""
+        names = self._names()
+        named = dict(zip(names, args, strict=False))
         twice = sorted(named.keys() & kwargs.keys())
-        if twice or len(args) > len(FIT_ARGUMENTS):
+        if twice:
             raise RequestError(f"search takes the arguments of Keras's fit, each once; got {', '.join(twice)} twice.")
+        if len(args) > len(names):
+            raise RequestError(f"search takes {len(names)} arguments by position; got {len(args)}.")
         given = named | kwargs
         new = given.keys() - set(FIT_ARGUMENTS)
-        if new and not own_fit(self.hypermodel):
+        if own_fit(self.hypermodel):
+            return given, tuple(name for name in ("x", "y") if name in kwargs)
+        if new:
             raise RequestError(unknown("argument of search", min(new), FIT_ARGUMENTS))
         for name, only in (("initial_epoch", 0), ("validation_freq", 1)):
             if given.pop(name, only) != only:
                 raise RequestError(f"{name} of search must be {only}: each epoch of a trial is validated and counted.")
-        return given
+        return given, ()
 
-    def _experiment(self, given: dict[str, Any]) -> tuple[Experiment, Any]:
-        data = {n: given.pop(n, None) for n in ("x", "y", "sample_weight", "validation_split", "validation_data")}
-        data["validation_split"] = data["validation_split"] or 0.0
+    def _names(self) -> tuple[str, ...]:
+        """The names of `search`'s arguments by position: of Keras's `fit`, or of the hypermodel's own.
+
+        A hypermodel may call data as it likes: what its `fit` takes first is x, and next y.
+        """
+        if not own_fit(self.hypermodel):
+            return FIT_ARGUMENTS
+        parameters = list(inspect.signature(self.hypermodel.fit).parameters.values())[2:]
+        own = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        rest = FIT_ARGUMENTS[len(own) :] if any(p.kind is p.VAR_POSITIONAL for p in parameters) else ()
+        if own:
+            own[0] = "x"
+        if len(own) > 1 and own[1] not in FIT_ARGUMENTS[2:]:
+            own[1] = "y"
+        return (*own, *rest)
+
+    def _experiment(self, given: dict[str, Any], by_name: tuple[str, ...]) -> tuple[Experiment, Any]:
+        names = ["x", "y", "sample_weight", "validation_split", "validation_data"]
+        if own_fit(self.hypermodel):
+            names.remove("validation_split")  # it may look at x before it is cut
+        data = {name: given.pop(name) for name in names if given.get(name) is not None}
         callbacks = given.pop("callbacks", None) or []
         epochs, verbose = given.pop("epochs", None), given.pop("verbose", "auto")
         self._data = FitData.of(self._layout.root.name, **data)
@@ -253,13 +331,18 @@ class Tuner:
         family.callbacks = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
         family.fitting = given
         settings = self._settings | self._length(epochs)
-        family.passed = ("epochs",) if "max_epochs" in settings and settings["max_epochs"] != UNTOLD else ()
+        family.by_name = by_name
+        family.passed = tuple(
+            name
+            for name, told in (("epochs", settings["max_epochs"] != UNBOUNDED), ("verbose", verbose != "auto"))
+            if told
+        )
         return Experiment(dataset=self._data, search_space=family, **settings), verbose
 
     def _length(self, epochs: int | None) -> dict[str, Any]:
         """How many epochs a trial has, and how many trials there are."""
         if epochs is None:
-            return {"max_epochs": UNTOLD if own_fit(self.hypermodel) else 1}
+            return {"max_epochs": UNBOUNDED if own_fit(self.hypermodel) else 1}
         return {"max_epochs": epochs}
 
 
@@ -273,12 +356,11 @@ class GridSearch(Tuner):
     """Every configuration, once; continuous ranges at ten points. `max_trials` None tries them all."""
 
     searcher = "grid"
-    EVERY: ClassVar[int] = 10**6
 
     def __init__(
         self, hypermodel: Any = None, objective: Any = None, max_trials: int | None = None, *args: Any, **kwargs: Any
     ) -> None:
-        super().__init__(hypermodel, objective, self.EVERY if max_trials is None else max_trials, *args, **kwargs)
+        super().__init__(hypermodel, objective, UNBOUNDED if max_trials is None else max_trials, *args, **kwargs)
 
 
 class BayesianOptimization(Tuner):
@@ -349,6 +431,15 @@ def _objective(given: Any) -> Objective:
     return Objective(given.name, given.direction)
 
 
+def _hyperparameters(given: Any) -> HyperParameters:
+    """KerasTuner's own serve too."""
+    if given is None or isinstance(given, HyperParameters):
+        return given or HyperParameters()
+    if not hasattr(given, "get_config"):
+        raise RequestError(f"hyperparameters must be a HyperParameters; got {given!r}.")
+    return HyperParameters.from_config(given.get_config())
+
+
 NOT_HONOURED = {
     "max_retries_per_trial": "a trial whose worker dies goes on from its checkpoint, and code that raised would again",
     "num_initial_points": "it is the Gaussian process's; TPE takes a quarter of the trials, 5 to 20",
@@ -368,12 +459,10 @@ def _refuse(others: Mapping[str, Any]) -> None:
             raise RequestError(unknown("argument of a tuner", name, _known()))
     if given:
         reasons = "; ".join(f"{name} is not honoured: {NOT_HONOURED[name]}" for name in sorted(given))
-        raise RequestError(f"{reasons[0].upper()}{reasons[1:]}.")
+        raise RequestError(f"{reasons}.")
 
 
 def _known() -> list[str]:
-    import inspect
-
     return [n for n in inspect.signature(Tuner.__init__).parameters if n not in ("self", "others")]
 
 

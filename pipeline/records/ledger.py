@@ -45,6 +45,7 @@ class TrialRecord:
     node: str | None = None
     node_id: str | None = None
     devices: str | None = None
+    execution: str | None = None  # how its steps were carried out, and why so
     # Where another's weights were taken over: after which "epoch", "from" which trial, and what was in force "before".
     changes: list[dict[str, Any]] = field(default_factory=list)
     started: float = field(default_factory=time.time)

@@ -80,7 +80,10 @@ def ranking(trials: dict[str, TrialRecord], reports: list[Report], objective: Ob
 
 
 def trials_table(trials: dict[str, TrialRecord], reports: list[Report], objective: Objective) -> pd.DataFrame:
-    """A row a trial: id, status, hyperparameters, best objective and its epoch, epochs, seconds, error."""
+    """A row a trial: id, status, hyperparameters, best objective and its epoch, epochs, seconds, error.
+
+    Where a trial's values changed on the way, those in force at its best epoch.
+    """
     best = best_epochs(reports, objective)
     epochs: dict[str, int] = {}
     seconds: dict[str, float] = {}
@@ -88,10 +91,11 @@ def trials_table(trials: dict[str, TrialRecord], reports: list[Report], objectiv
         epochs[report.trial] = report.epoch
         seconds[report.trial] = seconds.get(report.trial, 0.0) + report.seconds
     own = ["trial", "status", objective.name, "best_epoch", "epochs", "seconds", "error"]
-    names = in_order(list(record.hyperparameters) for record in trials.values())
+    asked = {t: record.in_force(best[t].epoch) if t in best else record.hyperparameters for t, record in trials.items()}
+    names = in_order(map(list, asked.values()))
     rows = []
     for trial, record in trials.items():
-        values = {f"hp/{n}" if n in own else n: record.hyperparameters.get(n) for n in names}
+        values = {f"hp/{n}" if n in own else n: asked[trial].get(n) for n in names}
         found = best.get(trial)
         rows.append(
             {"trial": trial, "status": record.status}
@@ -131,7 +135,8 @@ def history_table(reports: list[Report], trials: dict[str, TrialRecord]) -> pd.D
         | ({f"hp/{n}": v for n, v in trials[r.trial].in_force(r.epoch).items()} if changing else {})
         for r in reports
     ]
-    return pd.DataFrame(rows, columns=None if rows else ["trial", "epoch", "seconds"])
+    # Objects: an integer stays one beside a missing value.
+    return pd.DataFrame(rows, columns=None if rows else ["trial", "epoch", "seconds"], dtype=object)
 
 
 def write_tables(layout: Layout, objective: Objective) -> None:

@@ -4,11 +4,16 @@ So disk is bounded however many trials a search has, and nothing that is kept in
 """
 
 import bisect
+from collections import deque
 from collections.abc import Iterable
 
 from pipeline.objective import Objective
 from pipeline.records.layout import BEST, LAST, Layout
 from pipeline.records.ledger import ENDED, Report, TrialRecord
+
+# A stopped trial's worker saves once more before it lets go of it, within a minute; by then so many others at most have
+# ended on any machine that runs fewer trials at once.
+LATE = 64
 
 
 class Retention:
@@ -18,6 +23,7 @@ class Retention:
         self._layout, self._objective, self._keep = layout, objective, keep
         self._best: dict[str, float] = {}
         self._kept: list[tuple[float, str]] = []  # loss and trial, the best first
+        self._late: deque[str] = deque(maxlen=LATE)  # the last whose files were removed
 
     def remember(self, trials: Iterable[TrialRecord], reports: Iterable[Report]) -> None:
         """Take up what an earlier process recorded."""
@@ -40,7 +46,9 @@ class Retention:
             if len(self._kept) <= self._keep:
                 return
             trial = self._kept.pop()[1]
-        self._remove(trial, BEST, LAST)
+        self._late.append(trial)
+        for late in self._late:
+            self._remove(late, BEST, LAST)
 
     def conclude(self, trials: Iterable[TrialRecord]) -> None:
         """The search is over, and no worker writes any more."""
@@ -48,8 +56,9 @@ class Retention:
         for record in trials:
             if record.status in ENDED:
                 self._remove(record.trial, *([LAST] if record.trial in kept else [BEST, LAST]))
+            self._remove(record.trial, f".{BEST}.*", f".{LAST}.*")  # a worker was killed while it wrote
 
-    def _remove(self, trial: str, *names: str) -> None:
-        for name in names:
-            for file in self._layout.trial(trial).rglob(name):
+    def _remove(self, trial: str, *patterns: str) -> None:
+        for pattern in patterns:
+            for file in list(self._layout.trial(trial).rglob(pattern)):
                 file.unlink(missing_ok=True)

@@ -4,8 +4,10 @@ Source: Jaderberg et al., "Population Based Training of Neural Networks", 2017: 
 What differs: a value never leaves its bounds and steps, and nothing that decides the model is perturbed.
 """
 
+import bisect
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -67,27 +69,29 @@ def explore(spec: Hyperparameter, value: Value, rng: np.random.Generator) -> Val
         return value
     if anew:
         return spec.random(rng)
-    if not spec.ordered:
+    if not spec.ordered or value is None:
         return value
-    values = spec.values()
-    low, high = (values[0], values[-1]) if values else (spec.from_unit(0.0), spec.from_unit(1 - 1e-12))
-    moved = None
-    if isinstance(value, int | float) and isinstance(low, int | float) and isinstance(high, int | float):
-        aside = FROM_ZERO * (high - low) * (1 if factor > 1 else -1)
-        moved = min(max(value * factor if value else aside, low), high)
-    if values is not None:
-        return _on_step(values, value, moved, factor)
-    if isinstance(value, int) and moved is not None:
+    steps: Any = spec.values()
+    if steps is not None and not isinstance(steps, range):  # a range may be too long for a list
+        steps = sorted(v for v in steps if v is not None)  # an ordered Choice need not be sorted
+    low, high = (steps[0], steps[-1]) if steps else (spec.from_unit(0.0), spec.from_unit(1 - 1e-12))
+    assert isinstance(value, int | float) and isinstance(low, int | float) and isinstance(high, int | float)
+    aside = FROM_ZERO * (high - low) * (1 if factor > 1 else -1)
+    moved = min(max(value * factor if value else aside, low), high)
+    if steps is not None:
+        return _on_step(steps, value, moved)
+    if isinstance(value, int):
         whole = round(moved) if round(moved) != value else value + (1 if factor > 1 else -1)
         return whole if spec.contains(whole) else value
     return moved
 
 
-def _on_step(values: Sequence[Value], value: Value, moved: float | None, factor: float) -> Value:
-    """The step nearest to `moved`, but another than `value` where there is one on that side; else its neighbour."""
-    place = values.index(value) if value in values else 0
-    if moved is not None:
-        nearest = min(range(len(values)), key=lambda i: abs(float(values[i] or 0) - moved))
-        if nearest != place:
-            return values[nearest]
-    return values[min(max(place + (1 if factor > 1 else -1), 0), len(values) - 1)]
+def _on_step(steps: Sequence[Any], value: float, moved: float) -> Any:
+    """The step nearest to `moved`, but another than `value` where there is one on that side."""
+    above = bisect.bisect_left(steps, moved)
+    around = steps[max(above - 1, 0) : above + 1]
+    nearest = min(around, key=lambda step: abs(step - moved))
+    if nearest != value or moved == value:
+        return nearest
+    aside = bisect.bisect_left(steps, value) + (1 if moved > value else -1)
+    return steps[min(max(aside, 0), len(steps) - 1)]

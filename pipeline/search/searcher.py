@@ -192,7 +192,7 @@ class Searcher:
 
         The space grows by what is new in it.
         """
-        self._meet(requested, built)
+        self.meet(requested, built)
         observation = self.observations.setdefault(trial, Observation({}))
         observation.configuration = {spec.name: value for spec, value in requested}
         observation.told = True
@@ -206,10 +206,11 @@ class Searcher:
 
     def tell_duplicate(self, trial: str, requested: Requested, built: int) -> None:
         """The trial turned out to be equal to another: it is over, and only its proposal is remembered."""
-        self._meet(requested, built)
+        self.meet(requested, built)
         self.observations[trial].duplicate = True
 
-    def _meet(self, requested: Requested, built: int) -> None:
+    def meet(self, requested: Requested, built: int) -> None:
+        """Learn what there is to choose: `build` asked for the first `built`, `fit` for the others."""
         self._exhausted = False
         for spec, _ in requested:
             self.known.setdefault(spec.name, spec)

@@ -38,7 +38,13 @@ def settled(starts: Starts, requested: Requested, trace: Trace) -> list[Configur
     more = _reveal(known, trace)
     while not wanted <= known.keys() and (shown := next(more, None)) is not None:
         known.update({spec.name: spec for spec, _ in shown if spec.name not in known})
-    faults = [unknown("hyperparameter", name, known) for name in sorted(wanted - known.keys())]
+    match sorted(wanted - known.keys()):
+        case []:
+            faults = []
+        case [name]:
+            faults = [unknown("hyperparameter", name, known)]
+        case names:
+            faults = [f"Unknown hyperparameters {', '.join(map(repr, names))}. Known: {', '.join(sorted(known))}."]
     found: dict[str, Configuration] = {}
     for number, (start, built) in enumerate(zip(starts.configurations, followed, strict=True), start=1):
         configuration: Configuration = {}

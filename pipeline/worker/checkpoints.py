@@ -59,7 +59,8 @@ class Checkpoints:
             optimizer = optimizer_of(model)
             if optimizer is not None:
                 optimizer.build(model.trainable_variables)
-                rate: Any = getattr(optimizer, "_learning_rate", None)
+                # Of float16's: the one within has the rate.
+                rate: Any = getattr(getattr(optimizer, "inner_optimizer", optimizer), "_learning_rate", None)
                 own = _array(rate) if hasattr(rate, "assign") else None
                 _assign(_optimizer_variables(model), arrays, "o")
                 if own is not None and state["configuration"] != configuration:
@@ -74,10 +75,11 @@ class Checkpoints:
 
     def best_state(self) -> dict[str, Any] | None:
         """Which epoch the best weights are of, and its value; None where there are none."""
-        if not self.best.exists():
-            return None
-        with np.load(self.best, allow_pickle=False) as arrays:
-            return dict(json.loads(str(arrays["state"])))
+        return _state(self.best)
+
+    def last_state(self) -> dict[str, Any] | None:
+        """The state of the last checkpoint, without its arrays; None where there is none."""
+        return _state(self.last)
 
 
 class Best:
@@ -114,6 +116,13 @@ def _array(variable: Any) -> Any:
 def _assign(variables: list[Any], arrays: Any, prefix: str) -> None:
     for i, variable in enumerate(variables):
         variable.assign(arrays[f"{prefix}{i}"])
+
+
+def _state(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(json.loads(str(arrays["state"])))
 
 
 def _write(path: Path, arrays: dict[str, Any], state: dict[str, Any]) -> None:

@@ -76,7 +76,13 @@ def load_model(path: Path) -> Any:
 
 
 def _save(model: Any, path: Path) -> None:
-    """Keras decides by the ending how to save, so the temporary name keeps it."""
+    """Save the model; of one that Keras cannot describe, such as a subclass without `get_config`, its weights."""
+    # Keras decides by the ending how to save, so the temporary names keep it.
     temporary = path.with_name(f".writing-{os.getpid()}.keras")
-    model.save(temporary)
+    try:
+        model.save(temporary)
+    except Exception:  # a search that is done must not be lost on what the user's classes cannot tell of themselves
+        temporary.unlink(missing_ok=True)
+        path, temporary = path.with_suffix(".weights.h5"), temporary.with_suffix(".weights.h5")
+        model.save_weights(temporary)
     os.replace(temporary, path)

@@ -13,6 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from pipeline.worker.plans import Chosen, Chunks, acts_on_batches, choose, install
+
 # Steps that TensorFlow runs a call. Measured on one core: an epoch of 1,500 small steps takes 6.5 s at 1 and 3 to 5 s
 # at 32; more gains nothing.
 STEPS_PER_EXECUTION = 32
@@ -26,29 +28,31 @@ class Reporter(keras.callbacks.Callback):
     others: list[Any]
     trial = ""  # whose report it is, and of which execution
     execution = 0
+    plan: Chosen | None = None  # how the last `fit` was carried out
 
     def before_epoch(self, epoch: int) -> None:
         """Called before any `on_epoch_begin`, after every `on_train_begin`."""
 
 
 @contextmanager
-def execution(model: Any, seed: int, reporter: "Reporter", **defaults: Any) -> Iterator[None]:
+def execution(model: Any, seed: int, reporter: "Reporter", asked: str = "auto", **defaults: Any) -> Iterator[None]:
     """Carry out every `model.fit` inside in our way; `reporter` is added to its callbacks, the last of them.
 
-    `defaults` are arguments that hold where a `fit` of the user's does not pass others on.
+    `asked` is a plan's name or "auto" (see `plans`); `defaults` are arguments that hold where a `fit` of one's own does
+    not pass others on.
     """
     plain = model.fit
     names = list(inspect.signature(keras.Model.fit).parameters)[1:]
 
     def fit(*args: Any, **kwargs: Any) -> Any:
-        kwargs = defaults | kwargs | dict(zip(names, args, strict=False))
+        kwargs = _cut(defaults | kwargs | dict(zip(names, args, strict=False)))
         given = kwargs.pop("callbacks", None) or []
         others = [c for c in (given if isinstance(given, list | tuple) else [given]) if c is not reporter]
         reporter.others = others
         order = _Order(seed)
         order.listeners.append(reporter.before_epoch)
         # Last, so that what it saves of the others is their state after the epoch.
-        return _fit(model, plain, order, [*others, reporter], **kwargs)
+        return _fit(model, plain, order, [*others, reporter], asked, **kwargs)
 
     # Not by setattr: Keras tracks what is assigned to a model.
     object.__setattr__(model, "fit", fit)
@@ -59,19 +63,27 @@ def execution(model: Any, seed: int, reporter: "Reporter", **defaults: Any) -> I
 
 
 def _fit(
-    model: Any, plain: Callable[..., Any], order: "_Order", callbacks: list[Any], x: Any = None, y: Any = None,
-    **kwargs: Any,
+    model: Any, plain: Callable[..., Any], order: "_Order", callbacks: list[Any], asked: str, x: Any = None,
+    y: Any = None, **kwargs: Any,
 ) -> Any:  # fmt: skip
     tensorflow = keras.backend.backend() == "tensorflow"
     batch_size = kwargs.get("batch_size") or 32
-    if tensorflow and not model.run_eagerly:
-        _set_steps(model, kwargs, callbacks)
-    _widen_validation(kwargs, batch_size)
     arrays = isinstance(x, np.ndarray) and isinstance(y, np.ndarray)
     others = ("validation_split", "steps_per_epoch")
     weighted_twice = kwargs.get("class_weight") and kwargs.get("sample_weight") is not None  # Keras refuses it
     served = arrays and kwargs.get("shuffle", True) is True and not weighted_twice
-    if served and not any(kwargs.get(name) for name in others):
+    served = served and not any(kwargs.get(name) for name in others)
+    chosen = Chosen("plain", "it is not trained on arrays alone")
+    if not tensorflow:
+        chosen = Chosen("plain", f"the backend is {keras.backend.backend()}")
+    elif served:
+        steps = -(-len(x) // batch_size) * (kwargs.get("epochs", 1) - kwargs.get("initial_epoch", 0))
+        chosen = choose(model, asked, steps, batch_size, callbacks)
+    callbacks[-1].plan = chosen
+    if tensorflow and not model.run_eagerly:
+        _set_steps(model, kwargs, callbacks, chosen)
+    _widen_validation(kwargs, batch_size)
+    if served:
         kwargs.pop("batch_size", None)
         kwargs["shuffle"] = False  # the pipeline shuffles; Keras would warn that it cannot
         weights, by_class = kwargs.pop("sample_weight", None), kwargs.pop("class_weight", None)
@@ -79,26 +91,47 @@ def _fit(
             weights = _class_weights(y, by_class)
         # As Keras does with arrays, and not with batches.
         parts = [_as_floatx(part) for part in (x, y, weights) if part is not None]
-        x, y = (_tensorflow_batches if tensorflow else _Batches)(parts, batch_size, order), None
+        if chosen.plan != "plain":
+            chunks = Chunks.of(len(x), batch_size, sum(part[:1].nbytes for part in parts))
+            install(model, batch_size, chunks, compiled=chosen.plan == "compiled")
+            x = _tensorflow_batches(parts, batch_size, order, chunks)
+        else:
+            x = _tensorflow_batches(parts, batch_size, order) if tensorflow else _Batches(parts, batch_size, order)
+        y = None
     arguments = {"x": x, "y": y} if y is not None else {"x": x}
     return plain(**arguments, callbacks=[order, *callbacks], **kwargs)
 
 
-def _set_steps(model: Any, kwargs: dict[str, Any], callbacks: list[Any]) -> None:
+def _set_steps(model: Any, kwargs: dict[str, Any], callbacks: list[Any], chosen: Chosen) -> None:
     """Let TensorFlow run several steps a call, where nobody can tell but by the clock."""
-    hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
-    # A user's callback that acts on every batch would act on every 32nd; Keras's own count the steps.
-    each = any(not str(getattr(getattr(c, h), "__module__", "")).startswith("keras.") for c in callbacks for h in hooks)
     # Keras runs whole calls: of 10 steps an epoch it would run 32.
     counted = kwargs.get("steps_per_epoch") or kwargs.get("validation_steps")
     ours = getattr(model, "_kerasweep_steps", None)
     if model.steps_per_execution not in (1, ours):
         return  # the user's own choice
-    steps = 1 if each or counted else STEPS_PER_EXECUTION
+    one = acts_on_batches(callbacks) or counted or chosen.plan != "plain"
+    steps = 1 if one else STEPS_PER_EXECUTION
     if steps != model.steps_per_execution:
         model.steps_per_execution = steps
         model.train_function = model.test_function = None  # of an earlier `fit`, traced for its number of steps
         object.__setattr__(model, "_kerasweep_steps", steps)
+
+
+def _cut(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Do for arrays what `validation_split` asks for, as Keras does it: the last part is for validation."""
+    split = kwargs.get("validation_split")
+    parts: list[Any] = [kwargs.get(name) for name in ("x", "y", "sample_weight")]
+    arrays = [isinstance(part, np.ndarray) for part in parts]
+    if not split or kwargs.get("validation_data") is not None or not (arrays[0] and arrays[1]):
+        return kwargs
+    if parts[2] is not None and not arrays[2]:
+        return kwargs
+    at = int(len(parts[0]) * (1 - split))
+    if not 0 < at < len(parts[0]):
+        return kwargs  # Keras says what is wrong
+    train = {n: p[:at] for n, p in zip(("x", "y", "sample_weight"), parts, strict=True) if p is not None}
+    val = tuple(part[at:] for part in parts if part is not None)
+    return kwargs | train | {"validation_split": 0.0, "validation_data": val}
 
 
 def evaluation_batch(x: Any) -> int:
@@ -148,11 +181,15 @@ class _Order(keras.callbacks.Callback):
             state.assign((words & 0x7FFFFFFF).astype(state.dtype))
 
 
-def _tensorflow_batches(parts: list[Any], batch_size: int, order: _Order) -> Any:
-    """Batches gathered by index from tensors that are held once, shuffled anew by (seed, epoch) each epoch."""
+def _tensorflow_batches(parts: list[Any], batch_size: int, order: _Order, chunks: Chunks | None = None) -> Any:
+    """Batches gathered by index from tensors that are held once, shuffled anew by (seed, epoch) each epoch.
+
+    With `chunks` full batches come as many at once; those that are left after them come one by one.
+    """
     import tensorflow as tf
 
     count = len(parts[0])
+    grouped = chunks.calls * chunks.batches * batch_size if chunks else 0
     tensors = tuple(tf.convert_to_tensor(part) for part in parts)
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     order.listeners.append(epoch.assign)
@@ -160,7 +197,11 @@ def _tensorflow_batches(parts: list[Any], batch_size: int, order: _Order) -> Any
     def batches(_: Any) -> Any:
         state = tf.stack([tf.constant(order.seed % 2**31, tf.int64), epoch])
         shuffled = tf.random.experimental.stateless_shuffle(tf.range(count), seed=state)
-        return tf.data.Dataset.from_tensor_slices(shuffled).batch(batch_size)
+        rest = tf.data.Dataset.from_tensor_slices(shuffled[grouped:]).batch(batch_size)
+        if not chunks or not grouped:
+            return rest
+        groups = tf.reshape(shuffled[:grouped], [chunks.calls, -1])
+        return tf.data.Dataset.from_tensor_slices(groups).concatenate(rest)
 
     indices = tf.data.Dataset.range(1).flat_map(batches)
     data = indices.map(lambda i: tuple(tf.gather(t, i) for t in tensors))
@@ -169,8 +210,8 @@ def _tensorflow_batches(parts: list[Any], batch_size: int, order: _Order) -> Any
     options.autotune.enabled = False
     # The pipeline shares the trial's threads; a pool of its own would be as wide as the machine.
     options.threading.private_threadpool_size = 1
-    steps = -(-count // batch_size)
-    return data.apply(tf.data.experimental.assert_cardinality(steps)).with_options(options).prefetch(2)
+    calls = (chunks.calls if chunks else 0) + -(-(count - grouped) // batch_size)
+    return data.apply(tf.data.experimental.assert_cardinality(calls)).with_options(options).prefetch(2)
 
 
 class _Batches(keras.utils.PyDataset):

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.data import Dataset, as_dataset
 from pipeline.errors import RequestError, UserCodeError
+from pipeline.experiment import label
 from pipeline.fit_data import Data, FitData
 from pipeline.names import HOME, Target
 from pipeline.worker.faults import user_traceback
@@ -39,7 +40,7 @@ def load_search_space(source: Target | Any) -> SearchSpace:
         return SearchSpace(source.name, _with_data(build), _tolerant(getattr(module, "fit", None)))
     build = getattr(source, "build", source)
     fit = getattr(source, "fit", None)
-    return SearchSpace(getattr(source, "__name__", type(source).__name__), _with_data(build), _tolerant(fit))
+    return SearchSpace(label(source), _with_data(build), _tolerant(fit))
 
 
 def load_dataset(source: Target | Dataset | FitData | Callable[..., Any], seed: int) -> Data:

@@ -1,7 +1,6 @@
 """Follows `build` under any proposal, on the CPU: what a search space asks for, before anything is trained."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,21 +11,12 @@ from pipeline.fit_data import Data
 from pipeline.objective import Objective
 from pipeline.search.searcher import Fill
 from pipeline.space.hyperparameters import HyperParameters, Requested, filling
-from pipeline.space.specs import Value
+from pipeline.space.specs import Hyperparameter, Value
 from pipeline.worker.execution import Reporter, execution
-from pipeline.worker.faults import user_traceback
+from pipeline.worker.faults import classify, user_traceback
 from pipeline.worker.modules import SearchSpace
+from pipeline.worker.session import Checked
 from pipeline.worker.trial import as_metrics, build, built, plain_fit
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What the default model requested, the first `built` of it in `build`; its weights; what is odd in the space."""
-
-    requested: Requested
-    built: int
-    weights: int
-    warnings: tuple[str, ...]
 
 
 def check(space: SearchSpace, data: Data, objective: Objective) -> Checked:
@@ -38,6 +28,7 @@ def check(space: SearchSpace, data: Data, objective: Objective) -> Checked:
     """
     hp = HyperParameters()
     reporter = _Logs()
+    by_build = 0
     try:
         model = build(space, hp, data)
         by_build = len(hp.requested)
@@ -51,6 +42,10 @@ def check(space: SearchSpace, data: Data, objective: Objective) -> Checked:
     except RequestError:
         raise
     except Exception as error:
+        failure = classify(error)
+        if failure.kind == "configuration":  # others may be trained
+            line = f"the default configuration cannot be trained: {failure.reason}"
+            return Checked(hp.requested, by_build or len(hp.requested), 0, (*hp.warnings, line))
         raise UserCodeError(
             f"Search space {space.name!r} must build and train on dataset {data.name!r}; "
             f"it raised {type(error).__name__}: {error}",
@@ -78,6 +73,13 @@ class _Logs(Reporter):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.logs = {**(self.logs or {}), **(logs or {})}
+
+
+def met(space: SearchSpace, data: Data) -> list[Hyperparameter]:
+    """What the default model asks for, and what waits in conditional scopes for another value of their parent."""
+    hp = HyperParameters()
+    space.build(hp, data)
+    return hp.space
 
 
 def trace(space: SearchSpace, data: Data, proposal: Mapping[str, Value], fill: Fill) -> Requested:

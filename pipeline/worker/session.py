@@ -1,4 +1,7 @@
-"""What a trial is handed: somewhere to report to. The engine makes one over Ray, tests make their own."""
+"""What passes between a trial and whoever runs it. The engine makes a `Session` over Ray, tests make their own.
+
+Without Keras: the driver reads all of this.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +36,7 @@ class Job:
     fill: Literal["random", "default", "first"] = "random"
     executions: int = 1  # trainings from different seeds, whose mean is reported
     execution: int = 0  # which of them this is
+    plan: str = "auto"  # how `fit` is carried out: see `plans`
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,17 @@ class Epoch:
     seconds: float
     requested: Requested
     built: int
+    plan: str = ""  # how it was carried out, and why so
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the default model requested, the first `built` of it in `build`; its weights; what is odd in the space."""
+
+    requested: Requested
+    built: int
+    weights: int
+    warnings: tuple[str, ...]
 
 
 class Session(Protocol):

@@ -62,7 +62,7 @@ def train(job: Job, space: SearchSpace, data: Data, session: Session, *, unwrapp
         if progress.epoch < job.max_epochs and not progress.ended:
             fit = space.fit or plain_fit
             arguments, named = data.fit_arguments()
-            with execution(model, seed, progress, initial_epoch=progress.epoch, verbose=0):
+            with execution(model, seed, progress, job.plan, initial_epoch=progress.epoch, verbose=0):
                 returned = fit(
                     hp, model, *arguments, **named, callbacks=[progress],
                     initial_epoch=progress.epoch, epochs=job.max_epochs, verbose=0,
@@ -124,6 +124,10 @@ def as_metrics(returned: Any, objective: str) -> dict[str, Any]:
     """What a `fit` of one's own may return in place of reporting epochs: its metrics, or the objective alone."""
     if isinstance(returned, Mapping):
         return dict(returned)
+    if isinstance(returned, list | tuple) and returned:  # of several trainings, as KerasTuner allows: their mean
+        parts = [as_metrics(part, objective) for part in returned]
+        shared = [name for name in parts[0] if all(name in part for part in parts)]
+        return {name: float(np.mean([part[name] for part in parts])) for name in shared}
     single = returned is not None and not isinstance(returned, str) and np.size(returned) == 1
     return {objective: float(returned)} if single and not hasattr(returned, "history") else {}
 
@@ -165,7 +169,12 @@ class _Progress(Reporter):
             self.best = Best(best["epoch"], best["objective"], [], saved=True)
 
     def save(self) -> None:
-        """Write both checkpoints as things now stand."""
+        """Write both checkpoints as things now stand.
+
+        Once an epoch: a trial that was saved and paused may get another's weights before its worker lets go of it.
+        """
+        if self.saved_epoch == self.epoch:
+            return
         callbacks = [{"class": type(c).__name__, "state": _plain_state(c)} for c in self.others]
         ended = bool(getattr(self.model, "stop_training", False))
         state = {
@@ -215,7 +224,9 @@ class _Progress(Reporter):
             failure = classify(Diverged(f"diverged: {broken} is {float((logs or {})[broken])} in epoch {self.epoch}"))
         seconds = time.monotonic() - self._started
         self.session.report(
-            Epoch(self.epoch, value, metrics, seconds, self.hp.requested, self.built), self.save, failure
+            Epoch(self.epoch, value, metrics, seconds, self.hp.requested, self.built, str(self.plan or "")),
+            self.save,
+            failure,
         )
         if failure:
             raise Stopped

@@ -14,9 +14,12 @@ ROOT = Path(__file__).parents[2]
     ("arguments", "says"),
     [
         (["mnst"], "Unknown dataset 'mnst'. Known: breast_cancer, diabetes, digits, mnist. Did you mean 'mnist'?"),
-        (["mnist", "--search-space", "mlpp"], "Unknown search space 'mlpp'. Known: cnn, mlp."),
+        (["mnist", "--search-space", "mlpp"], "Unknown search space 'mlpp'. Known: cnn, mlp, resnet, xception."),
         (["mnist", "--searcher", "hyperop"], "Unknown searcher 'hyperop'. Known: grid, hyperopt, random. Did you mean"),
-        (["mnist", "--scheduler", "ash"], "Unknown scheduler 'ash'. Known: asha, hyperband, median, none. Did you"),
+        (
+            ["mnist", "--scheduler", "ash"],
+            "Unknown scheduler 'ash'. Known: asha, hyperband, median, none, pbt. Did you",
+        ),
         (["mnist", "--trials", "0"], "trials must be greater than 0; got 0."),
         (["mnist", "--trials", "-3"], "trials must be greater than 0; got -3."),
         (["mnist", "--trials", "many"], "Invalid value for '--trials': Input should be a valid integer"),

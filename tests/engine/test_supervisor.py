@@ -155,6 +155,60 @@ def test_a_trial_that_is_queued_again_keeps_its_place():
     assert supervisor.inner._trial_info[trial][0] is bracket and trial in bracket._live_trials
 
 
+def test_a_bracket_waits_for_a_trial_whose_worker_was_lost_while_it_was_saved_for_its_pause():
+    supervisor = supervisor_of("hyperband", max_epochs=9, reduction_factor=3)
+    names = [f"t{i:04d}" for i in range(17)]
+    controller = Controller(supervisor, {n: stub(n) for n in names})
+    for trial in controller.trials.values():
+        supervisor.on_trial_add(controller, trial)
+    bracket = supervisor.inner._trial_info[controller.trials["t0008"]][0]
+    members = [t.trial_id for t in bracket.current_trials()]
+    rung = bracket._cumul_r
+    lost, *others = members
+    for name in members[:-1]:
+        for epoch in range(1, rung + 1):
+            controller.report(name, epoch, members.index(name) / 10)
+    controller.trials[lost].set_status(Trial.ERROR)
+    supervisor.on_trial_error(controller, controller.trials[lost])
+    controller.trials[lost].set_status(Trial.PENDING)
+    supervisor.on_trial_add(controller, controller.trials[lost])
+    for epoch in range(1, rung + 1):
+        controller.report(others[-1], epoch, 0.9)
+    assert controller.trials[others[-1]].status == Trial.PAUSED and not bracket.trials_to_unpause
+    for epoch in range(1, rung + 1):
+        controller.report(lost, epoch, 0.0)
+    unpaused = {t.trial_id for t in bracket.trials_to_unpause}
+    assert unpaused | {n for n in members if controller.trials[n].status == Trial.RUNNING} == set(
+        members[: bracket._n]
+    )  # the lowest losses
+
+
+class Tune:
+    """As much of Tune's controller as the choice of a trial needs; `trials` are those that it has taken up."""
+
+    def __init__(self, trials):
+        self._tune_controller, self._trial_to_actor, self._max_pending_trials = self, {}, 1
+        self.trials = trials
+
+    def get_trials(self):
+        return self.trials
+
+
+@pytest.mark.parametrize("scheduler", ["hyperband", "pbt"])
+def test_a_trial_of_the_past_is_not_started_before_tune_has_taken_it_up(scheduler):
+    supervisor = supervisor_of(scheduler, max_epochs=9)
+    trials = [stub("t0000"), stub("t0001")]
+    reports = [PastReport(t.trial_id, epoch, 0.5, False) for t in trials for epoch in range(1, 4)]
+    if scheduler == "pbt":  # the second is at a boundary that the first has passed
+        reports = reports[:-1]
+    supervisor.replay(trials, set(), reports)
+    trials[0].set_status(Trial.RUNNING)
+    tune = Tune(trials[:1])
+    assert supervisor.choose_trial_to_run(tune) is None
+    tune.trials = trials
+    assert supervisor.choose_trial_to_run(tune) is trials[1]
+
+
 def test_paused_trials_hold_no_slot():
     supervisor = supervisor_of("none")
     trials = [stub(f"t{i}") for i in range(3)]

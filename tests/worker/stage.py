@@ -67,6 +67,17 @@ def space(build: Any = lambda hp, data: digits_model(), fit: Any = None) -> Sear
     return SearchSpace("mine", build, fit)
 
 
+class OnBatches(keras.callbacks.Callback):
+    """A callback that acts on every batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.seen += 1
+
+
 def job(directory: Path, trial: str = "t0000", **settings: Any) -> Job:
     defaults = {"configuration": {}, "seed": 7, "max_epochs": 4, "objective": Objective("val_loss", "min")}
     return Job(trial=trial, directory=directory / trial, **defaults | settings)

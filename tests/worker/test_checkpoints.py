@@ -53,10 +53,10 @@ POLICIES = ["float32", "bfloat16", "mixed_bfloat16", "mixed_float16"]
 def test_weights_and_optimizer_come_back_to_the_bit(policy, optimizer, tmp_path):
     keras.config.set_dtype_policy(policy)
     source, target = trained(optimizer=OPTIMIZERS[optimizer]()), model(1, OPTIMIZERS[optimizer]())
-    state = {"epoch": 2, "callbacks": [{"best": 0.1 + 0.2}]}
+    state = {"epoch": 2, "callbacks": [{"best": 0.1 + 0.2}], "configuration": {"rate": 0.1 + 0.2}}
 
     Checkpoints(tmp_path).save(source, state, Best(2, 0.5, source.get_weights()))
-    assert Checkpoints(tmp_path).restore(target) == state
+    assert Checkpoints(tmp_path).restore(target, {"rate": 0.1 + 0.2}) == state
 
     saved, restored = values(source), values(target)
     assert len(saved) > len(source.weights)
@@ -72,8 +72,50 @@ def test_weights_and_optimizer_come_back_to_the_bit(policy, optimizer, tmp_path)
 
 
 def test_where_nothing_was_saved_nothing_is_restored(tmp_path):
-    assert Checkpoints(tmp_path / "none").restore(model(0)) is None
+    assert Checkpoints(tmp_path / "none").restore(model(0), {}) is None
     assert Checkpoints(tmp_path / "none").best_state() is None
+    assert Checkpoints(tmp_path / "none").last_state() is None
+
+
+RATED = {
+    "adam": lambda rate: keras.optimizers.Adam(rate),
+    "within another": lambda rate: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(rate)),
+}
+
+
+@pytest.mark.parametrize("optimizer", RATED.values(), ids=RATED)
+def test_what_was_saved_under_another_configuration_leaves_the_learning_rate_and_gives_all_else(optimizer, tmp_path):
+    source = trained(optimizer=optimizer(0.01))
+    Checkpoints(tmp_path).save(source, {"epoch": 2, "configuration": {"rate": 0.01}}, None)
+    source.optimizer.learning_rate = 0.002  # as a callback does
+    Checkpoints(tmp_path / "changed").save(source, {"epoch": 2, "configuration": {"rate": 0.01}}, None)
+
+    target = model(1, optimizer(0.5))
+    Checkpoints(tmp_path).restore(target, {"rate": 0.5})
+    assert float(target.optimizer.learning_rate) == 0.5
+    moments = [v for v in target.optimizer.variables if v.ndim]
+    expected = [v for v in source.optimizer.variables if v.ndim]
+    assert len(moments) > 4
+    for a, b in zip([*target.weights, *moments], [*source.weights, *expected], strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert int(target.optimizer.iterations) == int(source.optimizer.iterations) > 0
+
+    own = model(1, optimizer(0.01))
+    Checkpoints(tmp_path / "changed").restore(own, {"rate": 0.01})
+    assert float(own.optimizer.learning_rate) == pytest.approx(0.002)
+
+
+def test_a_learning_rate_that_follows_a_schedule_goes_on_from_another_trials_step(tmp_path):
+    source = trained(optimizer=keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)))
+    Checkpoints(tmp_path).save(source, {"epoch": 1, "configuration": {"rate": 0.1}}, None)
+    target = model(1, keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.8, 1, 0.5)))
+    Checkpoints(tmp_path).restore(target, {"rate": 0.8})
+    assert float(target.optimizer.learning_rate) == pytest.approx(0.8 * 0.5**2)
+
+
+def test_the_state_is_read_without_a_model(tmp_path):
+    Checkpoints(tmp_path).save(trained(), {"epoch": 3, "ended": False}, None)
+    assert Checkpoints(tmp_path).last_state() == {"epoch": 3, "ended": False}
 
 
 def test_best_weights_are_written_once_and_stay(tmp_path):
@@ -120,7 +162,7 @@ def test_the_best_is_written_before_the_state_that_relies_on_it(tmp_path, monkey
         kept.save(source, {"epoch": 1}, Best(1, 0.5, source.get_weights()))
 
     assert written == ["best.npz"]
-    assert kept.restore(model(1)) is None
+    assert kept.restore(model(1), {}) is None
 
 
 class Clock:
@@ -171,7 +213,12 @@ def test_nothing_is_unpickled(tmp_path):
         np.savez(tmp_path / name, state=np.array(Trap(trap), dtype=object), w0=np.array(Trap(trap), dtype=object))
     kept = Checkpoints(tmp_path)
 
-    for read in (kept.best_state, lambda: kept.restore(model(0)), lambda: kept.restore_best(model(0))):
+    for read in (
+        kept.best_state,
+        kept.last_state,
+        lambda: kept.restore(model(0), {}),
+        lambda: kept.restore_best(model(0)),
+    ):
         with pytest.raises(ValueError, match="allow_pickle=False"):
             read()
     assert not trap.exists()

@@ -1,0 +1,160 @@
+"""How TensorFlow carries out the steps of an epoch: Keras's own way, or many batches a call inside one graph.
+
+    plain      Keras's train function, several steps a call
+    looped     a graph that loops over the batches of a chunk
+    compiled   the same loop compiled by XLA
+
+All three make the same updates on the same batches in the same order; sums differ in the last places. What is fastest
+depends on the model: benchmarks/execution.py holds the measurements that `choose` follows.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import keras
+
+Plan = Literal["plain", "looped", "compiled"]
+PLANS: tuple[Plan, ...] = get_args(Plan)
+
+# Batches a call. More gains nothing, and a chunk is held twice while the next is gathered.
+CHUNK_BATCHES = 100
+CHUNK_BYTES = 16 * 2**20
+# XLA's compilation takes as long as so many steps gain.
+COMPILED_FROM_STEPS = 2000
+# Products of a step's forward pass from which on TensorFlow's own matrix product outweighs what XLA saves around it.
+COMPILED_TO_PRODUCTS = 30e6
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A plan, and why it is that one."""
+
+    plan: Plan
+    reason: str
+
+    def __str__(self) -> str:
+        """As the records hold it."""
+        return f"{self.plan}: {self.reason}"
+
+
+def choose(model: Any, asked: str, steps: int, batch_size: int, callbacks: Sequence[Any]) -> Chosen:
+    """The plan for a model that is to be trained for at most `steps` steps on arrays.
+
+    Args:
+        model: compiled.
+        asked: a plan's name, or "auto".
+        steps: over all epochs.
+        batch_size: examples a step.
+        callbacks: of this `fit`.
+    """
+    if asked == "plain":
+        return Chosen("plain", "asked for")
+    if reason := _unserved(model, callbacks):
+        return Chosen("plain", reason)
+    if asked != "auto":
+        return Chosen("compiled" if asked == "compiled" else "looped", "asked for")
+    if on_gpu():
+        return Chosen("plain", "a GPU")  # not measured yet
+    layers = [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
+    if any(not isinstance(layer, ELEMENTARY) for layer in layers):
+        return Chosen("plain", "bound by arithmetic, not by the cost of a step")
+    if any(v.name == "seed_generator_state" for v in model.variables):
+        return Chosen("looped", "XLA's random numbers are slow on a CPU")
+    if steps < COMPILED_FROM_STEPS:
+        return Chosen("looped", "too few steps for a compilation to pay")
+    if batch_size * model.count_params() > COMPILED_TO_PRODUCTS:
+        return Chosen("looped", "bound by its matrix products")
+    return Chosen("compiled", "many small steps")
+
+
+# Layers whose step is so short that carrying it out costs more than its arithmetic.
+ELEMENTARY = (
+    keras.layers.Dense, keras.layers.BatchNormalization, keras.layers.LayerNormalization, keras.layers.Embedding,
+    keras.layers.Normalization,
+)  # fmt: skip
+
+
+def on_gpu() -> bool:
+    """Whether TensorFlow sees a GPU."""
+    import tensorflow as tf
+
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
+def _unserved(model: Any, callbacks: Sequence[Any]) -> str | None:
+    """Why only Keras's own way can train a model; None where nothing speaks against the others."""
+    trainer = type(model).train_step
+    if not trainer.__module__.startswith("keras.src."):
+        return "a train_step of its own"
+    if model.run_eagerly:
+        return "it runs eagerly"
+    if model.steps_per_execution not in (1, getattr(model, "_kerasweep_steps", 1)):
+        return "steps_per_execution was set"
+    if acts_on_batches(callbacks):
+        return "a callback acts on each batch"
+    return None
+
+
+def acts_on_batches(callbacks: Sequence[Any]) -> bool:
+    """Whether a user's callback would notice that several steps are one call; Keras's own count the steps."""
+    hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+    return any(not str(getattr(getattr(c, h), "__module__", "")).startswith("keras.") for c in callbacks for h in hooks)
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """How an epoch's full batches are grouped: `calls` chunks of `batches` each; what is left comes batch by batch."""
+
+    calls: int
+    batches: int
+
+    @classmethod
+    def of(cls, count: int, batch_size: int, example_bytes: int) -> "Chunks":
+        """For `count` examples of so many bytes."""
+        full = count // batch_size
+        most = max(1, min(CHUNK_BATCHES, CHUNK_BYTES // max(1, batch_size * example_bytes)))
+        calls = math.ceil(full / most)
+        return cls(calls, full // calls if calls else 0)
+
+
+def install(model: Any, batch_size: int, chunks: Chunks, *, compiled: bool) -> None:
+    """Give the model a train function that takes chunks, as `execution` feeds them."""
+    import tensorflow as tf
+
+    # Traced once, for batches of any length: Keras's Python code is what costs a second.
+    one = tf.function(model.train_step, reduce_retracing=True, autograph=False)
+    state: dict[str, Any] = {"run": None}
+
+    def loop(parts: Any) -> None:
+        stacked = [tf.reshape(part, [chunks.batches, batch_size, *part.shape[1:]]) for part in parts]
+
+        def body(step: Any) -> Any:
+            one(tuple(part[step] for part in stacked))
+            return (step + 1,)
+
+        tf.while_loop(lambda step: step < chunks.batches, body, (tf.constant(0),))
+
+    def run(parts: Any) -> None:
+        if state["run"] is None:
+            state["run"] = tf.function(loop, autograph=False, jit_compile=compiled)
+        try:
+            state["run"](parts)
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            if not compiled or "looped" in state:
+                raise
+            # What XLA cannot compile fails before it has changed anything.
+            state["looped"] = state["run"] = tf.function(loop, autograph=False)
+            state["run"](parts)
+
+    def train_function(iterator: Any) -> Any:
+        parts = iterator.get_next()
+        whole = chunks.batches > 1 and len(parts[0]) == chunks.batches * batch_size
+        if whole:
+            run(parts)
+        else:
+            one(parts)
+        return model.get_metrics_result()
+
+    model.train_function = train_function

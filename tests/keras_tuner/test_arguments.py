@@ -1,0 +1,285 @@
+"""Every argument of a tuner and of its `search` is honoured, or refused in one line before anything runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import keras_tuner as kt
+from pipeline.errors import RequestError
+
+ROOT = Path(__file__).parents[2]
+X, Y = np.zeros((10, 3), np.float32), np.zeros(10)
+
+
+def build_model(hp):
+    hp.Int("units", 1, 4)
+
+
+class OwnFit(kt.HyperModel):
+    """Names its data as it likes."""
+
+    def build(self, hp):
+        hp.Int("units", 1, 4)
+
+    def fit(self, hp, model, x_train, y_train, x_val, y_val, rounds=1, callbacks=None):
+        return 0.0
+
+
+class Passing(kt.HyperModel):
+    def build(self, hp):
+        hp.Int("units", 1, 4)
+
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, **kwargs)
+
+
+@pytest.fixture
+def tuner(tmp_path):
+    """A tuner of a project of its own: `tuner(kt.RandomSearch, max_trials=3)`."""
+
+    def make(kind=kt.RandomSearch, hypermodel=build_model, objective="val_loss", **arguments):
+        return kind(hypermodel, objective, **{"directory": tmp_path, "project_name": "project"} | arguments)
+
+    return make
+
+
+def asked(tuner, *args, **kwargs):
+    """The experiment that `search` carries out."""
+    return tuner._experiment(*tuner._arguments(args, kwargs))[0]
+
+
+# What is honoured.
+
+
+def test_arguments_become_the_experiment_that_is_carried_out(tuner, tmp_path):
+    experiment = asked(
+        tuner(
+            max_trials=7, seed=3, executions_per_trial=2, max_consecutive_failed_trials=4, keep_models=5,
+            scheduler="asha", cpus_per_trial=2, gpus_per_trial=0.5, max_concurrent=3, address="auto",
+        ),
+        X, Y, epochs=6, validation_split=0.2,
+    )  # fmt: skip
+    wanted = {
+        "trials": 7, "seed": 3, "executions_per_trial": 2, "max_consecutive_failed_trials": 4, "keep_models": 5,
+        "scheduler": "asha", "cpus_per_trial": 2, "gpus_per_trial": 0.5, "max_concurrent": 3, "address": "auto",
+        "searcher": "random", "objective": "val_loss:min", "max_epochs": 6, "storage": str(tmp_path), "name": "project",
+    }  # fmt: skip
+    assert {name: getattr(experiment, name) for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("kind", "searcher", "scheduler", "trials"),
+    [
+        (kt.RandomSearch, "random", "none", 10),
+        (kt.BayesianOptimization, "hyperopt", "none", 10),
+        (kt.GridSearch, "grid", "none", 10**6),
+    ],
+)
+def test_each_tuner_is_its_searcher_and_stops_no_trial_early(tuner, kind, searcher, scheduler, trials):
+    experiment = asked(tuner(kind), X, Y)
+    assert (experiment.searcher, experiment.scheduler, experiment.trials) == (searcher, scheduler, trials)
+
+
+def test_arguments_by_position_are_in_kerastuners_order(tuner, tmp_path):
+    given = kt.HyperParameters()
+    given.Fixed("units", 2)
+    random = kt.RandomSearch(build_model, "loss", 3, 9, given, False, False, 0, 5, directory=tmp_path)
+    bayes = kt.BayesianOptimization(build_model, "loss", 3, None, 1e-4, 2.6, 9, given, False, directory=tmp_path)
+    band = kt.Hyperband(build_model, "loss", 9, 3, 2, 9, given, False, directory=tmp_path)
+    assert [asked(each, X, Y).seed for each in (random, bayes, band)] == [9, 9, 9]
+    assert [each._family.tune_new for each in (random, bayes, band)] == [False, False, False]
+    assert asked(random, X, Y).max_consecutive_failed_trials == 5
+
+
+def test_hyperband_fills_its_brackets_as_often_as_it_is_told(tuner):
+    once = asked(tuner(kt.Hyperband, max_epochs=9, factor=3), X, Y, epochs=50)
+    twice = asked(tuner(kt.Hyperband, max_epochs=9, factor=3, hyperband_iterations=2), X, Y)
+    assert (once.max_epochs, once.reduction_factor, once.scheduler) == (9, 3, "hyperband")
+    assert twice.trials == 2 * once.trials > 9
+
+
+def test_one_epoch_is_trained_unless_search_or_the_models_own_fit_says_more(tuner):
+    assert asked(tuner(), X, Y).max_epochs == 1
+    assert asked(tuner(hypermodel=Passing()), X, Y).max_epochs == 10**6
+    assert asked(tuner(hypermodel=Passing()), X, Y, epochs=4).max_epochs == 4
+
+
+def test_a_seed_is_drawn_where_none_is_given(tuner):
+    assert asked(tuner(project_name="a"), X, Y).seed != asked(tuner(project_name="b"), X, Y).seed
+
+
+def test_objectives_are_understood_as_kerastuner_does(tuner):
+    assert str(tuner(objective="val_accuracy").objective) == "val_accuracy:max"
+    assert str(tuner(objective=kt.Objective("val_f1", "max")).objective) == "val_f1:max"
+    assert str(tuner(objective=None).objective) == "default_objective:min"
+
+
+def test_the_direction_of_every_metric_that_kerastuner_knows_is_the_same():
+    from keras_tuner.src.engine.metrics_tracking import _MAX_METRIC_FNS, _MAX_METRICS, infer_metric_direction
+
+    names = [name.__name__ if callable(name) else name for name in (*_MAX_METRICS, *_MAX_METRIC_FNS)]
+    names = [kt_name for kt_name in names if kt_name.islower()] + ["loss", "mse", "mean_absolute_error"]
+    assert len(names) > 5
+    for name in (prefix + name for name in names for prefix in ("", "val_")):
+        assert kt.Objective.parse(name).direction == infer_metric_direction(name), name
+
+
+def test_data_by_position_is_named_by_the_models_own_fit(tuner):
+    own = tuner(hypermodel=OwnFit(), objective=None)
+    experiment = asked(own, X, Y, X[:2], Y[:2], rounds=3)
+    assert experiment.dataset.fit_arguments()[0][0].shape == (10, 3)
+    assert sorted(own._family.fitting) == ["rounds", "x_val", "y_val"]
+
+
+def test_a_fit_of_ones_own_gets_validation_split_as_it_was_given(tuner):
+    own = tuner(hypermodel=Passing())
+    assert asked(own, X, Y, validation_split=0.2).dataset.val is None
+    assert own._family.fitting["validation_split"] == 0.2
+    assert asked(tuner(), X, Y, validation_split=0.2).dataset.describe()["counts"] == {"train": 8, "val": 2}
+
+
+def test_what_is_fits_alone_is_passed_on(tuner):
+    plain = tuner()
+    asked(plain, X, Y, 5, 3, shuffle=False, class_weight={0: 2.0})
+    assert plain._family.fitting == {"batch_size": 5, "shuffle": False, "class_weight": {0: 2.0}}
+
+
+def test_a_callback_alone_is_a_list_of_one(tuner):
+    plain, callback = tuner(), object()
+    asked(plain, X, Y, callbacks=callback)
+    assert plain._family.callbacks == [callback]
+
+
+def test_kerastuners_own_hyperparameters_and_objective_serve(tuner):
+    import keras_tuner
+
+    given = keras_tuner.HyperParameters()
+    given.Int("units", 2, 8, step=2, sampling="log")
+    made = tuner(hyperparameters=given, objective=keras_tuner.Objective("val_auc", "max"))
+    (spec,) = made._family.given
+    assert (spec.name, spec.values()) == ("units", [2, 4, 8]) and str(made.objective) == "val_auc:max"
+
+
+def test_the_project_is_where_directory_and_name_say(tuner, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert tuner().project_dir == str(tmp_path / "project")
+    assert tuner(project_name="a/b").project_dir == str(tmp_path / "a" / "b")
+    assert kt.RandomSearch(build_model, "loss").project_dir == "untitled_project"
+
+
+def test_all_trials_remain_before_the_search(tuner):
+    assert tuner(max_trials=4).remaining_trials == 4
+    assert tuner(kt.GridSearch).remaining_trials is None
+
+
+def test_an_empty_folder_may_be_there_already_and_no_other(tuner, tmp_path):
+    (tmp_path / "project").mkdir()
+    tuner()
+    (tmp_path / "project" / "thesis.txt").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(RequestError, match="must name a tuner's project, or nothing yet; .*project is something"):
+            tuner(overwrite=overwrite)
+    assert (tmp_path / "project" / "thesis.txt").read_text() == "mine"
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_retries_per_trial": 2}, r"max_retries_per_trial is not honoured: .* goes on from its checkpoint"),
+        ({"distribution_strategy": "mirrored"}, "distribution_strategy is not honoured: give gpus_per_trial."),
+        ({"logger": "mine"}, "logger is not honoured: the records are in the project's folder."),
+        ({"tuner_id": "worker0"}, "tuner_id is not honoured: workers are Ray's; give address."),
+        ({"max_trails": 3}, r"Unknown argument of a tuner 'max_trails'. .* Did you mean 'max_trials'\?"),
+        ({"max_trials": 0}, "trials must be greater than 0; got 0."),
+        ({"executions_per_trial": 0}, "executions_per_trial must be greater than 0; got 0."),
+        ({"scheduler": "hyperbnd"}, r"Unknown scheduler 'hyperbnd'. .* Did you mean 'hyperband'\?"),
+        ({"cpus_per_trial": 1.5}, "cpus_per_trial above 1 must be whole; got 1.5."),
+        ({"objective": ["loss", "val_loss"]}, "objective must be one metric; got 2. Report their sum as a metric"),
+        ({"objective": "val_f1"}, "The direction of objective 'val_f1' is not known; write val_f1:min or val_f1:max."),
+        ({"objective": 3}, r"objective must be a metric's name or an Objective\(name, 'min' or 'max'\); got 3."),
+        ({"hypermodel": None}, r"hypermodel must be build_model\(hp\) or a HyperModel; got None."),
+        ({"hypermodel": "resnet"}, r"hypermodel must be build_model\(hp\) or a HyperModel; got 'resnet'."),
+        ({"hyperparameters": 5}, "hyperparameters must be a HyperParameters; got 5."),
+        ({"address": "ray://here:10001"}, "--address must be HOST:PORT of a cluster"),
+    ],
+)
+def test_an_argument_that_is_not_honoured_is_refused_in_one_line(tuner, arguments, message):
+    with pytest.raises(RequestError, match=message) as raised:
+        tuner(**arguments)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["num_initial_points", "alpha", "beta"])
+def test_settings_of_a_gaussian_process_are_refused(tuner, name):
+    with pytest.raises(RequestError, match=f"{name} is not honoured: it is the Gaussian process's"):
+        tuner(kt.BayesianOptimization, **{name: 4})
+
+
+def test_a_tuner_that_overrides_run_trial_is_told_what_to_do(tmp_path):
+    class Mine(kt.RandomSearch):
+        def run_trial(self, trial):
+            return 0.0
+
+    with pytest.raises(RequestError, match="run_trial is not called here; put what it does into a HyperModel's build"):
+        Mine(max_trials=3, directory=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        ((X, Y), {"epoch": 3}, r"Unknown argument of search 'epoch'. .* Did you mean 'epochs'\?"),
+        ((X, Y), {"y": Y}, "search takes the arguments of Keras's fit, each once; got y twice."),
+        ((X, Y), {"initial_epoch": 2}, "initial_epoch of search must be 0"),
+        ((X, Y), {"validation_freq": 2}, "validation_freq of search must be 1"),
+        (tuple(range(17)), {}, "search takes 16 arguments by position; got 17."),
+        ((X, Y), {"epochs": 0}, "max_epochs must be greater than 0; got 0."),
+        ((iter([1]),), {}, "x and y must be arrays, or a function without arguments that makes a dataset"),
+    ],
+)
+def test_an_argument_of_search_that_cannot_be_is_refused_in_one_line(tuner, args, kwargs, message):
+    with pytest.raises(RequestError, match=message) as raised:
+        tuner().search(*args, **kwargs)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_callback_that_cannot_be_sent_is_refused_in_one_line(tuner, tmp_path):
+    with (
+        open(tmp_path / "log", "w") as file,
+        pytest.raises(
+            RequestError, match="The callback must be something that can be sent to another process"
+        ) as raised,
+    ):
+        tuner().search(X, Y, callbacks=[lambda: file.write("epoch")])
+    assert "\n" not in str(raised.value) and not (tmp_path / "project").exists()
+
+
+def test_what_else_cannot_be_sent_is_refused_by_its_name(tuner, tmp_path):
+    with (
+        open(tmp_path / "log", "w") as file,
+        pytest.raises(RequestError, match="The argument rounds of search must be something that can be sent"),
+    ):
+        tuner(hypermodel=OwnFit(), objective=None).search(X, Y, X, Y, rounds=file)
+
+
+def test_results_are_refused_before_there_are_any(tuner):
+    for read in ("get_best_hyperparameters", "get_best_models", "results_summary"):
+        with pytest.raises(RequestError, match="There must be results to read; .*project has none. Call search first."):
+            getattr(tuner(), read)()
+
+
+def test_parts_of_kerastuner_that_are_not_offered_say_so():
+    with pytest.raises(AttributeError, match=r"Unknown part of KerasTuner here 'SklearnTuner'. Known: Bayesian"):
+        kt.SklearnTuner  # noqa: B018
+    assert kt.applications.HyperResNet.__module__.startswith("keras_tuner.")
+
+
+def test_the_drop_in_imports_neither_keras_nor_ray():
+    code = "import sys; from pipeline import keras_tuner; print({'keras', 'ray', 'tensorflow'} & set(sys.modules))"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "set()"

@@ -1,0 +1,308 @@
+"""A HyperModel as a search space: compiled, restricted and trained as the tuner and its `search` were told."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from pipeline import keras_tuner as kt
+from pipeline.errors import KerasweepError, RequestError, UserCodeError
+from pipeline.fit_data import FitData
+from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout
+from pipeline.space.hyperparameters import HyperParameters
+from pipeline.worker import reveal
+from pipeline.worker.evaluate import evaluate_best
+from pipeline.worker.modules import load_search_space
+from pipeline.worker.session import Job
+from pipeline.worker.trial import as_metrics
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.random((40, 4), np.float32), RNG.integers(0, 3, 40)
+
+
+def build_model(hp):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(hp.Int("units", 2, 8)), layers.BatchNormalization()])
+    model.add(layers.Dense(3, "softmax"))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], loss_weights=[2.0])
+    return model
+
+
+class Halved(keras.metrics.Mean):
+    """A metric that no other process has registered."""
+
+    def __init__(self, by=2.0, **settings):
+        super().__init__(**settings)
+        self.by = by
+
+    def get_config(self):
+        return {**super().get_config(), "by": self.by}
+
+
+class Recording(kt.HyperModel):
+    """Notes what its `fit` gets."""
+
+    def __init__(self):
+        super().__init__()
+        self.got = None
+
+    def build(self, hp):
+        return build_model(hp)
+
+    def fit(self, hp, model, *args, **kwargs):
+        self.got = (args, kwargs)
+        return model.fit(*args, **kwargs)
+
+
+def compiling(**given):
+    return Family(FunctionModel(build_model), compiling={name: portable(value) for name, value in given.items()})
+
+
+def checked(family, data, objective="val_accuracy:max"):
+    """Carry out `fit` on a few examples, as every search does first."""
+    return reveal.check(load_search_space(family), data, Objective.parse(objective))
+
+
+def test_optimizer_loss_and_metrics_of_the_tuner_win_and_the_rest_stays():
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.25, 10, 0.5)
+    model = compiling(optimizer=keras.optimizers.SGD(schedule, momentum=0.5), metrics=[Halved(by=3.0)]).build(
+        HyperParameters()
+    )
+    assert isinstance(model.optimizer, keras.optimizers.SGD) and model.optimizer.momentum == 0.5
+    assert float(model.optimizer.learning_rate) == 0.25
+    assert model.loss == "sparse_categorical_crossentropy"
+    config = model._compile_config.config
+    assert config["metrics"][0].by == 3.0 and config["loss_weights"] == [2.0]
+
+
+def test_each_model_has_an_optimizer_of_its_own():
+    family = compiling(optimizer=keras.optimizers.Adam(0.5), loss=keras.losses.SparseCategoricalCrossentropy())
+    first, second = family.build(HyperParameters()), family.build(HyperParameters())
+    assert first.optimizer is not second.optimizer
+    assert float(second.optimizer.learning_rate) == 0.5
+
+
+def test_a_loss_may_be_a_function_or_a_name():
+    def mine(y, p):
+        return keras.ops.mean(p)
+
+    assert compiling(loss=mine).build(HyperParameters()).loss is mine
+    assert compiling(loss="mse").build(HyperParameters()).loss == "mse"
+
+
+def test_a_model_that_is_not_compiled_is_compiled_with_what_the_tuner_gives():
+    def build(hp):
+        return keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+
+    family = Family(FunctionModel(build), compiling={"optimizer": "sgd", "loss": "mse"})
+    assert family.build(HyperParameters()).compiled
+
+
+def test_model_size_is_counted_as_kerastuner_does():
+    hp = HyperParameters({"units": 4})
+    model = build_model(hp)
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    assert trainable < model.count_params()
+    Family(FunctionModel(build_model), max_model_size=trainable).build(HyperParameters({"units": 4}))
+    with pytest.raises(kt.errors.FailedTrialError, match=f"max_model_size allows {trainable - 1} weights; this model"):
+        Family(FunctionModel(build_model), max_model_size=trainable - 1).build(HyperParameters({"units": 4}))
+
+
+def test_hyperparameters_of_the_tuner_win_over_the_models():
+    given = kt.HyperParameters()
+    given.Fixed("units", 7)
+    hp = HyperParameters({"units": 3})
+    Family(FunctionModel(build_model), given=given.space).build(hp)
+    assert [(spec.kind, value) for spec, value in hp.requested] == [("fixed", 7)]
+
+
+def test_what_is_not_given_may_not_be_tuned_or_not_asked_for():
+    hp = HyperParameters({"units": 5})
+    Family(FunctionModel(build_model), tune_new=False).build(hp)
+    assert hp.values == {"units": 2}
+    with pytest.raises(RuntimeError, match="'units' must be among those given"):
+        Family(FunctionModel(build_model), allow_new=False).build(HyperParameters())
+
+
+def test_a_hypermodel_that_is_not_tunable_asks_for_nothing():
+    class Inner(kt.HyperModel):
+        def build(self, hp):
+            return build_model(hp)
+
+    hp = HyperParameters({"units": 5})
+    model = Family(Inner(tunable=False)).build(hp)
+    assert model.built
+    assert hp.requested == []
+
+
+def test_hyperparameters_can_be_declared_before_the_model_is_built():
+    class Declaring(kt.HyperModel):
+        def declare_hyperparameters(self, hp):
+            hp.Int("units", 2, 8, default=6)
+
+        def build(self, hp):
+            assert hp.get("units") == 6
+            return build_model(hp)
+
+    assert [
+        spec.name for spec, _ in checked(Family(Declaring()), FitData.of("d", X, Y, validation_split=0.5)).requested
+    ]
+
+
+def test_a_hypermodel_without_build_says_so():
+    with pytest.raises(NotImplementedError, match="must define build"):
+        kt.HyperModel().build(HyperParameters())
+
+
+def test_kerastuners_own_hypermodel_trains_in_no_way_of_its_own():
+    from keras_tuner.applications import HyperXception
+
+    assert not own_fit(HyperXception(input_shape=(71, 71, 1), classes=2))
+    assert not own_fit(FunctionModel(build_model))
+    assert own_fit(Recording())
+
+
+def test_fit_gets_what_search_was_given_and_how():
+    hypermodel = Recording()
+    data = FitData.of("d", X, Y, sample_weight=np.ones(40), validation_data=(X, Y, np.ones(40)))
+    checked(Family(hypermodel, fitting={"batch_size": 4, "class_weight": None}), data)
+    args, kwargs = hypermodel.got
+    assert [part.shape for part in args] == [(8, 4), (8,)]
+    assert sorted(kwargs) == ["batch_size", "callbacks", "class_weight", "sample_weight", "validation_data"]
+    assert len(kwargs["validation_data"]) == 3
+
+    checked(Family(hypermodel, by_name=("x", "y"), passed=("epochs",), fitting={"validation_split": 0.5}),
+            FitData.of("d", X, Y))  # fmt: skip
+    args, kwargs = hypermodel.got
+    assert args == () and sorted(kwargs) == ["callbacks", "epochs", "validation_split", "x", "y"]
+
+
+def test_validation_split_in_a_fit_of_ones_own_is_keras_own():
+    seen = {}
+
+    class Watching(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.update(logs)
+
+    def build(hp):
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(1, kernel_initializer="zeros", use_bias=False)])
+        model.compile(keras.optimizers.SGD(0.0), "mse")
+        return model
+
+    class Passing(kt.HyperModel):
+        def build(self, hp):
+            return build(hp)
+
+        def fit(self, hp, model, x, y, **kwargs):
+            kwargs["callbacks"] = [Watching(), *kwargs["callbacks"]]
+            return model.fit(x, y, **kwargs)
+
+    targets = np.array([1.0] * 6 + [3.0] * 2)
+    checked(Family(Passing(), fitting={"validation_split": 0.25}), FitData.of("d", X[:8], targets), "val_loss")
+    assert (seen["loss"], seen["val_loss"]) == (1.0, 9.0)
+
+
+def test_users_callbacks_are_copied_for_each_training_and_tensorboard_writes_apart(tmp_path):
+    class TensorBoard(keras.callbacks.Callback):
+        def __init__(self, log_dir):
+            super().__init__()
+            self.log_dir = str(log_dir)
+
+    given, hypermodel = TensorBoard(tmp_path), Recording()
+
+    class Ours(keras.callbacks.Callback):
+        trial, execution = "t0003", 1
+
+    model = build_model(HyperParameters())
+    Family(hypermodel, callbacks=[given]).fit(HyperParameters(), model, X, Y, callbacks=[Ours()], epochs=1, verbose=0)
+    used = hypermodel.got[1]["callbacks"][0]
+    assert used is not given and used.log_dir == str(tmp_path / "t0003" / "execution1")
+    assert given.log_dir == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("returned", "metrics"),
+    [
+        (0.5, {"val_x": 0.5}),
+        (np.float32(0.5), {"val_x": 0.5}),
+        ({"val_x": 1, "other": 2}, {"val_x": 1, "other": 2}),
+        ([0.25, 0.75], {"val_x": 0.5}),
+        ([{"val_x": 1.0, "other": 2.0}, {"val_x": 3.0}], {"val_x": 2.0}),
+        (None, {}),
+        ([], {}),
+        ("done", {}),
+    ],
+)
+def test_what_fit_may_return(returned, metrics):
+    assert as_metrics(returned, "val_x") == metrics
+
+
+def test_a_default_configuration_that_cannot_be_trained_does_not_end_the_search():
+    def build(hp):
+        if hp.Int("units", 1, 5) == 1:
+            raise kt.errors.FailedTrialError("too small")
+        return build_model(hp)
+
+    found = checked(Family(FunctionModel(build)), FitData.of("d", X, Y, validation_split=0.5))
+    assert [spec.name for spec, _ in found.requested] == ["units"]
+    assert found.warnings == ("the default configuration cannot be trained: FailedTrialError: too small",)
+
+
+def test_a_fatal_error_is_refused_with_its_own_words():
+    def build(hp):
+        raise kt.errors.FatalValueError("no such width")
+
+    with pytest.raises(RequestError, match="^no such width$"):
+        checked(Family(FunctionModel(build)), FitData.of("d", X, Y))
+
+
+def test_a_fault_of_the_users_shows_the_users_traceback_wherever_it_is_raised():
+    def build(hp):
+        raise KeyError("their own fault")
+
+    with pytest.raises(UserCodeError) as raised:
+        checked(Family(FunctionModel(build)), FitData.of("d", X, Y))
+    assert isinstance(raised.value, KerasweepError)
+    (note,) = raised.value.__notes__
+    assert "Traceback" in note and "their own fault" in note and "test_hypermodel.py" in note
+    assert "'build' must build and train on dataset 'd'" in str(raised.value)
+
+
+def test_the_best_of_models_that_keras_cannot_describe_is_kept_by_its_weights(tmp_path):
+    class Subclassed(keras.Model):
+        def __init__(self, units):
+            super().__init__()
+            self.hidden, self.out = layers.Dense(units), layers.Dense(3, "softmax")
+
+        def call(self, x):
+            return self.out(self.hidden(x))
+
+    def build(hp):
+        model = Subclassed(hp.Int("units", 2, 8))
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    layout, objective = Layout(tmp_path), Objective("val_loss", "min")
+    space, data = load_search_space(Family(FunctionModel(build))), FitData.of("d", X, Y, validation_split=0.5)
+    job = Job("t0000", {"units": 4}, 0, 1, objective, layout.trial("t0000"))
+    metrics = evaluate_best(job, space, data, 1, layout)
+    assert not layout.best_model.exists()
+    again = build(HyperParameters({"units": 4}))
+    again(X[:1])
+    again.optimizer.build(again.trainable_variables)  # its state is among the weights
+    again.load_weights(layout.best / "model.weights.h5")
+    measured = again.evaluate(X[20:], Y[20:], verbose=0, return_dict=True)
+    assert measured["loss"] == pytest.approx(metrics["validation"]["loss"], rel=1e-5)
+
+
+def test_the_default_model_shows_what_waits_in_conditional_scopes():
+    def build(hp):
+        kind = hp.Choice("kind", ["dense", "wide"])
+        with hp.conditional_scope("kind", ["wide"]):
+            hp.Int("width", 2, 4)
+        hp.values["kind"] = kind
+        return build_model(hp)
+
+    met = reveal.met(load_search_space(Family(FunctionModel(build))), FitData.of("d", None))
+    assert [spec.name for spec in met] == ["kind", "width", "units"]

@@ -1,0 +1,197 @@
+"""Execution plans: the results of Keras, whatever carries out the steps; and when which is chosen."""
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.worker.execution import Reporter, execution
+from pipeline.worker.plans import CHUNK_BATCHES, PLANS, Chunks, choose
+from tests.worker import stage
+
+# XLA orders sums differently: after three epochs of 21 float32 updates the losses were apart by some 1e-6.
+TOLERANCE = 1e-4
+CLASSES = "sparse_categorical_crossentropy"
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return stage.dataset("digits", 330)  # 20 full batches of 16, and 10 examples
+
+
+def dense():
+    return [keras.layers.Flatten(), keras.layers.Dense(16, "relu"), keras.layers.BatchNormalization()]
+
+
+def convolutions():
+    return [keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.MaxPooling2D(), keras.layers.Flatten()]
+
+
+def with_dropout():
+    return [*convolutions(), keras.layers.Dropout(0.3), keras.layers.Dense(8, "relu"), keras.layers.Dropout(0.2)]
+
+
+def model(layers, optimizer="adam", **compiling):
+    keras.utils.set_random_seed(3)
+    made = keras.Sequential([keras.Input((8, 8, 1)), *layers(), keras.layers.Dense(10, "softmax")])
+    made.compile(optimizer, CLASSES, **{"metrics": ["accuracy"], **compiling})
+    return made
+
+
+def trained(plan, made, data, **fitting):
+    """The history of three epochs, the plan that was carried out, the number of updates."""
+    reporter = Reporter()
+    with execution(made, 5, reporter, plan, verbose=0):
+        history = made.fit(
+            data.x_train, data.y_train, validation_data=(data.x_val[:50], data.y_val[:50]),
+            **{"epochs": 3, "batch_size": 16, **fitting},
+        )  # fmt: skip
+    return history.history, reporter.plan, int(made.optimizer.iterations.numpy())
+
+
+def assert_alike(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert one[name] == pytest.approx(other[name], rel=TOLERANCE, abs=TOLERANCE), name
+
+
+@pytest.mark.parametrize("plan", ["looped", "compiled"])
+@pytest.mark.parametrize("layers", [dense, pytest.param(convolutions, marks=pytest.mark.slow)])
+def test_a_plan_has_the_results_of_plain_fit(plan, layers, digits):
+    expected, _, updates = trained("plain", model(layers), digits)
+    history, chosen, made = trained(plan, model(layers), digits)
+    assert (chosen.plan, made, updates) == (plan, 63, 63)
+    assert_alike(history, expected)
+
+
+def test_looped_draws_the_dropout_of_plain_fit(digits):
+    expected, _, _ = trained("plain", model(with_dropout), digits)
+    history, chosen, _ = trained("looped", model(with_dropout), digits)
+    assert chosen.plan == "looped"
+    assert_alike(history, expected)
+
+
+@pytest.mark.slow
+def test_compiled_trains_with_dropout_of_its_own(digits):
+    history, chosen, updates = trained("compiled", model(with_dropout), digits)
+    assert (chosen.plan, updates) == ("compiled", 63)
+    assert history["loss"][-1] < history["loss"][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", ["looped", "compiled"])
+def test_weights_of_examples_and_classes_count(plan, digits):
+    weights = np.linspace(0.1, 2, len(digits.x_train)).astype("float32")
+    for fitting in ({"sample_weight": weights}, {"class_weight": {0: 5.0, 3: 0.5}}):
+        expected, _, _ = trained("plain", model(dense), digits, **fitting)
+        history, _, _ = trained(plan, model(dense), digits, **fitting)
+        assert_alike(history, expected)
+        assert history["loss"] != pytest.approx(trained("plain", model(dense), digits)[0]["loss"], rel=1e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", ["looped", "compiled"])
+def test_a_learning_rate_schedule_counts_updates(plan, digits):
+    def scheduled():
+        return model(dense, keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)))
+
+    expected, _, _ = trained("plain", scheduled(), digits)
+    assert_alike(trained(plan, scheduled(), digits)[0], expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", ["looped", "compiled"])
+def test_callbacks_see_every_epoch_and_may_end_training(plan, digits):
+    made = model(dense)
+    seen = []
+    noting = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append((epoch, sorted(logs))))
+    stopping = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: setattr(made, "stop_training", epoch == 1)
+    )
+    history, _, _ = trained(plan, made, digits, callbacks=[noting, stopping])
+    assert [epoch for epoch, _ in seen] == [0, 1] and len(history["loss"]) == 2
+    assert seen[0][1] == ["accuracy", "loss", "val_accuracy", "val_loss"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", ["looped", "compiled"])
+def test_a_trial_that_is_cut_off_goes_on_as_it_would_have(plan, digits, tmp_path):
+    family = stage.space(lambda hp, data: model(dense, metrics=["accuracy"]), None)
+    task = stage.job(tmp_path, max_epochs=3, plan=plan)
+    whole, _ = stage.run(stage.replace(task, directory=tmp_path / "whole"), family, digits)
+    stage.assert_same(whole.epochs, stage.interrupted(task, family, digits))
+    assert whole.epochs[0].plan.startswith(f"{plan}: asked for")
+
+
+class OwnStep(keras.Sequential):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def own_step():
+    made = OwnStep([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
+    made.compile("sgd", CLASSES)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("made", "fitting", "reason"),
+    [
+        (own_step, {}, "a train_step of its own"),
+        (lambda: model(dense, run_eagerly=True), {}, "it runs eagerly"),
+        (lambda: model(dense, steps_per_execution=5), {}, "steps_per_execution was set"),
+        (lambda: model(dense), {"callbacks": [stage.OnBatches()]}, "a callback acts on each batch"),
+        (lambda: model(dense), {"steps_per_epoch": 3}, "it is not trained on arrays alone"),
+        (lambda: model(dense), {"shuffle": False}, "it is not trained on arrays alone"),
+    ],
+)
+def test_what_a_plan_cannot_serve_goes_to_keras_and_says_why(made, fitting, reason, digits):
+    _, chosen, _ = trained("looped", made(), digits, epochs=1, **fitting)
+    assert (chosen.plan, chosen.reason) == ("plain", reason)
+
+
+@pytest.mark.slow
+def test_what_xla_cannot_compile_is_looped(digits):
+    def layers():
+        import tensorflow as tf
+
+        def shown(x):  # XLA has no strings
+            return x + 0 * tf.cast(tf.strings.length(tf.strings.as_string(tf.reduce_sum(x))), x.dtype)
+
+        return [keras.layers.Lambda(shown), keras.layers.Flatten(), keras.layers.Dense(8, "relu")]
+
+    expected, _, _ = trained("plain", model(layers), digits)
+    assert_alike(trained("compiled", model(layers), digits)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("layers", "steps", "batch_size", "plan"),
+    [
+        (dense, 10**5, 32, "compiled"),
+        (dense, 50, 32, "looped"),
+        (dense, 10**5, 50_000, "looped"),
+        (with_dropout, 10**5, 32, "plain"),
+        (convolutions, 10**5, 32, "plain"),
+        (lambda: [*dense(), keras.layers.Dropout(0.1)], 10**5, 32, "looped"),
+    ],
+    ids=["dense", "few steps", "large batches", "convolutions and dropout", "convolutions", "dense and dropout"],
+)
+def test_auto_follows_what_was_measured(layers, steps, batch_size, plan):
+    assert choose(model(layers), "auto", steps, batch_size, []).plan == plan
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(330, 16), (16, 16), (15, 16), (1, 1), (10_007, 32), (50_000, 32)])
+def test_chunks_leave_no_more_batches_over_than_there_are_calls(count, batch_size):
+    chunks = Chunks.of(count, batch_size, 100)
+    left = count // batch_size - chunks.calls * chunks.batches
+    assert 0 <= left <= max(chunks.calls, 0) and chunks.batches <= CHUNK_BATCHES
+
+
+def test_a_chunk_of_large_examples_is_bounded():
+    assert Chunks.of(1000, 10, 2**20).batches == 1
+
+
+def test_plans_are_those_that_can_be_asked_for():
+    from pipeline import Experiment
+
+    for plan in ("auto", *PLANS):
+        assert Experiment(dataset="digits", execution=plan).execution == plan
