@@ -31,7 +31,7 @@ gpu: $(STAMP)  ## add CUDA's libraries to .venv, which TensorFlow needs to see a
 
 .PHONY: test
 test: $(STAMP)  ## run the tests, without the slow ones and those that need a GPU
-	$(RUN) -m pytest -m "not slow and not gpu"
+	$(RUN) -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
 
 .PHONY: test-all
 test-all: $(STAMP)  ## run what `make test` leaves out: the slow tests (those that need a GPU: make test-gpu)

@@ -1,5 +1,6 @@
 """Real searches of the drop-in: what they record, how they are gone on with, and the models that they hand back."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -121,7 +122,7 @@ def test_the_summary_of_a_search_on_gpus_builds_nothing_in_the_callers_process(t
     run = subprocess.run(
         [sys.executable, script],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.worker.execution import STEPS_PER_EXECUTION, Reporter, execution
+from pipeline.worker.plans import Chosen
 from tests.worker.stage import dataset
 
 
@@ -257,14 +258,15 @@ def test_keras_own_callbacks_do_not_slow_the_steps(digits):
 
     model = classifier(run_eagerly=False)
     own = [keras.callbacks.TerminateOnNaN(), keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)]
-    _set_steps(model, {}, [*own, Reporter()])
+    plain = Chosen("plain", "asked for")
+    _set_steps(model, {}, [*own, Reporter()], plain)
     assert model.steps_per_execution == STEPS_PER_EXECUTION
 
-    _set_steps(model, {}, [keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)])
+    _set_steps(model, {}, [keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)], plain)
     assert model.steps_per_execution == 1
-    _set_steps(model, {"steps_per_epoch": 3}, [])
+    _set_steps(model, {"steps_per_epoch": 3}, [], plain)
     assert model.steps_per_execution == 1
-    _set_steps(model, {}, [])
+    _set_steps(model, {}, [], plain)
     assert model.steps_per_execution == STEPS_PER_EXECUTION
 
 

@@ -392,7 +392,9 @@ def test_a_fit_that_never_calls_model_fit_is_refused(digits, tmp_path):
     _, ending = run(job(tmp_path), space(linear, lambda hp, model, *args, **kwargs: None), digits)
 
     assert ending.failure.kind == "request"
-    assert ending.failure.reason == "`fit` must call model.fit and pass its callbacks on; no epoch was reported."
+    assert ending.failure.reason == (
+        "`fit` must call model.fit and pass its callbacks on, or return the objective; no epoch was reported."
+    )
 
 
 @pytest.mark.parametrize(
