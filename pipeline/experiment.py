@@ -63,6 +63,7 @@ class Experiment(BaseModel):
     gpus_per_trial: Annotated[float, Field(ge=0)] = 0
     execution: Literal["auto", "plain", "looped", "compiled"] = "auto"  # how a trial's steps are carried out
     max_concurrent: Positive | None = None  # None: what the cluster holds
+    max_retries_per_trial: Annotated[int, Field(ge=0)] = 0  # where user code raised
     max_consecutive_failed_trials: Positive = 3  # failed in the same way, then the run ends
     keep_models: Positive = 10  # of so many trials the best weights are kept
     cpus: Positive | None = None  # of a cluster started here; None: all that the machine has

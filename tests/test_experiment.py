@@ -50,7 +50,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "trials": 20, "max_epochs": 10, "time_budget_s": None, "grace_epochs": 1, "reduction_factor": 3,
         "cpus_per_trial": 1, "gpus_per_trial": 0, "max_concurrent": None, "cpus": None, "gpus": None, "address": None,
         "seed": 0, "storage": "runs", "name": None, "executions_per_trial": 1, "keep_models": 10, "start_from": None,
-        "max_consecutive_failed_trials": 3, "perturbation_interval": 2, "execution": "auto",
+        "max_consecutive_failed_trials": 3, "max_retries_per_trial": 0, "perturbation_interval": 2, "execution": "auto",
     }  # fmt: skip
 
 

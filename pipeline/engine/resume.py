@@ -16,7 +16,7 @@ from pipeline.records.results import Results
 # What a resume may change without making the run another search.
 MAY_CHANGE = {
     "trials", "time_budget_s", "cpus_per_trial", "gpus_per_trial", "max_concurrent", "cpus", "gpus", "address",
-    "keep_models", "max_consecutive_failed_trials",
+    "keep_models", "max_consecutive_failed_trials", "max_retries_per_trial",
 }  # fmt: skip
 
 

@@ -361,6 +361,7 @@ class _Search:
         return Job(
             trial, configuration, experiment.seed, experiment.max_epochs, self.objective,
             self.layout.trial(trial).resolve(), fill, experiment.executions_per_trial,
+            retries=experiment.max_retries_per_trial,
             plan=experiment.execution,
         )  # fmt: skip
 

@@ -55,7 +55,8 @@ class FunctionModel(HyperModel):
 def own_fit(hypermodel: Any) -> bool:
     """Whether a hypermodel trains in a way of its own, KerasTuner's own HyperModel counted as none."""
     fit = getattr(type(hypermodel), "fit", None)
-    return fit is not None and not getattr(fit, "__qualname__", "").startswith("HyperModel.")
+    theirs = str(getattr(fit, "__module__", "")).startswith("keras_tuner.")
+    return fit is not None and fit is not HyperModel.fit and not theirs
 
 
 @dataclass

@@ -6,31 +6,22 @@ them stop poor ones early. `Hyperband` pauses and goes on with a trial where Ker
 
 import inspect
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.errors import RequestError, unknown
+from pipeline.errors import RequestError
 from pipeline.experiment import UNBOUNDED, Experiment
 from pipeline.fit_data import FitData
+from pipeline.keras_tuner.arguments import as_hyperparameters, as_objective, of_search, refuse
 from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
-from pipeline.objective import Objective
 from pipeline.records.layout import BEST, Layout
 from pipeline.records.ledger import COUNTED, TrialRecord, read_experiment, read_history, read_trials
 from pipeline.records.results import Best, ranking
 from pipeline.space.configs import to_config
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.space.specs import Hyperparameter
-
-# In the order of Keras's `fit`: `search` takes them by position too.
-FIT_ARGUMENTS = (
-    "x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_split", "validation_data", "shuffle",
-    "class_weight", "sample_weight", "initial_epoch", "steps_per_epoch", "validation_steps", "validation_batch_size",
-    "validation_freq",
-)  # fmt: skip
-DEFAULT_OBJECTIVE = "default_objective"  # of a `fit` that returns a number, which is minimised
 
 
 class Tuner:
@@ -43,8 +34,8 @@ class Tuner:
         hyperparameters: hyperparameters that win over those of the same name in the model.
         tune_new_entries: whether hyperparameters that are not among them are tuned, else they stay at their defaults.
         allow_new_entries: whether the model may ask for such.
-        max_retries_per_trial: must be 0: a trial whose worker dies goes on from its checkpoint, and code that raised
-            would raise again.
+        max_retries_per_trial: so often a trial whose code raised is tried again, from its last checkpoint. Whose worker
+            dies goes on in any case.
         max_consecutive_failed_trials: so many trials in a row that fail in the same way end the search.
         executions_per_trial: trainings from different seeds; their mean is the trial's objective.
         max_model_size: a model with more weights is a failed trial.
@@ -96,7 +87,7 @@ class Tuner:
         address: str | None = None,
         **others: Any,
     ) -> None:
-        _refuse(others | ({"max_retries_per_trial": max_retries_per_trial} if max_retries_per_trial else {}))
+        refuse(others, (n for n in inspect.signature(Tuner.__init__).parameters if n not in ("self", "others")))
         if hasattr(type(self), "run_trial"):
             raise RequestError(
                 "A tuner's run_trial is not called here; put what it does into a HyperModel's build and fit."
@@ -104,8 +95,8 @@ class Tuner:
         if not callable(getattr(hypermodel, "build", hypermodel)):
             raise RequestError(f"hypermodel must be build_model(hp) or a HyperModel; got {hypermodel!r}.")
         self.hypermodel = hypermodel if hasattr(hypermodel, "build") else FunctionModel(hypermodel)
-        self.objective = _objective(objective)
-        given = _hyperparameters(hyperparameters)
+        self.objective = as_objective(objective)
+        given = as_hyperparameters(hyperparameters)
         self._family = Family(
             self.hypermodel,
             given=list(given.space),
@@ -125,6 +116,7 @@ class Tuner:
         self._settings: dict[str, Any] = {
             "objective": str(self.objective), "searcher": self.searcher, "trials": max_trials,
             "scheduler": scheduler or self.default_scheduler, "executions_per_trial": executions_per_trial,
+            "max_retries_per_trial": max_retries_per_trial,
             "max_consecutive_failed_trials": max_consecutive_failed_trials, "keep_models": keep_models,
             "seed": self._seed(seed), "cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial,
             "max_concurrent": max_concurrent, "address": address, "storage": str(self._layout.root.parent),
@@ -151,7 +143,7 @@ class Tuner:
         from pipeline.console import Display
         from pipeline.engine.tuning import check_sendable, tune
 
-        experiment, verbose = self._experiment(*self._arguments(fit_args, fit_kwargs))
+        experiment, verbose = self._experiment(*of_search(self.hypermodel, fit_args, fit_kwargs))
         for callback in self._family.callbacks:
             check_sendable("callback", callback)
         for name, value in self._family.fitting.items():
@@ -283,42 +275,6 @@ class Tuner:
         except RequestError as error:
             raise RequestError(f"{error} To start anew: overwrite=True, or another project_name.") from None
 
-    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """What `search` was given, by name; and which of x and y were given so."""
-        names = self._names()
-        named = dict(zip(names, args, strict=False))
-        twice = sorted(named.keys() & kwargs.keys())
-        if twice:
-            raise RequestError(f"search takes the arguments of Keras's fit, each once; got {', '.join(twice)} twice.")
-        if len(args) > len(names):
-            raise RequestError(f"search takes {len(names)} arguments by position; got {len(args)}.")
-        given = named | kwargs
-        new = given.keys() - set(FIT_ARGUMENTS)
-        if own_fit(self.hypermodel):
-            return given, tuple(name for name in ("x", "y") if name in kwargs)
-        if new:
-            raise RequestError(unknown("argument of search", min(new), FIT_ARGUMENTS))
-        for name, only in (("initial_epoch", 0), ("validation_freq", 1)):
-            if given.pop(name, only) != only:
-                raise RequestError(f"{name} of search must be {only}: each epoch of a trial is validated and counted.")
-        return given, ()
-
-    def _names(self) -> tuple[str, ...]:
-        """The names of `search`'s arguments by position: of Keras's `fit`, or of the hypermodel's own.
-
-        A hypermodel may call data as it likes: what its `fit` takes first is x, and next y.
-        """
-        if not own_fit(self.hypermodel):
-            return FIT_ARGUMENTS
-        parameters = list(inspect.signature(self.hypermodel.fit).parameters.values())[2:]
-        own = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        rest = FIT_ARGUMENTS[len(own) :] if any(p.kind is p.VAR_POSITIONAL for p in parameters) else ()
-        if own:
-            own[0] = "x"
-        if len(own) > 1 and own[1] not in FIT_ARGUMENTS[2:]:
-            own[1] = "y"
-        return (*own, *rest)
-
     def _experiment(self, given: dict[str, Any], by_name: tuple[str, ...]) -> tuple[Experiment, Any]:
         names = ["x", "y", "sample_weight", "validation_split", "validation_data"]
         if own_fit(self.hypermodel):
@@ -380,7 +336,7 @@ class BayesianOptimization(Tuner):
         **kwargs: Any,
     ) -> None:
         process = {"num_initial_points": (num_initial_points, None), "alpha": (alpha, 1e-4), "beta": (beta, 2.6)}
-        _refuse({name: value for name, (value, usual) in process.items() if value != usual})
+        refuse({name: value for name, (value, usual) in process.items() if value != usual})
         super().__init__(hypermodel, objective, max_trials, *args, **kwargs)
 
 
@@ -417,53 +373,6 @@ class Hyperband(Tuner):
         from pipeline.engine.schedulers import hyperband_trials
 
         return self._rungs | {"trials": self._iterations * hyperband_trials(**self._rungs)}
-
-
-def _objective(given: Any) -> Objective:
-    if given is None:
-        return Objective(DEFAULT_OBJECTIVE, "min")
-    if isinstance(given, str):
-        return Objective.parse(given)
-    if isinstance(given, list | tuple):
-        raise RequestError(f"objective must be one metric; got {len(given)}. Report their sum as a metric of your own.")
-    if not hasattr(given, "name") or getattr(given, "direction", None) not in ("min", "max"):
-        raise RequestError(f"objective must be a metric's name or an Objective(name, 'min' or 'max'); got {given!r}.")
-    return Objective(given.name, given.direction)
-
-
-def _hyperparameters(given: Any) -> HyperParameters:
-    """KerasTuner's own serve too."""
-    if given is None or isinstance(given, HyperParameters):
-        return given or HyperParameters()
-    if not hasattr(given, "get_config"):
-        raise RequestError(f"hyperparameters must be a HyperParameters; got {given!r}.")
-    return HyperParameters.from_config(given.get_config())
-
-
-NOT_HONOURED = {
-    "max_retries_per_trial": "a trial whose worker dies goes on from its checkpoint, and code that raised would again",
-    "num_initial_points": "it is the Gaussian process's; TPE takes a quarter of the trials, 5 to 20",
-    "alpha": "it is the Gaussian process's, and TPE has none",
-    "beta": "it is the Gaussian process's, and TPE has none",
-    "distribution_strategy": "give gpus_per_trial",
-    "logger": "the records are in the project's folder",
-    "tuner_id": "workers are Ray's; give address",
-}
-
-
-def _refuse(others: Mapping[str, Any]) -> None:
-    """Refuse what is not honoured, whatever its value but None."""
-    given = {name: value for name, value in others.items() if value is not None}
-    for name in given:
-        if name not in NOT_HONOURED:
-            raise RequestError(unknown("argument of a tuner", name, _known()))
-    if given:
-        reasons = "; ".join(f"{name} is not honoured: {NOT_HONOURED[name]}" for name in sorted(given))
-        raise RequestError(f"{reasons}.")
-
-
-def _known() -> list[str]:
-    return [n for n in inspect.signature(Tuner.__init__).parameters if n not in ("self", "others")]
 
 
 def _recorded(layout: Layout) -> dict[str, Any]:

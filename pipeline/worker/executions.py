@@ -21,7 +21,15 @@ from pipeline.worker.trial import Ending, train
 
 
 def carry_out(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
-    """Carry out a trial with all its executions; see `trial.train`."""
+    """Carry out a trial with all its executions, and again where user code raised; see `trial.train`."""
+    for _ in range(job.retries):
+        ending = _once(job, space, data, session)
+        if ending.failure is None or ending.failure.kind != "program":
+            return ending
+    return _once(job, space, data, session)
+
+
+def _once(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
     if job.executions == 1:
         return train(job, space, data, session)
     parts = [_Execution(replace(job, execution=k, directory=d), space, data) for k, d in enumerate(directories(job))]

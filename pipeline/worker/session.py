@@ -36,6 +36,7 @@ class Job:
     fill: Literal["random", "default", "first"] = "random"
     executions: int = 1  # trainings from different seeds, whose mean is reported
     execution: int = 0  # which of them this is
+    retries: int = 0  # so often it is tried again where user code raised
     plan: str = "auto"  # how `fit` is carried out: see `plans`
 
 

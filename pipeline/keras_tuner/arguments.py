@@ -1,0 +1,99 @@
+"""KerasTuner's arguments: what they mean here, and what is not honoured."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipeline.errors import RequestError, unknown
+from pipeline.keras_tuner.hypermodel import own_fit
+from pipeline.objective import Objective
+from pipeline.space.hyperparameters import HyperParameters
+
+# In the order of Keras's `fit`: `search` takes them by position too.
+FIT_ARGUMENTS = (
+    "x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_split", "validation_data", "shuffle",
+    "class_weight", "sample_weight", "initial_epoch", "steps_per_epoch", "validation_steps", "validation_batch_size",
+    "validation_freq",
+)  # fmt: skip
+DEFAULT_OBJECTIVE = "default_objective"  # of a `fit` that returns a number, which is minimised
+
+
+NOT_HONOURED = {
+    "num_initial_points": "it is the Gaussian process's; TPE takes a quarter of the trials, 5 to 20",
+    "alpha": "it is the Gaussian process's, and TPE has none",
+    "beta": "it is the Gaussian process's, and TPE has none",
+    "distribution_strategy": "give gpus_per_trial",
+    "logger": "the records are in the project's folder",
+    "tuner_id": "workers are Ray's; give address",
+}
+
+
+def as_objective(given: Any) -> Objective:
+    """An objective as KerasTuner takes it; None minimises the number that `fit` returns."""
+    if given is None:
+        return Objective(DEFAULT_OBJECTIVE, "min")
+    if isinstance(given, str):
+        return Objective.parse(given)
+    if isinstance(given, list | tuple):
+        raise RequestError(f"objective must be one metric; got {len(given)}. Report their sum as a metric of your own.")
+    if not hasattr(given, "name") or getattr(given, "direction", None) not in ("min", "max"):
+        raise RequestError(f"objective must be a metric's name or an Objective(name, 'min' or 'max'); got {given!r}.")
+    return Objective(given.name, given.direction)
+
+
+def as_hyperparameters(given: Any) -> HyperParameters:
+    """KerasTuner's own serve too."""
+    if given is None or isinstance(given, HyperParameters):
+        return given or HyperParameters()
+    if not hasattr(given, "get_config"):
+        raise RequestError(f"hyperparameters must be a HyperParameters; got {given!r}.")
+    return HyperParameters.from_config(given.get_config())
+
+
+def refuse(others: Mapping[str, Any], known: Iterable[str] = ()) -> None:
+    """Refuse what is not honoured, whatever its value but None; `known` are the arguments that are."""
+    given = {name: value for name, value in others.items() if value is not None}
+    for name in given:
+        if name not in NOT_HONOURED:
+            raise RequestError(unknown("argument of a tuner", name, known))
+    if given:
+        reasons = "; ".join(f"{name} is not honoured: {NOT_HONOURED[name]}" for name in sorted(given))
+        raise RequestError(f"{reasons}.")
+
+
+def of_search(hypermodel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What `search` was given, by name; and which of x and y were given so."""
+    names = _names(hypermodel)
+    named = dict(zip(names, args, strict=False))
+    twice = sorted(named.keys() & kwargs.keys())
+    if twice:
+        raise RequestError(f"search takes the arguments of Keras's fit, each once; got {', '.join(twice)} twice.")
+    if len(args) > len(names):
+        raise RequestError(f"search takes {len(names)} arguments by position; got {len(args)}.")
+    given = named | kwargs
+    new = given.keys() - set(FIT_ARGUMENTS)
+    if own_fit(hypermodel):
+        return given, tuple(name for name in ("x", "y") if name in kwargs)
+    if new:
+        raise RequestError(unknown("argument of search", min(new), FIT_ARGUMENTS))
+    for name, only in (("initial_epoch", 0), ("validation_freq", 1)):
+        if given.pop(name, only) != only:
+            raise RequestError(f"{name} of search must be {only}: each epoch of a trial is validated and counted.")
+    return given, ()
+
+
+def _names(hypermodel: Any) -> tuple[str, ...]:
+    """The names of `search`'s arguments by position: of Keras's `fit`, or of the hypermodel's own.
+
+    A hypermodel may call data as it likes: what its `fit` takes first is x, and next y.
+    """
+    if not own_fit(hypermodel):
+        return FIT_ARGUMENTS
+    parameters = list(inspect.signature(hypermodel.fit).parameters.values())[2:]
+    own = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    rest = FIT_ARGUMENTS[len(own) :] if any(p.kind is p.VAR_POSITIONAL for p in parameters) else ()
+    if own:
+        own[0] = "x"
+    if len(own) > 1 and own[1] not in FIT_ARGUMENTS[2:]:
+        own[1] = "y"
+    return (*own, *rest)
