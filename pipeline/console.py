@@ -99,7 +99,8 @@ class Display(Watcher):
         self._last[report.trial] = report
         self._epochs += 1
         held = self._best.get(report.trial)
-        if report.objective is not None and self._objective.better(report.objective, held.objective if held else None):
+        beaten = held.objective if held and not report.final else None
+        if report.objective is not None and self._objective.better(report.objective, beaten):
             self._best[report.trial] = report
         if not self._live and time.monotonic() - self._said > HEARTBEAT_S:
             self._say(f"{self._line(report.trial)}  {self._progress()}")

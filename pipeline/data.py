@@ -112,12 +112,12 @@ class Dataset:
         """Inputs and targets of each split that the best model is measured on."""
         return {"validation": (self.x_val, self.y_val), "test": (self.x_test, self.y_test)}
 
-    def few(self) -> "Dataset":
+    def few(self, count: int = FEW) -> "Dataset":
         """A few examples of each split, those of the smallest and the largest label among them.
 
         An output too narrow shows at the largest.
         """
-        chosen = {split: _few_rows(getattr(self, f"y_{split}")) for split in SPLITS}
+        chosen = {split: _few_rows(getattr(self, f"y_{split}"), count) for split in SPLITS}
         return replace(
             self, **{f"{a}_{s}": getattr(self, f"{a}_{s}")[rows] for s, rows in chosen.items() for a in "xy"}
         )
@@ -267,10 +267,10 @@ def as_dataset(loaded: Any, name: str, seed: int) -> Dataset:
     )
 
 
-def _few_rows(labels: Array) -> list[int]:
-    rows = list(range(min(FEW, len(labels))))
+def _few_rows(labels: Array, count: int) -> list[int]:
+    rows = list(range(min(count, len(labels))))
     if labels.ndim == 1:
-        rows = list(dict.fromkeys([int(labels.argmin()), int(labels.argmax()), *rows]))[:FEW]
+        rows = list(dict.fromkeys([int(labels.argmin()), int(labels.argmax()), *rows]))[:count]
     return rows
 
 

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, field_validator, model_validator
 
 from pipeline.data import Dataset
+from pipeline.digest import sha256
 from pipeline.errors import RequestError, unknown
 from pipeline.fit_data import FitData
 from pipeline.objective import Objective
@@ -159,8 +160,8 @@ class Experiment(BaseModel):
     @field_validator("name")
     @classmethod
     def _one_folder(cls, name: str | None) -> str | None:
-        if name is not None and not re.fullmatch(r"[\w][\w.\-]*", name):
-            raise ValueError(f"name must be one folder's name (letters, digits, '.', '_', '-'); got {name!r}.")
+        if name is not None and not re.fullmatch(r"\w([\w.\- ]*[\w.\-])?", name):
+            raise ValueError(f"name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got {name!r}.")
         return name
 
     @model_validator(mode="after")
@@ -217,24 +218,19 @@ class Experiment(BaseModel):
 
 
 def fingerprint(thing: Any) -> dict[str, Any]:
-    """Qualified name and SHA-256 of a dataset or a function: of its arrays or of its source."""
-    digest = hashlib.sha256()
+    """Qualified name and SHA-256 of a dataset or a search space: of its arrays, or of its source and its settings."""
     if isinstance(thing, FitData):
         return {"object": thing.name, "sha256": thing.sha256(), "inputs": thing.inputs()}
-    thing = getattr(thing, "original", thing)  # what wraps a model family for us is not what tells it from another
     if isinstance(thing, Dataset):
+        digest = hashlib.sha256()
         for array in (thing.x_train, thing.y_train, thing.x_val, thing.y_val, thing.x_test, thing.y_test):
             digest.update(array.tobytes())
         return {"object": thing.name, "sha256": digest.hexdigest()}
+    distinctive = getattr(thing, "distinctive", thing)
+    thing = getattr(thing, "original", thing)  # what wraps a model family for us does not name it
     where = thing if hasattr(thing, "__qualname__") or inspect.ismodule(thing) else type(thing)
-    try:
-        source = inspect.getsource(where)
-    except (OSError, TypeError):
-        code = getattr(thing, "__code__", None)
-        source = repr((code.co_code, code.co_consts) if code else where)
-    digest.update(source.encode())
     name = where.__name__ if inspect.ismodule(where) else f"{where.__module__}.{where.__qualname__}"
-    return {"object": name, "sha256": digest.hexdigest()}
+    return {"object": name, "sha256": sha256(distinctive)}
 
 
 def label(thing: str | Any) -> str:

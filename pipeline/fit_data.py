@@ -5,8 +5,6 @@ Inputs and targets are arrays or nests of them (dicts, lists and tuples, for a m
 cannot be sent to another process.
 """
 
-import functools
-import hashlib
 import inspect
 import math
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data import FEW, Dataset
+from pipeline.digest import sha256
 from pipeline.errors import RequestError
 
 Nest = Any  # an array, or a dict, list or tuple of nests
@@ -74,6 +73,11 @@ class FitData:
         return cls(name=name, train=(None if inputs is None else _zeros(inputs), None, None))
 
     @property
+    def parts(self) -> list[Any]:
+        """All that is the user's own code: the functions that make data."""
+        return [leaf for leaf in _leaves([*self.train, *(self.val or ())]) if callable(leaf)]
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one example of the (first) input; empty where a function makes the data."""
         first = next(_leaves(self.train[0]), None)
@@ -111,12 +115,12 @@ class FitData:
         return batch[0] if isinstance(batch, tuple) else batch
 
     def measured(self) -> dict[str, tuple[Any, ...]]:
-        """Inputs and targets of each split that the best model is measured on."""
-        return {} if self.val is None else {"validation": _made(self.val)[:2]}
+        """Inputs, targets and weights of each split that the best model is measured on."""
+        return {} if self.val is None else {"validation": _made(self.val)}
 
-    def few(self) -> "FitData":
+    def few(self, count: int = FEW) -> "FitData":
         """A few examples of each split."""
-        return replace(self, train=_few(self.train), val=None if self.val is None else _few(self.val))
+        return replace(self, train=_few(self.train, count), val=None if self.val is None else _few(self.val, count))
 
     def describe(self) -> dict[str, Any]:
         """What is known of it, fit for JSON; the keys of `Dataset.describe`."""
@@ -137,12 +141,8 @@ class FitData:
         }
 
     def sha256(self) -> str:
-        """Of the arrays' bytes, and of the source of functions."""
-        digest = hashlib.sha256()
-        for part in (*self.train, *(self.val or ())):
-            for leaf in _leaves(part):
-                digest.update(_source(leaf) if callable(leaf) else _bytes(leaf))
-        return digest.hexdigest()
+        """Of the arrays' bytes, and of the functions that make them."""
+        return sha256(self.train, self.val)
 
 
 Data = Dataset | FitData
@@ -191,21 +191,21 @@ def _made(parts: tuple[Nest, ...]) -> tuple[Any, Any, Any]:
     return x, y, weight
 
 
-def _few(parts: tuple[Nest, ...]) -> tuple[Nest, ...]:
+def _few(parts: tuple[Nest, ...], count: int) -> tuple[Nest, ...]:
     if any(callable(part) for part in parts):
-        return tuple(_Short(part) if callable(part) else part for part in parts)
-    return _rows(parts, slice(FEW))
+        return tuple(_Short(part, count // FEW) if callable(part) else part for part in parts)
+    return _rows(parts, slice(count))
 
 
 class _Short:
     """Makes the first batches alone, where what is made can be shortened."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], Any], batches: int) -> None:
+        self._make, self._batches = make, batches
 
     def __call__(self) -> Any:
         made = self._make()
-        return made.take(1) if hasattr(made, "take") and hasattr(made, "batch") else made
+        return made.take(self._batches) if hasattr(made, "take") and hasattr(made, "batch") else made
 
 
 def _map(nest: Nest, function: Callable[[Any], Any]) -> Nest:
@@ -232,21 +232,6 @@ def _zeros(inputs: Any) -> Nest:
     if inputs.keys() != {"shape", "dtype"}:
         return {key: _zeros(part) for key, part in inputs.items()}
     return np.zeros((1, *inputs["shape"]), inputs["dtype"])
-
-
-def _bytes(array: Any) -> bytes:
-    """An array of Python objects holds addresses, which are others in each process."""
-    return repr(array.tolist()).encode() if array.dtype.hasobject else np.ascontiguousarray(array).tobytes()
-
-
-def _source(function: Any) -> bytes:
-    if isinstance(function, functools.partial):
-        return _source(function.func) + repr((function.args, function.keywords)).encode()
-    try:
-        return inspect.getsource(function if inspect.isroutine(function) else type(function)).encode()
-    except (OSError, TypeError):  # typed into a console
-        code = getattr(function, "__code__", None)
-        return repr((code.co_code, code.co_consts) if code else type(function)).encode()
 
 
 def _length(nest: Nest) -> int | None:

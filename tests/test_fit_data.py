@@ -128,9 +128,31 @@ def test_checksum_tells_contents_and_functions_apart():
     assert FitData.of("d", again).sha256() == different[8].sha256()
 
 
+def test_checksum_of_a_function_counts_what_it_closes_over_and_calls():
+    def makes(size):
+        return lambda: (X[:size], Y[:size])
+
+    def typed(size):
+        names = {"__name__": "__main__"}
+        exec(f"def make():\n    def inner():\n        return {size}\n    return inner()", names)
+        return names["make"]
+
+    for make in (makes, typed):
+        one, same, other = (FitData.of("d", make(size)).sha256() for size in (5, 5, 6))
+        assert one == same != other
+
+
+def test_the_functions_that_make_data_are_the_users_code():
+    def validation():
+        return X, Y
+
+    assert FitData.of("d", made, validation_data=validation).parts == [made, validation]
+    assert FitData.of("d", {"a": X}, Y).parts == []
+
+
 def test_validation_is_measured_where_there_is_one():
     assert FitData.of("d", X, Y).measured() == {}
-    x, y = FitData.of("d", X, Y, validation_split=0.5).measured()["validation"]
+    x, y, _ = FitData.of("d", X, Y, validation_split=0.5).measured()["validation"]
     assert y.tolist() == list(range(10, 20)) and len(x) == 10
 
 

@@ -64,7 +64,7 @@ class Helper:
 
         return reveal.trace(self._search_space(), data, proposal, fill)
 
-    def evaluate(self, job: Job, data: Data, epoch: int, layout: Layout) -> dict[str, Any]:
+    def evaluate(self, job: Job, data: Data, epoch: int | None, layout: Layout) -> dict[str, Any]:
         """See `worker.evaluate.evaluate_best`."""
         from pipeline.worker.evaluate import evaluate_best
 

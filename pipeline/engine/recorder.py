@@ -102,11 +102,12 @@ class Recorder(Callback):
                 result[keys.METRICS],
                 round(result[keys.SECONDS], 4),
                 round(result["timestamp"], 3),
+                result[keys.FINAL],
             )
             self._ledger.report(report)
             self._retention.reported(report)
             trial.run_metadata.num_failures = 0  # deaths count from one epoch to the next
-            self._searcher.tell_report(name, report.epoch, result[keys.OBJECTIVE])
+            self._searcher.tell_report(name, report.epoch, result[keys.OBJECTIVE], report.final)
             self._watcher.reported(report)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -177,7 +178,7 @@ def tell_past(ledger: Ledger, searcher: Searcher, objective: Objective) -> None:
             tell(name, record.asked, record.built)
     for report in ledger.reports:
         value = objective.worst if report.objective is None else report.objective
-        searcher.tell_report(report.trial, report.epoch, value)
+        searcher.tell_report(report.trial, report.epoch, value, report.final)
     for name, record in ledger.trials.items():
         if record.status in COUNTED:
             searcher.tell_end(name, failed=record.status == "failed")

@@ -39,6 +39,7 @@ def replay(
             report.epoch,
             objective.worst if report.objective is None else report.objective,
             last=report.trial in ended and report.epoch == last[report.trial],
+            final=report.final,
         )
         for report in ledger.reports
     ]

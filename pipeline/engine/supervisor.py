@@ -12,7 +12,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from pipeline.engine.pbt import PopulationBased
 from pipeline.engine.schedulers import WholeBrackets
-from pipeline.engine.trainable import EPOCH, OBJECTIVE
+from pipeline.engine.trainable import EPOCH, FINAL, OBJECTIVE
 
 UNBOUNDED = 10**6
 
@@ -25,6 +25,7 @@ class PastReport:
     epoch: int
     objective: float
     last: bool
+    final: bool = False
 
 
 class Supervisor(TrialScheduler):
@@ -92,6 +93,8 @@ class Supervisor(TrialScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """The decision on a new epoch. Epochs trained again after a restart were decided on already."""
+        if result.get(FINAL):  # no epoch: nothing to decide on
+            return TrialScheduler.CONTINUE
         if result[EPOCH] <= self._seen.get(trial.trial_id, 0):
             if isinstance(self.inner, PopulationBased):
                 return self.inner.repeated(trial, result[EPOCH])
@@ -162,7 +165,7 @@ class Supervisor(TrialScheduler):
             if trial.status == Trial.TERMINATED:
                 continue
             trial.set_status(Trial.RUNNING)
-            result = {EPOCH: report.epoch, OBJECTIVE: report.objective}
+            result = {EPOCH: report.epoch, OBJECTIVE: report.objective, FINAL: report.final}
             decision = self.on_trial_result(past, trial, result)
             if decision == TrialScheduler.STOP or report.last:
                 past.end(trial, result)

@@ -30,6 +30,7 @@ EPOCH = "epoch"  # completed epochs
 OBJECTIVE = "objective"  # always there, always finite: for schedulers
 REPORTED = "reported"  # the same as it was, None if not finite: for the records
 METRICS = "metrics"
+FINAL = "final"  # what `fit` returned, and no epoch
 SECONDS = "seconds"
 REQUESTED = "requested"  # with the first report, and again when it has grown
 BUILT = "built"  # so many of them by `build`
@@ -173,6 +174,7 @@ def _result(job: Job, epoch: Epoch | None, place: dict[str, Any], failure: Failu
         OBJECTIVE: value if value is not None and failure is None else job.objective.worst,
         METRICS: {} if epoch is None else {**epoch.metrics},
         REPORTED: value,
+        FINAL: epoch is not None and epoch.final,
         SECONDS: epoch.seconds if epoch else 0.0,
         REQUESTED: epoch.requested if epoch else [],
         BUILT: epoch.built if epoch else 0,

@@ -97,7 +97,7 @@ def met_by_default(experiment: Experiment) -> list[Hyperparameter]:
         check_sendable("search space", search_space)
         task: Any = ray.remote(num_cpus=0)(_met_by_default)
         try:
-            return list(ray.get(task.remote(search_space, experiment.dataset)))
+            return list(ray.get(task.remote(search_space, _portable(experiment.dataset))))
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
 
@@ -349,7 +349,7 @@ class _Search:
 
     def _measure(self, best: Best) -> dict[str, Any]:
         job = replace(self._job(best.trial, best.hyperparameters), max_epochs=max(best.epoch, 1))
-        return dict(self.call(self.helper.evaluate, job, self.data, best.epoch, self.layout))
+        return dict(self.call(self.helper.evaluate, job, self.data, None if best.final else best.epoch, self.layout))
 
     def _job(self, trial: str, configuration: dict[str, Any]) -> Any:
         from pipeline.engine.ask_tell import number_of
@@ -376,19 +376,29 @@ class _Search:
 
 def _portable(thing: Any) -> Any:
     """Make Ray take the code of a user's function along, and not only its name: a worker may not have its module."""
+    for part in (thing, *getattr(thing, "parts", ())):  # a user's within ours
+        _by_value(part)
+    return thing
+
+
+def _by_value(thing: Any) -> None:
     from ray import cloudpickle
 
-    for part in getattr(thing, "parts", ()):  # a user's within ours
-        _portable(part)
-    function = thing.func if isinstance(thing, functools.partial) else thing
-    module = function if inspect.ismodule(function) else sys.modules.get(getattr(function, "__module__", None) or "")
-    file = getattr(module, "__file__", None)
-    if isinstance(thing, Target) or module is None or not file or "site-packages" in file:
-        return thing
-    ours = file.startswith(str(names.HOME / "pipeline"))
-    if not ours and module.__name__.partition(".")[0] not in sys.stdlib_module_names:
-        cloudpickle.register_pickle_by_value(module)
-    return thing
+    if isinstance(thing, Target):
+        return
+    if isinstance(thing, functools.partial):
+        for part in (thing.func, *thing.args, *thing.keywords.values()):
+            _by_value(part)
+        return
+    kinds = () if inspect.isroutine(thing) else (thing if isinstance(thing, type) else type(thing)).__mro__
+    own = thing.__name__ if inspect.ismodule(thing) else getattr(thing, "__module__", None)
+    for name in {own, *(kind.__module__ for kind in kinds)}:
+        module = sys.modules.get(name or "")
+        file = getattr(module, "__file__", None) or "site-packages"
+        if module is None or "site-packages" in file or file.startswith(str(names.HOME / "pipeline")):
+            continue
+        if module.__name__.partition(".")[0] not in sys.stdlib_module_names:
+            cloudpickle.register_pickle_by_value(module)
 
 
 def _versions() -> dict[str, str]:

@@ -27,6 +27,24 @@ NOT_HONOURED = {
     "tuner_id": "workers are Ray's; give address",
 }
 
+IN_A_HYPERMODEL = "put what it does into a HyperModel's build and fit"
+IN_A_CALLBACK = "give search a Keras callback with it"
+NOT_CALLED = {
+    "run_trial": IN_A_HYPERMODEL,
+    "_build_and_fit_model": IN_A_HYPERMODEL,
+    "pre_create_trial": IN_A_HYPERMODEL,
+    "on_trial_begin": "give search a Keras callback with on_train_begin",
+    "on_trial_end": "give search a Keras callback with on_train_end",
+    "on_epoch_begin": IN_A_CALLBACK,
+    "on_epoch_end": IN_A_CALLBACK,
+    "on_batch_begin": "give search a Keras callback with on_train_batch_begin",
+    "on_batch_end": "give search a Keras callback with on_train_batch_end",
+    "on_search_begin": "do before search what it does",
+    "on_search_end": "do after search what it does",
+    "save_model": "keep_models says how many trials' weights are kept",
+    "load_model": "get_best_models hands the models back",
+}
+
 
 def as_objective(given: Any) -> Objective:
     """An objective as KerasTuner takes it; None minimises the number that `fit` returns."""
@@ -59,6 +77,13 @@ def refuse(others: Mapping[str, Any], known: Iterable[str] = ()) -> None:
     if given:
         reasons = "; ".join(f"{name} is not honoured: {NOT_HONOURED[name]}" for name in sorted(given))
         raise RequestError(f"{reasons}.")
+
+
+def refuse_hooks(tuner: type) -> None:
+    """Refuse a tuner with methods of its own that KerasTuner would call, and we do not."""
+    reasons = [f"{name} is not called here: {instead}" for name, instead in NOT_CALLED.items() if hasattr(tuner, name)]
+    if reasons:
+        raise RequestError(f"A tuner's methods must be those that it comes with; {tuner.__name__}'s {'; '.join(reasons)}.")
 
 
 def of_search(hypermodel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

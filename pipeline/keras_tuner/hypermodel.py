@@ -1,12 +1,14 @@
 """KerasTuner's `HyperModel`, and what makes one a search space: arguments of the tuner and of `search` go along."""
 
 import copy
+import inspect
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.digest import sha256
 from pipeline.keras_tuner.errors import FailedTrialError
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.space.specs import Hyperparameter, Value
@@ -75,6 +77,10 @@ class Family:
     passed: tuple[str, ...] = ()  # of epochs and verbose, what `search` was given: `fit` gets no more than that
     by_name: tuple[str, ...] = ()  # of x and y, what `search` was given as a keyword
 
+    def __post_init__(self) -> None:
+        # Now, before `build` is called for the first time: it may note things in the hypermodel.
+        self._original_sha256 = sha256(self.original)
+
     @property
     def original(self) -> Any:
         """What the user gave: it names the search space, and tells it from another."""
@@ -82,8 +88,18 @@ class Family:
 
     @property
     def parts(self) -> list[Any]:
-        """All that is the user's own code."""
-        return [self.original, *self.callbacks]
+        """All that may be the user's own code: the hypermodel and the callbacks, with what they hold; what is given."""
+        objects = [self.original, *self.callbacks]
+        held = [list(getattr(thing, "__dict__", {}).values()) for thing in objects if not inspect.isroutine(thing)]
+        return [*objects, *_leaves([held, self.compiling, self.fitting])]
+
+    @property
+    def distinctive(self) -> Any:
+        """All that tells this search space from another; how much is printed does not."""
+        return (
+            self._original_sha256, [spec.to_dict() for spec in self.given], dict(self.values), self.tune_new,
+            self.allow_new, self.max_model_size, self.compiling, self.callbacks, self.fitting,
+        )  # fmt: skip
 
     def build(self, hp: HyperParameters, data: Any = None) -> Any:
         """Return the model, compiled as the tuner was told."""
@@ -119,6 +135,19 @@ class Family:
         arguments = self.fitting | kwargs | {"callbacks": [*theirs, *ours]}
         fit = getattr(self.hypermodel, "fit", None)
         return model.fit(*positional, **arguments) if fit is None else fit(hp, model, *positional, **arguments)
+
+
+def _leaves(nest: Any) -> Iterator[Any]:
+    """What lists and dicts hold, and the classes and settings of what `portable` made."""
+    if isinstance(nest, _Made):
+        nest = [nest.kind, nest.settings]
+    if isinstance(nest, dict):
+        nest = list(nest.values())
+    if isinstance(nest, list | tuple):
+        for part in nest:
+            yield from _leaves(part)
+    else:
+        yield nest
 
 
 def _own_folder(callback: Any, ours: list[Any]) -> None:

@@ -14,14 +14,14 @@ import numpy as np
 from pipeline.errors import RequestError
 from pipeline.experiment import UNBOUNDED, Experiment
 from pipeline.fit_data import FitData
-from pipeline.keras_tuner.arguments import as_hyperparameters, as_objective, of_search, refuse
+from pipeline.keras_tuner.arguments import as_hyperparameters, as_objective, of_search, refuse, refuse_hooks
 from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
 from pipeline.records.layout import BEST, Layout
 from pipeline.records.ledger import COUNTED, TrialRecord, read_experiment, read_history, read_trials
 from pipeline.records.results import Best, ranking
 from pipeline.space.configs import to_config
-from pipeline.space.hyperparameters import HyperParameters
-from pipeline.space.specs import Hyperparameter
+from pipeline.space.hyperparameters import HyperParameters, Requested
+from pipeline.space.specs import Fixed, Hyperparameter
 
 
 class Tuner:
@@ -88,10 +88,7 @@ class Tuner:
         **others: Any,
     ) -> None:
         refuse(others, (n for n in inspect.signature(Tuner.__init__).parameters if n not in ("self", "others")))
-        if hasattr(type(self), "run_trial"):
-            raise RequestError(
-                "A tuner's run_trial is not called here; put what it does into a HyperModel's build and fit."
-            )
+        refuse_hooks(type(self))
         if not callable(getattr(hypermodel, "build", hypermodel)):
             raise RequestError(f"hypermodel must be build_model(hp) or a HyperModel; got {hypermodel!r}.")
         self.hypermodel = hypermodel if hasattr(hypermodel, "build") else FunctionModel(hypermodel)
@@ -158,14 +155,20 @@ class Tuner:
     @property
     def remaining_trials(self) -> int | None:
         """How many trials are left to be tried; None where all configurations will be."""
-        if self._settings["trials"] >= UNBOUNDED:
+        trials = int((self._settings | self._length(None))["trials"])
+        if trials >= UNBOUNDED:
             return None
         done = read_trials(self._layout).values() if self._layout.experiment.is_file() else ()
-        return max(0, int(self._settings["trials"]) - sum(record.status in COUNTED for record in done))
+        return max(0, trials - sum(record.status in COUNTED for record in done))
 
     def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
-        """The best trials' hyperparameters, the best first: what each requested, and no other."""
-        return [HyperParameters.holding(record.asked) for _, record in self._best(num_trials)]
+        """The best trials' hyperparameters, the best first: what each requested, and no other.
+
+        Where a trial's values changed on the way, those in force at its best epoch.
+        """
+        best = self._best(num_trials)
+        others = [pair for record in read_trials(self._layout).values() for pair in record.asked]
+        return [HyperParameters.holding(_requested(found, [*record.asked, *others])) for found, record in best]
 
     def get_best_models(self, num_models: int = 1) -> list[Any]:
         """The best trials' models with the weights of their best epochs, the best first; imports Keras.
@@ -183,9 +186,9 @@ class Tuner:
         if len(best) > kept:
             raise RequestError(f"get_best_models can return {kept} models, as many as keep_models; got {num_models}.")
         models = []
-        for found, record in best:
+        for found, _ in best:
             job = Job(
-                found.trial, record.hyperparameters, 0, found.epoch, self.objective, self._layout.trial(found.trial),
+                found.trial, found.hyperparameters, 0, found.epoch, self.objective, self._layout.trial(found.trial),
                 "default", self._settings["executions_per_trial"],
             )  # fmt: skip
             if not any(directory.joinpath(BEST).is_file() for directory in directories(job)):
@@ -211,9 +214,9 @@ class Tuner:
         print(f"Results in {self.project_dir}")
         print(f"Showing {len(best)} best trials")
         print(self.objective)
-        for found, record in best:
+        for found, _ in best:
             print(f"\nTrial {found.trial} summary\nHyperparameters:")
-            for name, value in record.hyperparameters.items():
+            for name, value in found.hyperparameters.items():
                 print(f"{name}: {value}")
             print(f"Score: {found.objective}")
 
@@ -300,6 +303,20 @@ class Tuner:
         if epochs is None:
             return {"max_epochs": UNBOUNDED if own_fit(self.hypermodel) else 1}
         return {"max_epochs": epochs}
+
+
+def _requested(found: Best, known: Requested) -> Requested:
+    """The values in force at a trial's best epoch, each with the first of the `known` that it can belong to."""
+    values = found.hyperparameters
+    requested = []
+    for name, value in values.items():
+        fitting = (
+            spec
+            for spec, _ in known
+            if spec.name == name and all(values.get(parent) in allowed for parent, allowed in spec.conditions)
+        )
+        requested.append((next(fitting, Fixed(name=name, constant=value)), value))
+    return requested
 
 
 class RandomSearch(Tuner):

@@ -30,6 +30,7 @@ class Report:
     metrics: dict[str, float | None]
     seconds: float
     time: float
+    final: bool = False  # no epoch, but what `fit` returned: what the trial is worth, whatever its epochs reported
 
 
 @dataclass
@@ -129,7 +130,10 @@ class Ledger:
         """Append one epoch; False, and nothing is written, where it is already recorded."""
         if report.epoch <= self.last_epoch(report.trial):
             return False
-        self._history.write(json.dumps(asdict(report), allow_nan=False) + "\n")
+        line = asdict(report)
+        if not report.final:  # hardly any is
+            del line["final"]
+        self._history.write(json.dumps(line, allow_nan=False) + "\n")
         self._history.flush()
         self.reports.append(report)
         self._last_epoch[report.trial] = report.epoch

@@ -23,6 +23,7 @@ class Best:
     hyperparameters: dict[str, Any]
     objective: float
     epoch: int
+    final: bool = False  # what `fit` returned, and no epoch's
 
 
 class Results:
@@ -60,7 +61,7 @@ def best_epochs(reports: list[Report], objective: Objective) -> dict[str, Report
     best: dict[str, Report] = {}
     for report in reports:
         value = report.objective
-        held = best.get(report.trial)
+        held = None if report.final else best.get(report.trial)
         if value is not None and objective.better(value, held.objective if held else None):
             best[report.trial] = report
     return best
@@ -76,7 +77,9 @@ def ranking(trials: dict[str, TrialRecord], reports: list[Report], objective: Ob
     candidates = best_epochs(reports, objective)
     order = {trial: place for place, trial in enumerate(trials)}
     ranked = sorted(candidates.values(), key=lambda r: (objective.loss(r.objective), order[r.trial]))
-    return [Best(r.trial, trials[r.trial].in_force(r.epoch), float(r.objective or 0.0), r.epoch) for r in ranked]
+    return [
+        Best(r.trial, trials[r.trial].in_force(r.epoch), float(r.objective or 0.0), r.epoch, r.final) for r in ranked
+    ]
 
 
 def trials_table(trials: dict[str, TrialRecord], reports: list[Report], objective: Objective) -> pd.DataFrame:

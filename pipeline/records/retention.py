@@ -36,7 +36,7 @@ class Retention:
     def reported(self, report: Report) -> None:
         """An epoch was recorded."""
         value = report.objective
-        if value is not None and self._objective.better(value, self._best.get(report.trial)):
+        if value is not None and (report.final or self._objective.better(value, self._best.get(report.trial))):
             self._best[report.trial] = value
 
     def ended(self, trial: str) -> None:

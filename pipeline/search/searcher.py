@@ -17,7 +17,7 @@ from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, Value
 from pipeline.space.walk import walk
 
-# A random searcher that hits what was tried this often is in a space that is nearly exhausted.
+# A random searcher that hits what was tried this often is in a space, or a branch, that is nearly exhausted.
 ATTEMPTS = 25
 
 
@@ -83,6 +83,7 @@ class Searcher:
         self._identities: dict[str, str] = {}  # trial -> identity of what it told
         self._told_by: dict[str, str] = {}  # identity -> the trial that told it
         self._parts: dict[str, tuple[str, Configuration]] = {}  # trial -> what it told, as `Tried` splits it
+        self._walked_builds: dict[str, Requested] = {}  # identity of what was proposed -> what `build` requested
         self._exhausted = False  # until a trial tells something
 
     @classmethod
@@ -117,7 +118,7 @@ class Searcher:
         return configuration
 
     def choose(self, number: int, tried: Tried) -> Configuration | None:
-        """A configuration that is not among `tried`; the walk through the whole space is the last resort.
+        """A configuration that is not among `tried`, None if there is none; the walk through the space is the last resort.
 
         The first is the search space's default: the baseline that tuning has to beat, and for a scheduler a measure
         by which the poor ones among the next can be stopped at once.
@@ -128,7 +129,33 @@ class Searcher:
             configuration = self.follow(self.propose(number, attempt), self._draw_seed(number, attempt))
             if configuration not in tried:
                 return configuration
-        return next((c for c in self.everything() if c not in tried), None)
+        return self._left(number, tried)
+
+    def _left(self, number: int, tried: Tried) -> Configuration | None:
+        """Of what proposals miss, found by walking: where values are without end, they are drawn anew."""
+        rng = np.random.default_rng([self.seed, number, ATTEMPTS])
+        left: list[Configuration] = []
+        for requested in walk(self._walk, lambda spec: spec.every() or spec.grid()[:1]):
+            endless = {spec.name: spec.random(rng) for spec, _ in requested if spec.every() is None}
+            configuration = {spec.name: value for spec, value in requested} | endless
+            if configuration not in tried:
+                left.append(configuration)
+                if not endless or len(left) == ATTEMPTS:
+                    break
+        for place in rng.permutation(len(left)):
+            # A value that was drawn may lead to another branch.
+            configuration = self.follow(left[place], self._draw_seed(number, ATTEMPTS))
+            if configuration not in tried:
+                return configuration
+        return None
+
+    def _walk(self, prefix: Mapping[str, Value]) -> Requested:
+        """Follow for a walk, which starts anew with every ask: each `build` once, and nothing becomes known by it."""
+        key = identity(prefix)
+        if key not in self._walked_builds:
+            self._walked_builds[key] = self.trace(prefix, "first")
+        requested = self._walked_builds[key]
+        return requested + self._asked_by_fit({spec.name: value for spec, value in requested}, prefix, "first")
 
     def propose(self, number: int, attempt: int) -> Configuration:
         """Values for what is known of the space; `attempt` counts proposals that turned out to be old."""
@@ -224,9 +251,13 @@ class Searcher:
         self.observations[trial] = Observation(configuration)
         self._proposals[trial] = identity(configuration)
 
-    def tell_report(self, trial: str, epoch: int, value: float) -> None:
-        """The objective after `epoch` epochs."""
-        self.observations[trial].curve[epoch] = value
+    def tell_report(self, trial: str, epoch: int, value: float, final: bool = False) -> None:
+        """The objective after `epoch` epochs; a final one is the trial's, whatever was told of it before."""
+        observation = self.observations[trial]
+        if final:
+            observation.curve = dict.fromkeys(observation.curve, value)
+            observation.worth = None
+        observation.curve[epoch] = value
 
     def tell_end(self, trial: str, *, failed: bool = False) -> None:
         """The trial will report no more: finished, stopped or failed."""

@@ -1,6 +1,6 @@
 """Known-good starts: configurations to be tried first, checked against the space and completed by its defaults."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.errors import RequestError, unknown
@@ -8,11 +8,10 @@ from pipeline.objective import Objective
 from pipeline.records.starts import Starts
 from pipeline.search.configuration import Configuration, identity
 from pipeline.search.searcher import Observation, Trace
+from pipeline.search.survey import survey
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, Value
 
-# Builds that are followed to find the names that a start may use, where its own do not show them.
-GROWING, DRAWN = 10, 20
 LISTED = 12  # values that an error names one by one
 
 
@@ -35,7 +34,7 @@ def settled(starts: Starts, requested: Requested, trace: Trace) -> list[Configur
     followed = [trace(start, "default") for start in starts.configurations]
     known = {spec.name: spec for each in (requested, *followed) for spec, _ in each}
     wanted = {name for start in starts.configurations for name in start}
-    more = _reveal(known, trace)
+    more = survey(known, trace)  # where a start's own configuration does not show its names
     while not wanted <= known.keys() and (shown := next(more, None)) is not None:
         known.update({spec.name: spec for spec, _ in shown if spec.name not in known})
     match sorted(wanted - known.keys()):
@@ -61,17 +60,6 @@ def settled(starts: Starts, requested: Requested, trace: Trace) -> list[Configur
     if faults:
         raise RequestError(f"{starts.source}: {' '.join(dict.fromkeys(faults))}")
     return list(found.values())
-
-
-def _reveal(known: Mapping[str, Hyperparameter], trace: Trace) -> Iterator[Requested]:
-    """Ways through the space that show more of it: everything at its last value, as a loop's count; then at random."""
-    for _ in range(GROWING):
-        before = len(known)
-        yield trace({name: spec.grid()[-1] for name, spec in known.items()}, "default")
-        if len(known) == before:
-            break
-    for seed in range(DRAWN):
-        yield trace({}, seed)
 
 
 def _active(spec: Hyperparameter, values: Mapping[str, Value]) -> bool:

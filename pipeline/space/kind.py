@@ -75,6 +75,10 @@ class Hyperparameter:
         points = [self.from_unit(u) for u in np.linspace(0, 1 - 1e-12, GRID_POINTS)]
         return list(dict.fromkeys(points))
 
+    def every(self) -> Sequence[Value] | None:
+        """Every possible value, however many, or None where they are not finitely many."""
+        return self.values()
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the records; `from_dict` reads it back."""
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

@@ -52,7 +52,10 @@ class _Numerical(Hyperparameter):
 
     def values(self) -> Sequence[Value] | None:
         """The steps, or None without a step."""
-        return None if self.step is None else [self._at(place) for place in range(self._count())]
+        if self.step is None:
+            return None
+        # Steps too fine for their numbers' precision are equal.
+        return list(dict.fromkeys(self._at(place) for place in range(self._count())))
 
     def from_unit(self, unit: float) -> Value:
         """The value at `unit` on the scale; each step has its equal share."""
@@ -140,6 +143,10 @@ class Int(_Numerical):
             return range(int(self.min_value), int(self.max_value) + 1, int(self.step))
         return super().values()
 
+    def every(self) -> Sequence[Value] | None:
+        """All integers in between, on a scale without steps."""
+        return range(int(self.min_value), int(self.max_value) + 1) if self.step is None else self.values()
+
     def _count(self) -> int:
         if self.step is not None and self.sampling == "linear":
             return int((self.max_value - self.min_value) // self.step) + 1
@@ -184,8 +191,21 @@ class Float(_Numerical):
         return real
 
     def _rounded(self, raw: float) -> float:
-        # 0.1 + 2 * 0.1 is 0.3 for whoever reads the table, and a logarithmic step may start at 1e-14.
-        return float(f"{raw:.12g}") if self.sampling == "log" else round(float(raw), 12)
+        # 0.1 + 2 * 0.1 is 0.3 for whoever reads the table. A step of 1e-14 must not become zero for that.
+        if self.sampling == "log":
+            return float(f"{raw:.12g}")
+        return round(float(raw), max(12, 8 - math.floor(math.log10(self._least_step()))))
+
+    def _least_step(self) -> float:
+        """Between two neighbours: of a scale that is not linear, the two at its dense end."""
+        assert self.step is not None
+        return self.step if self.sampling == "linear" else self.min_value * (self.step - 1)
+
+    def every(self) -> Sequence[Value] | None:
+        """The steps; without them, the one value of a range that has no other."""
+        if self.step is None and self.min_value == self.max_value:
+            return (self.min_value,)
+        return self.values()
 
     def from_unit(self, unit: float) -> Value:
         """The value at `unit` on the scale."""
@@ -208,5 +228,5 @@ class Float(_Numerical):
         if self.step is not None:
             step = self._at(self._place(value))
             assert isinstance(step, float)
-            return math.isclose(value, step, abs_tol=1e-15)
+            return math.isclose(value, step, abs_tol=min(1e-15, 1e-9 * self._least_step()))
         return self.min_value <= value <= self.max_value

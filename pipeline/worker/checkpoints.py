@@ -36,8 +36,10 @@ class Checkpoints:
     def save(self, model: Any, state: dict[str, Any], best: "Best | None") -> None:
         """Write the best weights, if they are new, and then the last state: what it names is there."""
         start = time.monotonic()
+        state = state | {"build": _shapes(model)}
         if best is not None and not best.saved:
-            _write(self.best, {f"w{i}": _array(w) for i, w in enumerate(best.weights)}, best.state())
+            weights = {f"w{i}": _array(w) for i, w in enumerate(best.weights)}
+            _write(self.best, weights, best.state() | {"build": state["build"]})
             best.saved = True
         arrays = {f"w{i}": _array(v) for i, v in enumerate(model.weights)}
         arrays |= {f"o{i}": _array(v) for i, v in enumerate(_optimizer_variables(model))}
@@ -63,7 +65,7 @@ class Checkpoints:
                 rate: Any = getattr(getattr(optimizer, "inner_optimizer", optimizer), "_learning_rate", None)
                 own = _array(rate) if hasattr(rate, "assign") else None
                 _assign(_optimizer_variables(model), arrays, "o")
-                if own is not None and state["configuration"] != configuration:
+                if own is not None and state.get("configuration", configuration) != configuration:
                     rate.assign(own)
             return state
 
@@ -94,6 +96,14 @@ class Best:
     def state(self) -> dict[str, Any]:
         """As kept beside the weights."""
         return {"epoch": self.epoch, "objective": self.value}
+
+
+def _shapes(model: Any) -> dict[str, Any] | None:
+    """What a subclassed model is to be built with again, as far as Keras knows."""
+    try:
+        return dict(json.loads(json.dumps(model.get_build_config())))
+    except (TypeError, ValueError, AttributeError):
+        return None
 
 
 def optimizer_of(model: Any) -> Any:

@@ -1,6 +1,7 @@
 """The best model: its weights put back, its test score measured once, saved in Keras's own format."""
 
 import json
+import math
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -13,13 +14,16 @@ from pipeline.fit_data import Data
 from pipeline.records.layout import Layout, write_json
 from pipeline.worker.checkpoints import Checkpoints, optimizer_of
 from pipeline.worker.execution import evaluation_batch
-from pipeline.worker.executions import directories
+from pipeline.worker.executions import carry_out, directories
 from pipeline.worker.modules import SearchSpace
 from pipeline.worker.session import Job, Stopped, Until
-from pipeline.worker.trial import build, built, hyperparameters, numbers, train
+from pipeline.worker.trial import build, built, hyperparameters, numbers
+
+# A metric measured again on the same examples: batches of another size round differently.
+SAME = 2e-3
 
 
-def evaluate_best(job: Job, space: SearchSpace, data: Data, epoch: int, layout: Layout) -> dict[str, Any]:
+def evaluate_best(job: Job, space: SearchSpace, data: Data, epoch: int | None, layout: Layout) -> dict[str, Any]:
     """Write `best/` and measure the validation and the test split, as far as there are such.
 
     Args:
@@ -27,21 +31,20 @@ def evaluate_best(job: Job, space: SearchSpace, data: Data, epoch: int, layout: 
         space: the model family.
         data: what it was trained on.
         epoch: the trial's best epoch. A worker that was killed may have left older weights; the trial then goes on
-            from its last checkpoint to this epoch.
+            from its last checkpoint to this epoch. None where the trial's worth is no epoch's.
         layout: where `best/` is.
 
     Returns:
         `{"validation": metrics, "test": metrics}`; None for a split that there is not, or where only the search
         space's own `fit` knows how to measure.
     """
-    held = Checkpoints(job.directory).best_state()
-    if job.executions == 1 and (held is None or held["epoch"] != epoch):
+    states = [Checkpoints(directory).best_state() for directory in directories(job)]
+    older = job.executions == 1 and epoch is not None and states[0] is not None and states[0]["epoch"] != epoch
+    if older or not any(states):
         with suppress(Stopped):
-            train(job, space, data, Until(epoch))
+            carry_out(job, space, data, Until(epoch or 1))
     model, held = trained(job, space, data)
-    metrics: dict[str, Any] = {"validation": None, "test": None}
-    if model.compiled:
-        metrics |= {name: _measure(model, *split) for name, split in data.measured().items()}
+    metrics: dict[str, Any] = {"validation": None, "test": None} | _measured(model, space, data, job, held)
     layout.best.mkdir(parents=True, exist_ok=True)
     _save(model, layout.best_model)
     write_json(layout.best_hyperparameters, job.configuration)  # `fit` requested some of it
@@ -55,19 +58,37 @@ def evaluate_best(job: Job, space: SearchSpace, data: Data, epoch: int, layout: 
 def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, dict[str, Any]]:
     """A trial's model with its best epoch's weights, of its best execution; and which epoch that is."""
     keras.utils.clear_session(free_memory=True)
-    model = built(build(space, hyperparameters(job), data), data)
     found = [(c, c.best_state()) for c in map(Checkpoints, directories(job))]
     held = [(c, state) for c, state in found if state is not None]
-    checkpoints, _ = min(held, key=lambda pair: job.objective.loss(pair[1]["objective"]))
-    state = checkpoints.restore_best(model)
+    checkpoints, state = min(held, key=lambda pair: job.objective.loss(pair[1]["objective"]))
+    model = built(build(space, hyperparameters(job), data), data, state.get("build"))
+    checkpoints.restore_best(model)
     if optimizer_of(model) is not None:  # Keras builds it when it loads a file, and would warn of what the file lacks
         optimizer_of(model).build(model.trainable_variables)
     return model, state
 
 
-def _measure(model: Any, x: Any, y: Any) -> dict[str, float | None]:
+def _measured(model: Any, space: SearchSpace, data: Data, job: Job, held: dict[str, Any]) -> dict[str, Any]:
+    """Each split's metrics; none where its validation shows that the model's `fit` prepares data in its own way."""
+    if not model.compiled:
+        return {}
+    try:
+        metrics = {name: _measure(model, *split) for name, split in data.measured().items()}
+    except Exception:
+        if space.fit is None:
+            raise
+        return {}
+    name = job.objective.name.removeprefix("val_")
+    again = (metrics.get("validation") or {}).get(name)
+    if space.fit is None or not job.objective.name.startswith("val_") or again is None:
+        return metrics
+    return metrics if math.isclose(again, held["objective"], rel_tol=SAME, abs_tol=SAME) else {}
+
+
+def _measure(model: Any, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, float | None]:
     size = evaluation_batch(x) if isinstance(x, np.ndarray) else None
-    return numbers(model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True))
+    weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
+    return numbers(model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True, **weighted))
 
 
 def load_model(path: Path) -> Any:

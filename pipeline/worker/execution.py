@@ -28,6 +28,7 @@ class Reporter(keras.callbacks.Callback):
     others: list[Any]
     trial = ""  # whose report it is, and of which execution
     execution = 0
+    calls = 0  # of `model.fit` so far
     plan: Chosen | None = None  # how the last `fit` was carried out
 
     def before_epoch(self, epoch: int) -> None:
@@ -46,6 +47,9 @@ def execution(model: Any, seed: int, reporter: "Reporter", asked: str = "auto", 
 
     def fit(*args: Any, **kwargs: Any) -> Any:
         kwargs = _cut(defaults | kwargs | dict(zip(names, args, strict=False)))
+        reporter.calls += 1
+        if reporter.calls > 1 and kwargs.get("initial_epoch") == defaults.get("initial_epoch"):
+            kwargs["initial_epoch"] = 0  # where the trial goes on from is in the first call
         given = kwargs.pop("callbacks", None) or []
         others = [c for c in (given if isinstance(given, list | tuple) else [given]) if c is not reporter]
         reporter.others = others
@@ -80,9 +84,12 @@ def _fit(
         steps = -(-len(x) // batch_size) * (kwargs.get("epochs", 1) - kwargs.get("initial_epoch", 0))
         chosen = choose(model, asked, steps, batch_size, callbacks)
     callbacks[-1].plan = chosen
+    if chosen.plan == "plain" and getattr(model.train_function, "takes_chunks", False):  # of an earlier `fit`
+        model.train_function = None
     if tensorflow and not model.run_eagerly:
         _set_steps(model, kwargs, callbacks, chosen)
-    _widen_validation(kwargs, batch_size)
+    if type(model).test_step.__module__.startswith("keras.src."):  # one of the user's may look at a batch as a whole
+        _widen_validation(kwargs, batch_size)
     if served:
         kwargs.pop("batch_size", None)
         kwargs["shuffle"] = False  # the pipeline shuffles; Keras would warn that it cannot

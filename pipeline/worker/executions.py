@@ -9,11 +9,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from pipeline.fit_data import Data
+from pipeline.worker.checkpoints import Checkpoints
 from pipeline.worker.faults import Failure
 from pipeline.worker.modules import SearchSpace
 from pipeline.worker.session import Epoch, Job, Session, Stopped
@@ -73,10 +74,13 @@ class _Execution:
         self._job, self._space, self._data = job, space, data
         self._thread = threading.Thread(target=self._train, name=f"{job.trial}-execution-{job.execution}", daemon=True)
         self._commands: queue.Queue[Literal["go on", "stop"]] = queue.Queue()
-        self._answers: queue.Queue[_Reported | Ending | None] = queue.Queue()
-        self.reported: _Reported | None = None
-        self.best: Epoch | None = None
+        self._answers: queue.Queue[_Reported | Ending | BaseException | None] = queue.Queue()
         self.ending: Ending | None = None
+        # After a restart one that had ended reports no more: what it had reported stands.
+        state = Checkpoints(job.directory).last_state() or {}
+        last, best = state.get("report"), state.get("best")
+        self.reported = _Reported(_recorded(last), lambda: None, None) if last else None
+        self.best = _recorded(best) if best else None
 
     @property
     def training(self) -> bool:
@@ -96,6 +100,9 @@ class _Execution:
         else:
             self._commands.put("go on")
         answer = self._answers.get()
+        if isinstance(answer, BaseException):
+            self.ending = Ending()
+            raise answer
         if isinstance(answer, _Reported):
             self.reported = answer
             value = answer.epoch.objective
@@ -122,6 +129,8 @@ class _Execution:
             self._answers.put(train(self._job, self._space, self._data, self))
         except Stopped:
             self._answers.put(None)
+        except BaseException as error:  # such as SystemExit of user code
+            self._answers.put(error)
 
 
 def _report(job: Job, parts: list[_Execution], session: Session) -> None:
@@ -136,8 +145,8 @@ def _report(job: Job, parts: list[_Execution], session: Session) -> None:
         metrics[name] = _mean([n for n in numbers if n is not None]) if None not in numbers else None
     whole = len(values) == len(epochs)
     metrics[f"{job.objective.name}_std"] = float(np.std(values)) if whole else None
-    last = max(r.epoch.epoch for r in current)
-    longest = next(r.epoch for r in current if r.epoch.epoch == last)
+    last = max(p.epoch for p in parts if p.training)
+    longest = next(p.reported.epoch for p in parts if p.training and p.reported and p.reported.epoch.epoch == last)
 
     def checkpoint() -> None:
         for part in parts:
@@ -147,13 +156,17 @@ def _report(job: Job, parts: list[_Execution], session: Session) -> None:
     session.report(
         replace(
             longest, epoch=last, objective=_mean(values) if whole else None, metrics=metrics,
-            seconds=math.fsum(r.epoch.seconds for r, p in zip(current, parts, strict=False) if p.training),
+            seconds=math.fsum(p.reported.epoch.seconds for p in parts if p.training and p.reported is not None),
         ),
         checkpoint,
         failure,
     )  # fmt: skip
     if failure:
         raise Stopped
+
+
+def _recorded(report: dict[str, Any]) -> Epoch:
+    return Epoch(report["epoch"], report["objective"], report["metrics"], 0.0, [], 0)
 
 
 def _mean(values: list[float]) -> float:

@@ -5,7 +5,7 @@
     compiled   the same loop compiled by XLA
 
 All three make the same updates on the same batches in the same order; sums differ in the last places. What is fastest
-depends on the model: benchmarks/execution.py holds the measurements that `choose` follows.
+depends on the model: benchmarks/execution.py makes the measurements that `choose` follows.
 """
 
 import math
@@ -100,6 +100,9 @@ def _unserved(model: Any, callbacks: Sequence[Any]) -> str | None:
 def acts_on_batches(callbacks: Sequence[Any]) -> bool:
     """Whether a user's callback would notice that several steps are one call; Keras's own count the steps."""
     hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+    counted = ("save_freq", "update_freq")  # of Keras's own: a number is of batches
+    if any(isinstance(getattr(c, name, None), int) for c in callbacks for name in counted):
+        return True
     return any(not str(getattr(getattr(c, h), "__module__", "")).startswith("keras.") for c in callbacks for h in hooks)
 
 
@@ -157,4 +160,5 @@ def install(model: Any, batch_size: int, chunks: Chunks, *, compiled: bool) -> N
             one(parts)
         return model.get_metrics_result()
 
+    train_function.takes_chunks = True  # type: ignore[attr-defined]
     model.train_function = train_function

@@ -18,6 +18,8 @@ from pipeline.worker.modules import SearchSpace
 from pipeline.worker.session import Checked
 from pipeline.worker.trial import as_metrics, build, built, plain_fit
 
+MORE = 512  # examples for a `fit` that cannot do with a few
+
 
 def check(space: SearchSpace, data: Data, objective: Objective) -> Checked:
     """Build the default model and carry out its `fit` for one epoch of a few examples.
@@ -26,6 +28,16 @@ def check(space: SearchSpace, data: Data, objective: Objective) -> Checked:
         UserCodeError: building or training raises; with the user's traceback.
         RequestError: it is no compiled model, `fit` does not train it, or does not report the objective.
     """
+    try:
+        return _tried(space, data, data.few(), objective)
+    except UserCodeError:
+        # A `fit` of one's own may need more than these: to split them by label, to fill a batch.
+        if space.fit is None:
+            raise
+    return _tried(space, data, data.few(MORE), objective)
+
+
+def _tried(space: SearchSpace, data: Data, few: Data, objective: Objective) -> Checked:
     hp = HyperParameters()
     reporter = _Logs()
     by_build = 0
@@ -33,7 +45,6 @@ def check(space: SearchSpace, data: Data, objective: Objective) -> Checked:
         model = build(space, hp, data)
         by_build = len(hp.requested)
         model.run_eagerly = True  # nothing is compiled for a few examples
-        few = data.few()
         fit = space.fit or plain_fit
         arguments, named = few.fit_arguments()
         with execution(model, 0, reporter, verbose=0):
@@ -47,7 +58,7 @@ def check(space: SearchSpace, data: Data, objective: Objective) -> Checked:
             line = f"the default configuration cannot be trained: {failure.reason}"
             return Checked(hp.requested, by_build or len(hp.requested), 0, (*hp.warnings, line))
         raise UserCodeError(
-            f"Search space {space.name!r} must build and train on dataset {data.name!r}; "
+            f"Search space {space.name!r} must build and train on dataset {few.name!r}; "
             f"it raised {type(error).__name__}: {error}",
             user_traceback(error),
         ) from error

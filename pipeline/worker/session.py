@@ -55,6 +55,7 @@ class Epoch:
     requested: Requested
     built: int
     plan: str = ""  # how it was carried out, and why so
+    final: bool = False  # no epoch, but what `fit` returned: the trial's objective, whatever its epochs reported
 
 
 @dataclass(frozen=True)

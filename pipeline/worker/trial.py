@@ -56,8 +56,10 @@ def train(job: Job, space: SearchSpace, data: Data, session: Session, *, unwrapp
         model = build(space, hp, data)
         checkpoints = Checkpoints(job.directory)
         progress = _Progress(job, hp, checkpoints, session)
-        state = checkpoints.restore(built(model, data), progress.configuration) if checkpoints.last.exists() else None
-        if state is not None:
+        state = checkpoints.last_state()
+        # Who trains in a loop of their own, or in several calls of `fit`, alone knows how to go on: it begins anew.
+        if state is not None and state.get("calls", 1) == 1:
+            checkpoints.restore(built(model, data, state.get("build")), progress.configuration)
             progress.restore(state)
         if progress.epoch < job.max_epochs and not progress.ended:
             fit = space.fit or plain_fit
@@ -113,8 +115,13 @@ def plain_fit(hp: HyperParameters, model: Any, *args: Any, **kwargs: Any) -> Any
     return model.fit(*args, **kwargs)
 
 
-def built(model: Any, data: Data) -> Any:
-    """The model with its weights: a subclassed one has none before it was called."""
+def built(model: Any, data: Data, shapes: dict[str, Any] | None = None) -> Any:
+    """The model with its weights: a subclassed one has none before it was called.
+
+    `shapes` are those that it was built with before, which a `fit` of one's own may have made of the data's.
+    """
+    if not model.built and shapes:
+        model.build_from_config(shapes)
     if not model.built:
         model(data.first_inputs())
     return model
@@ -157,6 +164,8 @@ class _Progress(Reporter):
         self._pending: list[dict[str, Any]] = []
         self._started = time.monotonic()
         self._without_objective: dict[str, Any] | None = None
+        self._last: dict[str, Any] | None = None  # what was reported last, and the best of it
+        self._best: dict[str, Any] | None = None
         self.trial, self.execution = job.trial, job.execution
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -167,6 +176,7 @@ class _Progress(Reporter):
         best = self.checkpoints.best_state()
         if best is not None:
             self.best = Best(best["epoch"], best["objective"], [], saved=True)
+        self._last, self._best = state.get("report"), state.get("best")
 
     def save(self) -> None:
         """Write both checkpoints as things now stand.
@@ -179,6 +189,7 @@ class _Progress(Reporter):
         ended = bool(getattr(self.model, "stop_training", False))
         state = {
             "epoch": self.epoch, "ended": ended, "callbacks": callbacks, "configuration": self.configuration,
+            "calls": self.calls, "report": self._last, "best": self._best,
         }  # fmt: skip
         self.checkpoints.save(self.model, state, self.best)
         self.saved_epoch = self.epoch
@@ -192,13 +203,16 @@ class _Progress(Reporter):
         self._pending = []
 
     def returned(self, model: Any, result: Any) -> None:
-        """What `fit` returned: the trial's only report, where no epoch had the objective."""
+        """What `fit` returned: if that is the objective, it is the trial's, whatever its epochs reported."""
         metrics = as_metrics(result, self.job.objective.name)
         if self.epoch > 0:
+            value = metrics.get(self.job.objective.name)
+            if value is not None and not (self.best and math.isclose(value, self.best.value, rel_tol=1e-6)):
+                self._report(metrics, final=True)
             return
         if self.job.objective.name in metrics:
             self.set_model(model)
-            self.on_epoch_end(0, (self._without_objective or {}) | metrics)
+            self._report((self._without_objective or {}) | metrics)
         elif self._without_objective is not None:
             raise _missing(self.job.objective.name, self._without_objective)
         else:
@@ -207,24 +221,32 @@ class _Progress(Reporter):
             )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        metrics = numbers(logs or {})
-        name = self.job.objective.name
-        if name not in metrics and self.epoch == 0:  # a `fit` of one's own may return it at its end
-            self._without_objective = metrics
-            return
-        self.epoch += 1
+        if self.job.objective.name in (logs or {}):
+            self._report(logs)
+        elif self.epoch == 0:  # a `fit` of one's own may return it at its end
+            self._without_objective = numbers(logs or {})
+        else:  # trained on, but not validated
+            self.epoch += 1
+
+    def _report(self, logs: Any, final: bool = False) -> None:
+        """Report an epoch; a final one says what the trial is worth, and no weights belong to it."""
+        metrics, name = numbers(logs), self.job.objective.name
         if name not in metrics:
             raise _missing(name, metrics)
+        self.epoch += 1
         broken = next((n for n in (name, "loss") if n in metrics and metrics[n] is None), None)
         value = metrics[name] if broken is None else None  # an accuracy of NaN weights is none
-        if value is not None and self.job.objective.better(value, self.best.value if self.best else None):
+        self._last = {"epoch": self.epoch, "objective": value, "metrics": metrics}
+        better = value is not None and self.job.objective.better(value, self.best.value if self.best else None)
+        if value is not None and better and not final:
             self.best = Best(self.epoch, value, self.model.get_weights())
+            self._best = self._last
         failure = None
         if broken:
-            failure = classify(Diverged(f"diverged: {broken} is {float((logs or {})[broken])} in epoch {self.epoch}"))
+            failure = classify(Diverged(f"diverged: {broken} is {float(logs[broken])} in epoch {self.epoch}"))
         seconds = time.monotonic() - self._started
         self.session.report(
-            Epoch(self.epoch, value, metrics, seconds, self.hp.requested, self.built, str(self.plan or "")),
+            Epoch(self.epoch, value, metrics, seconds, self.hp.requested, self.built, str(self.plan or ""), final),
             self.save,
             failure,
         )

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import keras_tuner as kt
 from pipeline.errors import RequestError
+from pipeline.keras_tuner.arguments import NOT_CALLED, of_search
 
 ROOT = Path(__file__).parents[2]
 X, Y = np.zeros((10, 3), np.float32), np.zeros(10)
@@ -48,7 +49,7 @@ def tuner(tmp_path):
 
 def asked(tuner, *args, **kwargs):
     """The experiment that `search` carries out."""
-    return tuner._experiment(*tuner._arguments(args, kwargs))[0]
+    return tuner._experiment(*of_search(tuner.hypermodel, args, kwargs))[0]
 
 
 # What is honoured.
@@ -59,6 +60,7 @@ def test_arguments_become_the_experiment_that_is_carried_out(tuner, tmp_path):
         tuner(
             max_trials=7, seed=3, executions_per_trial=2, max_consecutive_failed_trials=4, keep_models=5,
             scheduler="asha", cpus_per_trial=2, gpus_per_trial=0.5, max_concurrent=3, address="auto",
+            max_retries_per_trial=2,
         ),
         X, Y, epochs=6, validation_split=0.2,
     )  # fmt: skip
@@ -66,6 +68,7 @@ def test_arguments_become_the_experiment_that_is_carried_out(tuner, tmp_path):
         "trials": 7, "seed": 3, "executions_per_trial": 2, "max_consecutive_failed_trials": 4, "keep_models": 5,
         "scheduler": "asha", "cpus_per_trial": 2, "gpus_per_trial": 0.5, "max_concurrent": 3, "address": "auto",
         "searcher": "random", "objective": "val_loss:min", "max_epochs": 6, "storage": str(tmp_path), "name": "project",
+        "max_retries_per_trial": 2,
     }  # fmt: skip
     assert {name: getattr(experiment, name) for name in wanted} == wanted
 
@@ -170,8 +173,15 @@ def test_the_project_is_where_directory_and_name_say(tuner, tmp_path, monkeypatc
     assert kt.RandomSearch(build_model, "loss").project_dir == "untitled_project"
 
 
+def test_a_projects_name_may_hold_spaces(tuner, tmp_path):
+    assert asked(tuner(project_name="my project"), X, Y).name == "my project"
+    assert tuner(project_name="my project").project_dir == str(tmp_path / "my project")
+
+
 def test_all_trials_remain_before_the_search(tuner):
     assert tuner(max_trials=4).remaining_trials == 4
+    band = tuner(kt.Hyperband, max_epochs=9, factor=3)
+    assert band.remaining_trials == asked(band, X, Y).trials > 9
     assert tuner(kt.GridSearch).remaining_trials is None
 
 
@@ -191,7 +201,6 @@ def test_an_empty_folder_may_be_there_already_and_no_other(tuner, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"max_retries_per_trial": 2}, r"max_retries_per_trial is not honoured: .* goes on from its checkpoint"),
         ({"distribution_strategy": "mirrored"}, "distribution_strategy is not honoured: give gpus_per_trial."),
         ({"logger": "mine"}, "logger is not honoured: the records are in the project's folder."),
         ({"tuner_id": "worker0"}, "tuner_id is not honoured: workers are Ray's; give address."),
@@ -221,13 +230,21 @@ def test_settings_of_a_gaussian_process_are_refused(tuner, name):
         tuner(kt.BayesianOptimization, **{name: 4})
 
 
-def test_a_tuner_that_overrides_run_trial_is_told_what_to_do(tmp_path):
-    class Mine(kt.RandomSearch):
-        def run_trial(self, trial):
-            return 0.0
+@pytest.mark.parametrize("name", NOT_CALLED)
+def test_a_tuner_with_a_method_that_is_not_called_is_told_what_to_do(tmp_path, name):
+    mine = type("Mine", (kt.RandomSearch,), {name: lambda self, *args: None})
+    with pytest.raises(RequestError, match=f"Mine's {name} is not called here: [a-z_]+ ") as raised:
+        mine(build_model, "loss", directory=tmp_path)
+    assert "\n" not in str(raised.value)
 
-    with pytest.raises(RequestError, match="run_trial is not called here; put what it does into a HyperModel's build"):
-        Mine(max_trials=3, directory=tmp_path)
+
+def test_every_such_method_is_one_of_kerastuners_and_all_are_named_at_once(tmp_path):
+    import keras_tuner
+
+    assert [name for name in NOT_CALLED if not hasattr(keras_tuner.Tuner, name)] == []
+    mine = type("Mine", (kt.RandomSearch,), dict.fromkeys(("run_trial", "on_epoch_end"), lambda self, *args: None))
+    with pytest.raises(RequestError, match="run_trial is not called here: .*; on_epoch_end is not called here: give"):
+        mine(build_model, "loss", directory=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ def test_summary_counts_trials_by_their_status(layout: Layout) -> None:
     assert written["trials"] == {
         "total": 7, "finished": 3, "stopped": 2, "failed": 1, "unfinished": 1, "duplicate": 1
     }  # fmt: skip
-    assert written["best"] == {"trial": "t0", "hyperparameters": {"n": 3}, "objective": 0.9, "epoch": 2}
+    assert written["best"] == {"trial": "t0", "hyperparameters": {"n": 3}, "objective": 0.9, "epoch": 2, "final": False}
     assert (written["test"], written["epochs"]) == ({"accuracy": 0.8}, 12)
     assert json.loads(layout.summary.read_text()) == written
 

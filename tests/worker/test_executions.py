@@ -133,3 +133,42 @@ def test_model_is_that_of_the_best_execution(digits, tmp_path):
     assert held["objective"] == max(s["objective"] for s in states)
     measured = model.evaluate(digits.x_val, digits.y_val, verbose=0, return_dict=True)["accuracy"]
     assert measured == pytest.approx(held["objective"], abs=stage.TOLERANCE)
+
+
+def test_trial_whose_fit_raises_once_is_tried_again_and_finishes(digits, tmp_path):
+    fits = []
+
+    def fit(hp, model, *args, **kwargs):
+        fits.append(1)
+        if len(fits) == 1:
+            raise OSError("only the first")
+        return model.fit(*args, **kwargs)
+
+    task = stage.job(tmp_path, max_epochs=2, retries=1)
+    notes, ending = carried_out(task, stage.space(fit=fit), digits)
+    assert ending.failure is None and len(fits) == 2
+    assert [e.epoch for e in notes.epochs] == [1, 2]
+    fits.clear()
+    _, ending = carried_out(replace(task, directory=tmp_path / "once", retries=0), stage.space(fit=fit), digits)
+    assert "only the first" in ending.failure.reason and len(fits) == 1
+
+
+def test_execution_that_had_ended_still_counts_after_a_restart(digits, tmp_path):
+    def fit(hp, model, *args, callbacks, **kwargs):
+        first = callbacks[0].execution == 0
+        return model.fit(*args, callbacks=callbacks, **kwargs | ({"epochs": 1} if first else {}))
+
+    task = stage.job(tmp_path, executions=2, max_epochs=4)
+    whole, _ = carried_out(replace(task, directory=tmp_path / "whole"), stage.space(fit=fit), digits)
+    first, _ = carried_out(task, stage.space(fit=fit), digits, stop=2)
+    rest, ending = carried_out(task, stage.space(fit=fit), digits)
+    assert ending is not None and ending.failure is None
+    stage.assert_same(whole.epochs, first.epochs + rest.epochs)
+
+
+def test_an_exit_of_user_code_does_not_hang_the_trial(digits, tmp_path):
+    def build(hp, data):
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        carried_out(stage.job(tmp_path, executions=2), stage.space(build), digits)
