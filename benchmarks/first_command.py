@@ -6,15 +6,14 @@ Each seed is a fresh process, start-up included. Writes `results/<date>-first-co
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
+
+import recording
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,16 +34,7 @@ def measure(seed):
         "epochs": found["epochs"],
         "trials": found["trials"],
         "best": found["best"],
-        "versions": found["versions"],
     }
-
-
-def hardware():
-    with open("/proc/cpuinfo") as file:
-        model = next(
-            (line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.processor()
-        )
-    return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "gpu": None}
 
 
 def main():
@@ -55,19 +45,15 @@ def main():
     for seed in range(seeds):
         runs.append(measure(seed))
         print({k: runs[-1][k] for k in ("seed", "seconds", "test_accuracy", "val_accuracy", "epochs")}, flush=True)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    result = {
-        "what": "python -m pipeline.run mnist, all defaults, start-up included",
-        "commit": commit,
-        "hardware": hardware(),
-        "n": seeds,
-        "median_seconds": statistics.median(r["seconds"] for r in runs),
-        "median_test_accuracy": statistics.median(r["test_accuracy"] for r in runs),
-        "runs": runs,
-    }
-    path = ROOT / "benchmarks" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-first-command.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(path.relative_to(ROOT))
+    recording.write(
+        "first-command",
+        "python -m pipeline.run mnist, all defaults, start-up included",
+        "ray", "tensorflow", "keras", "hyperopt",
+        n=seeds,
+        median_seconds=statistics.median(r["seconds"] for r in runs),
+        median_test_accuracy=statistics.median(r["test_accuracy"] for r in runs),
+        runs=runs,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

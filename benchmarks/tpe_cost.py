@@ -7,18 +7,13 @@ configuration; the first after a resume, which encodes all of the past, is given
 """
 
 import argparse
-import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import recording
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -83,14 +78,6 @@ def measure(finished, n):
     }
 
 
-def hardware():
-    with open("/proc/cpuinfo") as file:
-        model = next(
-            (line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.processor()
-        )
-    return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "gpu": None}
-
-
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--n", type=int, default=30, help="suggestions that are timed, each number of trials")
@@ -100,21 +87,9 @@ def main():
     for finished in FINISHED:
         rows.append(measure(finished, n))
         print(rows[-1], flush=True)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    changed = subprocess.run(["git", "status", "--porcelain", "pipeline"], cwd=ROOT, capture_output=True, text=True)
-    result = {
-        "what": __doc__.partition("\n")[0],
-        "commit": commit + ("+" if changed.stdout else ""),
-        "hardware": hardware(),
-        "load_before": round(os.getloadavg()[0], 1),
-        "n": n,
-        "promised_ms_at_1000": PROMISED_MS,
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in ("hyperopt", "numpy")},
-        "rows": rows,
-    }
-    path = ROOT / "benchmarks" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-tpe-cost.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(path.relative_to(ROOT))
+    recording.write(
+        "tpe-cost", __doc__.partition("\n")[0], "hyperopt", "numpy", n=n, promised_ms_at_1000=PROMISED_MS, rows=rows
+    )
 
 
 if __name__ == "__main__":

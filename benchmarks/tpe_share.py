@@ -5,13 +5,12 @@ No model is trained. Writes `results/<date>-tpe-share.json`: for each share the 
 the second half of the proposals.
 """
 
-import json
 import math
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import recording
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -70,8 +69,7 @@ def main():
             best, later = (round(float(v), 4) for v in found.mean(axis=0))
             rows.append({"trials": trials, "share": kind, "best": best, "second_half": later})
             print(rows[-1], flush=True)
-    path = ROOT / "benchmarks" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-tpe-share.json"
-    path.write_text(json.dumps({"what": __doc__.partition("\n")[0], "seeds": SEEDS, "rows": rows}, indent=2) + "\n")
+    recording.write("tpe-share", __doc__.partition("\n")[0], "hyperopt", "numpy", seeds=SEEDS, rows=rows)
 
 
 if __name__ == "__main__":

@@ -258,11 +258,16 @@ def print_rows(console: Console, rows: dict[str, str]) -> None:
 
 
 def describe_space(plan: Plan) -> Table:
-    """Each hyperparameter that the default model requests, with what it may be."""
+    """Each hyperparameter with what it may be; those that the default model does not request come last."""
     table = Table(box=None, pad_edge=False)
     for name in ("hyperparameter", "type", "values", "default", "decides"):
         table.add_column(name)
-    for spec, value in plan.requested:
+    decides = {"model": "the model", "algorithm": "how it is trained", None: "not known"}
+    conditional = [(spec, spec.default) for spec in plan.conditional]
+    for place, (spec, value) in enumerate([*plan.requested, *conditional]):
+        if place == len(plan.requested):
+            table.add_row("", "", "", "", "")
+            table.add_row("conditional:", "", "", "", "", style="bold")
         plain = spec.to_dict()
         if "options" in plain:
             values = ", ".join(str(v) for v in plain["options"])
@@ -271,13 +276,13 @@ def describe_space(plan: Plan) -> Table:
             values = f"{plain['min_value']:g} to {plain['max_value']:g}{step}, {plain['sampling']}"
         else:
             values = ", ".join(str(v) for v in spec.values() or ())
-        decides = {"model": "the model", "algorithm": "how it is trained"}[(plan.kinds or {}).get(spec.name, "model")]
-        table.add_row(spec.name, spec.kind, Text(values), Text(str(value)), decides)
+        kind = decides[(plan.kinds or {}).get(spec.name)]
+        table.add_row(Text(spec.name), spec.kind, Text(values), Text(str(value)), kind)
     return table
 
 
 def show_dry_run(plan: Plan) -> None:
-    """The plan, and the space as far as the default model shows it."""
+    """The plan, and the space as far as it was looked at."""
     console = Console(highlight=False, soft_wrap=True)
     print_rows(console, plan_rows(plan))
     console.print()

@@ -132,8 +132,8 @@ def _object(thing: Any) -> Iterator[bytes | _Held]:
     if library:  # its own state is no setting
         attributes = {n: v for n, v in attributes.items() if not n.startswith("_") and _is_setting(v)}
     yield _Held((attributes,))
-    if not hasattr(thing, "__dict__") and kind.__repr__ is not object.__repr__ and not ADDRESS.search(repr(thing)):
-        yield repr(thing).encode()  # a date, a path
+    if not hasattr(thing, "__dict__") and not ADDRESS.search(repr(thing)):  # a date, a path
+        yield repr(thing).encode()
 
 
 def _is_setting(value: Any) -> bool:
@@ -165,9 +165,10 @@ def _uncounted(config: Any) -> Any:
 
 def _of_a_library(thing: Any) -> bool:
     module = thing if inspect.ismodule(thing) else sys.modules.get(getattr(thing, "__module__", None) or "builtins")
-    top = module.__name__.partition(".")[0] if module is not None else ""
+    if module is None or module.__name__ == "__main__":  # a notebook's is the notebook program's own file
+        return False
     file = getattr(module, "__file__", None) or ""
-    known = top in sys.stdlib_module_names and top != "__main__"
+    known = module.__name__.partition(".")[0] in sys.stdlib_module_names
     return known or "site-packages" in file or file.startswith(OURS)
 
 

@@ -161,7 +161,9 @@ class Experiment(BaseModel):
     @classmethod
     def _one_folder(cls, name: str | None) -> str | None:
         if name is not None and not re.fullmatch(r"\w([\w.\- ]*[\w.\-])?", name):
-            raise ValueError(f"name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got {name!r}.")
+            raise ValueError(
+                f"name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got {name!r}."
+            )
         return name
 
     @model_validator(mode="after")

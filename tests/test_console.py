@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline.console import Display
+from pipeline.console import Display, describe_space
 from pipeline.engine.watch import Plan
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.ledger import Report, TrialRecord
+from pipeline.space.specs import Boolean, Float, Int
 
 FACTS = {
     "name": "few", "shape": [8, 8, 1], "dtype": "float32", "range": [0.0, 1.0], "classes": 10, "task": "classification",
@@ -82,3 +83,23 @@ def test_quiet_shows_nothing_of_a_run(capsys):
     display = Display(quiet=True)
     display.preparing("loading")
     assert capsys.readouterr().out == ""
+
+
+def test_a_dry_run_marks_what_only_other_configurations_request_and_says_what_each_decides():
+    layers, rate = Int(name="layers", min_value=1, max_value=2), Float(name="rate", min_value=0.0, max_value=1.0)
+    units, broken = Int(name="units_1", min_value=8, max_value=16, start=12), Boolean(name="broken")
+    plan = Plan(
+        Experiment(dataset="digits"), Objective("val_accuracy", "max"), FACTS, [(layers, 1), (rate, 0.5)], 650, 2, (),
+        Path("runs/mine"), (units, broken), {"layers": "model", "rate": "algorithm", "units_1": "model"},
+    )  # fmt: skip
+    console = Console(file=io.StringIO(), width=80)
+    console.print(describe_space(plan))
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+    assert lines[1:] == [
+        "layers int 1 to 2, step 1, linear 1 the model",
+        "rate float 0 to 1, linear 0.5 how it is trained",
+        "",
+        "conditional:",
+        "units_1 int 8 to 16, step 1, linear 12 the model",
+        "broken boolean True, False False not known",  # no configuration with it could be built
+    ]

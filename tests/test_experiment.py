@@ -168,7 +168,10 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
             "From elsewhere: ray job submit --address http://HOST:8265 --working-dir . -- "
             "python -m pipeline.run … --address auto",
         ),
-        ({"name": "a/b"}, "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got 'a/b'."),
+        (
+            {"name": "a/b"},
+            "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got 'a/b'.",
+        ),
         (
             {"name": "a "},
             "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got 'a '.",

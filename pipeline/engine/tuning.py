@@ -1,8 +1,10 @@
 """One search from its experiment to its best model: what is done, in order."""
 
+import contextlib
 import functools
 import importlib
 import inspect
+import itertools
 import os
 import platform
 import shutil
@@ -36,6 +38,9 @@ from pipeline.records.retention import Retention
 from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
+
+# A dry run looks for conditional hyperparameters at most so long: `mlp` takes a few seconds, large models more.
+SURVEY_S = 20
 
 
 class Run(Results):
@@ -83,8 +88,7 @@ def dry_run(experiment: Experiment, watcher: Watcher | None = None) -> Plan:
     """All that `tune` checks and finds out before the first trial; nothing is written."""
     search = _Search(experiment, None, watcher or Watcher(), Interruption())
     with cluster(experiment, search.targets), search:
-        plan = search.prepare()
-        return replace(plan, kinds=search.kinds({spec.name: value for spec, value in plan.requested}))
+        return search.survey(search.prepare())
 
 
 def met_by_default(experiment: Experiment) -> list[Hyperparameter]:
@@ -209,6 +213,23 @@ class _Search:
             # What `build` does not request is asked for by `fit` alone.
             self._kinds = dict.fromkeys(configuration, "algorithm") | found | self._kinds
         return {name: self._kinds[name] for name in configuration}
+
+    def survey(self, plan: Plan) -> Plan:
+        """The plan, with what other configurations request and the kind of everything."""
+        from pipeline.search.survey import survey  # late: it loads hyperopt
+
+        until = time.monotonic() + SURVEY_S
+        met = {spec.name: spec for spec, _ in plan.requested}
+        kinds: dict[str, str] = {}
+        for requested in itertools.chain([plan.requested], survey(met, self._trace)):
+            met |= {spec.name: spec for spec, _ in requested if spec.name not in met}
+            configuration = {spec.name: value for spec, value in requested}
+            if not configuration.keys() <= kinds.keys():
+                with contextlib.suppress(Exception):  # it cannot be built: the next that requests the same perhaps can
+                    kinds |= self.kinds(configuration)
+            if time.monotonic() > until:
+                break
+        return replace(plan, conditional=tuple(met.values())[len(plan.requested) :], kinds=kinds)
 
     def fits(self, configuration: dict[str, Any], other: dict[str, Any]) -> bool:
         """Whether a model of `other` can go on with the weights of one of `configuration`."""

@@ -10,6 +10,7 @@ from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.ledger import Report, TrialRecord
 from pipeline.space.hyperparameters import Requested
+from pipeline.space.specs import Hyperparameter
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Plan:
     concurrent: int
     warnings: tuple[str, ...]
     directory: Path
-    kinds: dict[str, str] | None = None  # of each requested: "model" or "algorithm"; known where it was asked for
+    conditional: tuple[Hyperparameter, ...] = ()  # requested by others than the default model, as far as was looked
+    kinds: dict[str, str] | None = None  # of each of both, "model" or "algorithm", if it can be built; from a dry run
 
 
 class Watcher:

@@ -83,7 +83,9 @@ def refuse_hooks(tuner: type) -> None:
     """Refuse a tuner with methods of its own that KerasTuner would call, and we do not."""
     reasons = [f"{name} is not called here: {instead}" for name, instead in NOT_CALLED.items() if hasattr(tuner, name)]
     if reasons:
-        raise RequestError(f"A tuner's methods must be those that it comes with; {tuner.__name__}'s {'; '.join(reasons)}.")
+        raise RequestError(
+            f"A tuner's methods must be those that it comes with; {tuner.__name__}'s {'; '.join(reasons)}."
+        )
 
 
 def of_search(hypermodel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -118,7 +118,7 @@ class Searcher:
         return configuration
 
     def choose(self, number: int, tried: Tried) -> Configuration | None:
-        """A configuration that is not among `tried`, None if there is none; the walk through the space is the last resort.
+        """A configuration that is not among `tried`, None if none is left; the walk is the last resort.
 
         The first is the search space's default: the baseline that tuning has to beat, and for a scheduler a measure
         by which the poor ones among the next can be stopped at once.
@@ -135,8 +135,8 @@ class Searcher:
         """Of what proposals miss, found by walking: where values are without end, they are drawn anew."""
         rng = np.random.default_rng([self.seed, number, ATTEMPTS])
         left: list[Configuration] = []
-        for requested in walk(self._walk, lambda spec: spec.every() or spec.grid()[:1]):
-            endless = {spec.name: spec.random(rng) for spec, _ in requested if spec.every() is None}
+        for requested in walk(self._walk, lambda spec: spec.every()):
+            endless = {spec.name: spec.random(rng) for spec, _ in requested if spec.endless}
             configuration = {spec.name: value for spec, value in requested} | endless
             if configuration not in tried:
                 left.append(configuration)

@@ -75,9 +75,15 @@ class Hyperparameter:
         points = [self.from_unit(u) for u in np.linspace(0, 1 - 1e-12, GRID_POINTS)]
         return list(dict.fromkeys(points))
 
-    def every(self) -> Sequence[Value] | None:
-        """Every possible value, however many, or None where they are not finitely many."""
-        return self.values()
+    @property
+    def endless(self) -> bool:
+        """Whether its values are without end."""
+        return False
+
+    def every(self) -> Sequence[Value]:
+        """Every possible value, however many; of an `endless` one the first."""
+        values = self.values()
+        return self.grid()[:1] if values is None else values
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the records; `from_dict` reads it back."""

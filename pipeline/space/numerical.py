@@ -38,6 +38,8 @@ class _Numerical(Hyperparameter):
         if self.sampling != "linear" and self.min_value <= 0:
             raise self._refusal(f"{self.sampling} sampling needs a min_value above zero; got {self.min_value}.")
         if self.step is not None:
+            if math.isinf(self.step):
+                raise self._refusal(f"step must be a finite number; got {self.step}.")
             least = 0 if self.sampling == "linear" else 1
             if not self.step > least:
                 raise self._refusal(f"a {self.sampling} step must be above {least}; got {self.step}.")
@@ -143,9 +145,9 @@ class Int(_Numerical):
             return range(int(self.min_value), int(self.max_value) + 1, int(self.step))
         return super().values()
 
-    def every(self) -> Sequence[Value] | None:
+    def every(self) -> Sequence[Value]:
         """All integers in between, on a scale without steps."""
-        return range(int(self.min_value), int(self.max_value) + 1) if self.step is None else self.values()
+        return range(int(self.min_value), int(self.max_value) + 1) if self.step is None else super().every()
 
     def _count(self) -> int:
         if self.step is not None and self.sampling == "linear":
@@ -194,18 +196,18 @@ class Float(_Numerical):
         # 0.1 + 2 * 0.1 is 0.3 for whoever reads the table. A step of 1e-14 must not become zero for that.
         if self.sampling == "log":
             return float(f"{raw:.12g}")
-        return round(float(raw), max(12, 8 - math.floor(math.log10(self._least_step()))))
+        rounded = round(float(raw), max(12, 8 - math.floor(math.log10(self._least_step()))))
+        return min(max(rounded, self.min_value), self.max_value)
 
     def _least_step(self) -> float:
         """Between two neighbours: of a scale that is not linear, the two at its dense end."""
         assert self.step is not None
         return self.step if self.sampling == "linear" else self.min_value * (self.step - 1)
 
-    def every(self) -> Sequence[Value] | None:
-        """The steps; without them, the one value of a range that has no other."""
-        if self.step is None and self.min_value == self.max_value:
-            return (self.min_value,)
-        return self.values()
+    @property
+    def endless(self) -> bool:
+        """Without steps, unless the range is a single value."""
+        return self.step is None and self.min_value < self.max_value
 
     def from_unit(self, unit: float) -> Value:
         """The value at `unit` on the scale."""

@@ -81,8 +81,7 @@ def _fit(
     if not tensorflow:
         chosen = Chosen("plain", f"the backend is {keras.backend.backend()}")
     elif served:
-        steps = -(-len(x) // batch_size) * (kwargs.get("epochs", 1) - kwargs.get("initial_epoch", 0))
-        chosen = choose(model, asked, steps, batch_size, callbacks)
+        chosen = choose(model, asked, -(-len(x) // batch_size), batch_size, callbacks)
     callbacks[-1].plan = chosen
     if chosen.plan == "plain" and getattr(model.train_function, "takes_chunks", False):  # of an earlier `fit`
         model.train_function = None

@@ -21,10 +21,11 @@ PLANS: tuple[Plan, ...] = get_args(Plan)
 # Batches a call. More gains nothing, and a chunk is held twice while the next is gathered.
 CHUNK_BATCHES = 100
 CHUNK_BYTES = 16 * 2**20
-# XLA's compilation takes as long as so many steps gain.
-COMPILED_FROM_STEPS = 2000
-# Products of a step's forward pass from which on TensorFlow's own matrix product outweighs what XLA saves around it.
-COMPILED_TO_PRODUCTS = 30e6
+# Steps of an epoch that gain as much as XLA's compilation takes (1 to 2 s of CPU, against 1 to 2 ms a step): many
+# trials are stopped after one.
+COMPILED_FROM_STEPS = 700
+# Products of a step's forward pass up to which XLA was measured to gain; more outweigh what it saves around them.
+COMPILED_TO_PRODUCTS = 60e6
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,12 @@ class Chosen:
 
 
 def choose(model: Any, asked: str, steps: int, batch_size: int, callbacks: Sequence[Any]) -> Chosen:
-    """The plan for a model that is to be trained for at most `steps` steps on arrays.
+    """The plan for a model that is to be trained on arrays, in `steps` steps an epoch.
 
     Args:
         model: compiled.
         asked: a plan's name, or "auto".
-        steps: over all epochs.
+        steps: of an epoch.
         batch_size: examples a step.
         callbacks: of this `fit`.
     """

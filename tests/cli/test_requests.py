@@ -100,3 +100,26 @@ def test_help_shows_the_defaults_of_an_experiment(cli):
     _, output, _ = cli("--help")
     text = " ".join(output.split())
     assert "[default: hyperopt]" in text and "[default: 20]" in text and "[default: asha]" in text
+
+
+@pytest.mark.slow
+def test_dry_run_shows_the_kind_of_what_only_other_configurations_request(cli, tmp_path):
+    (tmp_path / "space.py").write_text(
+        "import keras\n\n"
+        "def build_model(hp):\n"
+        "    layers = [keras.Input((8, 8, 1)), keras.layers.Flatten()]\n"
+        "    for i in range(hp.Int('deep', 0, 2)):\n"
+        "        layers.append(keras.layers.Dense(hp.Int(f'units_{i}', 4, 8)))\n"
+        "    model = keras.Sequential([*layers, keras.layers.Dense(10, activation='softmax')])\n"
+        "    rate = hp.Float('rate', 0.1, 0.2) if hp.Boolean('tuned') else 0.1\n"
+        "    model.compile(keras.optimizers.SGD(rate), 'sparse_categorical_crossentropy', metrics=['accuracy'])\n"
+        "    return model\n"
+    )
+    code, output, errors = cli("digits", "--search-space", "space.py", "--dry-run", "--cpus", 1, cwd=tmp_path)
+    assert code == 0, errors
+    default, _, conditional = output.partition("conditional:")
+    assert "deep " in default and "tuned " in default and "units_" not in default.partition("decides")[2]
+    kinds = {line.split()[0]: " ".join(line.split()[-4:]) for line in conditional.splitlines() if "linear" in line}
+    assert kinds.keys() == {"units_0", "units_1", "rate"}
+    assert kinds["rate"].endswith("how it is trained")
+    assert kinds["units_0"].endswith("the model") and kinds["units_1"].endswith("the model")

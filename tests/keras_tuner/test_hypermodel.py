@@ -1,5 +1,12 @@
 """A HyperModel as a search space: compiled, restricted and trained as the tuner and its `search` were told."""
 
+import functools
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -7,10 +14,13 @@ from keras import layers
 
 from pipeline import keras_tuner as kt
 from pipeline.errors import KerasweepError, RequestError, UserCodeError
+from pipeline.experiment import fingerprint
 from pipeline.fit_data import FitData
+from pipeline.keras_tuner.arguments import of_search
 from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
+from pipeline.records.ledger import write_experiment
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.worker import reveal
 from pipeline.worker.evaluate import evaluate_best
@@ -18,6 +28,7 @@ from pipeline.worker.modules import load_search_space
 from pipeline.worker.session import Job
 from pipeline.worker.trial import as_metrics
 
+ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
 X, Y = RNG.random((40, 4), np.float32), RNG.integers(0, 3, 40)
 
@@ -306,3 +317,167 @@ def test_the_default_model_shows_what_waits_in_conditional_scopes():
 
     met = reveal.met(load_search_space(Family(FunctionModel(build))), FitData.of("d", None))
     assert [spec.name for spec in met] == ["kind", "width", "units"]
+
+
+# What tells one search space from another.
+
+
+def told(hypermodel=None, search=None, **settings):
+    family = Family(hypermodel or FunctionModel(build_model), **settings)
+    for name, value in (search or {}).items():  # known later
+        setattr(family, name, value)
+    return fingerprint(family)["sha256"]
+
+
+class Wide(kt.HyperModel):
+    def __init__(self, width, inner=None):
+        super().__init__()
+        self._width, self.inner, self.built = width, inner, 0
+
+    def build(self, hp):
+        self.built += 1
+        return build_model(hp)
+
+
+def narrowed(most):
+    given = kt.HyperParameters()
+    given.Int("units", 2, most)
+    return given.space
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda k: told(given=narrowed(3 + k)),
+        lambda k: told(values={"units": 3 + k}),
+        lambda k: told(tune_new=bool(k)),
+        lambda k: told(allow_new=bool(k)),
+        lambda k: told(max_model_size=100 + k),
+        lambda k: told(compiling={"optimizer": portable(keras.optimizers.SGD(0.5 + k))}),
+        lambda k: told(compiling={"metrics": portable([Halved(by=3.0 + k)])}),
+        lambda k: told(compiling={"loss": lambda y, p: keras.ops.mean(p) * k}),
+        lambda k: told(search={"fitting": {"batch_size": 4 + k, "shuffle": False}}),
+        lambda k: told(search={"fitting": {"class_weight": np.full(3, k)}}),
+        lambda k: told(search={"callbacks": [keras.callbacks.EarlyStopping(patience=3 + k)]}),
+        lambda k: told(search={"callbacks": [(keras.callbacks.EarlyStopping, keras.callbacks.History)[k]()]}),
+        lambda k: told(search={"callbacks": [keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 + k)]}),
+        lambda k: told(Wide(3 + k)),
+        lambda k: told(Wide(3, Wide(np.arange(k)))),
+        lambda k: told(Wide({"b": {"y", "x"}, "a": [k]})),
+    ],
+)  # fmt: skip
+def test_what_changes_a_search_makes_another_search_space_and_nothing_else_does(make):
+    assert make(0) == make(0) != make(1)
+
+
+def test_what_a_search_does_not_hang_on_is_no_other_search_space(tmp_path):
+    family = Family(Wide(3))
+    before = fingerprint(family)
+    family.build(HyperParameters())
+    family.passed, family.by_name = ("epochs", "verbose"), ("x",)
+    assert fingerprint(family) == before
+    places = [told(search={"callbacks": [keras.callbacks.CSVLogger(tmp_path / name)]}) for name in "ab"]
+    assert places[0] == places[1] != told()
+
+
+def test_a_search_space_is_the_same_one_in_another_process(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "import keras\n"
+        "from pipeline.experiment import fingerprint\n"
+        "from pipeline.keras_tuner.hypermodel import Family, HyperModel, portable\n"
+        "class Mine(HyperModel):\n"
+        "    def __init__(self, width):\n"
+        "        super().__init__(tunable=False)\n"
+        "        self.width, self.names, self.me = width, {'a', 'b', 'c', 'd'}, self\n"
+        "        self.layer, self.make = keras.layers.Dense(3), lambda: [lambda: width for _ in 'ab']\n"
+        "    def build(self, hp):\n"
+        "        return None\n"
+        "blocker = [object() for _ in range(int(sys.argv[1]))], [keras.layers.Dense(3) for _ in sys.argv[2:]]\n"
+        "family = Family(Mine(3), compiling={'metrics': portable([keras.metrics.Mean()])})\n"
+        "family.callbacks = [keras.callbacks.EarlyStopping(), keras.callbacks.CSVLogger(sys.argv[1])]\n"
+        "print(fingerprint(family)['sha256'])\n"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, script, *arguments], env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for seed, arguments in (("1", ["1"]), ("2", ["5000", "another"]))
+    }  # fmt: skip
+    assert len(told) == 1 and len(told.pop()) == 65
+
+
+def test_a_project_under_other_arguments_is_refused(tmp_path):
+    def tuner(**changed):
+        return kt.RandomSearch(build_model, "val_loss", directory=tmp_path, project_name="p", seed=1, **changed)
+
+    def asked(made, **given):
+        return made._experiment(*of_search(made.hypermodel, (X, Y), given))[0]
+
+    layout = Layout(tmp_path / "p")
+    layout.root.mkdir()
+    write_experiment(layout, asked(tuner(), batch_size=4).to_yaml())
+    tuner()._check_same(asked(tuner(), batch_size=4))
+    for changed, given in (({}, {"batch_size": 8}), ({"optimizer": "sgd"}, {"batch_size": 4})):
+        other = tuner(**changed)
+        with pytest.raises(
+            RequestError, match="A resumed run keeps its search_space; .* To start anew: overwrite=True"
+        ):
+            other._check_same(asked(other, **given))
+
+
+# Code of the user's own modules travels along.
+
+
+def test_functions_and_classes_of_imported_modules_need_not_be_there_where_a_trial_runs(tmp_path, monkeypatch):
+    from ray import cloudpickle
+
+    from pipeline.engine.tuning import _portable
+
+    parts = ("data", "loss", "metric", "schedule", "extra", "model", "inner", "base", "optimizer")
+    for part in parts:
+        (tmp_path / f"users_{part}.py").write_text(
+            "import keras\nvalue = 7\ndef function(*args):\n    return value\nclass Plain:\n    got = 7\n"
+            "class Metric(keras.metrics.Mean):\n    got = 7\n"
+        )
+    monkeypatch.syspath_prepend(tmp_path)
+    user = {part: importlib.import_module(f"users_{part}") for part in parts}
+
+    class Holding(user["base"].Plain):
+        def __init__(self):
+            self.inner = user["inner"].Plain()
+
+        def build(self, hp):
+            return build_model(hp)
+
+    family = Family(
+        Holding(),
+        compiling={
+            "loss": user["loss"].function, "metrics": portable([[user["metric"].Metric()]]),
+            "optimizer": user["optimizer"].Plain,
+        },
+        callbacks=[keras.callbacks.LearningRateScheduler(user["schedule"].function)],
+        fitting={"extra": {"of": [user["extra"].function]}, "other": functools.partial(user["model"].function, 1)},
+    )  # fmt: skip
+    data = FitData.of("d", user["data"].function, validation_data=user["data"].function)
+    try:
+        sent = tmp_path / "sent.pkl"
+        sent.write_bytes(cloudpickle.dumps([_portable(family), _portable(data)]))
+    finally:
+        for module in user.values():
+            if module.__name__ in cloudpickle.list_registry_pickle_by_value():
+                cloudpickle.unregister_pickle_by_value(module)
+    code = (
+        "import pickle; family, data = pickle.load(open('sent.pkl', 'rb')); "
+        "print(data.fit_arguments()[0], family.compiling['loss'](), family.compiling['metrics'][0][0].kind.got, "
+        "family.compiling['optimizer'].got, family.callbacks[0].schedule(1), family.fitting['extra']['of'][0](), "
+        "family.fitting['other'](), family.hypermodel.got, family.hypermodel.inner.got)"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    ended = subprocess.run(
+        [sys.executable, "-c", code.replace("sent.pkl", str(sent))], cwd=tmp_path / "elsewhere",
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.stdout.split() == ["(7,)", *["7"] * 8], ended.stderr

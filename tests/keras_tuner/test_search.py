@@ -34,7 +34,7 @@ def project(ray_cluster, tmp_path_factory):
     folder = tmp_path_factory.mktemp("projects")
 
     def tuner(hypermodel=build_model, **changed):
-        settings = {"max_trials": 3, "seed": 5, "keep_models": 2, "directory": folder, "project_name": "digits"}
+        settings = {"max_trials": 3, "seed": 5, "keep_models": 2, "directory": folder, "project_name": "the digits"}
         return kt.RandomSearch(hypermodel, "val_accuracy", **settings | changed)
 
     tuner().search(X, Y, epochs=2, validation_split=0.25, batch_size=16, verbose=0)
@@ -87,7 +87,7 @@ def test_a_finished_search_returns_at_once_and_a_longer_one_goes_on(project):
 
 def test_another_search_in_the_same_project_is_refused_with_what_to_do(project):
     with pytest.raises(RequestError, match="keeps its dataset; .* To start anew: overwrite=True, or another project_n"):
-        project().search(X + 1, Y, epochs=2, validation_split=0.25)
+        project().search(X + 1, Y, epochs=2, validation_split=0.25, batch_size=16)
 
     def another(hp):
         return build_model(hp)

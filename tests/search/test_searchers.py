@@ -102,6 +102,55 @@ def test_an_exhausted_searcher_stays_exhausted(simulate: Callable[..., Any]) -> 
     assert [sim.ask(), sim.ask()] == [None, None]
 
 
+# A space without end is never exhausted.
+
+
+def better_branch_is_finite(hp: HyperParameters) -> None:
+    if hp.Choice("branch", ["a", "b"]) == "a":
+        hp.Float("rate", 1e-4, 1e-1, sampling="log")
+    else:
+        hp.Choice("units", [8, 16, 32])
+
+
+def rarely_endless(hp: HyperParameters) -> None:
+    if hp.Int("place", 0, 39, default=5) == 0:
+        hp.Float("rate", 0.0, 1.0)
+
+
+@pytest.mark.parametrize("name", ["random", "hyperopt"])
+@pytest.mark.parametrize("build", [better_branch_is_finite, rarely_endless])
+def test_a_search_goes_on_in_the_branch_that_is_without_end(simulation: Any, name: str, build: Any) -> None:
+    sim = simulation(name, build, score=lambda values: float("rate" in values), trials=90)
+    done = sim.all()
+    rates = [values["rate"] for values in done if "rate" in values]
+
+    assert len(done) == len(identities(done)) == 90
+    assert len(set(rates)) == len(rates) >= 90 - 39
+    assert sim.rebuilt().ask("next") == sim.searcher.ask("next") is not None
+
+
+@pytest.mark.parametrize("name", ["random", "hyperopt"])
+def test_a_value_without_end_that_only_fit_asks_for_keeps_a_search_going(simulation: Any, name: str) -> None:
+    done = simulation(name, shallow, lambda hp: hp.Float("rate", 0.0, 1.0), trials=40).all()
+
+    assert len(done) == len(identities(done)) == 40
+
+
+@pytest.mark.parametrize("name", ["random", "hyperopt"])
+def test_integers_on_a_scale_without_steps_are_exhausted_exactly(simulation: Any, name: str) -> None:
+    def build(hp: HyperParameters) -> None:
+        hp.Int("units", 1, 40, sampling="log")
+        hp.Float("rate", 0.5, 0.5)
+
+    done = simulation(name, build, trials=100).all()
+
+    assert sorted(values["units"] for values in done) == list(range(1, 41))
+
+
+def test_grid_keeps_to_ten_points_of_a_range(simulation: Any) -> None:
+    assert len(simulation("grid", better_branch_is_finite, trials=100).all()) == 10 + 3
+
+
 # What only `fit` asks for.
 
 

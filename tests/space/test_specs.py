@@ -139,6 +139,13 @@ def test_integers_on_a_log_scale_are_drawn_evenly_by_magnitude() -> None:
         (Float(name="x", min_value=0.1, max_value=0.7, step=0.1), [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]),
         (Float(name="x", min_value=1e-4, max_value=1e-2, step=10, sampling="log"), [1e-4, 1e-3, 1e-2]),
         (Float(name="x", min_value=1e-14, max_value=1e-12, step=10, sampling="log"), [1e-14, 1e-13, 1e-12]),
+        (Float(name="x", min_value=0.0, max_value=3e-13, step=1e-13), [0.0, 1e-13, 2e-13, 3e-13]),
+        (Float(name="x", min_value=0.0, max_value=2.5e-10, step=1.25e-10), [0.0, 1.25e-10, 2.5e-10]),
+        (Float(name="x", min_value=1e-14, max_value=1.0, step=0.5), [1e-14, 0.5, 1.0]),
+        (
+            Float(name="x", min_value=1e-14, max_value=8e-14, step=2, sampling="reverse_log"),
+            [1e-14, 5e-14, 7e-14, 8e-14],
+        ),
         (Choice(name="c", options=("a", "b")), ["a", "b"]),
         (Choice(name="c", options=(1, 2, 1)), [1, 2]),
         (Boolean(name="b"), [True, False]),
@@ -356,6 +363,10 @@ def test_the_records_leave_value_free_for_what_was_requested(spec: Hyperparamete
         (
             lambda: Float(name="lr", min_value=-1.0, max_value=1.0, sampling="reverse_log"),
             "Hyperparameter 'lr': reverse_log sampling needs a min_value above zero; got -1.0.",
+        ),
+        (
+            lambda: Float(name="x", min_value=0.0, max_value=1.0, step=math.inf),
+            "Hyperparameter 'x': step must be a finite number; got inf.",
         ),
         (
             lambda: Int(name="n", min_value=1, max_value=4, step=0),

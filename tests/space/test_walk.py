@@ -93,3 +93,22 @@ def test_a_huge_space_is_walked_only_as_far_as_it_is_asked() -> None:
     steps = walk(follow(lambda hp: hp.Int("seed", 0, 2**40)))
 
     assert [next(steps)[0][1] for _ in range(3)] == [0, 1, 2]
+
+
+def test_steps_finer_than_any_rounding_are_walked_once_each() -> None:
+    found = walked(lambda hp: hp.Float("rate", 0.0, 4e-15, step=1e-15))
+
+    assert [c["rate"] for c in found] == [0.0, 1e-15, 2e-15, 3e-15, 4e-15]
+
+
+def test_steps_below_the_precision_of_a_number_do_not_keep_the_walk_from_ending() -> None:
+    steps = walk(follow(lambda hp: (hp.Float("rate", 1e6, 1e6 + 1e-9, step=1e-11), hp.Boolean("flip"))))
+    found = [tuple(value for _, value in requested) for _, requested in zip(range(300), steps, strict=False)]
+
+    assert 4 <= len(found) == len(set(found)) < 100
+
+
+def test_points_that_are_equal_do_not_keep_the_walk_from_ending() -> None:
+    steps = walk(follow(lambda hp: hp.Int("units", 1, 2)), lambda spec: [1, 1, 2, 2])
+
+    assert [requested[0][1] for _, requested in zip(range(20), steps, strict=False)] == [1, 1, 2, 2]

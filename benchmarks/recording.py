@@ -1,0 +1,41 @@
+"""Where a benchmark's result goes, and what is recorded with it: commit, hardware, versions, load."""
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def hardware():
+    with open("/proc/cpuinfo") as file:
+        model = next(
+            (line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.processor()
+        )
+    return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "gpu": None}
+
+
+def commit():
+    """Of the checkout; with a + where the package differs from it."""
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    changed = subprocess.run(["git", "status", "--porcelain", "pipeline"], cwd=ROOT, capture_output=True, text=True)
+    return head + ("+" if changed.stdout else "")
+
+
+def write(name, what, *packages, **result):
+    """Write `results/<date>-<name>.json`; `packages` are those whose versions matter."""
+    record = {
+        "what": what,
+        "commit": commit(),
+        "hardware": hardware(),
+        "load_after": round(os.getloadavg()[0], 1),
+        "versions": {"python": platform.python_version()} | {package: version(package) for package in packages},
+        **result,
+    }
+    path = ROOT / "benchmarks" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-{name}.json"
+    path.write_text(json.dumps(record, indent=2) + "\n")
+    print(path.relative_to(ROOT))

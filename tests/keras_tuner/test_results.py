@@ -1,0 +1,94 @@
+"""What a project's records say of its best trials, where their values changed on the way."""
+
+import pytest
+
+from pipeline import keras_tuner as kt
+from pipeline.records.layout import Layout
+from pipeline.records.ledger import Ledger, Report, write_experiment
+from pipeline.space.hyperparameters import HyperParameters
+
+
+def build_model(hp):
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(hp.Int("units", 1, 8))])
+    model.compile(hp.Choice("optimizer", ["sgd", "adam"]), "mse")
+    return model
+
+
+def momentum(hp):
+    hp.Choice("optimizer", ["sgd", "adam"])
+    with hp.conditional_scope("optimizer", ["sgd"]):
+        hp.Float("momentum", 0.0, 0.9)
+
+
+def requested(ask, **values):
+    hp = HyperParameters(values)
+    ask(hp)
+    return hp.requested
+
+
+def plain(pairs):
+    return [{**spec.to_dict(), "asked_by": "build", "value": value} for spec, value in pairs]
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """A project whose best trial was best before it took over another's values: `changed(before, after)`."""
+
+    def make(ask, before, after):
+        tuner = kt.RandomSearch(ask, "val_loss", seed=1, directory=tmp_path, project_name="p")
+        ledger = Ledger(Layout(tmp_path / "p"))
+        write_experiment(ledger.layout, "dataset: {object: mine, inputs: {shape: [3], dtype: float32}}\nseed: 1\n")
+        for trial in ("t0000", "t0001"):
+            ledger.start(trial, {})
+        ledger.note("t0000", requested=plain(requested(ask, **before)))
+        ledger.note("t0001", requested=plain(requested(ask, **after)))
+        for epoch, value in ((1, 0.5), (2, 0.1), (3, 0.7)):
+            if epoch == 3:
+                ledger.change("t0000", 2, "t0001", requested(ask, **after))
+            ledger.report(Report("t0000", epoch, value, {"val_loss": value}, 1.0, float(epoch)))
+        ledger.end("t0000", "finished")
+        ledger.close()
+        return tuner
+
+    return make
+
+
+def test_best_hyperparameters_are_those_of_the_best_epoch(changed, capsys):
+    before, after = {"units": 3, "optimizer": "sgd"}, {"units": 3, "optimizer": "adam"}
+    tuner = changed(build_model, before, after)
+    (hp,) = tuner.get_best_hyperparameters()
+    assert hp.values == before and [spec.name for spec in hp.space] == ["units", "optimizer"]
+    tuner.results_summary()
+    assert "units: 3\noptimizer: sgd\nScore: 0.1" in capsys.readouterr().out
+
+
+def test_what_the_final_record_lacks_is_found_among_all_trials(changed):
+    before = {"optimizer": "sgd", "momentum": 0.5}
+    tuner = changed(momentum, before, {"optimizer": "adam"})
+    (hp,) = tuner.get_best_hyperparameters()
+    assert hp.values == before and hp.get("momentum") == 0.5
+    assert [spec.kind for spec in hp.space] == ["choice", "fixed"]  # no other trial asked for it
+    assert HyperParameters.from_config(hp.get_config()).values == before
+
+
+def test_a_name_that_another_trial_asked_for_keeps_its_bounds(changed):
+    tuner = changed(momentum, {"optimizer": "sgd", "momentum": 0.5}, {"optimizer": "adam"})
+    ledger = Ledger(Layout(tuner.project_dir))
+    ledger.start("t0002", {})
+    ledger.note("t0002", requested=plain(requested(momentum, optimizer="sgd", momentum=0.25)))
+    ledger.close()
+    spec = tuner.get_best_hyperparameters()[0].space[1]
+    assert (spec.kind, spec.min_value, spec.max_value) == ("float", 0.0, 0.9)
+
+
+def test_best_models_are_compiled_as_in_their_best_epoch(changed):
+    from pipeline.worker.checkpoints import Best, Checkpoints
+
+    before = {"units": 3, "optimizer": "sgd"}
+    tuner = changed(build_model, before, {"units": 3, "optimizer": "adam"})
+    folder = Layout(tuner.project_dir).trial("t0000")
+    model = build_model(HyperParameters(before))
+    Checkpoints(folder).save(model, {}, Best(2, 0.1, model.weights))
+    assert type(tuner.get_best_models()[0].optimizer).__name__ == "SGD"
