@@ -40,7 +40,7 @@ from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
 
 # A dry run looks for conditional hyperparameters at most so long: `mlp` takes a few seconds, large models more.
-SURVEY_S = 20
+SURVEY_S = 6.0
 
 
 class Run(Results):
