@@ -53,7 +53,7 @@ def test_a_search_with_the_defaults_leaves_every_record(cli, tmp_path):
     summary = json.loads((run / "summary.json").read_text())
     assert summary["trials"]["total"] == 6
     assert set(summary) >= {"best", "test", "trials", "epochs", "wall_clock_s", "versions"}
-    assert set(summary["best"]) == {"trial", "hyperparameters", "objective", "epoch"}
+    assert set(summary["best"]) == {"trial", "hyperparameters", "objective", "epoch", "final"}
     trials, history = pd.read_csv(run / "trials.csv"), pd.read_csv(run / "history.csv")
     assert len(history) == summary["epochs"] == trials["epochs"].sum()
     assert trials["val_accuracy"].max() == summary["best"]["objective"]

@@ -33,6 +33,7 @@ def test_a_space_that_only_fit_shows_is_exhausted_and_nothing_is_trained_twice(s
     assert run.summary["exhausted"] and run.summary["trials"]["total"] == 5
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_duplicate_is_ended_at_its_first_report_named_and_does_not_count(search):
     # Once the first has told of patience, three are asked for at once: (64, 8), (32, 7) and (32, 8).

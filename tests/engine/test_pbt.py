@@ -356,6 +356,7 @@ def assert_taken_over(run):
             assert abs(after - source) < abs(after - own), (name, change)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_search_records_who_took_over_and_the_values_in_force_at_each_epoch(search, tmp_path):
     run = search(

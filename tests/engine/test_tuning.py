@@ -32,6 +32,7 @@ def test_every_searcher_works_with_every_scheduler(search, searcher, scheduler):
     assert not run.trials[["hidden", "units", "learning_rate"]].duplicated().any()
 
 
+@pytest.mark.slow
 def test_hyperband_on_two_slots_trains_what_its_arithmetic_says(search):
     run = search(
         search_space=str(SPACES / "tiny.py"), scheduler="hyperband", searcher="random", trials=17, max_epochs=10,
