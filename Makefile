@@ -35,7 +35,7 @@ test: $(STAMP)  ## run the tests, without the slow ones and those that need a GP
 
 .PHONY: test-all
 test-all: $(STAMP)  ## run what `make test` leaves out: the slow tests (those that need a GPU: make test-gpu)
-	$(RUN) -m pytest -m "slow and not gpu" $(explained)
+	$(RUN) -m pytest -m "slow and not gpu" -n 2 --dist loadfile $(explained)
 
 .PHONY: test-gpu
 test-gpu: $(STAMP)  ## run the tests that need a GPU
