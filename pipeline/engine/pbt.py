@@ -6,8 +6,6 @@ generation; once all of them are there, the worst take over the checkpoints of t
 from the records alone can be replayed from them.
 """
 
-import os
-import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +14,10 @@ from ray.tune.schedulers import TrialScheduler
 
 from pipeline.engine.trainable import EPOCH, OBJECTIVE
 from pipeline.objective import Objective
-from pipeline.records.layout import LAST, Layout
+from pipeline.records.layout import LAST, Layout, write_whole
 from pipeline.records.ledger import Ledger
+from pipeline.search.configuration import configuration_of
 from pipeline.search.population import Change, Member, evolve
-from pipeline.space.hyperparameters import Requested
 from pipeline.worker.checkpoints import Checkpoints
 
 Kinds = Callable[[dict[str, Any]], dict[str, str]]
@@ -174,16 +172,8 @@ class Turn:
     def _take_over(self, change: Change, epoch: int) -> None:
         source, target = self._layout.trial(change.source), self._layout.trial(change.trial)
         requested = self._ledger.trials[change.source].asked
-        if self._fits(_values(requested), _values(change.requested)):
+        if self._fits(configuration_of(requested), configuration_of(change.requested)):
             requested = change.requested
         for file in source.rglob(LAST):
-            copy = target / file.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            partial = copy.with_name(f".{copy.name}.taken-over")
-            shutil.copyfile(file, partial)
-            os.replace(partial, copy)
+            write_whole(target / file.relative_to(source), file.read_bytes())
         self._ledger.change(change.trial, epoch, change.source, requested)
-
-
-def _values(requested: Requested) -> dict[str, Any]:
-    return {spec.name: value for spec, value in requested}

@@ -12,7 +12,7 @@ from pipeline.engine.watch import Watcher
 from pipeline.errors import KerasweepError, ProgramError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
-from pipeline.records.ledger import COUNTED, Ledger, Report
+from pipeline.records.ledger import COUNTED, Ledger, Report, as_plain
 from pipeline.records.retention import Retention
 from pipeline.search.searcher import Searcher
 from pipeline.space.hyperparameters import Requested
@@ -73,8 +73,9 @@ class Recorder(Callback):
             return False
         # In one write: a trial that has told what it requests and is not over is none.
         self._ledger.end(
-            name, "duplicate", f"the same configuration as {other}", requested=_plain(result), **result[keys.PLACE]
-        )
+            name, "duplicate", f"the same configuration as {other}",
+            requested=as_plain(requested, result[keys.BUILT]), **result[keys.PLACE],
+        )  # fmt: skip
         self._searcher.tell_duplicate(name, requested, result[keys.BUILT])
         self._supervisor.discount(name)
         return True
@@ -87,8 +88,9 @@ class Recorder(Callback):
         if self._ledger.trials[name].status == "duplicate":
             return
         if result.get(keys.REQUESTED):
-            self._ledger.note(name, requested=_plain(result), **result[keys.PLACE])
-            self._searcher.tell_requested(name, result[keys.REQUESTED], result[keys.BUILT])
+            requested, built = result[keys.REQUESTED], result[keys.BUILT]
+            self._ledger.note(name, requested=as_plain(requested, built), **result[keys.PLACE])
+            self._searcher.tell_requested(name, requested, built)
         failure = result.get(keys.FAILURE)
         if failure is not None:
             self._failures[name] = failure
@@ -159,14 +161,6 @@ class Recorder(Callback):
         self._actors.pop(name, None)
         self._retention.ended(name)
         self._watcher.ended(self._ledger.trials[name])
-
-
-def _plain(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a trial requested, as the records hold it."""
-    return [
-        {**spec.to_dict(), "asked_by": "build" if place < result[keys.BUILT] else "fit", "value": value}
-        for place, (spec, value) in enumerate(result[keys.REQUESTED])
-    ]
 
 
 def tell_past(ledger: Ledger, searcher: Searcher, objective: Objective) -> None:

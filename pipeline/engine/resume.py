@@ -10,7 +10,7 @@ from pipeline import names
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import read_experiment, read_history, read_trials
+from pipeline.records.ledger import read_experiment, read_history, read_settings, read_trials
 from pipeline.records.results import Results
 
 # What a resume may change without making the run another search.
@@ -52,10 +52,8 @@ def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
 
 def check_same_search(experiment: Experiment, layout: Layout) -> None:
     """Refuse to go on with a run as another search. What was given as an object is compared by its fingerprint."""
-    recorded = yaml.safe_load(read_experiment(layout))
+    recorded = read_settings(layout)
     asked = yaml.safe_load(with_lasting_names(experiment).to_yaml())
-    if not isinstance(recorded, dict):
-        raise RequestError(f"{layout.experiment} must hold settings, one a line (dataset: mnist).")
     defaults = {n: field.default for n, field in Experiment.model_fields.items()}
     wrong = sorted(
         n for n in asked.keys() - MAY_CHANGE - {"name", "storage"} if asked[n] != recorded.get(n, defaults[n])

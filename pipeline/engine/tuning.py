@@ -216,14 +216,15 @@ class _Search:
 
     def survey(self, plan: Plan) -> Plan:
         """The plan, with what other configurations request and the kind of everything."""
-        from pipeline.search.survey import survey  # late: it loads hyperopt
+        from pipeline.search.configuration import configuration_of  # late: it loads hyperopt
+        from pipeline.search.survey import survey
 
         until = time.monotonic() + SURVEY_S
         met = {spec.name: spec for spec, _ in plan.requested}
         kinds: dict[str, str] = {}
         for requested in itertools.chain([plan.requested], survey(met, self._trace)):
             met |= {spec.name: spec for spec, _ in requested if spec.name not in met}
-            configuration = {spec.name: value for spec, value in requested}
+            configuration = configuration_of(requested)
             if not configuration.keys() <= kinds.keys():
                 with contextlib.suppress(Exception):  # it cannot be built: the next that requests the same perhaps can
                     kinds |= self.kinds(configuration)

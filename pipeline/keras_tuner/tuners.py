@@ -17,7 +17,7 @@ from pipeline.fit_data import FitData
 from pipeline.keras_tuner.arguments import as_hyperparameters, as_objective, of_search, refuse, refuse_hooks
 from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
 from pipeline.records.layout import BEST, Layout
-from pipeline.records.ledger import COUNTED, TrialRecord, read_experiment, read_history, read_trials
+from pipeline.records.ledger import COUNTED, TrialRecord, read_history, read_settings, read_trials
 from pipeline.records.results import Best, ranking
 from pipeline.space.configs import to_config
 from pipeline.space.hyperparameters import HyperParameters, Requested
@@ -245,7 +245,7 @@ class Tuner:
             return self._data
         inputs = None
         if self._layout.experiment.is_file():
-            inputs = _recorded(self._layout)["dataset"].get("inputs")
+            inputs = read_settings(self._layout)["dataset"].get("inputs")
         return FitData.like(self._layout.root.name, inputs)
 
     def _best(self, count: int) -> list[tuple[Best, TrialRecord]]:
@@ -256,7 +256,7 @@ class Tuner:
 
     def _seed(self, seed: int | None) -> int:
         if seed is None and self._layout.experiment.is_file():  # gone on with
-            seed = int(_recorded(self._layout)["seed"])
+            seed = int(read_settings(self._layout)["seed"])
         return int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
 
     def _check_folder(self, overwrite: bool) -> None:
@@ -390,9 +390,3 @@ class Hyperband(Tuner):
         from pipeline.engine.schedulers import hyperband_trials
 
         return self._rungs | {"trials": self._iterations * hyperband_trials(**self._rungs)}
-
-
-def _recorded(layout: Layout) -> dict[str, Any]:
-    import yaml
-
-    return dict(yaml.safe_load(read_experiment(layout)))

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
+import yaml
+
 from pipeline.errors import RequestError
 from pipeline.records.layout import Layout, write_json, write_whole
 from pipeline.space.hyperparameters import Requested
@@ -80,6 +82,14 @@ class TrialRecord:
         ]
 
 
+def as_plain(requested: Requested, built: int) -> list[dict[str, Any]]:
+    """What was requested, the first `built` of it by `build`, as a record holds it; the inverse of its `asked`."""
+    return [
+        {**spec.to_dict(), "asked_by": "build" if place < built else "fit", "value": value}
+        for place, (spec, value) in enumerate(requested)
+    ]
+
+
 class Ledger:
     """Writes a run's records, and holds what they say.
 
@@ -141,12 +151,9 @@ class Ledger:
 
     def change(self, trial: str, epoch: int, source: str, requested: Requested) -> None:
         """Record that a trial goes on after `epoch` with the weights of `source`, under other values."""
-        record, other = self.trials[trial], self.trials[source]
-        plain = [
-            {**spec.to_dict(), "asked_by": "build" if place < other.built else "fit", "value": value}
-            for place, (spec, value) in enumerate(requested)
-        ]
+        record = self.trials[trial]
         past = {"epoch": epoch, "from": source, "before": record.hyperparameters}
+        plain = as_plain(requested, self.trials[source].built)
         self.note(trial, requested=plain, changes=[*record.changes, past])
 
     def end(
@@ -240,6 +247,18 @@ def read_experiment(layout: Layout) -> str:
         what = "has no experiment.yaml" if layout.root.is_dir() else "does not exist"
         raise RequestError(f"A run must be a directory with an experiment.yaml; {layout.root} {what}.")
     return layout.experiment.read_text(encoding="utf-8")
+
+
+def read_settings(layout: Layout) -> dict[str, Any]:
+    """The settings of `experiment.yaml` as plain data, objects by their fingerprints.
+
+    Raises:
+        RequestError: the directory is no run, or the file holds no settings.
+    """
+    settings = yaml.safe_load(read_experiment(layout))
+    if not isinstance(settings, dict):
+        raise RequestError(f"{layout.experiment} must hold settings, one a line (dataset: mnist).")
+    return settings
 
 
 def write_experiment(layout: Layout, text: str) -> None:

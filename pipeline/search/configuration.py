@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Value
 
 Configuration = dict[str, Value]
@@ -11,3 +12,8 @@ Configuration = dict[str, Value]
 def identity(configuration: Mapping[str, Value]) -> str:
     """Equal for configurations that request the same values."""
     return json.dumps(configuration, sort_keys=True)
+
+
+def configuration_of(requested: Requested) -> Configuration:
+    """The configuration of what was requested: name to value."""
+    return {spec.name: value for spec, value in requested}

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 
 from pipeline.objective import Objective
-from pipeline.search.configuration import Configuration, identity
+from pipeline.search.configuration import Configuration, configuration_of, identity
 from pipeline.search.tried import Tried
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, Value
@@ -137,7 +137,7 @@ class Searcher:
         left: list[Configuration] = []
         for requested in walk(self._walk, lambda spec: spec.every()):
             endless = {spec.name: spec.random(rng) for spec, _ in requested if spec.endless}
-            configuration = {spec.name: value for spec, value in requested} | endless
+            configuration = configuration_of(requested) | endless
             if configuration not in tried:
                 left.append(configuration)
                 if not endless or len(left) == ATTEMPTS:
@@ -155,7 +155,7 @@ class Searcher:
         if key not in self._walked_builds:
             self._walked_builds[key] = self.trace(prefix, "first")
         requested = self._walked_builds[key]
-        return requested + self._asked_by_fit({spec.name: value for spec, value in requested}, prefix, "first")
+        return requested + self._asked_by_fit(configuration_of(requested), prefix, "first")
 
     def propose(self, number: int, attempt: int) -> Configuration:
         """Values for what is known of the space; `attempt` counts proposals that turned out to be old."""
@@ -163,18 +163,18 @@ class Searcher:
 
     def follow(self, proposal: Configuration, fill: Fill) -> Configuration:
         """What a trial under `proposal` will request, as far as is known."""
-        return {spec.name: value for spec, value in self._follow(proposal, fill)}
+        return configuration_of(self._follow(proposal, fill))
 
     def everything(self) -> Iterator[Configuration]:
         """Each configuration of the space, once."""
         for requested in walk(lambda prefix: self._follow(prefix, "first")):
-            yield {spec.name: value for spec, value in requested}
+            yield configuration_of(requested)
 
     def _follow(self, proposal: Mapping[str, Value], fill: Fill) -> Requested:
         requested = self.trace(proposal, fill)
         for spec, _ in requested:
             self.known.setdefault(spec.name, spec)
-        built = {spec.name: value for spec, value in requested}
+        built = configuration_of(requested)
         return requested + self._asked_by_fit(built, proposal, "default" if fill == "default" else "first")
 
     def _asked_by_fit(
@@ -204,14 +204,14 @@ class Searcher:
             elif (fill := self.fill_of(number, len(self.starts))) != "random":
                 # It will settle what it was not given, and `fit` may ask for more than was known when it was asked.
                 more = self._asked_by_fit(observation.configuration, {}, fill)
-                tried.propose(identity(observation.configuration | {spec.name: value for spec, value in more}))
+                tried.propose(identity(observation.configuration | configuration_of(more)))
         return tried
 
     def equal_of(self, trial: str, requested: Requested) -> str | None:
         """The trial that has told the same configuration, where `trial` tells what it requested for the first time."""
         if trial in self.observations and self.observations[trial].told:
             return None
-        other = self._told_by.get(identity({spec.name: value for spec, value in requested}))
+        other = self._told_by.get(identity(configuration_of(requested)))
         return None if other is None or self.observations[other].failed else other
 
     def tell_requested(self, trial: str, requested: Requested, built: int) -> None:
@@ -221,7 +221,7 @@ class Searcher:
         """
         self.meet(requested, built)
         observation = self.observations.setdefault(trial, Observation({}))
-        observation.configuration = {spec.name: value for spec, value in requested}
+        observation.configuration = configuration_of(requested)
         observation.told = True
         if self._told_by.get(before := self._identities.get(trial, "")) == trial:
             del self._told_by[before]  # `fit` has asked for more since

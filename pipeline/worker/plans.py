@@ -129,7 +129,6 @@ def install(model: Any, batch_size: int, chunks: Chunks, *, compiled: bool) -> N
 
     # Traced once, for batches of any length: Keras's Python code is what costs a second.
     one = tf.function(model.train_step, reduce_retracing=True, autograph=False)
-    state: dict[str, Any] = {"run": None}
 
     def loop(parts: Any) -> None:
         stacked = [tf.reshape(part, [chunks.batches, batch_size, *part.shape[1:]]) for part in parts]
@@ -140,17 +139,18 @@ def install(model: Any, batch_size: int, chunks: Chunks, *, compiled: bool) -> N
 
         tf.while_loop(lambda step: step < chunks.batches, body, (tf.constant(0),))
 
+    graph = tf.function(loop, autograph=False, jit_compile=compiled)
+
     def run(parts: Any) -> None:
-        if state["run"] is None:
-            state["run"] = tf.function(loop, autograph=False, jit_compile=compiled)
+        nonlocal graph, compiled
         try:
-            state["run"](parts)
+            graph(parts)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
-            if not compiled or "looped" in state:
+            if not compiled:
                 raise
             # What XLA cannot compile fails before it has changed anything.
-            state["looped"] = state["run"] = tf.function(loop, autograph=False)
-            state["run"](parts)
+            compiled, graph = False, tf.function(loop, autograph=False)
+            graph(parts)
 
     def train_function(iterator: Any) -> Any:
         parts = iterator.get_next()

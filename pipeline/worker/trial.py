@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.errors import RequestError
 from pipeline.fit_data import Data
+from pipeline.search.configuration import configuration_of
 from pipeline.space.hyperparameters import HyperParameters, filling
 from pipeline.space.specs import Hyperparameter, Value
 from pipeline.worker.checkpoints import Best, Checkpoints
@@ -155,7 +156,7 @@ class _Progress(Reporter):
         super().__init__()
         self.job, self.hp, self.checkpoints, self.session = job, hp, checkpoints, session
         self.built = len(hp.requested)
-        self.configuration = {spec.name: value for spec, value in hp.requested}  # what `build` asked for
+        self.configuration = configuration_of(hp.requested)  # what `build` asked for
         self.epoch = 0
         self.saved_epoch = 0
         self.ended = False  # a callback, such as EarlyStopping, had ended training when the state was saved
