@@ -17,6 +17,7 @@ from typing import Any
 from pipeline.errors import KerasweepError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.names import HOME, Target
+from pipeline.worker.devices import threads_of
 
 # Read by Ray when it is imported or Tune when it runs, here and in the workers.
 ENVIRONMENT = {
@@ -37,36 +38,51 @@ LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 
 
 @contextmanager
-def cluster(experiment: Experiment, targets: list[Target]) -> Iterator[None]:
-    """Ray, for the time of a run. One that the caller had started is used, and left running."""
+def cluster(experiment: Experiment, targets: list[Target], *, warm: bool = False) -> Iterator[None]:
+    """Ray, for the time of a run. One that the caller had started is used, and left running.
+
+    Args:
+        experiment: what Ray is for.
+        targets: modules of the user's that other hosts need.
+        warm: let the processes that a local Ray holds ready import Keras while the driver is still setting up.
+    """
     address = experiment.address or os.environ.get("RAY_ADDRESS")
     variables = {k: v for k, v in ENVIRONMENT.items() if k not in os.environ}
     if address is None and "ray" not in sys.modules:
         # Ray reads these once, when it is imported, so they stay for the next run of this process. Where the caller has
         # imported Ray before, its own default holds: a token in the user's home.
         os.environ.update(LOCAL | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
+    with _environment(variables):
+        import ray
+
+        _hush()
+        folders: list[str] = []
+        started = False
+        try:
+            if not ray.is_initialized():
+                started = True
+                with _own_signals():
+                    if address is None:
+                        folders.append(tempfile.mkdtemp(prefix="kerasweep-"))
+                        _start(experiment, folders[0], warm=warm)
+                    else:
+                        _join(address, targets, folders)
+            yield
+        finally:
+            if started:
+                ray.shutdown()
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables, and give them back as they were."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
-    import ray
-
-    _hush()
-    folders: list[str] = []
-    started = False
     try:
-        if not ray.is_initialized():
-            started = True
-            with _own_signals():
-                if address is None:
-                    folders.append(tempfile.mkdtemp(prefix="kerasweep-"))
-                    _start(experiment, folders[0])
-                else:
-                    _join(address, targets, folders)
         yield
     finally:
-        if started:
-            ray.shutdown()
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -92,26 +108,30 @@ def _hush() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def _start(experiment: Experiment, temporary: str) -> None:
+def _start(experiment: Experiment, temporary: str, *, warm: bool) -> None:
     import ray
     from ray._private import ray_constants
 
     # Else Ray replaces a loopback address by the machine's own. It reads this from the environment when it is imported,
     # which the caller may have done before.
     ray_constants.ENABLE_RAY_CLUSTER = False
-    # Workers find what the driver finds, also when it is not the current directory that holds it.
-    paths = os.pathsep.join(p for p in (str(HOME), os.environ.get("PYTHONPATH")) if p)
+    # Workers find what the driver finds, also when it is not the current directory that holds it. They inherit it: with
+    # a runtime environment Ray starts a process for each actor, and those that it holds ready stay unused (2.60).
+    inherited = {"PYTHONPATH": os.pathsep.join(p for p in (str(HOME), os.environ.get("PYTHONPATH")) if p)}
+    if warm and _uses_most(experiment):
+        inherited |= {"RAY_preload_python_modules": "pipeline.engine.warm"}
+        inherited |= {"OMP_NUM_THREADS": str(threads_of(experiment.cpus_per_trial))}  # read while NumPy is imported
     try:
-        ray.init(
-            num_cpus=experiment.cpus,
-            num_gpus=experiment.gpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=temporary,
-            runtime_env={"env_vars": {"PYTHONPATH": paths}},
-        )
+        with _environment(inherited):
+            ray.init(
+                num_cpus=experiment.cpus,
+                num_gpus=experiment.gpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=temporary,
+            )
     except (OSError, RuntimeError, ValueError) as error:
         raise KerasweepError(f"Ray did not start on this machine: {' '.join(str(error).split())[:300]}") from error
 
@@ -136,6 +156,16 @@ def _join(address: str, targets: list[Target], folders: list[str]) -> None:
             "From another host: ray job submit --address http://HOST:8265 --working-dir . -- "
             "python -m pipeline.run … --address auto"
         ) from error
+
+
+def _uses_most(experiment: Experiment) -> bool:
+    """Whether the search needs about as many processes as Ray holds ready, which is one a CPU.
+
+    Not with GPUs: which ones a process sees must be settled before JAX is imported.
+    """
+    held = experiment.cpus or len(os.sched_getaffinity(0))
+    needed = 1 + min(held // experiment.cpus_per_trial, experiment.max_concurrent or held, experiment.trials)
+    return experiment.gpus_per_trial == 0 and needed > held / 2
 
 
 def resources_of(experiment: Experiment) -> dict[str, float]:

@@ -5,20 +5,23 @@ it gets is a ranking: trials are compared at the highest epoch that enough of th
 before stands below every one that was not, by the epoch it reached and the value it had there; failures come last;
 running trials are left out (hyperopt would take them for infinitely bad), and so are duplicates. TPE uses nothing of
 a loss but its rank.
+
+hyperopt is imported where it is used: with SciPy it takes two seconds, and every worker reads this package.
 """
 
 import itertools
 import math
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hyperopt import JOB_STATE_DONE, STATUS_OK, hp, tpe, trials_from_docs
-from hyperopt.base import Domain
 
 from pipeline.search.configuration import Configuration
 from pipeline.search.searcher import Observation, Searcher
 from pipeline.space.specs import Hyperparameter, Value
+
+if TYPE_CHECKING:
+    from hyperopt.base import Domain
 
 LEAST_START, MOST_START = 5, 20
 # Suggestions for one trial: where all of them are old, TPE is fond of a branch that has nothing left, and each costs
@@ -85,6 +88,9 @@ class HyperOpt(Searcher):
         return [float(order[k]) for k in keys]
 
     def _suggest(self, ended: dict[int, Observation], seed: int) -> Configuration:
+        from hyperopt import tpe, trials_from_docs
+        from hyperopt.base import Domain
+
         if self._domain is None or self._names != self.known.keys():  # the space has grown
             self._names = set(self.known)
             nodes = {name: _node(self.known[name]) for name in sorted(self.known)}
@@ -102,6 +108,8 @@ class HyperOpt(Searcher):
     def _document(self, place: int, seen: Observation, loss: float) -> dict[str, Any]:
         """A trial as hyperopt keeps it, made once: it is over, so that only its rank changes and the space grows."""
         if place not in self._documents:
+            from hyperopt import JOB_STATE_DONE, STATUS_OK
+
             self._documents[place] = {
                 "tid": place, "exp_key": None, "state": JOB_STATE_DONE, "owner": None, "version": 0, "spec": None,
                 "book_time": None, "refresh_time": None, "result": {"status": STATUS_OK},
@@ -119,6 +127,8 @@ class HyperOpt(Searcher):
 
 
 def _node(spec: Hyperparameter) -> Any:
+    from hyperopt import hp
+
     values = spec.values()
     if not spec.ordered and values is not None:
         return hp.randint(spec.name, len(values))

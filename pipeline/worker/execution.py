@@ -6,14 +6,15 @@ seen, and lets TensorFlow run several steps a call. What it cannot serve goes to
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
 
-from pipeline.worker.plans import Chosen, Chunks, acts_on_batches, choose, install
+from pipeline.worker.batches import Chunks, can_feed, in_order, shuffled
+from pipeline.worker.plans import Chosen, acts_on_batches, choose, install
 
 # Steps that TensorFlow runs a call. Measured on one core: an epoch of 1,500 small steps takes 6.5 s at 1 and 3 to 5 s
 # at 32; more gains nothing.
@@ -72,7 +73,7 @@ def _fit(
 ) -> Any:  # fmt: skip
     tensorflow = keras.backend.backend() == "tensorflow"
     batch_size = kwargs.get("batch_size") or 32
-    arrays = isinstance(x, np.ndarray) and isinstance(y, np.ndarray)
+    arrays = _are_arrays([x, y]) and can_feed([x, y])
     others = ("validation_split", "steps_per_epoch")
     weighted_twice = kwargs.get("class_weight") and kwargs.get("sample_weight") is not None  # Keras refuses it
     served = arrays and kwargs.get("shuffle", True) is True and not weighted_twice
@@ -89,6 +90,8 @@ def _fit(
         _set_steps(model, kwargs, callbacks, chosen)
     if type(model).test_step.__module__.startswith("keras.src."):  # one of the user's may look at a batch as a whole
         _widen_validation(kwargs, batch_size)
+    if tensorflow:
+        _feed_validation(kwargs, batch_size)
     if served:
         kwargs.pop("batch_size", None)
         kwargs["shuffle"] = False  # the pipeline shuffles; Keras would warn that it cannot
@@ -97,12 +100,13 @@ def _fit(
             weights = _class_weights(y, by_class)
         # As Keras does with arrays, and not with batches.
         parts = [_as_floatx(part) for part in (x, y, weights) if part is not None]
-        if chosen.plan != "plain":
-            chunks = Chunks.of(len(x), batch_size, sum(part[:1].nbytes for part in parts))
-            install(model, batch_size, chunks, compiled=chosen.plan == "compiled")
-            x = _tensorflow_batches(parts, batch_size, order, chunks)
+        if tensorflow:
+            chunks, looped = Chunks.of(parts, batch_size), chosen.plan != "plain"
+            if looped:
+                install(model, chunks, compiled=chosen.plan == "compiled")
+            x = shuffled(parts, chunks, order.seed, order.listeners.append, whole=looped)
         else:
-            x = _tensorflow_batches(parts, batch_size, order) if tensorflow else _Batches(parts, batch_size, order)
+            x = _Batches(parts, batch_size, order)
         y = None
     arguments = {"x": x, "y": y} if y is not None else {"x": x}
     return plain(**arguments, callbacks=[order, *callbacks], **kwargs)
@@ -127,10 +131,7 @@ def _cut(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Do for arrays what `validation_split` asks for, as Keras does it: the last part is for validation."""
     split = kwargs.get("validation_split")
     parts: list[Any] = [kwargs.get(name) for name in ("x", "y", "sample_weight")]
-    arrays = [isinstance(part, np.ndarray) for part in parts]
-    if not split or kwargs.get("validation_data") is not None or not (arrays[0] and arrays[1]):
-        return kwargs
-    if parts[2] is not None and not arrays[2]:
+    if not split or kwargs.get("validation_data") is not None or not _are_arrays(parts[: 2 + (parts[2] is not None)]):
         return kwargs
     at = int(len(parts[0]) * (1 - split))
     if not 0 < at < len(parts[0]):
@@ -153,6 +154,24 @@ def _widen_validation(kwargs: dict[str, Any], batch_size: int) -> None:
     # So many steps of wider batches would be more examples.
     if isinstance(data, tuple) and isinstance(data[0], np.ndarray) and not kwargs.get("validation_steps"):
         kwargs["validation_batch_size"] = max(batch_size, evaluation_batch(data[0]))
+
+
+def _feed_validation(kwargs: dict[str, Any], batch_size: int) -> None:
+    """Hand arrays over batch by batch; Keras would hold a copy of them."""
+    data = kwargs.get("validation_data")
+    if (
+        not isinstance(data, tuple)
+        or not _are_arrays(data)
+        or not can_feed(list(data))
+        or kwargs.get("validation_steps")
+    ):
+        return
+    size = kwargs.pop("validation_batch_size", None) or batch_size
+    kwargs["validation_data"] = in_order([_as_floatx(part) for part in data], size)
+
+
+def _are_arrays(parts: Sequence[Any]) -> bool:
+    return all(isinstance(part, np.ndarray) for part in parts)
 
 
 def _class_weights(y: Any, by_class: dict[int, float]) -> Any:
@@ -187,41 +206,8 @@ class _Order(keras.callbacks.Callback):
             state.assign((words & 0x7FFFFFFF).astype(state.dtype))
 
 
-def _tensorflow_batches(parts: list[Any], batch_size: int, order: _Order, chunks: Chunks | None = None) -> Any:
-    """Batches gathered by index from tensors that are held once, shuffled anew by (seed, epoch) each epoch.
-
-    With `chunks` full batches come as many at once; those that are left after them come one by one.
-    """
-    import tensorflow as tf
-
-    count = len(parts[0])
-    grouped = chunks.calls * chunks.batches * batch_size if chunks else 0
-    tensors = tuple(tf.convert_to_tensor(part) for part in parts)
-    epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
-    order.listeners.append(epoch.assign)
-
-    def batches(_: Any) -> Any:
-        state = tf.stack([tf.constant(order.seed % 2**31, tf.int64), epoch])
-        shuffled = tf.random.experimental.stateless_shuffle(tf.range(count), seed=state)
-        rest = tf.data.Dataset.from_tensor_slices(shuffled[grouped:]).batch(batch_size)
-        if not chunks or not grouped:
-            return rest
-        groups = tf.reshape(shuffled[:grouped], [chunks.calls, -1])
-        return tf.data.Dataset.from_tensor_slices(groups).concatenate(rest)
-
-    indices = tf.data.Dataset.range(1).flat_map(batches)
-    data = indices.map(lambda i: tuple(tf.gather(t, i) for t in tensors))
-    options = tf.data.Options()
-    options.deterministic = True
-    options.autotune.enabled = False
-    # The pipeline shares the trial's threads; a pool of its own would be as wide as the machine.
-    options.threading.private_threadpool_size = 1
-    calls = (chunks.calls if chunks else 0) + -(-(count - grouped) // batch_size)
-    return data.apply(tf.data.experimental.assert_cardinality(calls)).with_options(options).prefetch(2)
-
-
 class _Batches(keras.utils.PyDataset):
-    """The same for the other backends."""
+    """Batches for the other backends, in an order that follows from (seed, epoch)."""
 
     def __init__(self, parts: list[Any], batch_size: int, order: _Order) -> None:
         super().__init__()

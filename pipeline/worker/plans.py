@@ -8,19 +8,17 @@ All three make the same updates on the same batches in the same order; sums diff
 depends on the model: benchmarks/execution.py makes the measurements that `choose` follows.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import keras
 
+from pipeline.worker.batches import Chunks
+
 Plan = Literal["plain", "looped", "compiled"]
 PLANS: tuple[Plan, ...] = get_args(Plan)
 
-# Batches a call. More gains nothing, and a chunk is held twice while the next is gathered.
-CHUNK_BATCHES = 100
-CHUNK_BYTES = 16 * 2**20
 # Steps of an epoch that gain as much as XLA's compilation takes (1 to 2 s of CPU, against 1 to 2 ms a step): many
 # trials are stopped after one.
 COMPILED_FROM_STEPS = 700
@@ -107,31 +105,15 @@ def acts_on_batches(callbacks: Sequence[Any]) -> bool:
     return any(not str(getattr(getattr(c, h), "__module__", "")).startswith("keras.") for c in callbacks for h in hooks)
 
 
-@dataclass(frozen=True)
-class Chunks:
-    """How an epoch's full batches are grouped: `calls` chunks of `batches` each; what is left comes batch by batch."""
-
-    calls: int
-    batches: int
-
-    @classmethod
-    def of(cls, count: int, batch_size: int, example_bytes: int) -> "Chunks":
-        """For `count` examples of so many bytes."""
-        full = count // batch_size
-        most = max(1, min(CHUNK_BATCHES, CHUNK_BYTES // max(1, batch_size * example_bytes)))
-        calls = math.ceil(full / most)
-        return cls(calls, full // calls if calls else 0)
-
-
-def install(model: Any, batch_size: int, chunks: Chunks, *, compiled: bool) -> None:
-    """Give the model a train function that takes chunks, as `execution` feeds them."""
+def install(model: Any, chunks: Chunks, *, compiled: bool) -> None:
+    """Give the model a train function that takes chunks, as `batches.shuffled` makes them."""
     import tensorflow as tf
 
     # Traced once, for batches of any length: Keras's Python code is what costs a second.
     one = tf.function(model.train_step, reduce_retracing=True, autograph=False)
 
     def loop(parts: Any) -> None:
-        stacked = [tf.reshape(part, [chunks.batches, batch_size, *part.shape[1:]]) for part in parts]
+        stacked = [tf.reshape(part, [chunks.batches, chunks.batch_size, *part.shape[1:]]) for part in parts]
 
         def body(step: Any) -> Any:
             one(tuple(part[step] for part in stacked))
@@ -154,7 +136,7 @@ def install(model: Any, batch_size: int, chunks: Chunks, *, compiled: bool) -> N
 
     def train_function(iterator: Any) -> Any:
         parts = iterator.get_next()
-        whole = chunks.batches > 1 and len(parts[0]) == chunks.batches * batch_size
+        whole = chunks.batches > 1 and len(parts[0]) == chunks.batches * chunks.batch_size
         if whole:
             run(parts)
         else:

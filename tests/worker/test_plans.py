@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.worker.execution import Reporter, execution
-from pipeline.worker.plans import CHUNK_BATCHES, PLANS, Chunks, choose
+from pipeline.worker.plans import PLANS, choose
 from tests.worker import stage
 
 # XLA orders sums differently: after three epochs of 21 float32 updates the losses were apart by some 1e-6.
@@ -177,17 +177,6 @@ def test_what_xla_cannot_compile_is_looped(digits):
 )
 def test_auto_follows_what_was_measured(layers, steps, batch_size, plan):
     assert choose(model(layers), "auto", steps, batch_size, []).plan == plan
-
-
-@pytest.mark.parametrize(("count", "batch_size"), [(330, 16), (16, 16), (15, 16), (1, 1), (10_007, 32), (50_000, 32)])
-def test_chunks_leave_no_more_batches_over_than_there_are_calls(count, batch_size):
-    chunks = Chunks.of(count, batch_size, 100)
-    left = count // batch_size - chunks.calls * chunks.batches
-    assert 0 <= left <= max(chunks.calls, 0) and chunks.batches <= CHUNK_BATCHES
-
-
-def test_a_chunk_of_large_examples_is_bounded():
-    assert Chunks.of(1000, 10, 2**20).batches == 1
 
 
 def test_plans_are_those_that_can_be_asked_for():

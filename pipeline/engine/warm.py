@@ -1,0 +1,19 @@
+"""Imported by every process that a local Ray holds ready, before it is given anything to do.
+
+What a trial and the helper import is then there when the driver has settled what to search: TensorFlow alone takes five
+seconds, and until then a second core has nothing to do.
+"""
+
+import contextlib
+import os
+
+from pipeline.worker import devices
+
+devices.prepare(float(os.environ["OMP_NUM_THREADS"]), gpus=0)
+# What is wrong is said by the trial, which imports the same.
+with contextlib.suppress(Exception):
+    import pipeline.engine.helper
+    import pipeline.engine.trainable
+    import pipeline.worker.evaluate
+    import pipeline.worker.executions
+    import pipeline.worker.reveal  # noqa: F401

@@ -1,0 +1,114 @@
+"""How arrays reach TensorFlow: batches gathered from where the arrays are, never a copy of them as a whole.
+
+A node holds a dataset once and its trials map it. Keras's `fit` would copy both splits into tensors of its own, in each
+trial (tensorflow/python/framework/constant_op.py); what is copied here are some chunks ahead of the training.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+# Batches a chunk; more gains nothing. Some four are held at a time: being gathered, waiting, in use and its copy.
+CHUNK_BATCHES = 100
+CHUNK_BYTES = 8 * 2**20
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """How an epoch's full batches are grouped: `calls` chunks of `batches` each; what is left comes batch by batch."""
+
+    calls: int
+    batches: int
+    batch_size: int
+
+    @classmethod
+    def of(cls, parts: list[Any], batch_size: int) -> "Chunks":
+        """For arrays of one length."""
+        full = len(parts[0]) // batch_size
+        batch_bytes = sum(part[:batch_size].nbytes for part in parts)
+        most = max(1, min(CHUNK_BATCHES, CHUNK_BYTES // max(1, batch_bytes)))
+        calls = math.ceil(full / most)
+        return cls(calls, full // calls if calls else 0, batch_size)
+
+    @property
+    def examples(self) -> int:
+        """In all chunks together."""
+        return self.calls * self.batches * self.batch_size
+
+
+def can_feed(parts: list[Any]) -> bool:
+    """Whether the arrays hold numbers, and all are of one length."""
+    return all(part.dtype.kind in "biuf" and len(part) == len(parts[0]) for part in parts)
+
+
+def shuffled(
+    parts: list[Any], chunks: Chunks, seed: int, listen: Callable[[Callable[[int], Any]], None], *, whole: bool
+) -> Any:
+    """A `tf.data.Dataset` of batches in an order that follows from (seed, epoch).
+
+    Args:
+        parts: arrays of n examples each.
+        chunks: how they are grouped.
+        seed: of the order.
+        listen: is given what wants to know the epoch before it begins.
+        whole: hand chunks over as they are, for a train function that takes them apart.
+    """
+    import tensorflow as tf
+
+    count = len(parts[0])
+    epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+    listen(epoch.assign)
+
+    def groups(_: Any) -> Any:
+        state = tf.stack([tf.constant(seed % 2**31, tf.int64), epoch])
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=state)
+        rest = tf.data.Dataset.from_tensor_slices(order[chunks.examples :]).batch(chunks.batch_size)
+        if not chunks.examples:
+            return rest
+        full = tf.reshape(order[: chunks.examples], [chunks.calls, -1])
+        return tf.data.Dataset.from_tensor_slices(full).concatenate(rest)
+
+    indices = tf.data.Dataset.range(1).flat_map(groups)
+    rest = -(-(count - chunks.examples) // chunks.batch_size)
+    data = _gathered(indices, parts, chunks.batch_size, whole=whole)
+    return _settled(data, (chunks.calls if whole else chunks.calls * chunks.batches) + rest)
+
+
+def in_order(parts: list[Any], batch_size: int) -> Any:
+    """A `tf.data.Dataset` of batches as the arrays have them."""
+    import tensorflow as tf
+
+    indices = tf.data.Dataset.range(len(parts[0])).batch(batch_size)
+    return _settled(_gathered(indices, parts, batch_size, whole=True), -(-len(parts[0]) // batch_size))
+
+
+def _gathered(indices: Any, parts: list[Any], batch_size: int, *, whole: bool) -> Any:
+    import tensorflow as tf
+
+    def take(index: Any) -> list[Any]:
+        return [part[index] for part in parts]
+
+    def gather(index: Any) -> Any:
+        found = tf.numpy_function(take, [index], [part.dtype for part in parts], stateful=False)
+        for tensor, part in zip(found, parts, strict=True):
+            tensor.set_shape([None, *part.shape[1:]])
+        if whole:
+            return tuple(found)
+        # A group is of whole batches, or it is a single one, perhaps not full.
+        batches = tf.maximum(tf.size(index) // batch_size, 1)
+        return tuple(tf.reshape(t, [batches, -1, *p.shape[1:]]) for t, p in zip(found, parts, strict=True))
+
+    data = indices.map(gather)
+    return data if whole else data.flat_map(lambda *group: tf.data.Dataset.from_tensor_slices(group))
+
+
+def _settled(data: Any, batches: int) -> Any:
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.deterministic = True
+    options.autotune.enabled = False
+    # The pipeline shares the trial's threads; a pool of its own would be as wide as the machine.
+    options.threading.private_threadpool_size = 1
+    return data.apply(tf.data.experimental.assert_cardinality(batches)).with_options(options).prefetch(1)
