@@ -29,6 +29,12 @@ gpu: $(STAMP)  ## add CUDA's libraries to .venv, which TensorFlow needs to see a
 	@echo "Installing CUDA's libraries into $(VENV)."
 	@$(PIP) -r $(VENV)/requirements-gpu.txt
 
+.PHONY: torch
+torch: $(STAMP)  ## add PyTorch to .venv, for KERAS_BACKEND=torch and its tests (a download of 3 GB, 6 GB on disk)
+	@$(RUN) -c "$$NAMES" torch > $(VENV)/requirements-torch.txt
+	@echo "Installing PyTorch into $(VENV)."
+	@$(PIP) -r $(VENV)/requirements-torch.txt
+
 .PHONY: test
 test: $(STAMP)  ## run the tests, without the slow ones and those that need a GPU
 	$(RUN) -m pytest -m "not slow and not gpu" -n 2 --dist loadfile

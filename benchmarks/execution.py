@@ -17,15 +17,15 @@ import recording
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pipeline.worker import devices  # noqa: E402
+from pipeline.worker import devices
 
 devices.claim(1, 0)
 
-import keras  # noqa: E402
+import keras
 
-from datasets import mnist  # noqa: E402
-from pipeline.worker.execution import Reporter, execution  # noqa: E402
-from pipeline.worker.plans import PLANS, choose  # noqa: E402
+from datasets import mnist
+from pipeline.worker.execution import Reporter, execution
+from pipeline.worker.plans import PLANS, choose
 
 EPOCHS = 4
 

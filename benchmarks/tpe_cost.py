@@ -18,9 +18,9 @@ import recording
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pipeline.objective import Objective  # noqa: E402
-from pipeline.search.tpe import HyperOpt  # noqa: E402
-from pipeline.space.hyperparameters import HyperParameters, filling  # noqa: E402
+from pipeline.objective import Objective
+from pipeline.search.tpe import HyperOpt
+from pipeline.space.hyperparameters import HyperParameters, filling
 
 FINISHED = (100, 1000, 5000)
 EPOCHS = 10

@@ -15,10 +15,10 @@ import recording
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pipeline.objective import Objective  # noqa: E402
-from pipeline.search import tpe  # noqa: E402
-from pipeline.search.random import Random  # noqa: E402
-from pipeline.space.hyperparameters import HyperParameters  # noqa: E402
+from pipeline.objective import Objective
+from pipeline.search import tpe
+from pipeline.search.random import Random
+from pipeline.space.hyperparameters import HyperParameters
 
 SEEDS = 12
 

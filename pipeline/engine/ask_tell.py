@@ -8,7 +8,7 @@ from ray.tune.experiment.config_parser import _create_trial_from_spec
 from ray.tune.search import Searcher as RaySearcher
 from ray.tune.search.search_generator import SearchGenerator
 
-from pipeline.records.ledger import Ledger
+from pipeline.records.ledger import ENDED, Ledger
 from pipeline.search.searcher import Searcher
 from pipeline.worker.session import Job
 
@@ -49,6 +49,10 @@ class AskTell(RaySearcher):
     def next_id(self) -> str:
         """The id of the next trial: it says its place in the search, so a rerun has the same ones."""
         return f"t{len(self._ledger.trials):04d}"
+
+    def is_over(self, trial_id: str) -> bool:
+        """Whether a trial is recorded as ended."""
+        return self._ledger.trials[trial_id].status in ENDED
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial's task, None for "not now", or that there will be no more."""
@@ -136,6 +140,8 @@ class Trials(SearchGenerator):
         return self.complete and not self._paused()
 
     def _create(self, trial_id: str, task: dict[str, Any]) -> Trial:
+        if self._adapter.is_over(trial_id):  # for the scheduler alone: Tune is not given it, so it needs no folder
+            return Trial("past", stub=True, trial_id=trial_id, config=task, _setup_default_resource=False)
         experiment: Any = self._experiment
         spec = {**experiment.spec, "config": task}
         trial = _create_trial_from_spec(

@@ -38,8 +38,10 @@ LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 
 
 @contextmanager
-def cluster(experiment: Experiment, targets: list[Target], *, warm: bool = False) -> Iterator[None]:
+def cluster(experiment: Experiment, targets: list[Target], *, warm: bool = False) -> Iterator[bool]:
     """Ray, for the time of a run. One that the caller had started is used, and left running.
+
+    Yields whether its processes were started from this one, and so have its environment.
 
     Args:
         experiment: what Ray is for.
@@ -67,7 +69,7 @@ def cluster(experiment: Experiment, targets: list[Target], *, warm: bool = False
                         _start(experiment, folders[0], warm=warm)
                     else:
                         _join(address, targets, folders)
-            yield
+            yield started and address is None
         finally:
             if started:
                 ray.shutdown()
@@ -101,6 +103,14 @@ def _own_signals() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+def let_trials_inherit() -> None:
+    """Keep Tune from giving its actors environment variables: Ray would start a process for each (Ray 2.60)."""
+    from ray.tune.execution import class_cache
+
+    class_cache.DEFAULT_ENV_VARS.clear()  # one of PyTorch Lightning's
+    class_cache.ENV_VARS_TO_PROPAGATE.clear()  # what the processes have, as they were started from this one
 
 
 def _hush() -> None:

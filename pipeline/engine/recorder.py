@@ -1,5 +1,6 @@
 """What comes back from the trials: into the ledger, to the searcher, to whoever watches."""
 
+import sys
 from typing import Any
 
 import ray
@@ -101,7 +102,8 @@ class Recorder(Callback):
                 name,
                 result[keys.EPOCH],
                 result[keys.REPORTED],
-                result[keys.METRICS],
+                # A worker's message brings the names anew: kept apart, they would be a third of what a report holds.
+                {sys.intern(metric): value for metric, value in result[keys.METRICS].items()},
                 round(result[keys.SECONDS], 4),
                 round(result["timestamp"], 3),
                 result[keys.FINAL],
@@ -124,13 +126,16 @@ class Recorder(Callback):
             self._end(name, "finished")
         else:
             self._end(name, "stopped")
+        _forget(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial's worker died more often than is tolerated."""
         if self._ledger.trials[trial.trial_id].status == "duplicate":
-            return self._over(trial.trial_id)
-        cause = str(trial.get_error() or "its worker died").strip().splitlines()[-1]
-        self._end_failed(trial.trial_id, Failure("configuration", f"worker lost: {cause}"[:500]))
+            self._over(trial.trial_id)
+        else:
+            cause = str(trial.get_error() or "its worker died").strip().splitlines()[-1]
+            self._end_failed(trial.trial_id, Failure("configuration", f"worker lost: {cause}"[:500]))
+        _forget(trial)
 
     def _end_failed(self, name: str, failure: Failure) -> None:
         self._ledger.end(name, "failed", failure.reason, failure.traceback or None)
@@ -161,6 +166,15 @@ class Recorder(Callback):
         self._actors.pop(name, None)
         self._retention.ended(name)
         self._watcher.ended(self._ledger.trials[name])
+
+
+def _forget(trial: Trial) -> None:
+    """Let go of what Tune keeps of an ended trial: 45 KB of its metrics, for tables of its own that nobody asks for.
+
+    Tune holds every trial until the end of the search (ray-project/ray#64231, Ray 2.60).
+    """
+    metadata = trial.run_metadata
+    metadata.last_result, metadata.metric_analysis, metadata.metric_n_steps = {}, {}, {}
 
 
 def tell_past(ledger: Ledger, searcher: Searcher, objective: Objective) -> None:

@@ -12,7 +12,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from pipeline.engine.pbt import PopulationBased
 from pipeline.engine.schedulers import WholeBrackets
-from pipeline.engine.trainable import EPOCH, FINAL, OBJECTIVE
+from pipeline.engine.trainable import EPOCH, FINAL, GROWN, OBJECTIVE
 
 UNBOUNDED = 10**6
 
@@ -47,6 +47,7 @@ class Supervisor(TrialScheduler):
         self._seen: dict[str, int] = {}
         self._pausing: set[str] = set()  # the last decision on them was to pause
         self._discounted: set[str] = set()
+        self._grown: set[str] = set()  # whose workers hold too much memory to be kept
         self._controller: Any = None
 
     def wanted(self) -> bool:
@@ -100,6 +101,7 @@ class Supervisor(TrialScheduler):
                 return self.inner.repeated(trial, result[EPOCH])
             return TrialScheduler.CONTINUE
         self._seen[trial.trial_id] = result[EPOCH]
+        self._note_memory(trial, result)
         decision = str(self.inner.on_trial_result(tune_controller, trial, result))
         (self._pausing.add if decision == TrialScheduler.PAUSE else self._pausing.discard)(trial.trial_id)
         return decision
@@ -107,6 +109,7 @@ class Supervisor(TrialScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """A trial ended."""
         self._live.pop(trial.trial_id, None)
+        self._note_memory(trial, result)
         if result.get(EPOCH) and trial.trial_id not in self._discounted:
             self.inner.on_trial_complete(tune_controller, trial, result)
         else:  # a duplicate, or it failed before its first epoch: there is nothing to learn from
@@ -123,17 +126,39 @@ class Supervisor(TrialScheduler):
         Tune's own limit counts paused trials, which starves HyperBand of its brackets (ray-project/ray#37605), so the
         number of actors is limited here. Tune starts waiting trials by itself, up to `_max_pending_trials` (2.60).
         """
-        controller = self._controller = tune_controller._tune_controller
+        controller = tune_controller._tune_controller
+        if self._controller is not controller:
+            self._controller = controller
+            self._keep_no_grown_worker(controller)
         free = self._slots() - len(controller._trial_to_actor)
         controller._max_pending_trials = max(free, 0)
         chosen = self.inner.choose_trial_to_run(tune_controller) if free > 0 else None
+        if chosen in controller._trial_to_actor:
+            # Its worker is being started. Were it to take over one that came free, Tune would give up the other and
+            # start one anew for the next trial: where trials are shorter than that takes, all would share one worker.
+            without = (
+                t for t in self._live.values() if t.status == Trial.PENDING and t not in controller._trial_to_actor
+            )
+            chosen = next(without, chosen)
         # `inner` knows a resumed run's trials from the replay; Tune takes them up one after the other.
         return chosen if chosen in controller.get_trials() else None
 
+    def _note_memory(self, trial: Trial, result: dict[str, Any]) -> None:
+        (self._grown.add if result.get(GROWN) else self._grown.discard)(trial.trial_id)
+
+    def _keep_no_grown_worker(self, controller: Any) -> None:
+        """Let Tune end the worker of such a trial, where it would hand it to the next (Ray 2.60 has no setting)."""
+        keep = controller._maybe_cache_trial_actor
+        controller._maybe_cache_trial_actor = lambda trial: trial.trial_id not in self._grown and keep(trial)
+
     def before_step(self) -> None:
-        """Let Tune ask for as many trials as `wanted` allows."""
+        """Let Tune ask for as many trials as `wanted` allows, and leave trials out of its state.
+
+        That is never read back, and to write it at the end of a search would take 3 ms a trial.
+        """
         if self._controller is not None:
             self._controller._max_pending_trials = UNBOUNDED
+            self._controller._trials_to_cache.clear()
 
     def debug_string(self) -> str:
         """What `inner` says of itself."""

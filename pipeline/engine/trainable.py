@@ -6,6 +6,7 @@ Ray's function runner (its reset allows an old thread two seconds and then fails
 epoch that it paused at, not the last one that happened to be saved.
 """
 
+import gc
 import os
 import queue
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import psutil
 import ray
 from ray import tune
 
@@ -32,11 +34,16 @@ REPORTED = "reported"  # the same as it was, None if not finite: for the records
 METRICS = "metrics"
 FINAL = "final"  # what `fit` returned, and no epoch
 SECONDS = "seconds"
+GROWN = "grown"  # the worker holds more memory than one that is to take another trial should
 REQUESTED = "requested"  # with the first report, and again when it has grown
 BUILT = "built"  # so many of them by `build`
 PLACE = "place"
 FAILURE = "failure"
 ENDED = "ended"
+
+# The part of its share of the node's memory that a worker may hold and be given another trial: what a trial leaves
+# behind, such as TensorFlow's, adds up (tensorflow/tensorflow#62854).
+KEPT_SHARE = 0.5
 
 # A trial that was told to end is between two epochs, so it unwinds in the time of a save.
 UNWIND_S = 60.0
@@ -52,6 +59,17 @@ class Setting:
     gpus: float
 
 
+def import_keras() -> None:
+    """Import what trials need: in the worker alone, after its devices are settled."""
+    import pipeline.worker.executions
+    import pipeline.worker.modules  # noqa: F401
+
+    if not gc.get_freeze_count():
+        # All of it stays: looked through at each collection, TensorFlow's objects cost a trial half a second.
+        gc.collect()
+        gc.freeze()
+
+
 class KerasTrial(tune.Trainable):
     """Tune's side of a trial. `config["job"]` is the trial, `setting` what all of them share."""
 
@@ -60,6 +78,7 @@ class KerasTrial(tune.Trainable):
     def setup(self, config: dict[str, Any], setting: Setting) -> None:  # type: ignore[override]
         """Prepare the process; training starts with the first `step`, after a possible restore."""
         self._setting = setting
+        self._space: Any = None
         devices.prepare(setting.cpus, setting.gpus)
         self._begin(config["job"])
 
@@ -70,7 +89,7 @@ class KerasTrial(tune.Trainable):
             self._thread.start()
         else:
             self._commands.put("continue")
-        return self._wait()
+        return self._wait() | {GROWN: self._has_grown()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Have the trial write its state where it belongs, in the run; Tune keeps only a marker."""
@@ -113,23 +132,29 @@ class KerasTrial(tune.Trainable):
             raise answer
         return answer
 
+    def _has_grown(self) -> bool:
+        held = psutil.Process().memory_info()
+        share = min(1.0, self._setting.cpus / (os.cpu_count() or 1))
+        return bool(held.rss - held.shared > KEPT_SHARE * share * psutil.virtual_memory().total)
+
     def _train(self) -> None:
         try:
             place = {"node": ray.util.get_node_ip_address(), "node_id": ray.get_runtime_context().get_node_id()}
             place["devices"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
             devices.claim(self._setting.cpus, self._setting.gpus)
-            # Keras is imported here, after the devices are claimed.
+            import_keras()
             from pipeline.worker.executions import carry_out
             from pipeline.worker.modules import load_search_space
 
             data = ray.get(self._setting.data[0])
             try:
-                space = load_search_space(self._setting.search_space)
+                if self._space is None:
+                    self._space = load_search_space(self._setting.search_space)
             except KerasweepError as error:  # a package that this node lacks
                 self._answers.put(_result(self._job, None, place, classify(error)) | {ENDED: True, "done": True})
                 return
             session = _RaySession(self._job, self._commands, self._answers, place)
-            ending = carry_out(self._job, space, data, session)
+            ending = carry_out(self._job, self._space, data, session)
             result = _result(self._job, session.last, place, failure=ending.failure)
             self._answers.put(result | {ENDED: True, "done": True})
         except Stopped:

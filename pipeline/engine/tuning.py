@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import names
-from pipeline.engine.cluster import check_resources, cluster, packing_warning, resources_of, slots
+from pipeline.engine.cluster import check_resources, cluster, let_trials_inherit, packing_warning, resources_of, slots
 from pipeline.engine.preflight import check_local, check_writable, directory_of, processor
 from pipeline.engine.resume import (
     check_budget_left,
@@ -80,8 +80,8 @@ def tune(
             return Run(resume)
         check_budget_left(experiment, Layout(resume))
     search = _Search(experiment, Layout(resume) if resume else None, watcher, interruption)
-    with cluster(experiment, search.targets), search:
-        return search.run()
+    with cluster(experiment, search.targets, warm=True) as inherited, search:
+        return search.run(inherited)
 
 
 def dry_run(experiment: Experiment, watcher: Watcher | None = None) -> Plan:
@@ -189,13 +189,14 @@ class _Search:
         check_sendable("search space", search_space)
         self.helper = actor.options(scheduling_strategy=here).remote(search_space, 1, os.getcwd())
         self.data = self.helper.load.remote(_portable(self.dataset), self.experiment.seed)
-        # Tune's own import takes the driver seconds in which it otherwise only waits for the data.
-        threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()
+        # These imports take the driver seconds in which it otherwise only waits for the data.
+        slow = ["ray.tune", *(["hyperopt"] if self.experiment.searcher == "hyperopt" else [])]
+        threading.Thread(target=lambda: [importlib.import_module(name) for name in slow], daemon=True).start()
         facts = call(self.helper.describe, self.data)
         self.objective = Objective.of(self.experiment.objective, facts["task"])
         checked = self.checked = call(self.helper.check, self.data, self.objective)
         if self.starts is not None:
-            from pipeline.search import starts  # late: it loads hyperopt
+            from pipeline.search import starts
 
             self.earlier = starts.observations(self.starts, self.objective)
             self.first = starts.settled(self.starts, checked.requested, self._trace)
@@ -216,7 +217,7 @@ class _Search:
 
     def survey(self, plan: Plan) -> Plan:
         """The plan, with what other configurations request and the kind of everything."""
-        from pipeline.search.configuration import configuration_of  # late: it loads hyperopt
+        from pipeline.search.configuration import configuration_of
         from pipeline.search.survey import survey
 
         until = time.monotonic() + SURVEY_S
@@ -236,9 +237,11 @@ class _Search:
         """Whether a model of `other` can go on with the weights of one of `configuration`."""
         return bool(self.call(self.helper.fits, self.data, configuration, other))
 
-    def run(self) -> Run:
-        """Prepare, search, evaluate."""
+    def run(self, inherited: bool) -> Run:
+        """Prepare, search, evaluate; `inherited` says whether Ray's processes have this one's environment."""
         plan = self.prepare()
+        if inherited:
+            let_trials_inherit()
         self.interruption.graceful = True
         if self.interruption.signal is not None:  # Ray's start-up may have swallowed what the handler raised
             raise Interrupted(self.interruption.signal)
@@ -282,7 +285,6 @@ class _Search:
         from pipeline.engine.schedulers import make_scheduler
         from pipeline.engine.stopping import Halt
         from pipeline.engine.supervisor import Supervisor
-        from pipeline.engine.trainable import KerasTrial, Setting
         from pipeline.search import SEARCHERS
 
         experiment = self.experiment
@@ -308,9 +310,6 @@ class _Search:
         )
         left_s = None if experiment.time_budget_s is None else experiment.time_budget_s - earlier_s
         halt = Halt(recorder, self.interruption, None if left_s is None else time.monotonic() + left_s)
-        setting = Setting(
-            _portable(self.search_space), [self.data], experiment.cpus_per_trial, experiment.gpus_per_trial
-        )
         trials = Trials(
             adapter,
             lambda create: replay(ledger, adapter, supervisor, searcher, self.objective, create),
@@ -318,7 +317,7 @@ class _Search:
         )
         # tune.run and not Tuner: a Tuner pickles all of this into the run's directory.
         ray_tune.run(
-            ray_tune.with_parameters(KerasTrial, setting=setting),
+            self._trainable(),
             name=self.layout.engine.name,
             storage_path=str(self.layout.root.resolve()),
             search_alg=trials,
@@ -338,10 +337,19 @@ class _Search:
         )
         return recorder.fatal, adapter.exhausted
 
+    def _trainable(self) -> Any:
+        """What trains in a worker. `benchmarks/overhead.py` puts something without Keras in its place."""
+        from ray.tune import with_parameters
+
+        from pipeline.engine.trainable import KerasTrial, Setting
+
+        share = (self.experiment.cpus_per_trial, self.experiment.gpus_per_trial)
+        return with_parameters(KerasTrial, setting=Setting(_portable(self.search_space), [self.data], *share))
+
     def _conclude(self, ledger: Ledger, earlier_s: float, exhausted: bool) -> dict[str, Any]:
         """Write the tables, measure the best model once, and write the summary last: who finds it finds the rest."""
         best = find_best(ledger.trials, ledger.reports, self.objective)
-        write_tables(self.layout, self.objective)
+        write_tables(self.layout, self.objective, ledger)
         measured = None
         if best is not None:
             self.watcher.preparing("measuring the best model")

@@ -13,7 +13,8 @@ devices.prepare(float(os.environ["OMP_NUM_THREADS"]), gpus=0)
 # What is wrong is said by the trial, which imports the same.
 with contextlib.suppress(Exception):
     import pipeline.engine.helper
-    import pipeline.engine.trainable
     import pipeline.worker.evaluate
-    import pipeline.worker.executions
     import pipeline.worker.reveal  # noqa: F401
+    from pipeline.engine.trainable import import_keras
+
+    import_keras()

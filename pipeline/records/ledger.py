@@ -1,6 +1,7 @@
 """The ledger: every report appended as it comes, one record a trial. What a resume replays."""
 
 import fcntl
+import functools
 import json
 import os
 import time
@@ -13,7 +14,7 @@ import yaml
 from pipeline.errors import RequestError
 from pipeline.records.layout import Layout, write_json, write_whole
 from pipeline.space.hyperparameters import Requested
-from pipeline.space.specs import from_dict
+from pipeline.space.specs import Hyperparameter, from_dict
 
 # A duplicate is a trial whose first report showed that another trial has the same configuration: it was ended then,
 # none of its epochs is recorded, and it does not count.
@@ -22,7 +23,7 @@ COUNTED: tuple[Status, ...] = ("finished", "stopped", "failed")
 ENDED: tuple[Status, ...] = (*COUNTED, "duplicate")
 
 
-@dataclass
+@dataclass(slots=True)
 class Report:
     """One epoch of one trial. `epoch` counts completed epochs; `objective` is null where it was not finite."""
 
@@ -77,9 +78,15 @@ class TrialRecord:
     def asked(self) -> Requested:
         """What was requested: each hyperparameter and its value, in order."""
         return [
-            (from_dict({k: v for k, v in item.items() if k not in ("value", "asked_by")}), item["value"])
+            (_spec(json.dumps({k: v for k, v in item.items() if k not in ("value", "asked_by")})), item["value"])
             for item in self.requested or ()
         ]
+
+
+@functools.lru_cache(maxsize=1024)
+def _spec(plain: str) -> Hyperparameter:
+    """Trials share their hyperparameters: of 10,000 there are no more than the space has."""
+    return from_dict(json.loads(plain))
 
 
 def as_plain(requested: Requested, built: int) -> list[dict[str, Any]]:
@@ -101,6 +108,8 @@ class Ledger:
         self.trials: dict[str, TrialRecord] = {}
         self.reports: list[Report] = []
         self._last_epoch: dict[str, int] = {}
+        self._unfinished: dict[str, None] = {}  # a search asks for these in every turn of Tune's loop
+        self._duplicates: set[str] = set()
         layout.root.mkdir(parents=True, exist_ok=True)
         self._lock = self._take_lock()
         try:
@@ -111,6 +120,8 @@ class Ledger:
             raise
         for report in self.reports:
             self._last_epoch[report.trial] = max(report.epoch, self.last_epoch(report.trial))
+        for trial in self.trials:
+            self._count(trial)
         self._cut_unfinished_line()
         self._history = layout.history.open("a", encoding="utf-8")
 
@@ -126,6 +137,7 @@ class Ledger:
     def start(self, trial: str, configuration: dict[str, Any]) -> None:
         """Record that a trial was decided on."""
         self.trials[trial] = TrialRecord(trial, configuration)
+        self._count(trial)
         self._write(trial)
 
     def note(self, trial: str, **facts: Any) -> None:
@@ -134,6 +146,8 @@ class Ledger:
         if any(getattr(record, name) != value for name, value in facts.items()):
             for name, value in facts.items():
                 setattr(record, name, value)
+            if "status" in facts:
+                self._count(trial)
             self._write(trial)
 
     def report(self, report: Report) -> bool:
@@ -164,15 +178,25 @@ class Ledger:
 
     def unfinished(self) -> list[str]:
         """Trials that were decided on and are not over, in order."""
-        return [t for t, record in self.trials.items() if record.status not in ENDED]
+        return list(self._unfinished)
 
     def counted(self) -> int:
         """How many trials there are, duplicates aside."""
-        return sum(record.status != "duplicate" for record in self.trials.values())
+        return len(self.trials) - len(self._duplicates)
 
     def undecided(self) -> list[str]:
         """Trials that have not told what they request, and so may turn out to be duplicates."""
         return [t for t in self.unfinished() if self.trials[t].requested is None]
+
+    def _count(self, trial: str) -> None:
+        """Take up a trial's status."""
+        status = self.trials[trial].status
+        if status not in ENDED:
+            self._unfinished[trial] = None
+        else:
+            self._unfinished.pop(trial, None)
+            if status == "duplicate":
+                self._duplicates.add(trial)
 
     def _write(self, trial: str) -> None:
         write_json(self.layout.trial_record(trial), asdict(self.trials[trial]))
@@ -206,15 +230,24 @@ def read_history(layout: Layout) -> list[Report]:
     if not layout.history.exists():
         return []
     lines = layout.history.read_text(encoding="utf-8", errors="replace").split("\n")
-    reports = []
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            reports.append(Report(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise RequestError(
-                f"Each line of {layout.history} must be one report; line {number} is damaged: {line[:60]!r}."
-            ) from error
-    return reports
+    del lines[-1]
+    try:
+        # All at once: twice as fast as line by line, and the names of the metrics are held once.
+        reports = [Report(**plain) for plain in json.loads(f"[{','.join(lines)}]")]
+        if len(reports) == len(lines):
+            return reports
+    except (ValueError, TypeError):
+        pass
+    return [_report(layout, number, line) for number, line in enumerate(lines, start=1)]
+
+
+def _report(layout: Layout, number: int, line: str) -> Report:
+    try:
+        return Report(**json.loads(line))
+    except (ValueError, TypeError) as error:
+        raise RequestError(
+            f"Each line of {layout.history} must be one report; line {number} is damaged: {line[:60]!r}."
+        ) from error
 
 
 def read_trials(layout: Layout) -> dict[str, TrialRecord]:
@@ -224,17 +257,23 @@ def read_trials(layout: Layout) -> dict[str, TrialRecord]:
         RequestError: a record is damaged; the message names it.
     """
     records = {}
-    for path in sorted(layout.trials.glob("*/trial.json"), key=_in_order):
+    for name in sorted(_folders(layout.trials), key=lambda name: (len(name), name)):
+        path = layout.trial_record(name)
         try:
-            record = TrialRecord(**json.loads(path.read_text(encoding="utf-8")))
+            record = TrialRecord(**json.loads(path.read_bytes().decode()))
+        except FileNotFoundError:  # the folder of a trial whose record was never written
+            continue
         except (ValueError, TypeError) as error:
             raise RequestError(f"{path} must hold one trial's record; it is damaged: {error}.") from error
         records[record.trial] = record
     return records
 
 
-def _in_order(path: Path) -> tuple[int, str]:
-    return len(path.parent.name), path.parent.name
+def _folders(path: Path) -> list[str]:
+    if not path.is_dir():
+        return []
+    with os.scandir(path) as entries:
+        return [entry.name for entry in entries if entry.is_dir()]
 
 
 def read_experiment(layout: Layout) -> str:

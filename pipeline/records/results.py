@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.errors import RequestError
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout, write_json, write_whole
-from pipeline.records.ledger import COUNTED, Report, TrialRecord, read_history, read_trials
+from pipeline.records.ledger import COUNTED, Ledger, Report, TrialRecord, read_history, read_trials
 
 
 @dataclass(frozen=True)
@@ -133,18 +133,27 @@ def in_order(lists: Iterable[list[str]]) -> list[str]:
 def history_table(reports: list[Report], trials: dict[str, TrialRecord]) -> pd.DataFrame:
     """A row an epoch: trial, epoch, every metric, seconds; where values change on the way, those in force."""
     changing = any(record.changes for record in trials.values())
-    rows = [
-        {"trial": r.trial, "epoch": r.epoch, **r.metrics, "seconds": round(r.seconds, 4)}
-        | ({f"hp/{n}": v for n, v in trials[r.trial].in_force(r.epoch).items()} if changing else {})
-        for r in reports
-    ]
-    # Objects: an integer stays one beside a missing value.
-    return pd.DataFrame(rows, columns=None if rows else ["trial", "epoch", "seconds"], dtype=object)
+    forces = [{f"hp/{n}": v for n, v in trials[r.trial].in_force(r.epoch).items()} for r in reports] if changing else []
+    columns: dict[str, list[Any]] = {"trial": [r.trial for r in reports], "epoch": [r.epoch for r in reports]}
+    columns |= {name: [r.metrics.get(name) for r in reports] for name in _met(r.metrics for r in reports)}
+    columns |= {"seconds": [round(r.seconds, 4) for r in reports]}
+    columns |= {name: [force.get(name) for force in forces] for name in _met(forces)}
+    # Objects: an integer stays one beside a missing value. By columns: by rows it takes four times as long.
+    return pd.DataFrame(columns, dtype=object)
 
 
-def write_tables(layout: Layout, objective: Objective) -> None:
-    """Write `trials.csv` and `history.csv` from the ledger's files."""
-    trials, reports = read_trials(layout), read_history(layout)
+def _met(rows: Iterable[Mapping[str, Any]]) -> dict[str, None]:
+    """The names of all rows in the order in which they come first."""
+    names: dict[str, None] = {}
+    for row in rows:
+        names.update(dict.fromkeys(row))
+    return names
+
+
+def write_tables(layout: Layout, objective: Objective, ledger: Ledger | None = None) -> None:
+    """Write `trials.csv` and `history.csv` from what the ledger holds, or else from its files."""
+    trials = ledger.trials if ledger else read_trials(layout)
+    reports = ledger.reports if ledger else read_history(layout)
     write_whole(layout.trials_table, trials_table(trials, reports, objective).to_csv(index=False))
     write_whole(layout.history_table, history_table(reports, trials).to_csv(index=False))
 

@@ -4,8 +4,11 @@ So disk is bounded however many trials a search has, and nothing that is kept in
 """
 
 import bisect
+import contextlib
+import os
 from collections import deque
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 
 from pipeline.objective import Objective
 from pipeline.records.layout import BEST, LAST, Layout
@@ -59,6 +62,18 @@ class Retention:
             self._remove(record.trial, f".{BEST}.*", f".{LAST}.*")  # a worker was killed while it wrote
 
     def _remove(self, trial: str, *patterns: str) -> None:
-        for pattern in patterns:
-            for file in list(self._layout.trial(trial).rglob(pattern)):
-                file.unlink(missing_ok=True)
+        _remove_below(str(self._layout.trial(trial)), patterns)
+
+
+def _remove_below(folder: str, patterns: tuple[str, ...]) -> None:
+    try:
+        with os.scandir(folder) as entries:
+            found = list(entries)
+    except FileNotFoundError:
+        return
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            _remove_below(entry.path, patterns)
+        elif any(fnmatchcase(entry.name, pattern) for pattern in patterns):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(entry.path)

@@ -11,7 +11,7 @@ from typing import Any
 
 # Batches a chunk; more gains nothing. Some four are held at a time: being gathered, waiting, in use and its copy.
 CHUNK_BATCHES = 100
-CHUNK_BYTES = 8 * 2**20
+CHUNK_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)

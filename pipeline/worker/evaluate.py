@@ -3,7 +3,8 @@
 import json
 import math
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from pipeline.worker.trial import build, built, hyperparameters, numbers
 
 # A metric measured again on the same examples: batches of another size round differently.
 SAME = 2e-3
+# Of classes that stand for Keras's own on one backend.
+OF_A_BACKEND = "keras.src.backend."
 
 
 def evaluate_best(job: Job, space: SearchSpace, data: Data, epoch: int | None, layout: Layout) -> dict[str, Any]:
@@ -101,9 +104,29 @@ def _save(model: Any, path: Path) -> None:
     # Keras decides by the ending how to save, so the temporary names keep it.
     temporary = path.with_name(f".writing-{os.getpid()}.keras")
     try:
-        model.save(temporary)
+        with _public_optimizer(model):
+            model.save(temporary)
     except Exception:  # a search that is done must not be lost on what the user's classes cannot tell of themselves
         temporary.unlink(missing_ok=True)
         path, temporary = path.with_suffix(".weights.h5"), temporary.with_suffix(".weights.h5")
         model.save_weights(temporary)
     os.replace(temporary, path)
+
+
+@contextmanager
+def _public_optimizer(model: Any) -> Iterator[None]:
+    """Let the file name Keras's optimizer.
+
+    On PyTorch `keras.optimizers.Adam(…)` is of a class of that backend, which the file would name, and no other backend
+    could open it (Keras 3.15).
+    """
+    outer = optimizer_of(model)
+    held = [o for o in (outer, getattr(outer, "inner_optimizer", None)) if type(o).__module__.startswith(OF_A_BACKEND)]
+    classes = [type(optimizer) for optimizer in held]
+    for optimizer in held:
+        optimizer.__class__ = next(c for c in type(optimizer).__mro__ if not c.__module__.startswith(OF_A_BACKEND))
+    try:
+        yield
+    finally:
+        for optimizer, own in zip(held, classes, strict=True):
+            optimizer.__class__ = own

@@ -103,7 +103,7 @@ def _fit(
         if tensorflow:
             chunks, looped = Chunks.of(parts, batch_size), chosen.plan != "plain"
             if looped:
-                install(model, chunks, compiled=chosen.plan == "compiled")
+                install(model, parts, chunks, compiled=chosen.plan == "compiled")
             x = shuffled(parts, chunks, order.seed, order.listeners.append, whole=looped)
         else:
             x = _Batches(parts, batch_size, order)
@@ -142,8 +142,12 @@ def _cut(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def evaluation_batch(x: Any) -> int:
-    """Examples a batch where nothing is trained."""
-    return max(1, min(VALIDATION_BATCH, VALIDATION_BYTES // max(1, x[0].nbytes)))
+    """Examples a batch where nothing is trained; if it can be, so many that the last batch is as large as the others.
+
+    One of another shape costs another trace and compilation, together half a second.
+    """
+    most = max(1, min(VALIDATION_BATCH, VALIDATION_BYTES // max(1, x[0].nbytes), len(x)))
+    return next((size for size in range(most, most // 2, -1) if len(x) % size == 0), most)
 
 
 def _widen_validation(kwargs: dict[str, Any], batch_size: int) -> None:
@@ -204,6 +208,10 @@ class _Order(keras.callbacks.Callback):
         for place, state in enumerate(generators):
             words = np.random.SeedSequence([self.seed, epoch, place]).generate_state(2)
             state.assign((words & 0x7FFFFFFF).astype(state.dtype))
+        if keras.backend.backend() == "torch":  # its dropout draws from PyTorch's own generator
+            import torch
+
+            torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))
 
 
 class _Batches(keras.utils.PyDataset):

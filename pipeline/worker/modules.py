@@ -17,6 +17,7 @@ from pipeline.experiment import label
 from pipeline.fit_data import Data, FitData
 from pipeline.names import HOME, Target
 from pipeline.worker.faults import user_traceback
+from pipeline.worker.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,18 @@ class SearchSpace:
 def load_search_space(source: Target | Any) -> SearchSpace:
     """Load a search space from where `names.find` found it, or from a function or object with `build`.
 
+    Keras's global settings, as they then are, hold again for each of its models.
+
     Raises:
         UserCodeError: its import fails.
     """
     if isinstance(source, Target):
         module = _load(source)
         build = _entry(source, module)
-        return SearchSpace(source.name, _with_data(build), _tolerant(getattr(module, "fit", None)))
+        return SearchSpace(source.name, _settled(_with_data(build)), _tolerant(getattr(module, "fit", None)))
     build = getattr(source, "build", source)
     fit = getattr(source, "fit", None)
-    return SearchSpace(label(source), _with_data(build), _tolerant(fit))
+    return SearchSpace(label(source), _settled(_with_data(build)), _tolerant(fit))
 
 
 def load_dataset(source: Target | Dataset | FitData | Callable[..., Any], seed: int) -> Data:
@@ -149,3 +152,13 @@ def _tolerant(fit: Callable[..., Any] | None) -> Callable[..., Any] | None:
 def _with_data(build: Callable[..., Any]) -> Callable[..., Any]:
     """Give a one-argument `build_model(hp)` the signature of `build(hp, data)`."""
     return build if _asks_for(build, 1, "data") else lambda hp, data: build(hp)
+
+
+def _settled(build: Callable[..., Any]) -> Callable[..., Any]:
+    settings = Settings()
+
+    def call(hp: Any, data: Data) -> Any:
+        settings.restore()
+        return build(hp, data)
+
+    return call

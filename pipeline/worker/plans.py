@@ -105,12 +105,17 @@ def acts_on_batches(callbacks: Sequence[Any]) -> bool:
     return any(not str(getattr(getattr(c, h), "__module__", "")).startswith("keras.") for c in callbacks for h in hooks)
 
 
-def install(model: Any, chunks: Chunks, *, compiled: bool) -> None:
+def install(model: Any, parts: list[Any], chunks: Chunks, *, compiled: bool) -> None:
     """Give the model a train function that takes chunks, as `batches.shuffled` makes them."""
     import tensorflow as tf
 
-    # Traced once, for batches of any length: Keras's Python code is what costs a second.
-    one = tf.function(model.train_step, reduce_retracing=True, autograph=False)
+    # Traced once, for batches of any length: Keras's Python code takes half a second. A trace that makes variables is
+    # thrown away (tf.function wants another without), so they are made before.
+    one = tf.function(
+        model.train_step, autograph=False,
+        input_signature=[tuple(tf.TensorSpec([None, *part.shape[1:]], part.dtype) for part in parts)],
+    )  # fmt: skip
+    model._symbolic_build(data_batch=tuple(part[:2] for part in parts))
 
     def loop(parts: Any) -> None:
         stacked = [tf.reshape(part, [chunks.batches, chunks.batch_size, *part.shape[1:]]) for part in parts]

@@ -193,6 +193,9 @@ class Tune:
     def get_trials(self):
         return self.trials
 
+    def _maybe_cache_trial_actor(self, trial):
+        return True
+
 
 @pytest.mark.parametrize("scheduler", ["hyperband", "pbt"])
 def test_a_trial_of_the_past_is_not_started_before_tune_has_taken_it_up(scheduler):
@@ -207,6 +210,19 @@ def test_a_trial_of_the_past_is_not_started_before_tune_has_taken_it_up(schedule
     assert supervisor.choose_trial_to_run(tune) is None
     tune.trials = trials
     assert supervisor.choose_trial_to_run(tune) is trials[1]
+
+
+@pytest.mark.parametrize("scheduler", ["none", "asha", "median"])
+def test_a_worker_that_came_free_goes_to_a_trial_for_which_none_is_being_started(scheduler):
+    supervisor = supervisor_of(scheduler)
+    trials = [stub("t0000"), stub("t0001")]
+    for trial in trials:
+        supervisor.on_trial_add(None, trial)
+    tune = Tune(trials)
+    tune._trial_to_actor = {trials[0]: "being started"}
+    assert supervisor.choose_trial_to_run(tune) is trials[1]
+    trials[1].set_status(Trial.TERMINATED)
+    assert supervisor.choose_trial_to_run(tune) is trials[0]  # and rather than to none, to one that waits for its own
 
 
 def test_paused_trials_hold_no_slot():

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ def cut(layout: Layout, tail: str) -> None:
         file.write(tail)
 
 
-HALF_LINES = ['{"trial": "a", "epo', "{", json.dumps(vars(report("a", 3)))]
+HALF_LINES = ['{"trial": "a", "epo', "{", json.dumps(asdict(report("a", 3)))]
 
 
 @pytest.mark.parametrize("tail", HALF_LINES, ids=["half", "brace", "all but the newline"])

@@ -12,34 +12,68 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 TRIAL = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 from pipeline.worker import devices
 claimed = devices.claim(1, 0)
 import keras
 from tests.worker.stage import curve, dataset, digits_model, interrupted, job, run, space
-assert keras.backend.backend() == claimed["backend"] == "jax", claimed
-assert "tensorflow" not in sys.modules
+assert keras.backend.backend() == claimed["backend"] == os.environ["KERAS_BACKEND"], claimed
 folder, digits = Path(sys.argv[1]), dataset("digits")
 compiled = space(lambda hp, data: digits_model(eager=False))
-undisturbed, ending = run(job(folder / "one", max_epochs=2), compiled, digits)
+undisturbed, ending = run(job(folder / "one", max_epochs=3), compiled, digits)
 assert ending.failure is None, ending.failure
-other = interrupted(job(folder / "other", max_epochs=2), compiled, digits)
+other = interrupted(job(folder / "other", max_epochs=3), compiled, digits)
+assert "tensorflow" not in sys.modules, "seconds and memory of every worker, for nothing"
 print("\\n" + json.dumps([curve(undisturbed.epochs), curve(other)]))
 """
 
+SEEDED = """
+from pipeline.worker import devices
+devices.claim(1, 0)
+import json, sys
+import keras, numpy
+from pipeline.worker.trial import set_random_seed
+
+def drawn():
+    set_random_seed(5)
+    numbers = [keras.random.uniform(()), numpy.random.random(), keras.initializers.RandomUniform()((1,))[0]]
+    return numbers + [sys.modules[name].random.uniform(()) for name in ["tensorflow"] if name in sys.modules]
+
+first = drawn() + drawn()
+import tensorflow
+print("\\n" + json.dumps([float(number) for number in first + drawn() + drawn()]))
+"""
+
+
+def on(backend, code, *arguments):
+    """What `code` prints as JSON, last, in a process with this backend of Keras."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": backend}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def installed(backend):
+    reason = f"{backend} is not installed: pip install '.[{backend}]'"
+    return pytest.param(backend, marks=pytest.mark.skipif(importlib.util.find_spec(backend) is None, reason=reason))
+
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed: pip install '.[jax]'")
-def test_a_trial_on_jax_goes_on_with_the_same_curve(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", TRIAL, str(tmp_path)],
-        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}, capture_output=True, text=True,
-    )  # fmt: skip
-
-    assert done.returncode == 0, done.stderr
-    undisturbed, other = json.loads(done.stdout.splitlines()[-1])
-    assert [point["epoch"] for point in undisturbed] == [1, 2]
-    assert undisturbed[0]["loss"] != undisturbed[1]["loss"]
+@pytest.mark.parametrize("backend", [installed("jax"), installed("torch")])
+def test_a_trial_with_dropout_and_batch_normalisation_goes_on_with_the_same_curve(backend, tmp_path):
+    undisturbed, other = on(backend, TRIAL, tmp_path)
+    assert [point["epoch"] for point in undisturbed] == [1, 2, 3]
+    assert len({point["loss"] for point in undisturbed}) == 3
     for point, expected in zip(other, undisturbed, strict=True):
         assert point == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", [installed("jax"), installed("torch")])
+def test_a_seed_decides_every_random_number_and_tensorflows_once_it_is_imported(backend):
+    numbers = on(backend, SEEDED)
+    one, tensorflows = numbers[:3], numbers[9]
+    assert numbers == one + one + [*one, tensorflows] + [*one, tensorflows]

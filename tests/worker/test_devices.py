@@ -95,6 +95,34 @@ def test_what_the_user_set_stays():
     assert environment["XLA_FLAGS"] == "--xla_dump_to=here --xla_cpu_multi_thread_eigen=false"
 
 
+def test_what_jax_compiled_is_kept_where_only_this_user_writes(tmp_path):
+    first, again = (prepared(1, 0, KERAS_BACKEND="jax", TMPDIR=str(tmp_path)) for _ in range(2))
+    folder = Path(first["JAX_COMPILATION_CACHE_DIR"])
+
+    assert folder.parent == tmp_path and folder.stat().st_mode & 0o777 == 0o700
+    assert again["JAX_COMPILATION_CACHE_DIR"] == str(folder), "a run finds what an earlier one compiled"
+    assert first["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] == "0"
+
+    folder.chmod(0o777)
+    assert "JAX_COMPILATION_CACHE_DIR" not in prepared(1, 0, KERAS_BACKEND="jax", TMPDIR=str(tmp_path))
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    assert "JAX_COMPILATION_CACHE_DIR" not in prepared(1, 0, KERAS_BACKEND="jax", TMPDIR=str(tmp_path))
+
+
+def test_a_folder_for_compiled_steps_that_the_user_named_stays():
+    environment = prepared(1, 0, KERAS_BACKEND="jax", JAX_COMPILATION_CACHE_DIR="here")
+
+    assert environment["JAX_COMPILATION_CACHE_DIR"] == "here"
+    assert "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in environment
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+def test_nothing_is_kept_for_a_backend_that_is_not_jax(backend, tmp_path):
+    assert "JAX_COMPILATION_CACHE_DIR" not in prepared(1, 0, KERAS_BACKEND=backend, TMPDIR=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("total", "share", "cap"),
     [

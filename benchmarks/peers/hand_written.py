@@ -1,5 +1,7 @@
 """The hand-written limit: an epoch as one loop that XLA compiles whole, without Keras."""
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
 
@@ -17,7 +19,7 @@ class Epochs:
         rng = np.random.default_rng(seed)
         widths = [x.shape[1], *units, 10]
         self._weights = []
-        for rows, columns in zip(widths, widths[1:], strict=False):
+        for rows, columns in itertools.pairwise(widths):
             limit = (6 / (rows + columns)) ** 0.5
             self._weights.append(tf.Variable(rng.uniform(-limit, limit, (rows, columns)).astype("float32")))
             self._weights.append(tf.Variable(np.zeros(columns, "float32")))

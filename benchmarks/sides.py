@@ -1,0 +1,54 @@
+"""One side of a comparison, run as a process of its own from start to end, and timed by the clock on the wall."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SPACE = ROOT / "benchmarks" / "example_space.py"
+PEERS = ROOT / "benchmarks" / "peers"
+
+
+def timed(command, **environment):
+    """Seconds of a command, and the last line that it printed."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    seconds = time.monotonic() - began
+    if done.returncode:
+        raise SystemExit(f"{command} ended with exit code {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return seconds, (done.stdout.strip().splitlines() or [""])[-1]
+
+
+def peer(script, *arguments, **environment):
+    """Run a script of `peers/` in a folder that is thrown away; what it printed, and its seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        seconds, line = timed([PEERS / script, folder, *arguments], **environment)
+    return {"seconds": round(seconds, 1), **json.loads(line)}
+
+
+def ours(*arguments, **environment):
+    """Run our command; what it recorded, and its seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.time()
+        seconds, _ = timed(["-m", "pipeline.run", *arguments, "--quiet", "--storage", folder], **environment)
+        (run,) = Path(folder).iterdir()
+        summary = json.loads((run / "summary.json").read_text())
+        first = json.loads((run / "history.jsonl").open().readline())
+    return {
+        "seconds": round(seconds, 1),
+        "first_report_s": round(first["time"] - began, 1),
+        "val_accuracy": summary["best"]["objective"],
+        "test_accuracy": summary["test"]["accuracy"],
+        "epochs": summary["epochs"],
+        "trials": summary["trials"],
+    }

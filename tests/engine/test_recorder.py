@@ -1,0 +1,72 @@
+"""The recorder between Tune's trials and a real ledger, without a cluster."""
+
+import time
+
+import pytest
+from ray.tune.experiment import Trial
+
+from pipeline.engine.recorder import Recorder
+from pipeline.engine.schedulers import make_scheduler
+from pipeline.engine.supervisor import Supervisor
+from pipeline.engine.watch import Watcher
+from pipeline.experiment import Experiment
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout
+from pipeline.records.ledger import Ledger
+from pipeline.records.retention import Retention
+from pipeline.search.random import Random
+
+OBJECTIVE = Objective("val_loss", "min")
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    opened = Ledger(Layout(tmp_path / "run"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def recorder(ledger):
+    experiment = Experiment(dataset="digits", objective="val_loss", scheduler="none", max_epochs=2)
+    searcher = Random(seed=0, objective=OBJECTIVE, trials=3, trace=lambda proposal, fill: [])
+    supervisor = Supervisor(make_scheduler(experiment, OBJECTIVE), lambda: 2)
+    searcher.tell_asked("t0000", {})
+    ledger.start("t0000", {})
+    retention = Retention(ledger.layout, OBJECTIVE, keep=1)
+    return Recorder(ledger, searcher, OBJECTIVE, experiment, supervisor, retention, Watcher())
+
+
+def report(recorder, trial, epoch):
+    result = {
+        "epoch": epoch, "objective": 0.5, "reported": 0.5, "metrics": {"".join(["val_", "loss"]): 0.5}, "seconds": 1.0,
+        "final": False, "requested": [], "timestamp": time.time(), "training_iteration": epoch,
+    }  # fmt: skip
+    recorder.on_trial_result(epoch, [trial], trial, result)
+    trial.update_last_result(result)  # as Tune does after its callbacks
+
+
+def test_tune_keeps_the_metrics_of_a_trial_that_goes_on_and_not_of_one_that_is_over(recorder, ledger):
+    trial = Trial("kerasweep", stub=True, trial_id="t0000")
+    report(recorder, trial, 1)
+    report(recorder, trial, 2)
+    assert trial.last_result["epoch"] == 2 and trial.metric_analysis
+    recorder.on_trial_complete(3, [trial], trial)
+    assert not trial.run_metadata.last_result and not trial.metric_analysis and not trial.metric_n_steps
+    assert ledger.trials["t0000"].status == "finished" and [r.epoch for r in ledger.reports] == [1, 2]
+
+
+def test_nor_of_one_whose_worker_was_lost(recorder, ledger):
+    trial = Trial("kerasweep", stub=True, trial_id="t0000")
+    report(recorder, trial, 1)
+    recorder.on_trial_error(2, [trial], trial)
+    assert not trial.run_metadata.last_result and not trial.metric_analysis
+    assert ledger.trials["t0000"].error == "worker lost: its worker died"
+
+
+def test_reports_share_the_names_of_their_metrics(recorder, ledger):
+    trial = Trial("kerasweep", stub=True, trial_id="t0000")
+    report(recorder, trial, 1)
+    report(recorder, trial, 2)
+    (first,), (second,) = (list(r.metrics) for r in ledger.reports)
+    assert first == "val_loss" and first is second
