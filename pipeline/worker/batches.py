@@ -60,6 +60,7 @@ def shuffled(
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     listen(epoch.assign)
 
+    @tf.autograph.experimental.do_not_convert  # there is nothing to convert, and to look takes 0.2 s
     def groups(_: Any) -> Any:
         state = tf.stack([tf.constant(seed % 2**31, tf.int64), epoch])
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=state)
@@ -89,6 +90,7 @@ def _gathered(indices: Any, parts: list[Any], batch_size: int, *, whole: bool) -
     def take(index: Any) -> list[Any]:
         return [part[index] for part in parts]
 
+    @tf.autograph.experimental.do_not_convert
     def gather(index: Any) -> Any:
         found = tf.numpy_function(take, [index], [part.dtype for part in parts], stateful=False)
         for tensor, part in zip(found, parts, strict=True):
@@ -100,7 +102,10 @@ def _gathered(indices: Any, parts: list[Any], batch_size: int, *, whole: bool) -
         return tuple(tf.reshape(t, [batches, -1, *p.shape[1:]]) for t, p in zip(found, parts, strict=True))
 
     data = indices.map(gather)
-    return data if whole else data.flat_map(lambda *group: tf.data.Dataset.from_tensor_slices(group))
+    if whole:
+        return data
+    slices = tf.autograph.experimental.do_not_convert(lambda *group: tf.data.Dataset.from_tensor_slices(group))
+    return data.flat_map(slices)
 
 
 def _settled(data: Any, batches: int) -> Any:
