@@ -47,6 +47,17 @@ test-all: $(STAMP)  ## run what `make test` leaves out: the slow tests (those th
 test-gpu: $(STAMP)  ## run the tests that need a GPU
 	$(RUN) -m pytest -m gpu $(explained)
 
+.PHONY: bench
+bench: $(STAMP)  ## run the benchmarks, an hour on an idle machine; results go to benchmarks/results
+	@$(RUN) -c "$$NAMES" bench > $(VENV)/requirements-bench.txt
+	@$(PIP) -r $(VENV)/requirements-bench.txt
+	$(RUN) benchmarks/start_up.py
+	$(RUN) benchmarks/limit.py
+	$(RUN) benchmarks/overhead.py
+	$(RUN) benchmarks/read_back.py
+	$(RUN) benchmarks/same_work.py
+	$(RUN) benchmarks/example.py --ours 1 --keras-tuner 1 --ray-tune 1
+
 .PHONY: check
 check: $(STAMP)  ## check format, lint and types
 	$(RUN) -m ruff format --check .

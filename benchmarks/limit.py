@@ -50,7 +50,7 @@ class Clock(Reporter):
 def model(data, layers):
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)
-    made = keras.Sequential([keras.Input(data.shape), *layers, keras.layers.Dense(10, "softmax")])
+    made = keras.Sequential([keras.Input(data.shape), *layers(), keras.layers.Dense(10, "softmax")])
     made.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return made
 
@@ -101,10 +101,10 @@ def main():
     plans = {}
     for _ in range(n):
         taken["hand-written"] += hand_written(data)
-        epochs, plans["dense"] = ours(data, dense(), None)
+        epochs, plans["dense"] = ours(data, dense, None)
         taken["dense"] += epochs
-        taken["convolutions, Keras's own"] += kerass_own(data, convolutions(), 10_000)
-        epochs, plans["convolutions"] = ours(data, convolutions(), 10_000)
+        taken["convolutions, Keras's own"] += kerass_own(data, convolutions, 10_000)
+        epochs, plans["convolutions"] = ours(data, convolutions, 10_000)
         taken["convolutions"] += epochs
         print({name: round(statistics.median(seconds), 2) for name, seconds in taken.items()}, flush=True)
     medians = {name: statistics.median(seconds) for name, seconds in taken.items()}

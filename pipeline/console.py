@@ -301,6 +301,8 @@ def show_result(run: Results, *, quiet: bool, command: str) -> None:
     rows = {"trials": f"{counts['total']} ({ended}), {summary['epochs']} epochs in {took}"}
     if counts.get("duplicate"):
         rows["duplicates"] = f"{counts['duplicate']}, ended at their first report and not counted"
+    if summary.get("execution"):
+        rows["execution"] = "; ".join(f"{count} {plan}" for plan, count in summary["execution"].items())
     if best is not None:
         rows["best trial"] = f"{best.trial}, epoch {best.epoch}"
         rows["hyperparameters"] = _values(best.hyperparameters)

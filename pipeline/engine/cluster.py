@@ -33,6 +33,9 @@ ENVIRONMENT = {
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+# glibc gives each of a process's many threads a heap of its own, where what it freed stays: of chunks of data that were
+# gathered in several threads, 30 MB a trial.
+HEAPS = {"MALLOC_ARENA_MAX": "2"}
 # A local cluster listens on loopback alone, and asks for a token of this process.
 LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 
@@ -105,12 +108,22 @@ def _own_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, handler)
 
 
-def let_trials_inherit() -> None:
-    """Keep Tune from giving its actors environment variables: Ray would start a process for each (Ray 2.60)."""
+@contextmanager
+def let_trials_inherit() -> Iterator[None]:
+    """Keep Tune from giving its actors environment variables: Ray would start a process for each (Ray 2.60).
+
+    The processes have them, as they were started from this one; all but one of PyTorch Lightning's.
+    """
     from ray.tune.execution import class_cache
 
-    class_cache.DEFAULT_ENV_VARS.clear()  # one of PyTorch Lightning's
-    class_cache.ENV_VARS_TO_PROPAGATE.clear()  # what the processes have, as they were started from this one
+    given, propagated = dict(class_cache.DEFAULT_ENV_VARS), set(class_cache.ENV_VARS_TO_PROPAGATE)
+    class_cache.DEFAULT_ENV_VARS.clear()
+    class_cache.ENV_VARS_TO_PROPAGATE.clear()
+    try:
+        yield
+    finally:
+        class_cache.DEFAULT_ENV_VARS.update(given)
+        class_cache.ENV_VARS_TO_PROPAGATE.update(propagated)
 
 
 def _hush() -> None:
@@ -128,6 +141,7 @@ def _start(experiment: Experiment, temporary: str, *, warm: bool) -> None:
     # Workers find what the driver finds, also when it is not the current directory that holds it. They inherit it: with
     # a runtime environment Ray starts a process for each actor, and those that it holds ready stay unused (2.60).
     inherited = {"PYTHONPATH": os.pathsep.join(p for p in (str(HOME), os.environ.get("PYTHONPATH")) if p)}
+    inherited |= {name: value for name, value in HEAPS.items() if name not in os.environ}
     if warm and _uses_most(experiment):
         inherited |= {"RAY_preload_python_modules": "pipeline.engine.warm"}
         inherited |= {"OMP_NUM_THREADS": str(threads_of(experiment.cpus_per_trial))}  # read while NumPy is imported
@@ -151,7 +165,7 @@ def _join(address: str, targets: list[Target], folders: list[str]) -> None:
 
     from pipeline.engine import shipping
 
-    environment: dict[str, Any] = {"env_vars": dict(ENVIRONMENT)}
+    environment: dict[str, Any] = {"env_vars": ENVIRONMENT | HEAPS}
     # `ray job submit` has shipped the code, and refuses what it was given already.
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
         folders.append(shipping.stage(targets))
@@ -173,7 +187,9 @@ def _uses_most(experiment: Experiment) -> bool:
 
     Not with GPUs: which ones a process sees must be settled before JAX is imported.
     """
-    held = experiment.cpus or len(os.sched_getaffinity(0))
+    from ray._private.utils import get_num_cpus
+
+    held = experiment.cpus or get_num_cpus()
     needed = 1 + min(held // experiment.cpus_per_trial, experiment.max_concurrent or held, experiment.trials)
     return experiment.gpus_per_trial == 0 and needed > held / 2
 

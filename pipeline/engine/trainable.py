@@ -17,6 +17,8 @@ from typing import Any, Literal
 import psutil
 import ray
 from ray import tune
+from ray._common.utils import get_system_memory
+from ray._private.utils import get_num_cpus
 
 from pipeline.errors import KerasweepError
 from pipeline.names import Target
@@ -41,9 +43,10 @@ PLACE = "place"
 FAILURE = "failure"
 ENDED = "ended"
 
-# The part of its share of the node's memory that a worker may hold and be given another trial: what a trial leaves
-# behind, such as TensorFlow's, adds up (tensorflow/tensorflow#62854).
-KEPT_SHARE = 0.5
+# A worker is given another trial while it holds no more than this part of its share of the node's memory, or this many
+# times what it held before its first: what trials leave behind, such as TensorFlow's, adds up
+# (tensorflow/tensorflow#62854).
+KEPT_SHARE, KEPT_TIMES = 0.5, 2.0
 
 # A trial that was told to end is between two epochs, so it unwinds in the time of a save.
 UNWIND_S = 60.0
@@ -70,6 +73,12 @@ def import_keras() -> None:
         gc.freeze()
 
 
+def held_bytes() -> int:
+    """Memory of this process that it shares with no other."""
+    held = psutil.Process().memory_info()
+    return int(held.rss - held.shared)
+
+
 class KerasTrial(tune.Trainable):
     """Tune's side of a trial. `config["job"]` is the trial, `setting` what all of them share."""
 
@@ -79,6 +88,7 @@ class KerasTrial(tune.Trainable):
         """Prepare the process; training starts with the first `step`, after a possible restore."""
         self._setting = setting
         self._space: Any = None
+        self._fresh_bytes = 0
         devices.prepare(setting.cpus, setting.gpus)
         self._begin(config["job"])
 
@@ -133,9 +143,8 @@ class KerasTrial(tune.Trainable):
         return answer
 
     def _has_grown(self) -> bool:
-        held = psutil.Process().memory_info()
-        share = min(1.0, self._setting.cpus / (os.cpu_count() or 1))
-        return bool(held.rss - held.shared > KEPT_SHARE * share * psutil.virtual_memory().total)
+        share = min(1.0, self._setting.cpus / get_num_cpus())
+        return held_bytes() > max(KEPT_SHARE * share * get_system_memory(), KEPT_TIMES * self._fresh_bytes)
 
     def _train(self) -> None:
         try:
@@ -143,6 +152,7 @@ class KerasTrial(tune.Trainable):
             place["devices"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
             devices.claim(self._setting.cpus, self._setting.gpus)
             import_keras()
+            self._fresh_bytes = self._fresh_bytes or held_bytes()
             from pipeline.worker.executions import carry_out
             from pipeline.worker.modules import load_search_space
 

@@ -240,8 +240,6 @@ class _Search:
     def run(self, inherited: bool) -> Run:
         """Prepare, search, evaluate; `inherited` says whether Ray's processes have this one's environment."""
         plan = self.prepare()
-        if inherited:
-            let_trials_inherit()
         self.interruption.graceful = True
         if self.interruption.signal is not None:  # Ray's start-up may have swallowed what the handler raised
             raise Interrupted(self.interruption.signal)
@@ -255,7 +253,7 @@ class _Search:
             self.watcher.planned(plan)
             self.watcher.remembered(list(ledger.trials.values()), ledger.reports)
             earlier_s = earlier_seconds(self.layout)
-            with self.watcher.searching():
+            with self.watcher.searching(), let_trials_inherit() if inherited else contextlib.nullcontext():
                 fatal, exhausted = self._search(ledger, earlier_s)
             summary = self._conclude(ledger, earlier_s, exhausted)
         finally:

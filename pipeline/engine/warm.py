@@ -9,9 +9,10 @@ import os
 
 from pipeline.worker import devices
 
-devices.prepare(float(os.environ["OMP_NUM_THREADS"]), gpus=0)
-# What is wrong is said by the trial, which imports the same.
+# What is wrong is said by the trial, which does the same; here it would end the process, and Ray start another.
 with contextlib.suppress(Exception):
+    devices.prepare(float(os.environ["OMP_NUM_THREADS"]), gpus=0)
+
     import pipeline.engine.helper
     import pipeline.worker.evaluate
     import pipeline.worker.reveal  # noqa: F401

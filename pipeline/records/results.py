@@ -169,7 +169,8 @@ def write_summary(
 ) -> dict[str, Any]:
     """Write `summary.json` and return what it holds; `facts` are wall clock, versions and the like.
 
-    Of the trials' counts `total` is that of all but the duplicates, which are counted by themselves.
+    Of the trials' counts `total` is that of all but the duplicates, which are counted by themselves; `execution` says
+    how many were carried out in which way.
     """
     held = Counter(record.status for record in trials.values())
     counts = {"total": len(trials) - held["duplicate"]} | {status: held[status] for status in COUNTED}
@@ -179,6 +180,7 @@ def write_summary(
         "test": test,
         "trials": counts,
         "epochs": epochs,
+        "execution": dict(Counter(record.execution for record in trials.values() if record.execution).most_common()),
         **facts,
     }
     write_json(layout.summary, summary)

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+import numpy as np
+
 # Batches a chunk; more gains nothing. Some four are held at a time: being gathered, waiting, in use and its copy.
 CHUNK_BATCHES = 100
 CHUNK_BYTES = 4 * 2**20
@@ -35,6 +38,16 @@ class Chunks:
     def examples(self) -> int:
         """In all chunks together."""
         return self.calls * self.batches * self.batch_size
+
+
+def rows(part: Any, index: Any) -> Any:
+    """Those examples of an array, floats as wide as Keras computes: it casts arrays, and not batches."""
+    return part[index].astype(fed_dtype(part), copy=False)
+
+
+def fed_dtype(part: Any) -> Any:
+    """What an array's examples are fed as."""
+    return np.dtype(keras.config.floatx()) if part.dtype.kind == "f" else part.dtype
 
 
 def can_feed(parts: list[Any]) -> bool:
@@ -88,11 +101,11 @@ def _gathered(indices: Any, parts: list[Any], batch_size: int, *, whole: bool) -
     import tensorflow as tf
 
     def take(index: Any) -> list[Any]:
-        return [part[index] for part in parts]
+        return [rows(part, index) for part in parts]
 
     @tf.autograph.experimental.do_not_convert
     def gather(index: Any) -> Any:
-        found = tf.numpy_function(take, [index], [part.dtype for part in parts], stateful=False)
+        found = tf.numpy_function(take, [index], [fed_dtype(part) for part in parts], stateful=False)
         for tensor, part in zip(found, parts, strict=True):
             tensor.set_shape([None, *part.shape[1:]])
         if whole:

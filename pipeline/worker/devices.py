@@ -1,7 +1,5 @@
 """The share of the machine that a trial may use: threads, GPUs, GPU memory. Claimed once a process."""
 
-import contextlib
-import ctypes
 import os
 import stat
 import sys
@@ -37,7 +35,6 @@ def prepare(cpus: float, gpus: float) -> None:
         os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{gpus * 0.9:.3f}")
     threads = str(threads_of(cpus))
     os.environ["OMP_NUM_THREADS"] = threads
-    _share_heaps(threads_of(cpus))
     if os.environ["KERAS_BACKEND"] == "jax" and "jax" not in sys.modules:
         _prepare_jax(cpus)
 
@@ -65,16 +62,6 @@ def claim(cpus: float, gpus: float) -> dict[str, Any]:
         memory_cap_mib=cap,
     )
     return _claimed
-
-
-def _share_heaps(count: int) -> None:
-    """Keep glibc from giving each of a process's many threads a heap of its own, where what it freed stays.
-
-    Of chunks of data that were gathered in several threads, that was 30 MB a trial.
-    """
-    arena_max = -8  # M_ARENA_MAX of malloc.h
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(arena_max, count)
 
 
 def _prepare_jax(cpus: float) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.worker.batches import Chunks, can_feed, in_order, shuffled
+from pipeline.worker.batches import Chunks, can_feed, in_order, rows, shuffled
 from pipeline.worker.plans import Chosen, acts_on_batches, choose, install
 
 # Steps that TensorFlow runs a call. Measured on one core: an epoch of 1,500 small steps takes 6.5 s at 1 and 3 to 5 s
@@ -73,7 +73,8 @@ def _fit(
 ) -> Any:  # fmt: skip
     tensorflow = keras.backend.backend() == "tensorflow"
     batch_size = kwargs.get("batch_size") or 32
-    arrays = _are_arrays([x, y]) and can_feed([x, y])
+    given = [part for part in (x, y, kwargs.get("sample_weight")) if part is not None]
+    arrays = y is not None and _are_arrays(given) and can_feed(given)
     others = ("validation_split", "steps_per_epoch")
     weighted_twice = kwargs.get("class_weight") and kwargs.get("sample_weight") is not None  # Keras refuses it
     served = arrays and kwargs.get("shuffle", True) is True and not weighted_twice
@@ -82,7 +83,8 @@ def _fit(
     if not tensorflow:
         chosen = Chosen("plain", f"the backend is {keras.backend.backend()}")
     elif served:
-        chosen = choose(model, asked, -(-len(x) // batch_size), batch_size, callbacks)
+        examples = tuple(rows(part, slice(2)) for part in given)
+        chosen = choose(model, asked, -(-len(x) // batch_size), batch_size, callbacks, examples)
     callbacks[-1].plan = chosen
     if chosen.plan == "plain" and getattr(model.train_function, "takes_chunks", False):  # of an earlier `fit`
         model.train_function = None
@@ -98,12 +100,13 @@ def _fit(
         weights, by_class = kwargs.pop("sample_weight", None), kwargs.pop("class_weight", None)
         if by_class:
             weights = _class_weights(y, by_class)
-        # As Keras does with arrays, and not with batches.
-        parts = [_as_floatx(part) for part in (x, y, weights) if part is not None]
+        parts = [part for part in (x, y, weights) if part is not None]
         if tensorflow:
             chunks, looped = Chunks.of(parts, batch_size), chosen.plan != "plain"
             if looped:
-                install(model, parts, chunks, compiled=chosen.plan == "compiled")
+                reporter = callbacks[-1]
+                compiled = chosen.plan == "compiled"
+                install(model, parts, chunks, compiled=compiled, chose=lambda plan: setattr(reporter, "plan", plan))
             x = shuffled(parts, chunks, order.seed, order.listeners.append, whole=looped)
         else:
             x = _Batches(parts, batch_size, order)
@@ -171,7 +174,7 @@ def _feed_validation(kwargs: dict[str, Any], batch_size: int) -> None:
     ):
         return
     size = kwargs.pop("validation_batch_size", None) or batch_size
-    kwargs["validation_data"] = in_order([_as_floatx(part) for part in data], size)
+    kwargs["validation_data"] = in_order(list(data), size)
 
 
 def _are_arrays(parts: Sequence[Any]) -> bool:
@@ -182,10 +185,6 @@ def _class_weights(y: Any, by_class: dict[int, float]) -> Any:
     """A weight an example, as Keras makes them of arrays: 1 for a class that is not named."""
     labels = y.argmax(-1) if y.ndim > 1 and y.shape[-1] != 1 else y.reshape(len(y))
     return np.array([by_class.get(int(label), 1.0) for label in np.round(labels)], keras.config.floatx())
-
-
-def _as_floatx(part: Any) -> Any:
-    return np.asarray(part, keras.config.floatx()) if np.asarray(part).dtype.kind == "f" else np.asarray(part)
 
 
 class _Order(keras.callbacks.Callback):
@@ -231,4 +230,4 @@ class _Batches(keras.utils.PyDataset):
             rng = np.random.default_rng([self.order.seed, self._epoch])
             self._indices = rng.permutation(len(self.parts[0]))
         chosen = self._indices[step * self.batch_size : (step + 1) * self.batch_size]
-        return tuple(part[chosen] for part in self.parts)
+        return tuple(rows(part, chosen) for part in self.parts)

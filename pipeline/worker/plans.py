@@ -8,13 +8,13 @@ All three make the same updates on the same batches in the same order; sums diff
 depends on the model: benchmarks/execution.py makes the measurements that `choose` follows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import keras
 
-from pipeline.worker.batches import Chunks
+from pipeline.worker.batches import Chunks, fed_dtype
 
 Plan = Literal["plain", "looped", "compiled"]
 PLANS: tuple[Plan, ...] = get_args(Plan)
@@ -38,7 +38,9 @@ class Chosen:
         return f"{self.plan}: {self.reason}"
 
 
-def choose(model: Any, asked: str, steps: int, batch_size: int, callbacks: Sequence[Any]) -> Chosen:
+def choose(
+    model: Any, asked: str, steps: int, batch_size: int, callbacks: Sequence[Any], examples: tuple[Any, ...] = ()
+) -> Chosen:
     """The plan for a model that is to be trained on arrays, in `steps` steps an epoch.
 
     Args:
@@ -47,15 +49,23 @@ def choose(model: Any, asked: str, steps: int, batch_size: int, callbacks: Seque
         steps: of an epoch.
         batch_size: examples a step.
         callbacks: of this `fit`.
+        examples: two of each array, to build the model on.
     """
     if asked == "plain":
         return Chosen("plain", "asked for")
     if reason := _unserved(model, callbacks):
         return Chosen("plain", reason)
+    if asked == "auto" and on_gpu():
+        return Chosen("plain", "a GPU")  # not measured yet
+    if examples:
+        # Variables that a trace makes cost another trace: tf.function throws the first away. And an unbuilt model does
+        # not show what it is.
+        try:
+            model._symbolic_build(data_batch=examples)
+        except Exception:  # user code that wants real tensors: it may do anything
+            return Chosen("plain", "it cannot be built before it is trained")
     if asked != "auto":
         return Chosen("compiled" if asked == "compiled" else "looped", "asked for")
-    if on_gpu():
-        return Chosen("plain", "a GPU")  # not measured yet
     layers = [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
     if any(not isinstance(layer, ELEMENTARY) for layer in layers):
         return Chosen("plain", "bound by arithmetic, not by the cost of a step")
@@ -105,17 +115,25 @@ def acts_on_batches(callbacks: Sequence[Any]) -> bool:
     return any(not str(getattr(getattr(c, h), "__module__", "")).startswith("keras.") for c in callbacks for h in hooks)
 
 
-def install(model: Any, parts: list[Any], chunks: Chunks, *, compiled: bool) -> None:
-    """Give the model a train function that takes chunks, as `batches.shuffled` makes them."""
+def install(
+    model: Any, parts: list[Any], chunks: Chunks, *, compiled: bool, chose: Callable[[Chosen], None] = lambda _: None
+) -> None:
+    """Give the model a train function that takes chunks, as `batches.shuffled` makes them.
+
+    Args:
+        model: compiled.
+        parts: the arrays that it is trained on.
+        chunks: how they are grouped.
+        compiled: by XLA.
+        chose: is told where XLA turns out not to be able to.
+    """
     import tensorflow as tf
 
-    # Traced once, for batches of any length: Keras's Python code takes half a second. A trace that makes variables is
-    # thrown away (tf.function wants another without), so they are made before.
+    # Traced once, for batches of any length: Keras's Python code takes half a second.
     one = tf.function(
         model.train_step, autograph=False,
-        input_signature=[tuple(tf.TensorSpec([None, *part.shape[1:]], part.dtype) for part in parts)],
+        input_signature=[tuple(tf.TensorSpec([None, *part.shape[1:]], fed_dtype(part)) for part in parts)],
     )  # fmt: skip
-    model._symbolic_build(data_batch=tuple(part[:2] for part in parts))
 
     def loop(parts: Any) -> None:
         stacked = [tf.reshape(part, [chunks.batches, chunks.batch_size, *part.shape[1:]]) for part in parts]
@@ -137,6 +155,7 @@ def install(model: Any, parts: list[Any], chunks: Chunks, *, compiled: bool) -> 
                 raise
             # What XLA cannot compile fails before it has changed anything.
             compiled, graph = False, tf.function(loop, autograph=False)
+            chose(Chosen("looped", "XLA cannot compile it"))
             graph(parts)
 
     def train_function(iterator: Any) -> Any:

@@ -100,6 +100,7 @@ def set_random_seed(seed: int) -> None:
     finally:
         if sys.modules.get("tensorflow", keras) is None:
             del sys.modules["tensorflow"]
+            keras.src.utils.module_utils.tensorflow._available = None  # a layer may yet want it, and Keras remembers
     if tensorflow is not None:  # the user's own, perhaps imported after Keras had found none
         tensorflow.random.set_seed(seed)
 

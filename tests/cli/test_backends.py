@@ -39,7 +39,7 @@ def build(hp, data):
 
 
 def fit(hp, model, *args, callbacks, **kwargs):
-    wait = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: time.sleep(0.5))
+    wait = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: time.sleep(1))
     return model.fit(*args, batch_size=64, callbacks=[wait, *callbacks], **kwargs)
 """
 ARGUMENTS = (

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,12 @@ def test_summary_counts_trials_by_their_status(layout: Layout) -> None:
     assert written["best"] == {"trial": "t0", "hyperparameters": {"n": 3}, "objective": 0.9, "epoch": 2, "final": False}
     assert (written["test"], written["epochs"]) == ({"accuracy": 0.8}, 12)
     assert json.loads(layout.summary.read_text()) == written
+
+
+def test_summary_counts_how_trials_were_carried_out(layout: Layout) -> None:
+    plans = ["looped: few", "compiled: small", "compiled: small", None]
+    records = trials(*(replace(trial(f"t{i}"), execution=plan) for i, plan in enumerate(plans)))
+    assert list(summary(layout, trials=records)["execution"].items()) == [("compiled: small", 2), ("looped: few", 1)]
 
 
 def test_summary_holds_the_facts_it_is_given(layout: Layout) -> None:

@@ -70,6 +70,24 @@ def test_looped_draws_the_dropout_of_plain_fit(digits):
     assert_alike(history, expected)
 
 
+def test_a_model_without_an_input_is_built_before_the_choice(digits):
+    keras.utils.set_random_seed(3)
+    made = keras.Sequential([*dense(), keras.layers.Dense(10, "softmax")])
+    made.compile("adam", CLASSES, metrics=["accuracy"])
+    assert trained("auto", made, digits)[1].plan == "looped"
+    unbuilt = keras.Sequential([*convolutions(), keras.layers.Dense(10, "softmax")])
+    unbuilt.compile("adam", CLASSES)
+    assert trained("auto", unbuilt, digits)[1].plan == "plain"
+
+
+def test_what_cannot_be_built_on_two_examples_is_plain_and_says_so(digits):
+    def certain(y_true, y_pred):  # wants a batch of five at least
+        return keras.ops.mean(keras.ops.top_k(keras.ops.max(y_pred, axis=-1), 5)[0])
+
+    _, chosen, updates = trained("looped", model(dense, metrics=[certain]), digits)
+    assert (str(chosen), updates) == ("plain: it cannot be built before it is trained", 63)
+
+
 @pytest.mark.slow
 def test_compiled_trains_with_dropout_of_its_own(digits):
     history, chosen, updates = trained("compiled", model(with_dropout), digits)
@@ -160,7 +178,9 @@ def test_what_xla_cannot_compile_is_looped(digits):
         return [keras.layers.Lambda(shown), keras.layers.Flatten(), keras.layers.Dense(8, "relu")]
 
     expected, _, _ = trained("plain", model(layers), digits)
-    assert_alike(trained("compiled", model(layers), digits)[0], expected)
+    history, chosen, _ = trained("compiled", model(layers), digits)
+    assert_alike(history, expected)
+    assert str(chosen) == "looped: XLA cannot compile it"
 
 
 @pytest.mark.parametrize(
