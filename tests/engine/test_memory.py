@@ -48,14 +48,14 @@ def fit(hp, model, *args, callbacks, **kwargs):
 def memory_of(search, tmp_path):
     """Bytes that the trials hold together, beside what they share."""
 
-    def run(rows, execution):
+    def run(rows):
         folder = tmp_path / str(rows)
         folder.mkdir()
         file = folder / "space.py"
         file.write_text(FILE.format(rows=rows, folder=str(folder), trials=TRIALS))
         search(
             dataset=str(file), search_space=str(file), objective="val_loss", scheduler="none", searcher="random",
-            trials=TRIALS, max_epochs=3, max_concurrent=TRIALS, cpus_per_trial=0.5, execution=execution,
+            trials=TRIALS, max_epochs=3, max_concurrent=TRIALS, cpus_per_trial=0.5,
         )  # fmt: skip
         held = [int(file.read_text()) for file in folder.glob("*.held")]
         assert len(held) == TRIALS
@@ -64,7 +64,6 @@ def memory_of(search, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("execution", ["plain", "compiled"])
-def test_eight_trials_hold_a_large_array_once(memory_of, execution):
-    small, large = memory_of(1_000, execution), memory_of(105_000, execution)  # 4 MB, and 420 MB
+def test_eight_trials_hold_a_large_array_once(memory_of):
+    small, large = memory_of(1_000), memory_of(105_000)  # 4 MB, and 420 MB
     assert large < 1.1 * small
