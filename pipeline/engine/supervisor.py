@@ -148,8 +148,7 @@ class Supervisor(TrialScheduler):
 
     def _keep_no_grown_worker(self, controller: Any) -> None:
         """Let Tune end the worker of such a trial, where it would hand it to the next (Ray 2.60 has no setting)."""
-        keep = controller._maybe_cache_trial_actor
-        controller._maybe_cache_trial_actor = lambda trial: trial.trial_id not in self._grown and keep(trial)
+        controller._maybe_cache_trial_actor = _Keeping(controller._maybe_cache_trial_actor, self._grown)
 
     def before_step(self) -> None:
         """Let Tune ask for as many trials as `wanted` allows, and leave trials out of its state.
@@ -206,6 +205,20 @@ class Supervisor(TrialScheduler):
             elif trial.status == Trial.RUNNING:
                 trial.set_status(Trial.PENDING)
         return stopped
+
+
+class _Keeping:
+    """Tune's decision to keep a trial's worker, but for those that have grown."""
+
+    def __init__(self, keep: Callable[[Trial], bool], grown: set[str]) -> None:
+        self._keep, self._grown = keep, grown
+
+    def __call__(self, trial: Trial) -> bool:
+        return trial.trial_id not in self._grown and self._keep(trial)
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """As nothing: Tune pickles what its controller holds, into a state that is never read back."""
+        return object, ()
 
 
 class _Past:

@@ -45,6 +45,16 @@ import tensorflow
 print("\\n" + json.dumps([float(number) for number in first + drawn() + drawn()]))
 """
 
+LOOKUP = """
+from pipeline.worker import devices
+devices.claim(1, 0)
+import json
+import keras
+from pipeline.worker.trial import set_random_seed
+set_random_seed(5)
+print("\\n" + json.dumps(keras.layers.StringLookup(vocabulary=["a", "b"]).vocabulary_size()))
+"""
+
 
 def on(backend, code, *arguments):
     """What `code` prints as JSON, last, in a process with this backend of Keras."""
@@ -77,3 +87,9 @@ def test_a_seed_decides_every_random_number_and_tensorflows_once_it_is_imported(
     numbers = on(backend, SEEDED)
     one, tensorflows = numbers[:3], numbers[9]
     assert numbers == one + one + [*one, tensorflows] + [*one, tensorflows]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+def test_a_layer_that_needs_tensorflow_has_it_after_the_seed_was_set():
+    assert on("jax", LOOKUP) == 3
