@@ -85,6 +85,7 @@ def ours(trials, reports, every_s, folder):
         cpus=CPUS, storage=folder, name="run",
     )  # fmt: skip
     with cluster(experiment, []):
+        from example_hyperparameters import trace
         from ray.tune import with_parameters
 
         from pipeline.engine.cluster import slots
@@ -94,18 +95,7 @@ def ours(trials, reports, every_s, folder):
         from pipeline.objective import Objective
         from pipeline.records.ledger import Ledger
         from pipeline.records.results import write_tables
-        from pipeline.space.hyperparameters import HyperParameters, filling
         from pipeline.worker.session import Checked, Epoch, Stopped
-
-        def trace(proposal, fill):
-            """What the example's search space requests."""
-            rng = np.random.default_rng(fill if isinstance(fill, int) else 0)
-            hp = HyperParameters(proposal, filling(fill, lambda spec: spec.random(rng)))
-            for i in range(hp.Int("num_layers", 1, 5)):
-                hp.Int(f"units_{i}", 32, 512, step=32)
-            hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")
-            hp.Choice("optimizer", ["adam", "sgd", "rmsprop"])
-            return hp.requested
 
         class Load(KerasTrial):
             """Talks with the driver as any trial does, and sleeps where Ray's harness does, after each report."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import recording
+from example_hyperparameters import trace
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -30,21 +31,10 @@ from pipeline.records.ledger import Ledger, Report, as_plain
 from pipeline.records.results import Results, find_best, write_summary, write_tables
 from pipeline.search import SEARCHERS
 from pipeline.search.configuration import configuration_of
-from pipeline.space.hyperparameters import HyperParameters, filling
 
 TRIALS, EPOCHS = 10_000, 10
 PROMISED_S = 5
 OBJECTIVE = Objective("val_accuracy", "max")
-
-
-def trace(proposal, fill):
-    rng = np.random.default_rng(fill if isinstance(fill, int) else 0)
-    hp = HyperParameters(proposal, filling(fill, lambda spec: spec.random(rng)))
-    for i in range(hp.Int("num_layers", 1, 5)):
-        hp.Int(f"units_{i}", 32, 512, step=32)
-    hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")
-    hp.Choice("optimizer", ["adam", "sgd", "rmsprop"])
-    return hp.requested
 
 
 def write_run(layout):

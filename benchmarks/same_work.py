@@ -13,29 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import recording
+from example_hyperparameters import drawn
 from sides import ROOT, SPACE, ours, peer
 
 sys.path.insert(0, str(ROOT))
 
-from pipeline.space.hyperparameters import HyperParameters, filling
-
-
-def drawn(count, seed):
-    """Configurations at random, as a search would draw them."""
-    import numpy as np
-
-    rng = np.random.default_rng(seed)
-
-    def configuration():
-        hp = HyperParameters({}, filling("random", lambda spec: spec.random(rng)))
-        for i in range(hp.Int("num_layers", 1, 5)):
-            hp.Int(f"units_{i}", 32, 512, step=32)
-        hp.Choice("optimizer", ["adam", "sgd", "rmsprop"])
-        hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")
-        return dict(hp.values)
-
-    return [configuration() for _ in range(count)]
+from pipeline.search.configuration import configuration_of
 
 
 def main():
@@ -45,7 +30,8 @@ def main():
     arguments.add_argument("--seed", type=int, default=0, help="of the configurations")
     arguments.add_argument("--backend", default="tensorflow", choices=["tensorflow", "jax"], help="of our side")
     asked = arguments.parse_args()
-    configurations = drawn(10, asked.seed)
+    rng = np.random.default_rng(asked.seed)
+    configurations = [configuration_of(drawn(rng)) for _ in range(10)]
     runs = {"keras_tuner": [], "ours": []}
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(configurations, file)
