@@ -1,5 +1,6 @@
 """Fixtures that several folders share."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -9,6 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SPACES = Path(__file__).parent / "spaces"
+
+
+def installed(backend):
+    """A parameter that is skipped where Keras's backend of that name is not installed."""
+    reason = f"{backend} is not installed: pip install '.[{backend}]'"
+    return pytest.param(backend, marks=pytest.mark.skipif(importlib.util.find_spec(backend) is None, reason=reason))
 
 
 @pytest.fixture(scope="session")

@@ -190,7 +190,8 @@ def _uses_most(experiment: Experiment) -> bool:
     from ray._private.utils import get_num_cpus
 
     held = experiment.cpus or get_num_cpus()
-    needed = 1 + min(held // experiment.cpus_per_trial, experiment.max_concurrent or held, experiment.trials)
+    fit = concurrent(experiment, [{"CPU": held}])
+    needed = 1 + min(fit, experiment.max_concurrent or held, experiment.trials)
     return experiment.gpus_per_trial == 0 and needed > held / 2
 
 

@@ -1,6 +1,5 @@
 """Whole searches through the command line on Keras's other backends."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -14,7 +13,7 @@ import psutil
 import pytest
 
 from tests.cli.test_runs import epochs_of, in_order, wait_for_reports
-from tests.conftest import run_cli
+from tests.conftest import installed, run_cli
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -56,11 +55,6 @@ data = digits.load(0)
 model = keras.saving.load_model(sys.argv[1])
 print("\\n" + json.dumps(model.evaluate(data.x_test, data.y_test, verbose=0, return_dict=True)))
 """
-
-
-def installed(backend):
-    reason = f"{backend} is not installed: pip install '.[{backend}]'"
-    return pytest.param(backend, marks=pytest.mark.skipif(importlib.util.find_spec(backend) is None, reason=reason))
 
 
 @pytest.fixture(scope="module", params=[installed("jax"), installed("torch")])

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import installed
+
 ROOT = Path(__file__).parents[2]
 
 TRIAL = """
@@ -64,11 +66,6 @@ def on(backend, code, *arguments):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def installed(backend):
-    reason = f"{backend} is not installed: pip install '.[{backend}]'"
-    return pytest.param(backend, marks=pytest.mark.skipif(importlib.util.find_spec(backend) is None, reason=reason))
 
 
 @pytest.mark.slow
