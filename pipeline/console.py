@@ -46,7 +46,8 @@ class Display(Watcher):
         self._records: dict[str, TrialRecord] = {}
         self._last: dict[str, Report] = {}
         self._best: dict[str, Report] = {}
-        self._ended = self._epochs = self._ended_before = 0
+        self._waiting: set[str] = set()
+        self._ended = self._epochs = self._tried_before = 0
         self._plan: Plan | None = None
         self._began = self._drawn = self._said = time.monotonic()
         self._live: Live | None = None
@@ -73,7 +74,7 @@ class Display(Watcher):
         for record in trials:
             if record.status != "running":
                 self.ended(record)
-        self.quiet, self._ended_before = said, self._ended
+        self.quiet, self._tried_before = said, self._tried
 
     @contextmanager
     def searching(self) -> Iterator[None]:
@@ -92,6 +93,13 @@ class Display(Watcher):
     def started(self, record: TrialRecord) -> None:
         """A trial runs."""
         self._records[record.trial] = record
+        self._waiting.discard(record.trial)
+
+    def waits(self, record: TrialRecord) -> None:
+        """A trial is paused."""
+        self._waiting.add(record.trial)
+        if not self._live:
+            self._say(f"{self._line(record.trial)}  {values_of(record)}")
 
     def reported(self, report: Report) -> None:
         """An epoch is done."""
@@ -108,6 +116,7 @@ class Display(Watcher):
     def ended(self, record: TrialRecord) -> None:
         """A trial is over."""
         self._records[record.trial] = record
+        self._waiting.discard(record.trial)
         self._ended += record.status != "duplicate"
         if not self._live:
             self._say(f"{self._line(record.trial)}  {values_of(record)}")
@@ -133,7 +142,15 @@ class Display(Watcher):
         epoch = self._last[trial].epoch if trial in self._last else 0
         value = f"{best.objective:.5g}" if best and best.objective is not None else "none"
         reason = f" ({record.error})" if record.error else ""
-        return f"{trial} {record.status:<8} epoch {epoch:>2}  best {self._objective.name} {value}{reason}"
+        return f"{trial} {self._status(record):<8} epoch {epoch:>2}  best {self._objective.name} {value}{reason}"
+
+    def _status(self, record: TrialRecord) -> str:
+        return "waiting" if record.trial in self._waiting else record.status
+
+    @property
+    def _tried(self) -> int:
+        """Trials that have ended, or wait and may have been all they will be."""
+        return self._ended + len(self._waiting)
 
     def _leader(self) -> Report | None:
         ranked = sorted(self._best.values(), key=lambda r: self._objective.loss(r.objective))
@@ -144,7 +161,7 @@ class Display(Watcher):
         total, leader = self._plan.experiment.trials, self._leader()
         passed = time.monotonic() - self._began
         of = "" if total >= UNBOUNDED else f"/{total}"
-        parts = [f"{self._ended}{of} trials", f"{self._epochs} epochs"]
+        parts = [f"{self._tried}{of} trials", f"{self._epochs} epochs"]
         if leader is not None:
             parts.append(f"best {self._objective.name} {leader.objective:.5g} ({leader.trial})")
         parts.append(f"{_duration(passed)} passed")
@@ -156,9 +173,9 @@ class Display(Watcher):
     def _left_s(self, passed: float) -> float | None:
         assert self._plan is not None
         budget = self._plan.experiment.time_budget_s
-        done = self._ended - self._ended_before
+        done = self._tried - self._tried_before
         known = self._plan.experiment.trials < UNBOUNDED
-        by_trials = passed / done * (self._plan.experiment.trials - self._ended) if done and known else None
+        by_trials = passed / done * (self._plan.experiment.trials - self._tried) if done and known else None
         bounds = [b for b in (by_trials, budget - passed if budget else None) if b is not None]
         return max(0.0, min(bounds)) if bounds else None
 
@@ -166,19 +183,19 @@ class Display(Watcher):
         table = Table(box=None, pad_edge=False, show_edge=False)
         for name in ("trial", "status", "epoch", self._objective.name, "hyperparameters"):
             table.add_column(name, no_wrap=name != "hyperparameters", overflow="ellipsis")
-        running = [r for r in self._records.values() if r.status == "running"]
-        others = [r for r in self._records.values() if r.status != "running"]
+        running = [r for r in self._records.values() if self._status(r) == "running"]
+        others = [r for r in self._records.values() if self._status(r) != "running"]
         others.sort(key=lambda r: self._objective.loss(self._value(r.trial)))
         for record in [*running, *others][:ROWS]:
             value = self._value(record.trial)
             epoch = self._last[record.trial].epoch if record.trial in self._last else 0
             table.add_row(
                 record.trial,
-                record.status,
+                self._status(record),
                 str(epoch),
                 "" if value is None else f"{value:.5g}",
                 Text(values_of(record), overflow="ellipsis", no_wrap=True),
-                style="bold" if record.status == "running" else "red" if record.status == "failed" else "",
+                style="bold" if self._status(record) == "running" else "red" if record.status == "failed" else "",
             )
         return Group(table, Text(self._progress()))
 

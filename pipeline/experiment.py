@@ -24,7 +24,8 @@ SEARCHERS = {
     "grid": "every configuration, continuous ranges at ten points",
 }
 SCHEDULERS = {
-    "asha": "asynchronous successive halving: stops the worst at each rung",
+    "asha": "asynchronous successive halving: the best of each rung go on, the others wait",
+    "asha-stopping": "Ray's: a trial that is not among the best when it comes to a rung is stopped",
     "hyperband": "synchronous Hyperband: pauses trials and halves whole brackets",
     "pbt": "population based training: the worst take over from the best, and change how they are trained",
     "median": "stops a trial whose best is below the median of the others",

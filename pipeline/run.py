@@ -40,7 +40,9 @@ def command(
         str | None, _option("Metric to optimise: NAME, or NAME:min or NAME:max. [default: val_accuracy or val_loss]")
     ] = None,
     searcher: Annotated[str | None, _option("hyperopt, random or grid.", "searcher")] = None,
-    scheduler: Annotated[str | None, _option("asha, hyperband, median, pbt or none.", "scheduler")] = None,
+    scheduler: Annotated[
+        str | None, _option("asha, asha-stopping, hyperband, median, pbt or none.", "scheduler")
+    ] = None,
     trials: Annotated[int | None, _option("Configurations to try.", "trials")] = None,
     max_epochs: Annotated[int | None, _option("Epochs of a trial, at most.", "max_epochs")] = None,
     executions_per_trial: Annotated[

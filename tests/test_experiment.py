@@ -113,7 +113,7 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
         ({"searcher": "gird"}, "Unknown searcher 'gird'. Known: grid, hyperopt, random. Did you mean 'grid'?"),
         (
             {"scheduler": "ash"},
-            "Unknown scheduler 'ash'. Known: asha, hyperband, median, none, pbt. Did you mean 'asha'?",
+            "Unknown scheduler 'ash'. Known: asha, asha-stopping, hyperband, median, none, pbt. Did you mean 'asha'?",
         ),
         ({"searcher": "zzz"}, "Unknown searcher 'zzz'. Known: grid, hyperopt, random."),
         ({"searcher": None}, "searcher: input should be a valid string; got None."),

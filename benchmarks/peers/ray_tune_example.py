@@ -38,7 +38,7 @@ def train(config, data):
     )
     model.fit(
         x_train, y_train, epochs=EPOCHS, validation_data=(x_val, y_val), verbose=0,
-        callbacks=[TuneReportCheckpointCallback({"val_accuracy": "val_accuracy"})],
+        callbacks=[TuneReportCheckpointCallback("val_accuracy")],
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from pipeline.engine.pausing import Pausing
 from pipeline.engine.trainable import EPOCH, OBJECTIVE
 from pipeline.objective import Objective
 from pipeline.records.layout import LAST, Layout, write_whole
@@ -24,7 +25,7 @@ Kinds = Callable[[dict[str, Any]], dict[str, str]]
 Fits = Callable[[dict[str, Any], dict[str, Any]], bool]
 
 
-class PopulationBased(TrialScheduler):
+class PopulationBased(Pausing):
     """Every trial is a member; a generation lasts `interval` epochs.
 
     Args:
@@ -37,7 +38,7 @@ class PopulationBased(TrialScheduler):
             the workers that have reported a boundary and not yet saved.
     """
 
-    _supports_buffered_results = False
+    comparable = False  # whoever takes over changes its hyperparameters
 
     def __init__(
         self,
@@ -47,20 +48,16 @@ class PopulationBased(TrialScheduler):
         complete: Callable[[], bool],
         saved: Callable[[str, int], bool],
     ) -> None:
+        super().__init__()
         self._interval, self._max_epochs = interval, max_epochs
         self._turn, self._complete, self._saved = turn, complete, saved
-        self._members: dict[str, Trial] = {}
         self._values: dict[str, dict[int, float]] = {}  # trial -> boundary -> objective
         self._turned = 0  # the last boundary that was carried out
         self._sent_back: set[tuple[str, int]] = set()
 
-    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
-        """Nothing to set."""
-        return True
-
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """A new member."""
-        self._members[trial.trial_id] = trial
+        super().on_trial_add(tune_controller, trial)
         self._values[trial.trial_id] = {}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
@@ -74,36 +71,30 @@ class PopulationBased(TrialScheduler):
         return TrialScheduler.PAUSE
 
     def repeated(self, trial: Trial, epoch: int) -> str:
-        """The decision on an epoch that was seen before: a worker may be lost before it has saved for its pause."""
+        """Wait where it waited before."""
         waits = epoch == self._boundary(trial) > self._turned
         return TrialScheduler.PAUSE if waits else TrialScheduler.CONTINUE
 
-    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """A member is gone."""
-        self._members.pop(trial.trial_id, None)
-
-    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
-        """A member is gone."""
-        self._members.pop(trial.trial_id, None)
-
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """A member is gone."""
-        self._members.pop(trial.trial_id, None)
+    def ready(self) -> int:
+        """How many of the next generation do not run yet."""
+        return len(self._free())
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The next of a generation, once all stood at the boundary. New trials are started by Tune itself."""
-        paused = [t for t in self._members.values() if t.status == Trial.PAUSED]
-        free = [t for t in paused if self._boundary(t) <= self._turned]
+        paused, free = self.paused(), self._free()
         if not free and paused and len(paused) == len(self._members) and self._complete():
             if unsaved := self._unsaved(paused):
                 return unsaved
             self._carry_out(paused)
-            free = [t for t in paused if self._boundary(t) <= self._turned]
+            free = self._free()
         return free[0] if free else None
 
     def debug_string(self) -> str:
         """How many there are."""
         return f"{len(self._members)} members, generation of epoch {self._turned}"
+
+    def _free(self) -> list[Trial]:
+        return [t for t in self.paused() if self._boundary(t) <= self._turned]
 
     def _boundary(self, trial: Trial) -> int:
         return max(self._values[trial.trial_id], default=0)

@@ -113,6 +113,8 @@ class Recorder(Callback):
             trial.run_metadata.num_failures = 0  # deaths count from one epoch to the next
             self._searcher.tell_report(name, report.epoch, result[keys.OBJECTIVE], report.final)
             self._watcher.reported(report)
+            if self._supervisor.pauses(name):
+                self._watcher.waits(self._ledger.trials[name])
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial is over: it came to its end, failed, or the scheduler stopped it."""

@@ -6,6 +6,7 @@ from ray.tune.experiment import Trial
 
 from pipeline.engine.ask_tell import AskTell
 from pipeline.engine.supervisor import PastReport, Supervisor
+from pipeline.engine.watch import Watcher
 from pipeline.objective import Objective
 from pipeline.records.ledger import ENDED, Ledger
 from pipeline.search.searcher import Searcher
@@ -18,11 +19,13 @@ def replay(
     searcher: Searcher,
     objective: Objective,
     create: Callable[..., Trial],
+    watcher: Watcher,
 ) -> list[Trial]:
     """Replay the ledger's reports through the scheduler.
 
     Args:
         create: makes one of Tune's trials from its id and task.
+        watcher: is told who waits.
 
     Returns:
         The unfinished trials, in order, as Tune is to take them up.
@@ -40,6 +43,7 @@ def replay(
             objective.worst if report.objective is None else report.objective,
             last=report.trial in ended and report.epoch == last[report.trial],
             final=report.final,
+            worth=objective.worst if ledger.trials[report.trial].status == "failed" else None,
         )
         for report in ledger.reports
     ]
@@ -47,4 +51,8 @@ def replay(
     for name in supervisor.replay(trials.values(), ended, reports):
         ledger.end(name, "finished" if last.get(name, 0) >= adapter.max_epochs else "stopped")
         searcher.tell_end(name)
-    return [trials[name] for name in ledger.unfinished()]
+    unfinished = [trials[name] for name in ledger.unfinished()]
+    for trial in unfinished:
+        if trial.status == Trial.PAUSED:
+            watcher.waits(ledger.trials[trial.trial_id])
+    return unfinished

@@ -1,4 +1,4 @@
-"""Ray's schedulers, by the names that users give, counting epochs.
+"""Schedulers, Ray's and ours, by the names that users give, counting epochs.
 
 To change one, change it here: trials do not know which decides about them.
 """
@@ -15,6 +15,7 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
+from pipeline.engine.asha import Promoting
 from pipeline.engine.pbt import PopulationBased
 from pipeline.engine.trainable import EPOCH, OBJECTIVE
 from pipeline.experiment import Experiment
@@ -28,11 +29,16 @@ def make_scheduler(
     complete: Callable[[], bool] = lambda: True,
     saved: Callable[[str, int], bool] = lambda trial, epoch: True,
 ) -> TrialScheduler:
-    """The scheduler that the experiment names; see `PopulationBased` for `turn`, `complete` and `saved`."""
+    """The scheduler that the experiment names; see `Promoting` and `PopulationBased` for the functions."""
     # A restarted trial repeats Tune's iterations, never epochs.
     shared: dict[str, Any] = {"time_attr": EPOCH, "metric": OBJECTIVE, "mode": objective.direction}
     match experiment.scheduler:
         case "asha":
+            return Promoting(
+                objective, experiment.max_epochs, experiment.grace_epochs, experiment.reduction_factor,
+                experiment.trials, complete,
+            )  # fmt: skip
+        case "asha-stopping":
             return ASHAScheduler(
                 **shared,
                 max_t=experiment.max_epochs,

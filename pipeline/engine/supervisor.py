@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from pipeline.engine.pbt import PopulationBased
+from pipeline.engine.pausing import Pausing
 from pipeline.engine.schedulers import WholeBrackets
 from pipeline.engine.trainable import EPOCH, FINAL, GROWN, OBJECTIVE
 
@@ -19,13 +19,17 @@ UNBOUNDED = 10**6
 
 @dataclass(frozen=True)
 class PastReport:
-    """One recorded epoch, with what the scheduler is to make of it; `last` if its trial ended with it."""
+    """One recorded epoch, with what the scheduler is to make of it.
+
+    `last` if its trial ended with it; `worth` is then what the trial is taken for: the worst if it failed.
+    """
 
     trial: str
     epoch: int
     objective: float
     last: bool
     final: bool = False
+    worth: float | None = None
 
 
 class Supervisor(TrialScheduler):
@@ -34,12 +38,19 @@ class Supervisor(TrialScheduler):
     Args:
         inner: one of Ray's.
         slots: how many trials may run at once, as of now.
+        compared: is told of a trial that is to wait, and stands compared with the others.
     """
 
     _supports_buffered_results = False
 
-    def __init__(self, inner: TrialScheduler, slots: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        inner: TrialScheduler,
+        slots: Callable[[], int],
+        compared: Callable[[str], None] = lambda trial: None,
+    ) -> None:
         self.inner = inner
+        self._compared = compared
         self._metric = OBJECTIVE
         self._slots = slots
         self._live: dict[str, Trial] = {}
@@ -55,15 +66,21 @@ class Supervisor(TrialScheduler):
         if isinstance(self.inner, WholeBrackets) and self.inner.unfilled:
             return True
         busy = sum(t.status in (Trial.PENDING, Trial.RUNNING) for t in self._live.values())
+        if isinstance(self.inner, Pausing):  # who waited goes before who is new
+            busy += self.inner.ready()
         return not self._live or busy < self._slots()
 
     def paused(self) -> bool:
         """Whether any trial waits to go on."""
         return any(t.status == Trial.PAUSED for t in self._live.values())
 
+    def pauses(self, trial: str) -> bool:
+        """Whether the last decision on a trial was to pause it."""
+        return trial in self._pausing
+
     def all_wait(self) -> bool:
-        """Whether no trial goes on before there are no more to come: a population is complete then."""
-        return isinstance(self.inner, PopulationBased) and all(t.status == Trial.PAUSED for t in self._live.values())
+        """Whether no trial goes on before there are no more to come."""
+        return isinstance(self.inner, Pausing) and self.inner.all_wait()
 
     def discount(self, trial: str) -> None:
         """The trial is about to end, and nothing of it is to be held against the others."""
@@ -97,13 +114,15 @@ class Supervisor(TrialScheduler):
         if result.get(FINAL):  # no epoch: nothing to decide on
             return TrialScheduler.CONTINUE
         if result[EPOCH] <= self._seen.get(trial.trial_id, 0):
-            if isinstance(self.inner, PopulationBased):
+            if isinstance(self.inner, Pausing):
                 return self.inner.repeated(trial, result[EPOCH])
             return TrialScheduler.CONTINUE
         self._seen[trial.trial_id] = result[EPOCH]
         self._note_memory(trial, result)
         decision = str(self.inner.on_trial_result(tune_controller, trial, result))
         (self._pausing.add if decision == TrialScheduler.PAUSE else self._pausing.discard)(trial.trial_id)
+        if decision == TrialScheduler.PAUSE and getattr(self.inner, "comparable", True):
+            self._compared(trial.trial_id)
         return decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
@@ -180,6 +199,7 @@ class Supervisor(TrialScheduler):
         past = _Past(self, by_id)
         stopped = set()
         reports = list(reports)
+        latest = {report.trial: report.epoch for report in reports}
         for trial in by_id.values():
             self.on_trial_add(past, trial)
         for name in sorted(ended - {report.trial for report in reports}):  # or a bracket would wait for them
@@ -191,8 +211,10 @@ class Supervisor(TrialScheduler):
             trial.set_status(Trial.RUNNING)
             result = {EPOCH: report.epoch, OBJECTIVE: report.objective, FINAL: report.final}
             decision = self.on_trial_result(past, trial, result)
-            if decision == TrialScheduler.STOP or report.last:
-                past.end(trial, result)
+            # Under fewer trials than there were to be, the decision might be another now: it went on.
+            went_on = report.epoch < latest[report.trial]
+            if report.last or (decision == TrialScheduler.STOP and not went_on):
+                past.end(trial, result if report.worth is None else {**result, OBJECTIVE: report.worth})
                 if report.trial not in ended:
                     stopped.add(report.trial)
             elif decision == TrialScheduler.PAUSE:

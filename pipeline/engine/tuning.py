@@ -298,7 +298,7 @@ class _Search:
             self.kinds, self.fits, lambda *a: adapter.task(*a),
         )  # fmt: skip
         scheduler = make_scheduler(experiment, self.objective, turn, lambda: trials.complete, turn.saved)
-        supervisor = Supervisor(scheduler, self.slots)
+        supervisor = Supervisor(scheduler, self.slots, searcher.tell_compared)
         adapter = AskTell(
             searcher, ledger, experiment.trials, self._job, supervisor.wanted, supervisor.all_wait,
             experiment.max_epochs,
@@ -310,7 +310,7 @@ class _Search:
         halt = Halt(recorder, self.interruption, None if left_s is None else time.monotonic() + left_s)
         trials = Trials(
             adapter,
-            lambda create: replay(ledger, adapter, supervisor, searcher, self.objective, create),
+            lambda create: replay(ledger, adapter, supervisor, searcher, self.objective, create, self.watcher),
             supervisor.paused,
         )
         # tune.run and not Tuner: a Tuner pickles all of this into the run's directory.

@@ -47,6 +47,9 @@ class Watcher:
     def reported(self, report: Report) -> None:
         """An epoch was recorded."""
 
+    def waits(self, record: TrialRecord) -> None:
+        """A trial is paused, until it starts again or is over."""
+
     def ended(self, record: TrialRecord) -> None:
         """A trial is over."""
 

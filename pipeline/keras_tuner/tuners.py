@@ -46,7 +46,7 @@ class Tuner:
         project_name: its folder there. A project that exists is gone on with.
         overwrite: remove a project that exists.
         keep_models: so many trials' best weights are kept for `get_best_models`.
-        scheduler: what stops poor trials early: asha, hyperband, median, pbt or none.
+        scheduler: what stops poor trials early: asha, asha-stopping, hyperband, median, pbt or none.
         cpus_per_trial: CPUs, and so threads, of a trial.
         gpus_per_trial: GPUs of a trial; 0.25 puts four on one.
         max_concurrent: trials at once, at most.

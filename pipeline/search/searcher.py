@@ -39,11 +39,12 @@ class Observation:
     configuration: Configuration
     curve: dict[int, float] = field(default_factory=dict)  # epoch -> objective, finite
     ended: bool = False
+    compared: bool = False  # at a rung, where it waits or waited: its curve says something though it has not ended
     failed: bool = False
     duplicate: bool = False  # ended, and nothing is learnt from it
     followed: bool = False  # `build` was followed under its configuration
     told: bool = False  # the trial itself said what it requested
-    worth: tuple[int, float] | None = None  # an epoch, and the best loss until then: kept once the trial has ended
+    worth: tuple[int, float] | None = None  # an epoch, and the best loss until then: kept, as it stays the same
 
 
 class Searcher:
@@ -258,6 +259,10 @@ class Searcher:
             observation.curve = dict.fromkeys(observation.curve, value)
             observation.worth = None
         observation.curve[epoch] = value
+
+    def tell_compared(self, trial: str) -> None:
+        """The trial was compared with the others, and waits: it may go on."""
+        self.observations[trial].compared = True
 
     def tell_end(self, trial: str, *, failed: bool = False) -> None:
         """The trial will report no more: finished, stopped or failed."""

@@ -2,9 +2,9 @@
 
 hyperopt (0.3.0) takes one final loss a trial. Here most trials are stopped early, some fail and some still run, so what
 it gets is a ranking: trials are compared at the highest epoch that enough of them reached; one that was stopped
-before stands below every one that was not, by the epoch it reached and the value it had there; failures come last;
-running trials are left out (hyperopt would take them for infinitely bad), and so are duplicates. TPE uses nothing of
-a loss but its rank.
+before, or waits at a rung, stands below every one that was not, by the epoch it reached and the value it had there;
+failures come last; trials that were not compared with others yet are left out (hyperopt would take them for infinitely
+bad), and so are duplicates. TPE uses nothing of a loss but its rank.
 
 hyperopt is imported where it is used: with SciPy it takes two seconds, and every worker reads this package.
 """
@@ -18,6 +18,7 @@ import numpy as np
 
 from pipeline.search.configuration import Configuration
 from pipeline.search.searcher import Observation, Searcher
+from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, Value
 
 if TYPE_CHECKING:
@@ -48,25 +49,31 @@ class HyperOpt(Searcher):
         return min(max(self.trials // 4, LEAST_START), MOST_START)
 
     def propose(self, number: int, attempt: int) -> Configuration:
-        """TPE's suggestion; random until enough trials have ended (an earlier run's too), or if it repeats itself."""
+        """TPE's suggestion; random until it knows enough trials (an earlier run's too), or if it repeats itself."""
         if attempt >= SUGGESTIONS:
             return self.random(number, attempt)
-        ended = self._ended()
-        if len(ended) < self.random_start or not self.known:
+        seen = self._comparable()
+        if len(seen) < self.random_start or not self.known:
             return self.random(number, attempt)
-        return self._suggest(ended, int(np.random.SeedSequence([self.seed, number, attempt]).generate_state(1)[0]))
+        return self._suggest(seen, int(np.random.SeedSequence([self.seed, number, attempt]).generate_state(1)[0]))
 
-    def _ended(self) -> dict[int, Observation]:
+    def _comparable(self) -> dict[int, Observation]:
         """What can be learnt from, by its place: the trials of an earlier run before those of this one."""
-        ended = dict(enumerate(self.earlier))
-        for place, observation in enumerate(self.observations.values(), start=len(ended)):
-            if observation.ended:
-                ended[place] = observation
-        return ended
+        seen = dict(enumerate(self.earlier))
+        for place, observation in enumerate(self.observations.values(), start=len(seen)):
+            if observation.ended or observation.compared:
+                seen[place] = observation
+        return seen
 
-    def ranked(self, ended: list[Observation]) -> list[float]:
-        """A loss for each ended trial, the earlier run's first: its rank, equal where two cannot be told apart."""
-        runs = (ended[: len(self.earlier)], ended[len(self.earlier) :])
+    def tell_requested(self, trial: str, requested: Requested, built: int) -> None:
+        """What a trial requests; its document, where it has one, is then out of date."""
+        super().tell_requested(trial, requested, built)
+        if self.observations[trial].compared:
+            self._documents.clear()
+
+    def ranked(self, seen: list[Observation]) -> list[float]:
+        """A loss for each trial, the earlier run's first: its rank, equal where two cannot be told apart."""
+        runs = (seen[: len(self.earlier)], seen[len(self.earlier) :])
         reached = [[max(o.curve) for o in run if o.curve and not o.failed] for run in runs]
         longest = sorted(itertools.chain(*reached), reverse=True)
         common = longest[min(len(longest), LEAST_START) - 1] if longest else 0
@@ -83,11 +90,11 @@ class HyperOpt(Searcher):
                 observation.worth = (epoch, min(losses))
             return (0, -epoch, observation.worth[1])
 
-        keys = [key(o) for o in ended]
+        keys = [key(o) for o in seen]
         order = {k: rank for rank, k in enumerate(sorted(set(keys)))}
         return [float(order[k]) for k in keys]
 
-    def _suggest(self, ended: dict[int, Observation], seed: int) -> Configuration:
+    def _suggest(self, seen: dict[int, Observation], seed: int) -> Configuration:
         from hyperopt import tpe, trials_from_docs
         from hyperopt.base import Domain
 
@@ -95,18 +102,18 @@ class HyperOpt(Searcher):
             self._names = set(self.known)
             nodes = {name: _node(self.known[name]) for name in sorted(self.known)}
             self._domain = Domain(None, nodes, pass_expr_memo_ctrl=False)
-        losses = self.ranked(list(ended.values()))
+        losses = self.ranked(list(seen.values()))
         history = trials_from_docs(
-            [self._document(place, o, loss) for (place, o), loss in zip(ended.items(), losses, strict=True)],
+            [self._document(place, o, loss) for (place, o), loss in zip(seen.items(), losses, strict=True)],
             validate=False,
         )
-        gamma = GOOD_SHARE * math.sqrt(len(ended))  # of n trials hyperopt takes gamma * sqrt(n)
+        gamma = GOOD_SHARE * math.sqrt(len(seen))  # of n trials hyperopt takes gamma * sqrt(n)
         suggest = partial(tpe.suggest, n_startup_jobs=0, gamma=gamma, verbose=False)
-        suggestion = suggest([max(ended) + 1], self._domain, history, seed)[0]["misc"]["vals"]
+        suggestion = suggest([max(seen) + 1], self._domain, history, seed)[0]["misc"]["vals"]
         return {n: _value(spec, suggestion[n][0]) for n, spec in self.known.items() if suggestion.get(n)}
 
     def _document(self, place: int, seen: Observation, loss: float) -> dict[str, Any]:
-        """A trial as hyperopt keeps it, made once: it is over, so that only its rank changes and the space grows."""
+        """A trial as hyperopt keeps it, made once: of what it was only its rank changes, and the space grows."""
         if place not in self._documents:
             from hyperopt import JOB_STATE_DONE, STATUS_OK
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
         (["mnist", "--searcher", "hyperop"], "Unknown searcher 'hyperop'. Known: grid, hyperopt, random. Did you mean"),
         (
             ["mnist", "--scheduler", "ash"],
-            "Unknown scheduler 'ash'. Known: asha, hyperband, median, none, pbt. Did you",
+            "Unknown scheduler 'ash'. Known: asha, asha-stopping, hyperband, median, none, pbt. Did you",
         ),
         (["mnist", "--trials", "0"], "trials must be greater than 0; got 0."),
         (["mnist", "--trials", "-3"], "trials must be greater than 0; got -3."),

@@ -123,7 +123,7 @@ def test_hyperband_trains_what_its_arithmetic_says():
 
 
 def test_a_decision_that_was_not_recorded_any_more_is_made_again():
-    supervisor = supervisor_of("asha")
+    supervisor = supervisor_of("asha-stopping")
     good, bad = stub("t0000"), stub("t0001")
     reports = [PastReport("t0000", 1, 0.1, False), PastReport("t0001", 1, 0.9, False)]
     assert supervisor.replay([good, bad], set(), reports) == {"t0001"}
@@ -131,7 +131,7 @@ def test_a_decision_that_was_not_recorded_any_more_is_made_again():
 
 
 def test_an_epoch_trained_again_after_a_restart_is_not_decided_on_twice():
-    supervisor = supervisor_of("asha")
+    supervisor = supervisor_of("asha-stopping")
     trials = {n: stub(n) for n in ("t0000", "t0001")}
     controller = Controller(supervisor, trials)
     for trial in trials.values():
