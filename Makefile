@@ -47,6 +47,10 @@ test-all: $(STAMP)  ## run what `make test` leaves out: the slow tests (those th
 test-gpu: $(STAMP)  ## run the tests that need a GPU
 	$(RUN) -m pytest -m gpu $(explained)
 
+.PHONY: chaos
+chaos: $(STAMP)  ## kill, starve and freeze N=10 searches, drawn from SEED=0 and on, and resume them: two minutes each
+	$(RUN) -m tests.chaos.run --searches $(or $(N),10) --seed $(or $(SEED),0)
+
 .PHONY: bench
 bench: $(STAMP)  ## run the benchmarks, an hour on an idle machine; results go to benchmarks/results
 	@$(RUN) -c "$$NAMES" bench > $(VENV)/requirements-bench.txt

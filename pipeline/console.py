@@ -48,6 +48,7 @@ class Display(Watcher):
         self._best: dict[str, Report] = {}
         self._waiting: set[str] = set()
         self._ended = self._epochs = self._tried_before = 0
+        self._begun = False  # whether a trial was started by this process
         self._plan: Plan | None = None
         self._began = self._drawn = self._said = time.monotonic()
         self._live: Live | None = None
@@ -74,7 +75,11 @@ class Display(Watcher):
         for record in trials:
             if record.status != "running":
                 self.ended(record)
-        self.quiet, self._tried_before = said, self._tried
+        self.quiet, self._tried_before, self._begun = said, self._tried, False
+
+    def warned(self, text: str) -> None:
+        """A line that is shown to who asked for quiet too."""
+        self.console.print(Text(f"Warning: {text}"))
 
     @contextmanager
     def searching(self) -> Iterator[None]:
@@ -94,11 +99,14 @@ class Display(Watcher):
         """A trial runs."""
         self._records[record.trial] = record
         self._waiting.discard(record.trial)
+        self._begun = True
 
     def waits(self, record: TrialRecord) -> None:
         """A trial is paused."""
         self._waiting.add(record.trial)
-        if not self._live:
+        if not self._begun:
+            self._tried_before += 1
+        elif not self._live:
             self._say(f"{self._line(record.trial)}  {values_of(record)}")
 
     def reported(self, report: Report) -> None:
@@ -314,7 +322,7 @@ def show_result(run: Results, *, quiet: bool, command: str) -> None:
     summary, best = run.summary, run.best
     counts = summary["trials"]
     ended = ", ".join(f"{counts[s]} {s}" for s in ("finished", "stopped", "failed", "unfinished") if counts[s])
-    took = _duration(summary["wall_clock_s"])
+    took = _duration(summary.get("wall_clock_s", 0))
     rows = {"trials": f"{counts['total']} ({ended}), {summary['epochs']} epochs in {took}"}
     if counts.get("duplicate"):
         rows["duplicates"] = f"{counts['duplicate']}, ended at their first report and not counted"
@@ -323,16 +331,16 @@ def show_result(run: Results, *, quiet: bool, command: str) -> None:
     if best is not None:
         rows["best trial"] = f"{best.trial}, epoch {best.epoch}"
         rows["hyperparameters"] = _values(best.hyperparameters)
-        rows |= {split: _values(summary[split]) for split in ("validation", "test") if summary[split]}
+        rows |= {split: _values(summary[split]) for split in ("validation", "test") if summary.get(split)}
         model = run.layout.best_model
         rows["model"] = short(model if model.is_file() else model.with_suffix(".weights.h5"))
     rows["records"] = short(run.directory)
     if not quiet:
         console.print()
     print_rows(console, rows)
-    if summary["exhausted"]:
+    if summary.get("exhausted"):
         console.print(f"The search space is exhausted: it has no more than {counts['total']} configurations.")
-    if summary["interrupted"] or counts["unfinished"]:
+    if summary.get("interrupted") or counts["unfinished"]:
         console.print(Text(f"Go on with: {command} --resume {short(run.directory)}"))
 
 

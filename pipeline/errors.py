@@ -7,6 +7,7 @@
     │       ├── SpaceValueError     a ValueError too
     │       ├── SpaceTypeError      a TypeError too
     │       └── SpaceRuntimeError   a RuntimeError too
+    ├── StorageError        the run's directory cannot be written to, and tries were in vain; exit code 1
     └── ProgramError        the same fault of user code in trial after trial; exit code 1
     Interrupted             SIGINT or SIGTERM; exit code 130 or 143; no Exception, so that nobody takes it for one
 
@@ -14,8 +15,12 @@ A configuration that cannot be trained is no error here: it is a recorded result
 """
 
 import difflib
-from collections.abc import Iterable
+import reprlib
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+LONGEST = 120  # characters that an error quotes of a value: what is longer was hardly meant
+LISTED = 12  # names or values that an error lists one by one
 
 
 class KerasweepError(Exception):
@@ -63,6 +68,10 @@ class SpaceRuntimeError(SpaceError, RuntimeError):
     """A hyperparameter that was not given, where new ones are not allowed."""
 
 
+class StorageError(KerasweepError):
+    """A full disk, or one that fails: what was recorded stands, and can be gone on with."""
+
+
 class ProgramError(KerasweepError):
     """User code failed in the same way in several trials in a row."""
 
@@ -94,6 +103,43 @@ class Interrupted(BaseException):
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """One line for a name that is not known, with the nearest that is."""
     names = sorted(known)
-    line = f"Unknown {kind} {name!r}. Known: {', '.join(names)}."
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"{line} Did you mean {near[0]!r}?" if near else line
+    return f"Unknown {kind} {quoted(name)}. Known: {', '.join(names)}.{did_you_mean(name, names)}"
+
+
+def all_unknown(kind: str, names: Sequence[str], known: Iterable[str]) -> str:
+    """The same for one name or several."""
+    if len(names) == 1:
+        return unknown(kind, names[0], known)
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"Unknown {kind}s {', '.join(map(quoted, names[:LISTED]))}{more}. Known: {', '.join(sorted(known))}."
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """A question to add to a line, if a known name is near."""
+    near = difflib.get_close_matches(name, known, n=1) if len(name) <= LONGEST else []
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def quoted(value: Any) -> str:
+    """A value as an error quotes it: on one line and of sensible length, whatever came."""
+    text = _quotes.repr(value)
+    return text if isinstance(value, str) else one_line(text)
+
+
+def one_line(text: str, longest: int = 3 * LONGEST) -> str:
+    """What another program says, or a person, as a part of an error: no control characters, cut in its middle."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
+    return line if len(line) <= longest else f"{line[: longest // 2]}...{line[-(longest // 2) :]}"
+
+
+class _Quotes(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxlong, self.maxother = 2, LONGEST, 40, LONGEST
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python refuses to write out more than 4300 digits."""
+        return super().repr_int(x, level) if x.bit_length() < 10_000 else f"an integer of {x.bit_length()} bits"
+
+
+_quotes = _Quotes()

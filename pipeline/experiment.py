@@ -3,17 +3,26 @@
 import hashlib
 import inspect
 import re
-import reprlib
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.data import Dataset
 from pipeline.digest import sha256
-from pipeline.errors import RequestError, unknown
+from pipeline.errors import LONGEST, RequestError, all_unknown, one_line, quoted, unknown
 from pipeline.fit_data import FitData
 from pipeline.objective import Objective
 
@@ -32,7 +41,12 @@ SCHEDULERS = {
     "none": "every trial runs to its end",
 }
 
-Positive = Annotated[int, Field(gt=0)]
+MOST = 10**9  # of anything that is counted or timed: far beyond it clocks and Ray's counters overflow
+Positive = Annotated[int, Field(gt=0, le=MOST)]
+NotNegative = Annotated[int, Field(ge=0, le=MOST)]
+Seconds = Annotated[float, Field(gt=0, le=MOST)]
+LEAST_SHARE = 0.0001  # of a CPU or GPU: finer Ray does not count
+LARGEST_FILE = 2**18  # characters; an experiment has some 1000
 UNBOUNDED = 10**6  # trials or epochs: whoever asks for so many means all that there are
 
 
@@ -57,40 +71,54 @@ class Experiment(BaseModel):
     trials: Positive = 20
     max_epochs: Positive = 10
     executions_per_trial: Positive = 1  # trainings of each configuration, from different seeds, whose mean counts
-    time_budget_s: Annotated[float, Field(gt=0)] | None = None
+    time_budget_s: Seconds | None = None
+    epoch_timeout_s: Seconds | None = None  # silent for longer, a trial hangs; None: learnt
     grace_epochs: Positive = 1  # no trial is stopped before
-    reduction_factor: Annotated[float, Field(gt=1)] = 3  # of asha and hyperband: one in so many goes on
+    reduction_factor: Annotated[float, Field(ge=1.1, le=MOST)] = 3  # of asha and hyperband: one in so many goes on
     perturbation_interval: Positive = 2  # of pbt: epochs of a generation
-    cpus_per_trial: Annotated[float, Field(gt=0)] = 1
-    gpus_per_trial: Annotated[float, Field(ge=0)] = 0
+    cpus_per_trial: Annotated[float, Field(gt=0, le=MOST)] = 1
+    gpus_per_trial: Annotated[float, Field(ge=0, le=MOST)] = 0
     execution: Literal["auto", "plain", "looped", "compiled"] = "auto"  # how a trial's steps are carried out
     max_concurrent: Positive | None = None  # None: what the cluster holds
-    max_retries_per_trial: Annotated[int, Field(ge=0)] = 0  # where user code raised
+    max_retries_per_trial: NotNegative = 0  # where user code raised
     max_consecutive_failed_trials: Positive = 3  # failed in the same way, then the run ends
     keep_models: Positive = 10  # of so many trials the best weights are kept
     cpus: Positive | None = None  # of a cluster started here; None: all that the machine has
-    gpus: Annotated[int, Field(ge=0)] | None = None
+    gpus: NotNegative | None = None
     address: str | None = None
     start_from: str | None = None  # a JSON list of configurations to try first, or an earlier run's directory
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     storage: str = "runs"
     name: str | None = None  # of the run's directory; None: dataset, space and time
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, given: Any, info: ValidationInfo) -> Any:
+        if isinstance(given, bool):  # else True counts as 1
+            raise ValueError(f"{info.field_name} must not be a truth value; got {given}.")
+        return given
+
+    @field_validator("*")
+    @classmethod
+    def _one_line(cls, given: Any, info: ValidationInfo) -> Any:
+        # What cannot be written down, or called so in a file system.
+        if isinstance(given, str) and any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in given):
+            raise ValueError(f"{info.field_name} must be one line of text; got {quoted(given)}.")
+        return given
+
     @field_validator("dataset")
     @classmethod
     def _possible_dataset(cls, given: Any) -> Any:
         if not isinstance(given, str | Dataset | FitData) and not callable(given):
-            came = reprlib.repr(given)
-            raise ValueError(f"dataset must be a name, a Dataset or a function that loads one; got {came}.")
+            raise ValueError(f"dataset must be a name, a Dataset or a function that loads one; got {quoted(given)}.")
         return given
 
     @field_validator("search_space")
     @classmethod
     def _possible_search_space(cls, given: Any) -> Any:
         if not isinstance(given, str) and not callable(getattr(given, "build", given)):
-            came = reprlib.repr(given)
             raise ValueError(
-                f"search_space must be a name, a function build(hp, data) or an object with one; got {came}."
+                f"search_space must be a name, a function build(hp, data) or an object with one; got {quoted(given)}."
             )
         return given
 
@@ -98,7 +126,7 @@ class Experiment(BaseModel):
         try:
             super().__init__(**settings)
         except ValidationError as error:
-            raise RequestError(" ".join(_sentence(fault) for fault in error.errors())) from error
+            raise RequestError(" ".join(_sentences(error.errors()))) from error
 
     @field_validator("searcher")
     @classmethod
@@ -131,6 +159,13 @@ class Experiment(BaseModel):
             raise ValueError(f"cpus_per_trial above 1 must be whole; got {share:g}.")
         return share
 
+    @field_validator("cpus_per_trial", "gpus_per_trial")
+    @classmethod
+    def _countable_share(cls, share: float, info: ValidationInfo) -> float:
+        if 0 < share < LEAST_SHARE:
+            raise ValueError(f"{info.field_name} must be at least {LEAST_SHARE:g}, if not 0; got {share:g}.")
+        return share
+
     @field_validator("gpus_per_trial")
     @classmethod
     def _possible_share(cls, share: float) -> float:
@@ -145,26 +180,30 @@ class Experiment(BaseModel):
             return address
         if address.startswith(("ray://", "http://", "https://")):
             raise ValueError(
-                f"--address must be HOST:PORT of a cluster that this host belongs to; got {address!r}. From "
+                f"--address must be HOST:PORT of a cluster that this host belongs to; got {quoted(address)}. From "
                 "elsewhere: ray job submit --address http://HOST:8265 --working-dir . -- "
                 "python -m pipeline.run … --address auto"
             )
-        raise ValueError(f"--address must be HOST:PORT or auto; got {address!r}.")
+        raise ValueError(f"--address must be HOST:PORT or auto; got {quoted(address)}.")
 
     @field_validator("storage")
     @classmethod
     def _a_folder(cls, path: str) -> str:
         if "://" in path or not path:
-            raise ValueError(f"storage must be a folder that every node sees; got {path!r}.")
+            raise ValueError(f"storage must be a folder that every node sees; got {quoted(path)}.")
         return path
 
     @field_validator("name")
     @classmethod
     def _one_folder(cls, name: str | None) -> str | None:
-        if name is not None and not re.fullmatch(r"\w([\w.\- ]*[\w.\-])?", name):
+        if name is None:
+            return name
+        if not re.fullmatch(r"\w([\w.\- ]*[\w.\-])?", name):
             raise ValueError(
-                f"name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got {name!r}."
+                f"name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got {quoted(name)}."
             )
+        if len(name.encode()) > 255:  # more is too long on Linux
+            raise ValueError(f"name must be one folder's name, of at most 255 bytes; got {quoted(name)}.")
         return name
 
     @model_validator(mode="after")
@@ -201,15 +240,21 @@ class Experiment(BaseModel):
         Raises:
             RequestError: it is not YAML, not a mapping, or its settings are wrong; the message names `source`.
         """
+        if len(text) > LARGEST_FILE:
+            raise RequestError(
+                f"{source} must hold settings, one a line (dataset: mnist); it has {len(text):,} characters."
+            )
         try:
-            plain = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RequestError(f"{source} must be YAML; {' '.join(str(error).split())}") from error
+            plain = yaml.load(text, _Loader)
+        except Exception as error:  # PyYAML lets out what Python raises of a date that cannot be, of deep nesting
+            what = "" if isinstance(error, yaml.YAMLError) else "a value cannot be read: "
+            raise RequestError(f"{source} must be YAML; {what}{one_line(str(error))}") from error
         if not isinstance(plain, dict) or not all(isinstance(key, str) for key in plain):
             raise RequestError(f"{source} must hold settings, one a line (dataset: mnist); got {text.strip()[:60]!r}.")
         for name in ("dataset", "search_space"):
             if isinstance(plain.get(name), dict):
-                what = plain[name].get("object", "an object")
+                what = plain[name].get("object")
+                what = one_line(what, LONGEST) if isinstance(what, str) else "an object"
                 raise RequestError(
                     f"The {name.replace('_', ' ')} of {source} was a Python object ({what}) and not a name; "
                     f"resume it from Python: tune(Experiment(…), resume=…)."
@@ -246,20 +291,32 @@ def label(thing: str | Any) -> str:
         name = Path(path).stem if path.endswith(".py") else path.rpartition(".")[2]
     else:
         name = getattr(thing, "__name__", type(thing).__name__)
-    return re.sub(r"[^\w.-]+", "_", name).strip("_.") or "object"  # a name with a slash, a <lambda>
+    plain = re.sub(r"[^\w.-]+", "_", name).strip("_.")  # a name with a slash, a <lambda>
+    return plain.encode()[:100].decode(errors="ignore") or "object"  # two and the time are one folder's name
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without merging (`<<`): a few lines that merge each other ask for more memory than there is."""
+
+    def flatten_mapping(self, node: Any) -> None:
+        """Leave the key: no value can be made of it."""
+
+
+def _sentences(faults: Sequence[Any]) -> list[str]:
+    """Pydantic's faults in our words."""
+    surplus = [str(fault["loc"][0]) for fault in faults if fault["type"] == "extra_forbidden"]
+    lines = [_sentence(fault) for fault in faults if fault["type"] != "extra_forbidden"]
+    return [*lines, all_unknown("setting", surplus, Experiment.model_fields)] if surplus else lines
 
 
 def _sentence(fault: Any) -> str:
-    """One of pydantic's faults in our words."""
     message, came = str(fault["msg"]), fault.get("input")
     where = ".".join(str(part) for part in fault["loc"][:1])
     if fault["type"] == "value_error":
         return message.removeprefix("Value error, ")
-    if fault["type"] == "extra_forbidden":
-        return unknown("setting", where, Experiment.model_fields)
     if fault["type"] == "missing":
         return f"{where} must be given."
     if fault["type"].startswith(("greater_than", "less_than")):
         bound = message.removeprefix("Input should be ")
-        return f"{where} must be {bound}; got {came}."
-    return f"{where}: {message[0].lower()}{message[1:]}; got {came!r}."
+        return f"{where} must be {bound}; got {quoted(came)}."
+    return f"{where}: {message[0].lower()}{message[1:]}; got {quoted(came)}."

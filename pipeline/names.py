@@ -16,7 +16,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.errors import RequestError, UserCodeError, unknown
+from pipeline.errors import RequestError, UserCodeError, one_line, quoted, unknown
 
 Kind = Literal["dataset", "search space"]
 
@@ -84,9 +84,9 @@ def find(kind: Kind, name: str) -> Target:
     if path.isidentifier() and not path.startswith("_") and os.path.isfile(own):
         return _checked(kind, name, own, function)
     if path.endswith(".py") or "/" in path:
-        file = Path(path).expanduser().resolve()
+        file = absolute(path)
         if not os.path.isfile(file):
-            raise RequestError(f"A {kind} given as a file must exist; there is no file {path!r}.")
+            raise RequestError(f"A {kind} given as a file must exist; there is no file {quoted(path)}.")
         return _checked(kind, name, file, function, root=file.parent)
     found = _find_module(path)
     if found is None:
@@ -103,11 +103,24 @@ def resolve(kind: Kind, given: Any) -> Any:
 
 def lasting(name: str) -> str:
     """A file's name as an absolute path: it means the same in the records as it did on the command line."""
-    path, _, function = name.partition(":") if not Path(name).exists() else (name, "", "")
+    path, _, function = name.partition(":") if not os.path.exists(name) else (name, "", "")
     if not path.endswith(".py") and "/" not in path:
         return name
-    file = str(Path(path).expanduser().resolve())
+    file = str(absolute(path))
     return f"{file}:{function}" if function else file
+
+
+def absolute(path: str) -> Path:
+    """A path as it is from everywhere, whether or not there is such a file.
+
+    Raises:
+        RequestError: no file can be called so.
+    """
+    try:
+        # Not pathlib's, which raise errors of their own: a home that nobody has, a link that leads to itself.
+        return Path(os.path.realpath(os.path.expanduser(path)))
+    except ValueError as error:
+        raise RequestError(f"A path must be text that a file can be called; got {quoted(path)}.") from error
 
 
 def _find_module(dotted: str) -> tuple[Path, Path] | None:
@@ -138,16 +151,18 @@ def _checked(
     """Check, on the syntax tree alone, that the file defines what it is asked for."""
     try:
         tree = ast.parse(file.read_bytes(), filename=str(file))
-    except (SyntaxError, ValueError) as error:
+    except OSError as error:
+        raise RequestError(f"A {kind} must be a file that can be read; {one_line(str(error))}.") from error
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two: nested too deep
         where = f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else str(error)
-        raise UserCodeError(f"A {kind} must be valid Python; {file}, {where}.") from error
+        raise UserCodeError(f"A {kind} must be valid Python; {file}, {one_line(where)}.") from error
     defined = _top_level_names(tree)
     wanted = (function,) if function else ENTRIES[kind]
     entry = next((w for w in wanted if w in defined), wanted[0] if "*" in defined else None)
     if entry is None:
-        has = ", ".join(sorted(n for n in defined if not n.startswith("_"))) or "nothing"
+        has = one_line(", ".join(sorted(n for n in defined if not n.startswith("_"))) or "nothing")
         signatures = {"build": "build(hp, data)", "build_model": "build_model(hp)", "load": "load(seed)"}
-        must = " or ".join(signatures.get(w, f"{w}()") for w in wanted)
+        must = " or ".join(signatures.get(w, f"{one_line(w)}()") for w in wanted)
         raise RequestError(f"A {kind} must define {must}; {file} defines {has}.")
     return Target(kind, name, str(file), entry, module, str(root) if root else None)
 

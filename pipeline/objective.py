@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.errors import RequestError, unknown
+from pipeline.errors import LONGEST, RequestError, did_you_mean, quoted
 
 Direction = Literal["min", "max"]
 
@@ -44,8 +44,9 @@ class Objective:
             RequestError: the direction is neither given nor known.
         """
         name, _, direction = text.strip().partition(":")
-        if not name or (direction and direction not in ("min", "max")):
-            raise RequestError(f"An objective must be NAME, NAME:min or NAME:max; got {text!r}.")
+        possible = 0 < len(name) <= LONGEST and name.isprintable()
+        if not possible or (direction and direction not in ("min", "max")):
+            raise RequestError(f"An objective must be NAME, NAME:min or NAME:max; got {quoted(text)}.")
         if direction:
             return cls(name, "min" if direction == "min" else "max")
         # Keras numbers the metrics of a second model in the same process: auc_1.
@@ -56,10 +57,9 @@ class Objective:
             return cls(name, "max")
         prefix = "val_" if name.startswith("val_") else ""
         known = [prefix + metric for metric in MINIMISED | MAXIMISED]
-        near = unknown("objective", name, known).partition(" Did you mean")
         raise RequestError(
             f"The direction of objective {name!r} is not known; write {name}:min or {name}:max."
-            + (near[1] + near[2] if near[1] else "")
+            + did_you_mean(name, sorted(known))
         )
 
     @classmethod

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from pipeline.errors import Interrupted, KerasweepError, RequestError
+from pipeline.errors import Interrupted, KerasweepError, RequestError, one_line, quoted
 from pipeline.experiment import Experiment
 
 COMMAND = "python -m pipeline.run"
@@ -49,6 +49,13 @@ def command(
         int | None, _option("Trainings of a configuration, whose mean counts.", "executions_per_trial")
     ] = None,
     time_budget: Annotated[str | None, _option("End the search after so long: 90s, 10m, 8h.")] = None,
+    epoch_timeout: Annotated[
+        str | None,
+        _option(
+            "A trial without a report for so long hangs: it is ended and tried once more. "
+            "[default: 20 times the longest epoch so far, at least 5m]"
+        ),
+    ] = None,
     grace_epochs: Annotated[int | None, _option("Stop no trial before.", "grace_epochs")] = None,
     reduction_factor: Annotated[
         float | None, _option("Of asha and hyperband: one trial in so many goes on.", "reduction_factor")
@@ -86,7 +93,8 @@ def command(
     settings = {
         "search_space": search_space, "objective": objective, "searcher": searcher, "scheduler": scheduler,
         "trials": trials, "max_epochs": max_epochs, "executions_per_trial": executions_per_trial,
-        "time_budget_s": _seconds(time_budget), "keep_models": keep_models,
+        "time_budget_s": _seconds("--time-budget", time_budget),
+        "epoch_timeout_s": _seconds("--epoch-timeout", epoch_timeout), "keep_models": keep_models,
         "perturbation_interval": perturbation_interval,
         "grace_epochs": grace_epochs, "reduction_factor": reduction_factor, "cpus_per_trial": cpus_per_trial,
         "gpus_per_trial": gpus_per_trial, "execution": execution,
@@ -135,21 +143,24 @@ def _experiment(dataset: str | None, given: dict[str, Any]) -> Experiment:
     if dataset is None:
         raise RequestError(f"A dataset must be given: {COMMAND} mnist. What there is: {COMMAND} --list")
     if dataset.endswith((".yaml", ".yml")):
-        path = Path(dataset)
-        if not path.is_file():
-            raise RequestError(f"An experiment file must exist; there is no file {dataset!r}.")
+        if not os.path.isfile(dataset):
+            raise RequestError(f"An experiment file must exist; there is no file {quoted(dataset)}.")
+        try:
+            text = Path(dataset).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise RequestError(f"{dataset} must be text that can be read; {one_line(str(error))}.") from error
         # Its name is that of the run it came from; asked again, it is a run of its own.
-        return Experiment.from_yaml(path.read_text(encoding="utf-8"), dataset).changed(**{"name": None} | given)
+        return Experiment.from_yaml(text, dataset).changed(**{"name": None} | given)
     return Experiment.checked(dataset=dataset, **given)
 
 
-def _seconds(text: str | None) -> float | None:
+def _seconds(option: str, text: str | None) -> float | None:
     if text is None:
         return None
     units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise RequestError(f"--time-budget must be a duration like 90s, 10m or 1h30m; got {text!r}.")
+        raise RequestError(f"{option} must be a duration like 90s, 10m or 1h30m; got {quoted(text)}.")
     return float(sum(float(number) * units[unit] for number, unit in parts))
 
 
@@ -200,7 +211,7 @@ def main() -> None:
     except TyperException as error:
         from pipeline.console import print_error
 
-        line = " ".join(getattr(error, "format_message", error.__str__)().split())
+        line = one_line(getattr(error, "format_message", error.__str__)())
         print_error(f"{line} See {COMMAND} --help.")
         sys.exit(2)
     except KerasweepError as error:

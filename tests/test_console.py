@@ -85,6 +85,11 @@ def test_quiet_shows_nothing_of_a_run(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_a_warning_is_a_line_for_who_asked_for_quiet_too(capsys):
+    Display(quiet=True).warned("history.jsonl was damaged [0]; no line is from its copy.")
+    assert capsys.readouterr().out == "Warning: history.jsonl was damaged [0]; no line is from its copy.\n"
+
+
 def test_a_dry_run_marks_what_only_other_configurations_request_and_says_what_each_decides():
     layers, rate = Int(name="layers", min_value=1, max_value=2), Float(name="rate", min_value=0.0, max_value=1.0)
     units, broken = Int(name="units_1", min_value=8, max_value=16, start=12), Boolean(name="broken")

@@ -51,6 +51,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "cpus_per_trial": 1, "gpus_per_trial": 0, "max_concurrent": None, "cpus": None, "gpus": None, "address": None,
         "seed": 0, "storage": "runs", "name": None, "executions_per_trial": 1, "keep_models": 10, "start_from": None,
         "max_consecutive_failed_trials": 3, "max_retries_per_trial": 0, "perturbation_interval": 2, "execution": "auto",
+        "epoch_timeout_s": None,
     }  # fmt: skip
 
 
@@ -96,7 +97,7 @@ def test_the_schedulers_are_those_that_the_engine_makes() -> None:
 
     assert len(set(made.values())) == len(SCHEDULERS), "an unknown name falls through to the default"
     assert made["none"].__name__ == "FIFOScheduler"
-    assert {*re.findall(r'case "(\w+)"', inspect.getsource(make_scheduler)), "none"} == set(SCHEDULERS)
+    assert {*re.findall(r'case "([\w-]+)"', inspect.getsource(make_scheduler)), "none"} == set(SCHEDULERS)
 
 
 @pytest.mark.parametrize("name", [*SEARCHERS])
@@ -124,9 +125,22 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
         ({"max_epochs": 0}, "max_epochs must be greater than 0; got 0."),
         ({"time_budget_s": 0}, "time_budget_s must be greater than 0; got 0."),
         ({"time_budget_s": float("inf")}, "time_budget_s: input should be a finite number; got inf."),
+        ({"epoch_timeout_s": 0}, "epoch_timeout_s must be greater than 0; got 0."),
         ({"grace_epochs": 0}, "grace_epochs must be greater than 0; got 0."),
         ({"grace_epochs": 11}, "grace_epochs must not exceed max_epochs; got 11 and 10."),
-        ({"reduction_factor": 1}, "reduction_factor must be greater than 1; got 1."),
+        ({"reduction_factor": 1}, "reduction_factor must be greater than or equal to 1.1; got 1."),
+        ({"reduction_factor": 1.0000001}, "reduction_factor must be greater than or equal to 1.1; got 1.0000001."),
+        ({"trials": True}, "trials must not be a truth value; got True."),
+        ({"cpus_per_trial": False}, "cpus_per_trial must not be a truth value; got False."),
+        ({"trials": 10**9 + 1}, "trials must be less than or equal to 1000000000; got 1000000001."),
+        ({"seed": 10**5000}, "seed must be less than 4294967296; got an integer of 16610 bits."),
+        ({"time_budget_s": 1e300}, "time_budget_s must be less than or equal to 1000000000; got 1e+300."),
+        ({"cpus_per_trial": 1e-5}, "cpus_per_trial must be at least 0.0001, if not 0; got 1e-05."),
+        ({"gpus_per_trial": 1e-5}, "gpus_per_trial must be at least 0.0001, if not 0; got 1e-05."),
+        ({"storage": "a\0b"}, "storage must be one line of text; got 'a\\x00b'."),
+        ({"dataset": "a\nb"}, "dataset must be one line of text; got 'a\\nb'."),
+        ({"start_from": "\ud800"}, "start_from must be one line of text; got '\\ud800'."),
+        ({"name": "x" * 256}, f"name must be one folder's name, of at most 255 bytes; got '{'x' * 57}...{'x' * 58}'."),
         ({"cpus_per_trial": 0}, "cpus_per_trial must be greater than 0; got 0."),
         ({"cpus_per_trial": -1}, "cpus_per_trial must be greater than 0; got -1."),
         ({"cpus_per_trial": 1.5}, "cpus_per_trial above 1 must be whole; got 1.5."),
@@ -215,6 +229,22 @@ def test_a_dataset_must_be_given() -> None:
         Experiment.checked()
 
 
+def test_a_value_that_would_never_end_is_shown_in_part() -> None:
+    nested: list[Any] = [0] * 10
+    for _ in range(9):
+        nested = [nested] * 10  # small, and 10**10 items long where it is written out
+
+    assert len(refusal(trials=nested)) < 500
+    assert len(refusal(dataset=nested)) < 500
+
+
+def test_many_unknown_settings_are_told_in_one_sentence() -> None:
+    message = refusal(**{f"setting_{number}": 1 for number in range(100)})
+
+    assert message.startswith("Unknown settings 'setting_0', ") and message.count("Known:") == 1
+    assert "'setting_11' and 88 more. Known: address, " in message
+
+
 def test_all_faults_come_in_one_error() -> None:
     message = refusal(trials=0, max_epochs=-1, searcher="gird", trails=3, gpus_per_trial=1.5, name="a/b")
 
@@ -282,6 +312,7 @@ def test_a_dataset_is_recorded_by_its_arrays() -> None:
         ("mnist", "mnist"), ("path/to/my_data.py", "my_data"), ("my_data.py:load", "my_data"), ("a.b.c", "c"),
         ("a.b.c:load", "c"), ("with space.py", "with_space"), (build, "build"), (Model(), "Model"),
         (lambda hp: None, "lambda"), (dataset("a/b"), "a_b"), (dataset("../x"), "x"), (dataset("…"), "object"),
+        ("x" * 300 + ".py", "x" * 100),
     ],
 )  # fmt: skip
 def test_a_label_is_short_and_fit_for_a_folder(thing: Any, short: str) -> None:
@@ -296,7 +327,7 @@ def test_an_experiment_comes_back_from_yaml() -> None:
         dataset="digits", search_space="my.space:tiny", objective="mine:max", searcher="grid", scheduler="median",
         trials=3, max_epochs=4, time_budget_s=90.5, grace_epochs=2, reduction_factor=2.5, cpus_per_trial=0.5,
         gpus_per_trial=0.25, max_concurrent=2, cpus=4, gpus=1, address="auto", seed=7, storage="elsewhere", name="mine",
-        start_from="good.json",
+        start_from="good.json", epoch_timeout_s=30,
     )  # fmt: skip
     changed = [n for n in Experiment.model_fields if n != "dataset" and getattr(experiment, n) in (None, "mlp", 20)]
 
@@ -324,6 +355,10 @@ def test_yaml_may_hold_only_what_differs() -> None:
         ("trials: 3", r"mine\.yaml: dataset must be given\."),
         ("dataset: mnist\ntrials: 0", r"mine\.yaml: trials must be greater than 0; got 0\."),
         ("dataset: mnist\ntrails: 3", r"mine\.yaml: Unknown setting 'trails'\. .*"),
+        ("dataset: 2026-13-45", r"mine\.yaml must be YAML; a value cannot be read: month must be in 1\.\.12$"),
+        ("[" * 3000, r"mine\.yaml must be YAML; a value cannot be read: maximum recursion depth exceeded"),
+        ("a: &a {x: 1}\nb: {<<: [*a, *a]}", r"mine\.yaml must be YAML; could not .* 'tag:yaml.org,2002:merge'"),
+        ("#" * 300000, r"mine\.yaml must hold settings, one a line \(dataset: mnist\); it has 300,000 characters\."),
         ("dataset: !!python/object:os.system {}", r"mine\.yaml must be YAML; could not determine a constructor .*"),
     ],
 )

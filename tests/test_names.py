@@ -124,6 +124,35 @@ def test_a_missing_file_is_refused() -> None:
     assert str(refused.value) == "A dataset given as a file must exist; there is no file 'data/mine.py'."
 
 
+@pytest.mark.parametrize("name", ["~nobody/mine.py", "x" * 5000 + ".py", "loop.py"])
+def test_a_file_that_cannot_be_is_missing_too(here: Path, name: str) -> None:
+    (here / "loop.py").symlink_to("loop.py")
+
+    for means in (name, lasting(name)):
+        with pytest.raises(RequestError, match="A dataset given as a file must exist; there is no file '.{6,120}'.$"):
+            find("dataset", means)
+
+
+@pytest.mark.parametrize("name", ["\0.py", "a/\ud800", "~\0/mine.py"])
+def test_what_no_file_can_be_called_is_refused(name: str) -> None:
+    for look in (lambda: find("dataset", name), lambda: lasting(name)):
+        with pytest.raises(RequestError) as refused:
+            look()
+
+        assert str(refused.value) == f"A path must be text that a file can be called; got {name!r}."
+
+
+def test_a_file_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(RequestError, match=r"A dataset must be a file that can be read; \[Errno 5\]"):
+        find("dataset", "/proc/self/mem")
+
+
+def test_what_is_nested_too_deep_is_no_valid_python(here: Path) -> None:
+    write(here / "mine.py", "-" * 10**5 + "1")
+    with pytest.raises(UserCodeError, match="A dataset must be valid Python; .*mine.py, "):
+        find("dataset", "mine.py")
+
+
 def test_a_folder_is_no_file(here: Path) -> None:
     (here / "data").mkdir()
 

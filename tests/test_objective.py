@@ -52,6 +52,13 @@ def test_it_is_written_as_it_is_read() -> None:
     [
         ("", "An objective must be NAME, NAME:min or NAME:max; got ''."),
         (":min", "An objective must be NAME, NAME:min or NAME:max; got ':min'."),
+        ("a\nb:min", "An objective must be NAME, NAME:min or NAME:max; got 'a\\nb:min'."),
+        ("x" * 121, f"An objective must be NAME, NAME:min or NAME:max; got '{'x' * 57}...{'x' * 58}'."),
+        (
+            "Did you mean 'this'?",
+            "The direction of objective \"Did you mean 'this'?\" is not known; write Did you mean 'this'?:min or "
+            "Did you mean 'this'?:max.",
+        ),
         ("loss:up", "An objective must be NAME, NAME:min or NAME:max; got 'loss:up'."),
         ("loss:min:max", "An objective must be NAME, NAME:min or NAME:max; got 'loss:min:max'."),
         (

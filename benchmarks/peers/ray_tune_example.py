@@ -33,12 +33,11 @@ def train(config, data):
     for i in range(int(config["num_layers"])):
         model.add(keras.layers.Dense(int(config[f"units_{i}"]), activation="relu"))
     model.add(keras.layers.Dense(10, activation="softmax"))
-    model.compile(
-        OPTIMIZERS[config["optimizer"]](config["learning_rate"]), "sparse_categorical_crossentropy", ["accuracy"]
-    )
+    optimizer = OPTIMIZERS[config["optimizer"]](config["learning_rate"])
+    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(
         x_train, y_train, epochs=EPOCHS, validation_data=(x_val, y_val), verbose=0,
-        callbacks=[TuneReportCheckpointCallback("val_accuracy")],
+        callbacks=[TuneReportCheckpointCallback(metrics="val_accuracy")],
     )  # fmt: skip
 
 

@@ -19,7 +19,9 @@ from ray.tune.schedulers import TrialScheduler
 
 from pipeline.engine.pausing import Pausing
 from pipeline.engine.trainable import EPOCH, OBJECTIVE
-from pipeline.objective import Objective
+from pipeline.objective import WORST, Objective
+
+WENT_ON = "went_on"  # in a report of the past: whether the trial reported more
 
 # So many wait at a rung at most, the best of those that were not let on: each keeps a checkpoint on disk.
 MOST_WAITING = 50
@@ -30,7 +32,8 @@ def rungs_of(max_epochs: int, grace_epochs: int, reduction_factor: float) -> lis
 
     There is none where fewer epochs are left than a trial has had: little is saved there.
     """
-    rungs, epoch = [], float(grace_epochs)
+    rungs: list[int] = []
+    epoch = float(grace_epochs)
     while 2 * int(epoch) <= max_epochs:
         if not rungs or int(epoch) > rungs[-1]:
             rungs.append(int(epoch))
@@ -43,24 +46,23 @@ class Rung:
 
     def __init__(self, epoch: int, most: int, reduction_factor: float) -> None:
         self.epoch = epoch
+        self.came: dict[str, int] = {}  # trial -> with the report of which epoch: one may report every third only
         self.let_on: set[str] = set()
         self._most, self._factor = most, reduction_factor  # so many can come
         self._places: dict[str, tuple[float, int]] = {}  # of equal ones the first is the better
         self._sorted: list[tuple[float, int]] = []
 
-    def __len__(self) -> int:
-        return len(self._places)
+    def put(self, trial: str, epoch: int, loss: float) -> None:
+        """A trial came."""
+        self.came[trial] = epoch
+        self._places[trial] = (loss, len(self._places))
+        insort(self._sorted, self._places[trial])
 
-    def __contains__(self, trial: str) -> bool:
-        return trial in self._places
-
-    def put(self, trial: str, loss: float) -> None:
-        """A trial came, or turned out to be worse."""
-        number = len(self._places)
-        if trial in self._places:
-            number = self._places[trial][1]
-            self._sorted.remove(self._places[trial])
-        self._places[trial] = (loss, number)
+    def lose(self, trial: str) -> None:
+        """A trial that came is lost: it is the worst of all, and another may go on in its place."""
+        self.let_on.discard(trial)
+        self._sorted.remove(self._places[trial])
+        self._places[trial] = (WORST, self._places[trial][1])
         insort(self._sorted, self._places[trial])
 
     def rank(self, trial: str) -> int:
@@ -69,7 +71,7 @@ class Rung:
 
     def best(self) -> int:
         """How many may go on, of those that came so far: at least one, if these are all that can come."""
-        return max(int(len(self) / self._factor), int(len(self) >= self._most))
+        return max(int(len(self.came) / self._factor), int(len(self.came) >= self._most))
 
     def most_best(self) -> int:
         """How many can ever go on."""
@@ -89,8 +91,6 @@ class Promoting(Pausing):
         complete: whether no more trials will be added.
     """
 
-    comparable = True
-
     def __init__(
         self,
         objective: Objective,
@@ -102,6 +102,7 @@ class Promoting(Pausing):
     ) -> None:
         super().__init__()
         self._objective, self._complete = objective, complete
+        self._epochs: dict[str, int] = {}
         self._rungs: list[Rung] = []
         for epoch in rungs_of(max_epochs, grace_epochs, reduction_factor):
             most = self._rungs[-1].most_best() if self._rungs else trials
@@ -109,39 +110,56 @@ class Promoting(Pausing):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """At a rung: go on, wait, or stop."""
-        name, epoch = trial.trial_id, result[EPOCH]
-        for rung in self._rungs:
-            if rung.epoch < epoch:  # whoever is past it was let on
-                rung.let_on.add(name)
-        here = next((rung for rung in self._rungs if rung.epoch == epoch), None)
-        if here is None:
+        name = trial.trial_id
+        here = self._come(name, result)
+        if here is None or result.get(WENT_ON):
             return TrialScheduler.CONTINUE
-        here.put(name, self._objective.loss(result[OBJECTIVE]))
         waiting = sorted([*self._waiting(here), trial], key=lambda t: here.rank(t.trial_id))
-        if trial in self._next(here, waiting):
+        # Of the past it is known who went on; who else was to is decided by `choose_trial_to_run`, as it was then.
+        if WENT_ON not in result and trial in self._next(here, waiting):
             here.let_on.add(name)
             return TrialScheduler.CONTINUE
         return TrialScheduler.STOP if trial in self._outranked(here, waiting) else TrialScheduler.PAUSE
 
+    def _come(self, name: str, result: dict[str, Any]) -> Rung | None:
+        """Take up a report; the highest rung that the trial came to with it."""
+        new = None
+        for rung in self._rungs:
+            if name not in rung.came and rung.epoch <= result[EPOCH]:
+                rung.put(name, result[EPOCH], self._objective.loss(result[OBJECTIVE]))
+                new = rung
+            elif rung.came.get(name, result[EPOCH]) < result[EPOCH]:  # whoever is past it was let on
+                rung.let_on.add(name)
+        self._epochs[name] = max(result[EPOCH], self._epochs.get(name, 0))
+        return new
+
     def repeated(self, trial: Trial, epoch: int) -> str:
         """Wait where it waited before."""
-        waits = any(r.epoch == epoch and trial.trial_id in r and trial.trial_id not in r.let_on for r in self._rungs)
+        waits = any(
+            rung.came.get(trial.trial_id) == epoch and trial.trial_id not in rung.let_on for rung in self._rungs
+        )
         return TrialScheduler.PAUSE if waits else TrialScheduler.CONTINUE
 
-    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """A trial ended; if it failed, it is the worst of where it came to, and another may go on in its place."""
-        super().on_trial_complete(tune_controller, trial, result)
-        failed = result[OBJECTIVE] == self._objective.worst
-        for rung in self._rungs:
-            if result[EPOCH] >= rung.epoch and (failed or trial.trial_id not in rung):
-                rung.put(trial.trial_id, self._objective.loss(result[OBJECTIVE]))
-        if failed:
-            self._give_back(trial)
+    def compared(self, trial: str) -> bool:
+        """Whether it came to a rung."""
+        return bool(self._rungs) and trial in self._rungs[0].came
 
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """A trial is lost for good: another may go on in its place."""
-        super().on_trial_error(tune_controller, trial)
-        self._give_back(trial)
+    def failed(self, trial: Trial) -> None:
+        """Another may go on in its place."""
+        for rung in self._rungs:
+            if trial.trial_id in rung.came:
+                rung.lose(trial.trial_id)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """A trial ended: who did so at a rung, by diverging there, is one of those that came to it."""
+        super().on_trial_complete(tune_controller, trial, result)
+        self._come(trial.trial_id, result)
+        self._used(trial)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
+        """A trial ended while it waited, or before it reported more."""
+        super().on_trial_remove(tune_controller, trial)
+        self._used(trial)
 
     def ready(self) -> int:
         """How many wait and may go on."""
@@ -159,11 +177,11 @@ class Promoting(Pausing):
 
     def debug_string(self) -> str:
         """How many came to each rung."""
-        return ", ".join(f"{len(rung)} at epoch {rung.epoch}" for rung in self._rungs)
+        return ", ".join(f"{len(rung.came)} at epoch {rung.epoch}" for rung in self._rungs)
 
     def _rung_of(self, trial: Trial) -> Rung:
         """Where a paused trial stands: the last that it came to."""
-        return next(rung for rung in reversed(self._rungs) if trial.trial_id in rung)
+        return next(rung for rung in reversed(self._rungs) if trial.trial_id in rung.came)
 
     def _waiting(self, rung: Rung) -> list[Trial]:
         """Who waits at a rung to be let on, the best first."""
@@ -200,9 +218,11 @@ class Promoting(Pausing):
         self._stop(tune_controller, waiting)
         return []
 
-    def _give_back(self, trial: Trial) -> None:
-        for rung in self._rungs:
-            rung.let_on.discard(trial.trial_id)
+    def _used(self, trial: Trial) -> None:
+        """Who was let on from its last rung and had nothing more to train leaves its place to another."""
+        last = next((rung for rung in reversed(self._rungs) if trial.trial_id in rung.came), None)
+        if last is not None and self._epochs[trial.trial_id] <= last.came[trial.trial_id]:
+            last.let_on.discard(trial.trial_id)
 
     def _stop(self, tune_controller: Any, trials: list[Trial]) -> None:
         """Tune may not have taken up all of a resumed run's trials yet."""

@@ -1,20 +1,15 @@
 """What schedulers of ours have in common that pause trials and let some of them go on."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 
 class Pausing(TrialScheduler):
-    """Knows who is still in the search; a subclass says who goes on.
-
-    `comparable` says whether a paused trial stands compared with the others, under hyperparameters that stay its own,
-    so that a searcher can learn from it as from one that ended.
-    """
+    """Knows who is still in the search; a subclass says who goes on."""
 
     _supports_buffered_results = False
-    comparable: ClassVar[bool]
 
     def __init__(self) -> None:
         self._members: dict[str, Trial] = {}
@@ -26,6 +21,13 @@ class Pausing(TrialScheduler):
     def repeated(self, trial: Trial, epoch: int) -> str:
         """The decision on an epoch that was seen before: a worker may be lost before it has saved for its pause."""
         raise NotImplementedError
+
+    def compared(self, trial: str) -> bool:
+        """Whether a trial was compared with others, under hyperparameters that stay its own: it can be learnt from."""
+        return False
+
+    def failed(self, trial: Trial) -> None:
+        """A trial is lost or failed, and is about to be gone."""
 
     def paused(self) -> list[Trial]:
         """The trials that wait."""

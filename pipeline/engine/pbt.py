@@ -7,6 +7,7 @@ from the records alone can be replayed from them.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -15,7 +16,7 @@ from ray.tune.schedulers import TrialScheduler
 from pipeline.engine.pausing import Pausing
 from pipeline.engine.trainable import EPOCH, OBJECTIVE
 from pipeline.objective import Objective
-from pipeline.records.layout import LAST, Layout, write_whole
+from pipeline.records.layout import LAST, Layout, persist, write_whole
 from pipeline.records.ledger import Ledger
 from pipeline.search.configuration import configuration_of
 from pipeline.search.population import Change, Member, evolve
@@ -37,8 +38,6 @@ class PopulationBased(Pausing):
         saved: whether a trial's state at a boundary is there to be taken over. A driver that is killed takes with it
             the workers that have reported a boundary and not yet saved.
     """
-
-    comparable = False  # whoever takes over changes its hyperparameters
 
     def __init__(
         self,
@@ -157,8 +156,8 @@ class Turn:
     def saved(self, trial: str, epoch: int) -> bool:
         """Whether a trial's last checkpoint, of each of its executions, is of `epoch`, or of an earlier end."""
         files = list(self._layout.trial(trial).rglob(LAST))
-        states = [Checkpoints(file.parent).last_state() or {} for file in files]
-        return len(files) == self._executions and all(s["epoch"] >= epoch or s["ended"] for s in states)
+        states = [Checkpoints(file.parent).last_state() for file in files]
+        return len(files) == self._executions and all(s and (s["epoch"] >= epoch or s["ended"]) for s in states)
 
     def _take_over(self, change: Change, epoch: int) -> None:
         source, target = self._layout.trial(change.source), self._layout.trial(change.trial)
@@ -166,5 +165,6 @@ class Turn:
         if self._fits(configuration_of(requested), configuration_of(change.requested)):
             requested = change.requested
         for file in source.rglob(LAST):
-            write_whole(target / file.relative_to(source), file.read_bytes())
+            path, data = target / file.relative_to(source), file.read_bytes()
+            self._ledger.write(partial(persist, self._layout, path, partial(write_whole, path, data)))
         self._ledger.change(change.trial, epoch, change.source, requested)

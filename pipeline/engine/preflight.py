@@ -5,7 +5,7 @@ import platform
 import time
 from pathlib import Path
 
-from pipeline.errors import RequestError
+from pipeline.errors import RequestError, one_line
 from pipeline.experiment import Experiment, label
 
 
@@ -15,10 +15,10 @@ def directory_of(experiment: Experiment) -> Path:
     Raises:
         RequestError: the name asked for is taken.
     """
-    storage = Path(experiment.storage).expanduser()
+    storage = Path(os.path.expanduser(experiment.storage))
     if experiment.name is not None:
         root = storage / experiment.name
-        if root.exists():
+        if os.path.lexists(root):
             raise RequestError(
                 f"A new run needs a directory of its own; {root} exists. Go on with it by --resume {root}, or choose "
                 "another --name."
@@ -26,7 +26,7 @@ def directory_of(experiment: Experiment) -> Path:
         return root
     stem = f"{label(experiment.dataset)}-{label(experiment.search_space)}-{time.strftime('%Y%m%d-%H%M%S')}"
     root, number = storage / stem, 1
-    while root.exists():
+    while os.path.lexists(root):
         number += 1
         root = storage / f"{stem}-{number}"
     return root
@@ -49,7 +49,7 @@ def check_writable(root: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise RequestError(
-            f"The storage path must be a folder that can be written to; {root.parent}: {error}."
+            f"The storage path must be a folder that can be written to; {one_line(f'{root.parent}: {error}')}."
         ) from error
     finally:
         for folder in reversed(made):

@@ -8,6 +8,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from pipeline.engine import trainable as keys
+from pipeline.engine.hangs import Hangs
 from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.watch import Watcher
 from pipeline.errors import KerasweepError, ProgramError, RequestError
@@ -36,6 +37,8 @@ class Recorder(Callback):
         self._ledger, self._searcher, self._objective = ledger, searcher, objective
         self._experiment, self._supervisor, self._watcher = experiment, supervisor, watcher
         self._retention = retention
+        longest_s = max((report.seconds for report in ledger.reports), default=0.0)
+        self._hangs = Hangs(experiment.epoch_timeout_s, longest_s, watcher.warned)
         self._failures: dict[str, Failure] = {}
         self._done: set[str] = set()
         self._same_fault: list[Failure] = []
@@ -56,6 +59,8 @@ class Recorder(Callback):
         if self.halted:
             while self._actors:
                 ray.kill(self._actors.popitem()[1])
+        else:
+            self._hangs.look(self._supervisor.controller)
         self._watcher.tick()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -92,6 +97,9 @@ class Recorder(Callback):
             requested, built = result[keys.REQUESTED], result[keys.BUILT]
             self._ledger.note(name, requested=as_plain(requested, built), **result[keys.PLACE])
             self._searcher.tell_requested(name, requested, built)
+        self._hangs.reported(name, new=result[keys.EPOCH] > self._ledger.last_epoch(name))
+        if result.get(keys.WARNING):
+            self._watcher.warned(f"{name}: {result[keys.WARNING]}.")
         failure = result.get(keys.FAILURE)
         if failure is not None:
             self._failures[name] = failure
@@ -113,8 +121,8 @@ class Recorder(Callback):
             trial.run_metadata.num_failures = 0  # deaths count from one epoch to the next
             self._searcher.tell_report(name, report.epoch, result[keys.OBJECTIVE], report.final)
             self._watcher.reported(report)
-            if self._supervisor.pauses(name):
-                self._watcher.waits(self._ledger.trials[name])
+        if self._supervisor.pauses(name):
+            self._watcher.waits(self._ledger.trials[name])
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial is over: it came to its end, failed, or the scheduler stopped it."""
@@ -131,12 +139,13 @@ class Recorder(Callback):
         _forget(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial's worker died more often than is tolerated."""
+        """A trial's worker died or hung more often than is tolerated."""
         if self._ledger.trials[trial.trial_id].status == "duplicate":
             self._over(trial.trial_id)
         else:
             cause = str(trial.get_error() or "its worker died").strip().splitlines()[-1]
-            self._end_failed(trial.trial_id, Failure("configuration", f"worker lost: {cause}"[:500]))
+            reason = self._hangs.reasons.get(trial.trial_id, f"worker lost: {cause}"[:500])
+            self._end_failed(trial.trial_id, Failure("configuration", reason))
         _forget(trial)
 
     def _end_failed(self, name: str, failure: Failure) -> None:

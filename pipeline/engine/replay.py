@@ -43,7 +43,7 @@ def replay(
             objective.worst if report.objective is None else report.objective,
             last=report.trial in ended and report.epoch == last[report.trial],
             final=report.final,
-            worth=objective.worst if ledger.trials[report.trial].status == "failed" else None,
+            failed=ledger.trials[report.trial].status == "failed",
         )
         for report in ledger.reports
     ]

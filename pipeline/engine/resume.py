@@ -1,6 +1,7 @@
 """Whether an earlier run can be gone on with, as what, and how much of its budget is left."""
 
-import json
+import itertools
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,19 @@ import yaml
 from pipeline import names
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
-from pipeline.records.layout import Layout
-from pipeline.records.ledger import read_experiment, read_history, read_settings, read_trials
+from pipeline.records.kept import Warned
+from pipeline.records.layout import LAST, Layout
+from pipeline.records.ledger import ENDED, Ledger, read_experiment, read_history, read_settings, read_trials
 from pipeline.records.results import Results
+from pipeline.worker.checkpoints import Checkpoints
 
 # What a resume may change without making the run another search.
 MAY_CHANGE = {
     "trials", "time_budget_s", "cpus_per_trial", "gpus_per_trial", "max_concurrent", "cpus", "gpus", "address",
-    "keep_models", "max_consecutive_failed_trials", "max_retries_per_trial",
+    "keep_models", "max_consecutive_failed_trials", "max_retries_per_trial", "max_epochs", "epoch_timeout_s",
 }  # fmt: skip
+# What these did with a trial followed from how many epochs it could have.
+BOUND_TO_EPOCHS = {"hyperband", "pbt"}
 
 
 def resumed(directory: str | Path, **settings: Any) -> Experiment:
@@ -34,7 +39,19 @@ def resumed(directory: str | Path, **settings: Any) -> Experiment:
     if wrong:
         possible = ", ".join(sorted(MAY_CHANGE))
         raise RequestError(f"A resumed run keeps its {', '.join(wrong)}. What may change: {possible}.")
-    return experiment.changed(**{n: v for n, v in given.items() if n in MAY_CHANGE})
+    changed = experiment.changed(**{n: v for n, v in given.items() if n in MAY_CHANGE})
+    _check_epochs(changed, experiment.max_epochs)
+    return changed
+
+
+def _check_epochs(experiment: Experiment, before: int) -> None:
+    if experiment.max_epochs < before:
+        raise RequestError(f"A resumed run may have more epochs, not fewer than {before}; got {experiment.max_epochs}.")
+    if experiment.max_epochs > before and experiment.scheduler in BOUND_TO_EPOCHS:
+        raise RequestError(
+            f"A resumed run of {experiment.scheduler} keeps its max_epochs ({before}); a new one can learn from it: "
+            "--start-from RUN."
+        )
 
 
 def with_lasting_names(experiment: Experiment) -> Experiment:
@@ -46,7 +63,7 @@ def with_lasting_names(experiment: Experiment) -> Experiment:
 def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
     lasting = {n: names.lasting(settings[n]) for n in ("dataset", "search_space") if isinstance(settings.get(n), str)}
     if settings.get("start_from") is not None:
-        lasting["start_from"] = str(Path(settings["start_from"]).expanduser().resolve())
+        lasting["start_from"] = str(names.absolute(settings["start_from"]))
     return settings | lasting
 
 
@@ -58,6 +75,7 @@ def check_same_search(experiment: Experiment, layout: Layout) -> None:
     wrong = sorted(
         n for n in asked.keys() - MAY_CHANGE - {"name", "storage"} if asked[n] != recorded.get(n, defaults[n])
     )
+    _check_epochs(experiment, epochs_before(layout))
     if wrong:
         raise RequestError(
             f"A resumed run keeps its {', '.join(wrong)}; {layout.experiment} has other values. "
@@ -65,13 +83,62 @@ def check_same_search(experiment: Experiment, layout: Layout) -> None:
         )
 
 
+def epochs_before(layout: Layout) -> int:
+    """How many epochs a trial could have when the run was last gone on with."""
+    return int(read_settings(layout).get("max_epochs", Experiment.model_fields["max_epochs"].default))
+
+
+def mend(layout: Layout, warned: Warned) -> None:
+    """Put right what is damaged of a run's records, as far as there is a good copy; `warned` is told.
+
+    Raises:
+        RequestError: what is damaged or gone was the only one; or another process has the run.
+    """
+    ledger = Ledger(layout, warned)
+    try:
+        _check_none_lost(ledger)
+        _leave_checkpoints_ahead(ledger, warned)
+    finally:
+        ledger.close()
+
+
+def _check_none_lost(ledger: Ledger) -> None:
+    layout = ledger.layout
+    names = [f"t{number:04d}" for number in range(len(ledger.trials))]
+    for name in itertools.chain(names, (report.trial for report in ledger.reports)):
+        if name not in ledger.trials:
+            raise RequestError(f"{layout.trial_record(name)} must hold one trial's record; it is missing.")
+    for name, record in ledger.trials.items():
+        last = ledger.last_epoch(name)
+        if record.status in ENDED and record.epochs is not None and last < record.epochs:
+            raise RequestError(
+                f"{layout.history} must hold each report; of {name} epochs {last + 1} to {record.epochs} are missing."
+            )
+
+
+def _leave_checkpoints_ahead(ledger: Ledger, warned: Warned) -> None:
+    """Let no trial go on from an epoch that is not recorded: from the start it comes to the same again."""
+    for trial in ledger.unfinished():
+        for file in ledger.layout.trial(trial).rglob(LAST):
+            checkpoints = Checkpoints(file.parent)
+            report = (checkpoints.last_state() or {}).get("report") or {"epoch": 0}
+            if report["epoch"] > ledger.last_epoch(trial):
+                checkpoints.remove()
+                warned(f"{ledger.layout.history} has lost reports of {trial}; it is trained again from the start.")
+
+
 def is_complete(experiment: Experiment, layout: Layout) -> bool:
     """Whether a run has done all that is asked for, so that there is nothing to go on with."""
-    if not layout.summary.is_file():
+    if experiment.max_epochs > epochs_before(layout):
         return False
-    summary = Results(layout.root).summary
-    enough = summary["trials"]["total"] >= experiment.trials or summary["exhausted"]
-    return bool(enough and not summary["trials"]["unfinished"])
+    try:
+        summary = Results(layout.root).summary
+        enough = summary["trials"]["total"] >= experiment.trials or summary["exhausted"]
+        # A summary may be older than the records: of a run that took more, and was killed.
+        ended = all(record.status in ENDED for record in read_trials(layout).values())
+        return bool(enough and not summary["trials"]["unfinished"] and ended)
+    except (RequestError, KeyError, TypeError):  # it did not end, or its summary is to be written anew
+        return False
 
 
 def check_budget_left(experiment: Experiment, layout: Layout) -> None:
@@ -86,12 +153,13 @@ def check_budget_left(experiment: Experiment, layout: Layout) -> None:
 
 def earlier_seconds(layout: Layout) -> float:
     """Wall clock that earlier processes spent on this run; of one that was killed, until its last report."""
-    if layout.summary.is_file():
-        try:
-            return float(json.loads(layout.summary.read_text(encoding="utf-8"))["wall_clock_s"])
-        except (ValueError, KeyError, TypeError):
-            return 0.0
-    reports, trials = read_history(layout), read_trials(layout)
+    reports = read_history(layout)
+    with suppress(RequestError, KeyError, TypeError, ValueError):
+        summary = Results(layout.root).summary
+        after = reports[summary["epochs"] :]  # by a process that was killed since
+        passed = after[-1].time - after[0].time + after[0].seconds if after else 0.0
+        return float(summary["wall_clock_s"]) + passed
+    trials = read_trials(layout)
     if not reports or not trials:
         return 0.0
     return max(r.time for r in reports) - min(t.started for t in trials.values())

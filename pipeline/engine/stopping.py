@@ -1,4 +1,4 @@
-"""What ends a search before its trials do: a signal, the time budget, a fault of the program; and each duplicate."""
+"""What ends a search before its trials do: a signal, the time budget, a fault of program or storage; each duplicate."""
 
 import time
 
@@ -6,13 +6,15 @@ from ray.tune import Stopper
 
 from pipeline.engine.recorder import Recorder
 from pipeline.engine.watch import Interruption
+from pipeline.records.ledger import Ledger
 
 
 class Halt(Stopper):
     """Tune's stopper. `deadline` is of the monotonic clock; None for no budget."""
 
-    def __init__(self, recorder: Recorder, interruption: Interruption, deadline: float | None) -> None:
-        self._recorder, self._interruption, self._deadline = recorder, interruption, deadline
+    def __init__(self, recorder: Recorder, ledger: Ledger, interruption: Interruption, deadline: float | None) -> None:
+        self._recorder, self._ledger = recorder, ledger
+        self._interruption, self._deadline = interruption, deadline
 
     def __getstate__(self) -> dict[str, object]:
         """Nothing: Tune pickles its stopper into a state that is never read back."""
@@ -26,7 +28,7 @@ class Halt(Stopper):
         """Whether the search is to end now."""
         late = self._deadline is not None and time.monotonic() >= self._deadline
         asked = self._interruption.signal is not None
-        if late or asked or self._recorder.fatal is not None:
+        if late or asked or self._recorder.fatal is not None or self._ledger.fault is not None:
             self._recorder.halt()
             return True
         return False

@@ -10,26 +10,24 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from pipeline.engine.asha import WENT_ON
 from pipeline.engine.pausing import Pausing
 from pipeline.engine.schedulers import WholeBrackets
-from pipeline.engine.trainable import EPOCH, FINAL, GROWN, OBJECTIVE
+from pipeline.engine.trainable import EPOCH, FAILURE, FINAL, GROWN, OBJECTIVE
 
 UNBOUNDED = 10**6
 
 
 @dataclass(frozen=True)
 class PastReport:
-    """One recorded epoch, with what the scheduler is to make of it.
-
-    `last` if its trial ended with it; `worth` is then what the trial is taken for: the worst if it failed.
-    """
+    """One recorded epoch, with what the scheduler is to make of it; `last` if its trial ended with it, or `failed`."""
 
     trial: str
     epoch: int
     objective: float
     last: bool
     final: bool = False
-    worth: float | None = None
+    failed: bool = False
 
 
 class Supervisor(TrialScheduler):
@@ -38,7 +36,7 @@ class Supervisor(TrialScheduler):
     Args:
         inner: one of Ray's.
         slots: how many trials may run at once, as of now.
-        compared: is told of a trial that is to wait, and stands compared with the others.
+        compared: is told of a trial that stands compared with the others, though it has not ended.
     """
 
     _supports_buffered_results = False
@@ -59,7 +57,7 @@ class Supervisor(TrialScheduler):
         self._pausing: set[str] = set()  # the last decision on them was to pause
         self._discounted: set[str] = set()
         self._grown: set[str] = set()  # whose workers hold too much memory to be kept
-        self._controller: Any = None
+        self.controller: Any = None  # Tune's, once it runs
 
     def wanted(self) -> bool:
         """Whether another trial can be used now. Paused trials hold no slot."""
@@ -104,6 +102,8 @@ class Supervisor(TrialScheduler):
         if trial.status != Trial.ERROR:
             self._live.pop(trial.trial_id, None)
             self.inner.on_trial_error(tune_controller, trial)
+            if isinstance(self.inner, Pausing):
+                self.inner.failed(trial)
         elif isinstance(self.inner, WholeBrackets) and trial.trial_id in self._pausing:
             # Lost before it was saved: it comes to its rung once more, and the bracket is to wait for it there.
             self._seen[trial.trial_id] -= 1
@@ -114,15 +114,21 @@ class Supervisor(TrialScheduler):
         if result.get(FINAL):  # no epoch: nothing to decide on
             return TrialScheduler.CONTINUE
         if result[EPOCH] <= self._seen.get(trial.trial_id, 0):
-            if isinstance(self.inner, Pausing):
-                return self.inner.repeated(trial, result[EPOCH])
-            return TrialScheduler.CONTINUE
+            if not isinstance(self.inner, Pausing):
+                return TrialScheduler.CONTINUE
+            return self._noted(trial, self.inner.repeated(trial, result[EPOCH]))
         self._seen[trial.trial_id] = result[EPOCH]
         self._note_memory(trial, result)
-        decision = str(self.inner.on_trial_result(tune_controller, trial, result))
-        (self._pausing.add if decision == TrialScheduler.PAUSE else self._pausing.discard)(trial.trial_id)
-        if decision == TrialScheduler.PAUSE and getattr(self.inner, "comparable", True):
+        decision = self._noted(trial, str(self.inner.on_trial_result(tune_controller, trial, result)))
+        comparable = decision == TrialScheduler.PAUSE
+        if isinstance(self.inner, Pausing):
+            comparable = self.inner.compared(trial.trial_id)
+        if comparable:
             self._compared(trial.trial_id)
+        return decision
+
+    def _noted(self, trial: Trial, decision: str) -> str:
+        (self._pausing.add if decision == TrialScheduler.PAUSE else self._pausing.discard)(trial.trial_id)
         return decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
@@ -133,6 +139,8 @@ class Supervisor(TrialScheduler):
             self.inner.on_trial_complete(tune_controller, trial, result)
         else:  # a duplicate, or it failed before its first epoch: there is nothing to learn from
             self.inner.on_trial_remove(tune_controller, trial)
+        if result.get(FAILURE) is not None and isinstance(self.inner, Pausing):
+            self.inner.failed(trial)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         """A paused or waiting trial was ended."""
@@ -146,9 +154,10 @@ class Supervisor(TrialScheduler):
         number of actors is limited here. Tune starts waiting trials by itself, up to `_max_pending_trials` (2.60).
         """
         controller = tune_controller._tune_controller
-        if self._controller is not controller:
-            self._controller = controller
+        if self.controller is not controller:
+            self.controller = controller
             self._keep_no_grown_worker(controller)
+            controller._trial_task_failure = _Failing(controller)
         free = self._slots() - len(controller._trial_to_actor)
         controller._max_pending_trials = max(free, 0)
         chosen = self.inner.choose_trial_to_run(tune_controller) if free > 0 else None
@@ -174,9 +183,9 @@ class Supervisor(TrialScheduler):
 
         That is never read back, and to write it at the end of a search would take 3 ms a trial.
         """
-        if self._controller is not None:
-            self._controller._max_pending_trials = UNBOUNDED
-            self._controller._trials_to_cache.clear()
+        if self.controller is not None:
+            self.controller._max_pending_trials = UNBOUNDED
+            self.controller._trials_to_cache.clear()
 
     def debug_string(self) -> str:
         """What `inner` says of itself."""
@@ -210,11 +219,11 @@ class Supervisor(TrialScheduler):
                 continue
             trial.set_status(Trial.RUNNING)
             result = {EPOCH: report.epoch, OBJECTIVE: report.objective, FINAL: report.final}
+            # Under fewer trials than there were to be, the decision might be another now.
+            result[WENT_ON] = report.epoch < latest[report.trial]
             decision = self.on_trial_result(past, trial, result)
-            # Under fewer trials than there were to be, the decision might be another now: it went on.
-            went_on = report.epoch < latest[report.trial]
-            if report.last or (decision == TrialScheduler.STOP and not went_on):
-                past.end(trial, result if report.worth is None else {**result, OBJECTIVE: report.worth})
+            if report.last or (decision == TrialScheduler.STOP and not result[WENT_ON]):
+                past.end(trial, result | {FAILURE: True} if report.failed else result)
                 if report.trial not in ended:
                     stopped.add(report.trial)
             elif decision == TrialScheduler.PAUSE:
@@ -229,7 +238,15 @@ class Supervisor(TrialScheduler):
         return stopped
 
 
-class _Keeping:
+class _InPlace:
+    """Stands in place of a method of Tune's controller."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """As nothing: Tune pickles what its controller holds, into a state that is never read back."""
+        return object, ()
+
+
+class _Keeping(_InPlace):
     """Tune's decision to keep a trial's worker, but for those that have grown."""
 
     def __init__(self, keep: Callable[[Trial], bool], grown: set[str]) -> None:
@@ -238,9 +255,21 @@ class _Keeping:
     def __call__(self, trial: Trial) -> bool:
         return trial.trial_id not in self._grown and self._keep(trial)
 
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        """As nothing: Tune pickles what its controller holds, into a state that is never read back."""
-        return object, ()
+
+class _Failing(_InPlace):
+    """Tune's handling of a worker's failure, once for each.
+
+    One that dies while it is handed over to the next trial fails twice, first itself and then its task. Tune queues the
+    trial again with the first, gives it up with the second, and still takes it for being handed over (Ray 2.60).
+    """
+
+    def __init__(self, controller: Any) -> None:
+        self._controller, self._fail = controller, controller._trial_task_failure
+
+    def __call__(self, trial: Trial, exception: Exception) -> None:
+        self._controller._resetting_trials.discard(trial)
+        if trial.status != Trial.PENDING or trial in self._controller._trial_to_actor:
+            self._fail(trial, exception=exception)
 
 
 class _Past:

@@ -40,6 +40,7 @@ GROWN = "grown"  # the worker holds more memory than one that is to take another
 REQUESTED = "requested"  # with the first report, and again when it has grown
 BUILT = "built"  # so many of them by `build`
 PLACE = "place"
+WARNING = "warning"  # what a person should know
 FAILURE = "failure"
 ENDED = "ended"
 
@@ -213,6 +214,7 @@ def _result(job: Job, epoch: Epoch | None, place: dict[str, Any], failure: Failu
         SECONDS: epoch.seconds if epoch else 0.0,
         REQUESTED: epoch.requested if epoch else [],
         BUILT: epoch.built if epoch else 0,
+        WARNING: epoch.warning if epoch else "",
         PLACE: place | ({"execution": epoch.plan} if epoch else {}),
         FAILURE: failure,
     }

@@ -23,7 +23,9 @@ from pipeline.engine.resume import (
     check_budget_left,
     check_same_search,
     earlier_seconds,
+    epochs_before,
     is_complete,
+    mend,
     with_lasting_names,
 )
 from pipeline.engine.watch import Interruption, Plan, Watcher
@@ -31,7 +33,7 @@ from pipeline.errors import Interrupted, KerasweepError, ProgramError, RequestEr
 from pipeline.experiment import Experiment, label
 from pipeline.names import Target
 from pipeline.objective import Objective
-from pipeline.records.layout import Layout
+from pipeline.records.layout import Layout, storage_of
 from pipeline.records.ledger import Ledger, write_experiment
 from pipeline.records.results import Best, Results, find_best, write_summary, write_tables
 from pipeline.records.retention import Retention
@@ -71,16 +73,19 @@ def tune(
     Raises:
         RequestError: something that was asked for cannot be right; nothing was written.
         ProgramError: user code failed in the same way in trial after trial; what was recorded is kept.
+        StorageError: the run's directory could not be written to; what was recorded can be gone on with.
     """
     watcher = watcher or Watcher()
     interruption = interruption or Interruption()
     if resume is not None:
         check_same_search(experiment, Layout(resume))
+        with storage_of(Layout(resume)):
+            mend(Layout(resume), watcher.warned)
         if is_complete(experiment, Layout(resume)):
             return Run(resume)
         check_budget_left(experiment, Layout(resume))
     search = _Search(experiment, Layout(resume) if resume else None, watcher, interruption)
-    with cluster(experiment, search.targets, warm=True) as inherited, search:
+    with cluster(experiment, search.targets, warm=True) as inherited, search, storage_of(search.layout):
         return search.run(inherited)
 
 
@@ -249,12 +254,14 @@ class _Search:
                 write_starts(self.layout, self.starts)
         ledger = Ledger(self.layout)
         try:
+            if self.past is not None and (before := epochs_before(self.layout)) < self.experiment.max_epochs:
+                ledger.reopen(before)
             write_experiment(self.layout, self.experiment.to_yaml())
             self.watcher.planned(plan)
             self.watcher.remembered(list(ledger.trials.values()), ledger.reports)
             earlier_s = earlier_seconds(self.layout)
             with self.watcher.searching(), let_trials_inherit() if inherited else contextlib.nullcontext():
-                fatal, exhausted = self._search(ledger, earlier_s)
+                fatal, exhausted = self._searched(ledger, earlier_s)
             summary = self._conclude(ledger, earlier_s, exhausted)
         finally:
             ledger.close()
@@ -273,6 +280,14 @@ class _Search:
             except FileExistsError:
                 self.layout = Layout(directory_of(self.experiment).resolve())
 
+    def _searched(self, ledger: Ledger, earlier_s: float) -> tuple[KerasweepError | None, bool]:
+        """Search; where a record could not be written, that is what is raised, whatever Tune makes of it."""
+        try:
+            return self._search(ledger, earlier_s)
+        finally:
+            if ledger.fault is not None:
+                raise ledger.fault
+
     def _search(self, ledger: Ledger, earlier_s: float) -> tuple[KerasweepError | None, bool]:
         from ray import tune as ray_tune
 
@@ -281,6 +296,7 @@ class _Search:
         from pipeline.engine.recorder import Recorder, tell_past
         from pipeline.engine.replay import replay
         from pipeline.engine.schedulers import make_scheduler
+        from pipeline.engine.silent import Silent
         from pipeline.engine.stopping import Halt
         from pipeline.engine.supervisor import Supervisor
         from pipeline.search import SEARCHERS
@@ -307,7 +323,7 @@ class _Search:
             ledger, searcher, self.objective, experiment, supervisor, self._retention(ledger), self.watcher
         )
         left_s = None if experiment.time_budget_s is None else experiment.time_budget_s - earlier_s
-        halt = Halt(recorder, self.interruption, None if left_s is None else time.monotonic() + left_s)
+        halt = Halt(recorder, ledger, self.interruption, None if left_s is None else time.monotonic() + left_s)
         trials = Trials(
             adapter,
             lambda create: replay(ledger, adapter, supervisor, searcher, self.objective, create, self.watcher),
@@ -322,7 +338,7 @@ class _Search:
             scheduler=supervisor,
             num_samples=-1,
             resources_per_trial=ray_tune.PlacementGroupFactory([resources_of(experiment)]),
-            callbacks=[recorder],
+            callbacks=[recorder, Silent()],
             stop=halt,
             max_failures=2,  # the third death without an epoch between (`recorder`) ends a trial
             raise_on_failed_trial=False,

@@ -41,6 +41,9 @@ class Watcher:
     def remembered(self, trials: list[TrialRecord], reports: list[Report]) -> None:
         """What an earlier process recorded of this run."""
 
+    def warned(self, text: str) -> None:
+        """Something went wrong that does not end the run."""
+
     def started(self, record: TrialRecord) -> None:
         """A trial runs."""
 

@@ -1,10 +1,19 @@
 """The run directory: every file name of a run stands here and nowhere else."""
 
+import contextlib
+import errno
 import json
 import os
 import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from pipeline.errors import StorageError
+
+# Between tries to write where storage fails: half a minute in all.
+PAUSES_S = (0.1, 0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 14.0)
 
 LAST, BEST = "last.npz", "best.npz"  # of a trial, or of each of its executions: its checkpoints
 
@@ -27,6 +36,7 @@ class Layout:
         self.best_standardisation = self.best / "standardisation.json"
         self.trials = self.root / "trials"
         self.lock = self.root / ".lock"
+        self.copies = self.root / ".copies"  # of what a resume reads
         self.engine = self.root / ".engine"  # what Ray writes; never read back, removed at the end
 
     def trial(self, trial: str) -> Path:
@@ -37,16 +47,21 @@ class Layout:
         """What is known of one trial, but for its reports."""
         return self.trial(trial) / "trial.json"
 
+    def copy(self, path: Path) -> Path:
+        """The copy of one of the run's files."""
+        return self.copies / path.relative_to(self.root)
 
-def write_whole(path: Path, data: str | bytes) -> None:
-    """Write a file whole or not at all: temporary name, flush, rename."""
+
+def write_whole(path: Path, data: str | bytes, *, sync: bool = True) -> None:
+    """Write a file whole or not at all: temporary name, flush, rename; `sync` waits until it is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".writing")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
@@ -57,3 +72,38 @@ def write_whole(path: Path, data: str | bytes) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write `data` as JSON, whole or not at all."""
     write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def persist(layout: Layout, path: Path, write: Callable[[], None]) -> None:
+    """Write a run's file, and try again for a while where its storage fails.
+
+    Raises:
+        StorageError: it does not get better.
+    """
+    for pause in (*PAUSES_S, None):
+        try:
+            return write()
+        except OSError as error:
+            if pause is None:
+                raise _unwritable(layout, f"{path} could not be written for {sum(PAUSES_S):.0f} s", error) from error
+            time.sleep(pause)
+
+
+@contextlib.contextmanager
+def storage_of(layout: Layout) -> Iterator[None]:
+    """Say of what else meets a full or a failing disk, such as Ray when it makes its folders, what it is.
+
+    Raises:
+        StorageError: in place of the system's error.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+            raise
+        raise _unwritable(layout, f"{error.filename or layout.root} could not be written", error) from error
+
+
+def _unwritable(layout: Layout, what: str, error: OSError) -> StorageError:
+    resume = f" Once it is mended, go on: --resume {layout.root}" if layout.experiment.is_file() else ""
+    return StorageError(f"{what}: {error.strerror or error}. What was recorded before is whole.{resume}")

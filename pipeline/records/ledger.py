@@ -5,14 +5,17 @@ import functools
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
-from pipeline.errors import RequestError
-from pipeline.records.layout import Layout, write_json, write_whole
+from pipeline.errors import RequestError, StorageError, one_line
+from pipeline.records.kept import Lines, Warned, is_kept, read_json, read_kept, read_lines, write_kept
+from pipeline.records.layout import Layout
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, from_dict
 
@@ -54,6 +57,7 @@ class TrialRecord:
     changes: list[dict[str, Any]] = field(default_factory=list)
     started: float = field(default_factory=time.time)
     ended: float | None = None
+    epochs: int | None = None  # once it has ended: the last that is recorded
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
@@ -76,11 +80,20 @@ class TrialRecord:
 
     @property
     def asked(self) -> Requested:
-        """What was requested: each hyperparameter and its value, in order."""
-        return [
-            (_spec(json.dumps({k: v for k, v in item.items() if k not in ("value", "asked_by")})), item["value"])
-            for item in self.requested or ()
-        ]
+        """What was requested: each hyperparameter and its value, in order.
+
+        Raises:
+            RequestError: the record was written by hand, and these are none.
+        """
+        try:
+            return [
+                (_spec(json.dumps({k: v for k, v in item.items() if k not in ("value", "asked_by")})), item["value"])
+                for item in self.requested or ()
+            ]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RequestError(
+                f"A trial's record must hold what it requested; that of {self.trial} is damaged: {error!r:.200}."
+            ) from error
 
 
 @functools.lru_cache(maxsize=1024)
@@ -100,11 +113,14 @@ def as_plain(requested: Requested, built: int) -> list[dict[str, Any]]:
 class Ledger:
     """Writes a run's records, and holds what they say.
 
-    Opening one takes the run's lock, which is let go when the process ends, however it ends.
+    Opening one takes the run's lock, which is let go when the process ends, however it ends, and puts right what is
+    damaged of the records, as far as there is a good copy; `warned` is told. Once something could not be written,
+    nothing is any more: `fault` says what.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, warned: Warned = lambda text: None) -> None:
         self.layout = layout
+        self.fault: StorageError | None = None
         self.trials: dict[str, TrialRecord] = {}
         self.reports: list[Report] = []
         self._last_epoch: dict[str, int] = {}
@@ -113,17 +129,17 @@ class Ledger:
         layout.root.mkdir(parents=True, exist_ok=True)
         self._lock = self._take_lock()
         try:
-            self.trials = read_trials(layout)
-            self.reports = read_history(layout)
-        except RequestError:
+            _mend(layout, warned)
+            self.trials = read_trials(layout, warned)
+            self.reports = read_history(layout, warned)
+            self._history = Lines(layout, layout.history, len(self.reports))
+        except BaseException:
             self._lock.close()
             raise
         for report in self.reports:
             self._last_epoch[report.trial] = max(report.epoch, self.last_epoch(report.trial))
         for trial in self.trials:
             self._count(trial)
-        self._cut_unfinished_line()
-        self._history = layout.history.open("a", encoding="utf-8")
 
     def close(self) -> None:
         """Close the files and let the lock go."""
@@ -157,8 +173,8 @@ class Ledger:
         line = asdict(report)
         if not report.final:  # hardly any is
             del line["final"]
-        self._history.write(json.dumps(line, allow_nan=False) + "\n")
-        self._history.flush()
+        plain = json.dumps(line, allow_nan=False)
+        self.write(lambda: self._history.append(plain))
         self.reports.append(report)
         self._last_epoch[report.trial] = report.epoch
         return True
@@ -174,7 +190,16 @@ class Ledger:
         self, trial: str, status: Status, error: str | None = None, traceback: str | None = None, **facts: Any
     ) -> None:
         """Record that a trial is over, and what else there is to `note`, at once."""
-        self.note(trial, status=status, error=error, traceback=traceback, ended=time.time(), **facts)
+        self.write(self._history.sync)  # whoever finds that it is over finds its reports
+        epochs = self.last_epoch(trial)
+        self.note(trial, status=status, error=error, traceback=traceback, ended=time.time(), epochs=epochs, **facts)
+
+    def reopen(self, max_epochs: int) -> None:
+        """Take up again whoever ended because it had all of its `max_epochs`."""
+        by_itself = {report.trial for report in self.reports if report.final}
+        for trial, record in self.trials.items():
+            if record.status == "finished" and self.last_epoch(trial) == max_epochs and trial not in by_itself:
+                self.note(trial, status="running", ended=None)
 
     def unfinished(self) -> list[str]:
         """Trials that were decided on and are not over, in order."""
@@ -199,10 +224,24 @@ class Ledger:
                 self._duplicates.add(trial)
 
     def _write(self, trial: str) -> None:
-        write_json(self.layout.trial_record(trial), asdict(self.trials[trial]))
+        record = asdict(self.trials[trial])
+        self.write(lambda: write_kept(self.layout, self.layout.trial_record(trial), record))
+
+    def write(self, write: Callable[[], None]) -> None:
+        """Carry out what writes to the run and raises a StorageError where that fails."""
+        if self.fault is not None:
+            raise self.fault
+        try:
+            write()
+        except StorageError as error:
+            self.fault = error
+            raise
 
     def _take_lock(self) -> IO[str]:
-        lock = self.layout.lock.open("a")
+        try:
+            lock = self.layout.lock.open("a")
+        except OSError as error:
+            raise RequestError(f"{self.layout.lock} must be a file that can be locked: {error.strerror}.") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -212,80 +251,110 @@ class Ledger:
             ) from error
         return lock
 
-    def _cut_unfinished_line(self) -> None:
-        """A driver killed while writing leaves half a line at the end; what follows must not be glued to it."""
-        path = self.layout.history
-        if path.exists() and (data := path.read_bytes()) and not data.endswith(b"\n"):
-            with path.open("r+b") as file:
-                file.truncate(data.rfind(b"\n") + 1)
-                os.fsync(file.fileno())
+
+def _mend(layout: Layout, warned: Warned) -> None:
+    """Put right the whole files that are there, trials' records aside."""
+    if is_kept(layout, layout.experiment):
+        read_experiment(layout, warned)
+    for path in (layout.starts, layout.summary):
+        if is_kept(layout, path):
+            try:
+                read_kept(layout, path, warned=warned)
+            except ValueError as error:
+                if path == layout.starts:
+                    raise _damaged(path, "what the run was started from", error) from error
+                warned(f"{path} is damaged, and so is its copy; it is written anew at the end.")
 
 
-def read_history(layout: Layout) -> list[Report]:
+def read_history(layout: Layout, warned: Warned | None = None) -> list[Report]:
     """Every recorded epoch in the order of its coming; half a line at the very end is left out.
 
+    `warned` is for who writes the run: see `kept.read_lines`.
+
     Raises:
-        RequestError: another line is damaged; the message names it.
+        RequestError: another line is damaged or missing, in the copy too; the message names it.
     """
-    if not layout.history.exists():
-        return []
-    lines = layout.history.read_text(encoding="utf-8", errors="replace").split("\n")
-    del lines[-1]
-    try:
-        # All at once: twice as fast as line by line, and the names of the metrics are held once.
-        reports = [Report(**plain) for plain in json.loads(f"[{','.join(lines)}]")]
-        if len(reports) == len(lines):
-            return reports
-    except (ValueError, TypeError):
-        pass
-    return [_report(layout, number, line) for number, line in enumerate(lines, start=1)]
+    lines = read_lines(layout, layout.history, _check_report, warned)
+    # All at once: twice as fast as line by line, and the names of the metrics are held once.
+    return [Report(**plain) for plain in json.loads(b"[%b]" % b",".join(lines))]
 
 
-def _report(layout: Layout, number: int, line: str) -> Report:
-    try:
-        return Report(**json.loads(line))
-    except (ValueError, TypeError) as error:
-        raise RequestError(
-            f"Each line of {layout.history} must be one report; line {number} is damaged: {line[:60]!r}."
-        ) from error
+_REPORT, _RECORD = TypeAdapter(Report), TypeAdapter(TrialRecord)
 
 
-def read_trials(layout: Layout) -> dict[str, TrialRecord]:
-    """Every trial's record, in the order of the trials.
+def _check_report(line: bytes) -> None:
+    """Look at a line that has no checksum."""
+    plain = read_json(line)
+    Report(**plain)
+    check(_REPORT, plain)
+
+
+def read_trials(layout: Layout, warned: Warned | None = None) -> dict[str, TrialRecord]:
+    """Every trial's record, in the order of the trials; `warned` is for who writes the run: see `kept.read_kept`.
 
     Raises:
-        RequestError: a record is damaged; the message names it.
+        RequestError: a record is damaged, and so is its copy; the message names it.
     """
     records = {}
-    for name in sorted(_folders(layout.trials), key=lambda name: (len(name), name)):
+    names = _folders(layout.trials) | _folders(layout.copy(layout.trials))
+    for name in sorted(names, key=lambda name: (len(name), name)):
         path = layout.trial_record(name)
         try:
-            record = TrialRecord(**json.loads(path.read_bytes().decode()))
+            records[name] = read_kept(layout, path, functools.partial(_record, name), warned)
         except FileNotFoundError:  # the folder of a trial whose record was never written
             continue
-        except (ValueError, TypeError) as error:
-            raise RequestError(f"{path} must hold one trial's record; it is damaged: {error}.") from error
-        records[record.trial] = record
+        except ValueError as error:
+            raise _damaged(path, "one trial's record", error) from error
     return records
 
 
-def _folders(path: Path) -> list[str]:
-    if not path.is_dir():
-        return []
-    with os.scandir(path) as entries:
-        return [entry.name for entry in entries if entry.is_dir()]
+def _record(name: str, plain: dict[str, Any]) -> TrialRecord:
+    record = TrialRecord(**plain)
+    check(_RECORD, plain)
+    record.hyperparameters, record.in_force(0)  # each item has what it must have
+    if record.trial != name:
+        raise ValueError(f"it is of trial {record.trial!r}")
+    return record
 
 
-def read_experiment(layout: Layout) -> str:
-    """The text of `experiment.yaml`.
+def check(kind: TypeAdapter[Any], plain: dict[str, Any]) -> None:
+    """Look whether what was read is of a form.
 
     Raises:
-        RequestError: the directory is no run.
+        ValueError: it is not; says where.
     """
-    if not layout.experiment.is_file():
-        what = "has no experiment.yaml" if layout.root.is_dir() else "does not exist"
-        raise RequestError(f"A run must be a directory with an experiment.yaml; {layout.root} {what}.")
-    return layout.experiment.read_text(encoding="utf-8")
+    try:
+        kind.validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ValueError(": ".join([*map(str, fault["loc"]), fault["msg"]])) from error
+
+
+def _damaged(path: Path, what: str, error: ValueError) -> RequestError:
+    return RequestError(f"{path} must hold {what}; it is damaged: {error}.")
+
+
+def _folders(path: Path) -> set[str]:
+    if not path.is_dir():
+        return set()
+    with os.scandir(path) as entries:
+        return {entry.name for entry in entries if entry.is_dir()}
+
+
+def read_experiment(layout: Layout, warned: Warned | None = None) -> str:
+    """The text of `experiment.yaml`; `warned` is for who writes the run: see `kept.read_kept`.
+
+    Raises:
+        RequestError: the directory is no run, or the file is damaged, and so is its copy.
+    """
+    try:
+        return read_kept(layout, layout.experiment, str, warned)
+    except FileNotFoundError:
+        what = "has no experiment.yaml" if os.path.isdir(layout.root) else "does not exist"
+        root = one_line(str(layout.root))
+        raise RequestError(f"A run must be a directory with an experiment.yaml; {root} {what}.") from None
+    except ValueError as error:
+        raise _damaged(layout.experiment, "the run's settings", error) from error
 
 
 def read_settings(layout: Layout) -> dict[str, Any]:
@@ -294,7 +363,10 @@ def read_settings(layout: Layout) -> dict[str, Any]:
     Raises:
         RequestError: the directory is no run, or the file holds no settings.
     """
-    settings = yaml.safe_load(read_experiment(layout))
+    try:
+        settings = yaml.safe_load(read_experiment(layout))
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        raise RequestError(f"{layout.experiment} must be YAML; {' '.join(str(error).split())}") from error
     if not isinstance(settings, dict):
         raise RequestError(f"{layout.experiment} must hold settings, one a line (dataset: mnist).")
     return settings
@@ -302,4 +374,4 @@ def read_settings(layout: Layout) -> dict[str, Any]:
 
 def write_experiment(layout: Layout, text: str) -> None:
     """Write `experiment.yaml`."""
-    write_whole(layout.experiment, text)
+    write_kept(layout, layout.experiment, text)

@@ -1,18 +1,20 @@
 """What came out of a run, read from its directory: tables, the best trial, the summary."""
 
-import json
+import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import TypeAdapter
 
 from pipeline.errors import RequestError
 from pipeline.objective import Objective
-from pipeline.records.layout import Layout, write_json, write_whole
-from pipeline.records.ledger import COUNTED, Ledger, Report, TrialRecord, read_history, read_trials
+from pipeline.records.kept import read_kept, write_kept
+from pipeline.records.layout import Layout, persist, write_whole
+from pipeline.records.ledger import COUNTED, Ledger, Report, TrialRecord, check, read_history, read_trials
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,52 @@ class Best:
     final: bool = False  # what `fit` returned, and no epoch's
 
 
+@dataclass(frozen=True)
+class _Counts:
+    total: int
+    finished: int
+    stopped: int
+    failed: int
+    unfinished: int
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """What is read of a summary; more stands there."""
+
+    best: Best | None
+    test: dict[str, float | None] | None
+    trials: _Counts
+    epochs: int
+    objective: str
+    validation: dict[str, float | None] | None = None
+    execution: dict[str, int] = field(default_factory=dict)
+    exhausted: bool = False
+    interrupted: bool = False
+    wall_clock_s: float = 0.0
+
+
+_SUMMARY = TypeAdapter(_Summary)
+
+
+def _summary(plain: dict[str, Any]) -> dict[str, Any]:
+    check(_SUMMARY, plain)
+    return plain
+
+
 class Results:
     """A run's records as data frames; `directory` may have been moved."""
 
     def __init__(self, directory: str | Path) -> None:
         self.layout = Layout(directory)
-        if not self.layout.summary.is_file():
-            raise RequestError(f"A run that ended must have a summary.json; {directory} has none.")
-        self.summary: dict[str, Any] = json.loads(self.layout.summary.read_text(encoding="utf-8"))
+        try:
+            self.summary: dict[str, Any] = read_kept(self.layout, self.layout.summary, _summary)
+        except FileNotFoundError:
+            raise RequestError(f"A run that ended must have a summary.json; {directory} has none.") from None
+        except ValueError as error:
+            raise RequestError(
+                f"{self.layout.summary} must say how the run ended; it is damaged: {error}. --resume writes it anew."
+            ) from error
 
     @property
     def directory(self) -> Path:
@@ -93,7 +133,9 @@ def trials_table(trials: dict[str, TrialRecord], reports: list[Report], objectiv
     for report in reports:
         epochs[report.trial] = report.epoch
         seconds[report.trial] = seconds.get(report.trial, 0.0) + report.seconds
-    own = ["trial", "status", objective.name, "best_epoch", "epochs", "seconds", "error"]
+    before, after = ["trial", "status"], ["best_epoch", "epochs", "seconds", "error"]
+    column = f"metric/{objective.name}" if objective.name in before + after else objective.name
+    own = [*before, column, *after]
     asked = {t: record.in_force(best[t].epoch) if t in best else record.hyperparameters for t, record in trials.items()}
     names = in_order(map(list, asked.values()))
     rows = []
@@ -104,7 +146,7 @@ def trials_table(trials: dict[str, TrialRecord], reports: list[Report], objectiv
             {"trial": trial, "status": record.status}
             | values
             | {
-                objective.name: found.objective if found else None,
+                column: found.objective if found else None,
                 "best_epoch": found.epoch if found else None,
                 "epochs": epochs.get(trial, 0),
                 "seconds": round(seconds.get(trial, 0.0), 3),
@@ -113,7 +155,7 @@ def trials_table(trials: dict[str, TrialRecord], reports: list[Report], objectiv
         )
     # Object columns keep an integer an integer beside a missing value: 3, not 3.0.
     table = pd.DataFrame(rows, columns=None if rows else own, dtype=object)
-    return table.astype({objective.name: float, "epochs": int, "seconds": float})
+    return table.astype({column: float, "epochs": int, "seconds": float})
 
 
 def in_order(lists: Iterable[list[str]]) -> list[str]:
@@ -154,8 +196,12 @@ def write_tables(layout: Layout, objective: Objective, ledger: Ledger | None = N
     """Write `trials.csv` and `history.csv` from what the ledger holds, or else from its files."""
     trials = ledger.trials if ledger else read_trials(layout)
     reports = ledger.reports if ledger else read_history(layout)
-    write_whole(layout.trials_table, trials_table(trials, reports, objective).to_csv(index=False))
-    write_whole(layout.history_table, history_table(reports, trials).to_csv(index=False))
+    for path, table in (
+        (layout.trials_table, trials_table(trials, reports, objective)),
+        (layout.history_table, history_table(reports, trials)),
+    ):
+        text = table.to_csv(index=False)
+        persist(layout, path, functools.partial(write_whole, path, text))
 
 
 def write_summary(
@@ -183,5 +229,5 @@ def write_summary(
         "execution": dict(Counter(record.execution for record in trials.values() if record.execution).most_common()),
         **facts,
     }
-    write_json(layout.summary, summary)
+    write_kept(layout, layout.summary, summary)
     return summary

@@ -59,7 +59,7 @@ class Retention:
         for record in trials:
             if record.status in ENDED:
                 self._remove(record.trial, *([LAST] if record.trial in kept else [BEST, LAST]))
-            self._remove(record.trial, f".{BEST}.*", f".{LAST}.*")  # a worker was killed while it wrote
+        _remove_below(str(self._layout.root), (".*.writing", ".writing-*"))  # who was killed while it wrote
 
     def _remove(self, trial: str, *patterns: str) -> None:
         _remove_below(str(self._layout.trial(trial)), patterns)

@@ -4,12 +4,16 @@ It is read once and copied into the new run's directory, so that a resume needs 
 """
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RequestError
-from pipeline.records.layout import Layout, write_json
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.errors import RequestError, one_line, quoted
+from pipeline.records.kept import read_kept, write_kept
+from pipeline.records.layout import Layout
 from pipeline.records.ledger import COUNTED, read_history, read_trials
 from pipeline.records.results import Results
 
@@ -39,15 +43,18 @@ def read_starts(given: str) -> Starts:
     Raises:
         RequestError: it is neither.
     """
-    path = Path(given).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(given))
+    if os.path.isdir(path):
         return _of_run(path)
-    if not path.is_file():
-        raise RequestError(f"--start-from must be a JSON file or the directory of a run; {given!r} does not exist.")
+    if not os.path.isfile(path):
+        raise RequestError(
+            f"--start-from must be a JSON file or the directory of a run; {quoted(given)} does not exist."
+        )
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RequestError(f"{given} must be JSON, a list of configurations; {error}.") from error
+        json.dumps(plain, allow_nan=False)  # Python reads NaN and Infinity, which are no JSON
+    except (OSError, ValueError, RecursionError) as error:
+        raise RequestError(f"{given} must be JSON, a list of configurations; {one_line(str(error))}.") from error
     possible = '[{"units": 64, "learning_rate": 0.001}, …]'
     if not isinstance(plain, list) or not plain:
         came = "an empty list" if plain == [] else f"one {type(plain).__name__}"
@@ -55,7 +62,7 @@ def read_starts(given: str) -> Starts:
     for number, item in enumerate(plain, start=1):
         if not isinstance(item, dict):
             raise RequestError(
-                f"{given} must hold a list of configurations, such as {possible}; number {number} is {item!r}."
+                f"{given} must hold a list of configurations, such as {possible}; number {number} is {quoted(item)}."
             )
     return Starts(given, plain)
 
@@ -86,7 +93,7 @@ def _of_run(path: Path) -> Starts:
 
 def write_starts(layout: Layout, starts: Starts) -> None:
     """Copy what was read into a run's directory."""
-    write_json(layout.starts, asdict(starts))
+    write_kept(layout, layout.starts, asdict(starts))
 
 
 def recorded_starts(layout: Layout) -> Starts:
@@ -96,11 +103,12 @@ def recorded_starts(layout: Layout) -> Starts:
         RequestError: its copy is missing or damaged.
     """
     try:
-        plain = json.loads(layout.starts.read_text(encoding="utf-8"))
-        trials = [
-            EarlierTrial(t["configuration"], {int(epoch): value for epoch, value in t["curve"].items()}, t["failed"])
-            for t in plain.pop("trials")
-        ]
-        return Starts(**plain, trials=trials)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RequestError(f"{layout.starts} must hold what the run was started from; {error}.") from error
+        return TypeAdapter(Starts).validate_json(json.dumps(read_kept(layout, layout.starts)), strict=True)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        what = ": ".join([*map(str, fault["loc"]), fault["msg"]])
+    except FileNotFoundError:
+        what = "it is missing"
+    except ValueError as error:
+        what = f"it is damaged: {error}"
+    raise RequestError(f"{layout.starts} must hold what the run was started from; {one_line(what)}.")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.errors import RequestError, unknown
+from pipeline.errors import LISTED, LONGEST, RequestError, all_unknown, one_line, quoted
 from pipeline.objective import Objective
 from pipeline.records.starts import Starts
 from pipeline.search.configuration import Configuration, identity
@@ -11,8 +11,6 @@ from pipeline.search.searcher import Observation, Trace
 from pipeline.search.survey import survey
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, Value
-
-LISTED = 12  # values that an error names one by one
 
 
 def settled(starts: Starts, requested: Requested, trace: Trace) -> list[Configuration]:
@@ -37,13 +35,8 @@ def settled(starts: Starts, requested: Requested, trace: Trace) -> list[Configur
     more = survey(known, trace)  # where a start's own configuration does not show its names
     while not wanted <= known.keys() and (shown := next(more, None)) is not None:
         known.update({spec.name: spec for spec, _ in shown if spec.name not in known})
-    match sorted(wanted - known.keys()):
-        case []:
-            faults = []
-        case [name]:
-            faults = [unknown("hyperparameter", name, known)]
-        case names:
-            faults = [f"Unknown hyperparameters {', '.join(map(repr, names))}. Known: {', '.join(sorted(known))}."]
+    surplus = sorted(wanted - known.keys())
+    faults = [all_unknown("hyperparameter", surplus, known)] if surplus else []
     found: dict[str, Configuration] = {}
     for number, (start, built) in enumerate(zip(starts.configurations, followed, strict=True), start=1):
         configuration: Configuration = {}
@@ -53,12 +46,14 @@ def settled(starts: Starts, requested: Requested, trace: Trace) -> list[Configur
                 continue
             value = start.get(spec.name, spec.default)
             if spec.name in start and not _may_be(spec, value):
-                faults.append(f"Configuration {number}: {spec.name!r} must be {possible(spec)}; got {value!r}.")
-            # Of 1 and 1.0 the records keep the one that trials request.
-            configuration[spec.name] = float(value) if spec.kind == "float" and isinstance(value, int) else value
+                faults.append(f"Configuration {number}: {spec.name!r} must be {possible(spec)}; got {quoted(value)}.")
+            elif spec.kind == "float" and isinstance(value, int):
+                value = float(value)  # of 1 and 1.0 the records keep the one that trials request
+            configuration[spec.name] = value
         found.setdefault(identity(configuration), configuration)
-    if faults:
-        raise RequestError(f"{starts.source}: {' '.join(dict.fromkeys(faults))}")
+    if faults := list(dict.fromkeys(faults)):
+        rest = f" And {len(faults) - LISTED} more." if len(faults) > LISTED else ""
+        raise RequestError(f"{starts.source}: {' '.join(faults[:LISTED])}{rest}")
     return list(found.values())
 
 
@@ -92,7 +87,8 @@ def observations(starts: Starts, objective: Objective) -> list[Observation]:
     """
     if starts.objective not in (None, str(objective)):
         raise RequestError(
-            f"A run to start from must have the same objective; {starts.source} has {starts.objective}, and this "
+            f"A run to start from must have the same objective; {starts.source} has "
+            f"{one_line(starts.objective, LONGEST)}, and this "
             f"search {objective}."
         )
     return [

@@ -67,9 +67,10 @@ class HyperOpt(Searcher):
 
     def tell_requested(self, trial: str, requested: Requested, built: int) -> None:
         """What a trial requests; its document, where it has one, is then out of date."""
-        super().tell_requested(trial, requested, built)
-        if self.observations[trial].compared:
+        before = self.observations.get(trial)
+        if before is not None and before.told and before.compared:
             self._documents.clear()
+        super().tell_requested(trial, requested, built)
 
     def ranked(self, seen: list[Observation]) -> list[float]:
         """A loss for each trial, the earlier run's first: its rank, equal where two cannot be told apart."""

@@ -4,6 +4,7 @@ Scales and steps are KerasTuner's: `sampling="log"`, an inclusive `max_value`, a
 """
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -225,7 +226,9 @@ class Float(_Numerical):
 
     def contains(self, value: Value) -> bool:
         """Whether it is a number within the bounds and on a step, rounding aside."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        if not abs(value) <= sys.float_info.max:  # not math.isfinite, which fails on integers that no float can hold
             return False
         if self.step is not None:
             step = self._at(self._place(value))

@@ -6,7 +6,9 @@ unpickling. When they are written follows from what they cost.
 
 import io
 import json
+import shutil
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +36,24 @@ class Checkpoints:
         return passed >= min(COST_RATIO * self._cost_s, MOST_SECONDS)
 
     def save(self, model: Any, state: dict[str, Any], best: "Best | None") -> None:
-        """Write the best weights, if they are new, and then the last state: what it names is there."""
+        """Write the best weights, if they are new, and then the last state: what it names is there.
+
+        Raises:
+            OSError: storage fails; the files are as they were.
+        """
         start = time.monotonic()
         state = state | {"build": _shapes(model)}
-        if best is not None and not best.saved:
-            weights = {f"w{i}": _array(w) for i, w in enumerate(best.weights)}
-            _write(self.best, weights, best.state() | {"build": state["build"]})
-            best.saved = True
-        arrays = {f"w{i}": _array(v) for i, v in enumerate(model.weights)}
-        arrays |= {f"o{i}": _array(v) for i, v in enumerate(_optimizer_variables(model))}
-        _write(self.last, arrays, state)
-        self._saved_at = time.monotonic()
-        self._cost_s = self._saved_at - start
+        try:
+            if best is not None and not best.saved:
+                weights = {f"w{i}": _array(w) for i, w in enumerate(best.weights)}
+                _write(self.best, weights, best.state() | {"build": state["build"]})
+                best.saved = True
+            arrays = {f"w{i}": _array(v) for i, v in enumerate(model.weights)}
+            arrays |= {f"o{i}": _array(v) for i, v in enumerate(_optimizer_variables(model))}
+            _write(self.last, arrays, state)
+        finally:
+            self._saved_at = time.monotonic()
+            self._cost_s = self._saved_at - start
 
     def restore(self, model: Any, configuration: dict[str, Any]) -> dict[str, Any] | None:
         """Put the last state into a freshly built model; its JSON state, or None where there is none.
@@ -76,12 +84,31 @@ class Checkpoints:
             return dict(json.loads(str(arrays["state"])))
 
     def best_state(self) -> dict[str, Any] | None:
-        """Which epoch the best weights are of, and its value; None where there are none."""
+        """Which epoch the best weights are of, and its value; None where there are none to be read."""
         return _state(self.best)
 
     def last_state(self) -> dict[str, Any] | None:
-        """The state of the last checkpoint, without its arrays; None where there is none."""
+        """The state of the last checkpoint, without its arrays; None where there is none to be read."""
         return _state(self.last)
+
+    def remove_damaged(self) -> str:
+        """Remove both where one is damaged, and say so: from the start a trial comes to the same again.
+
+        The last state relies on the best weights; these are no state that a trial could go on from.
+        """
+        for path in (self.last, self.best):
+            if path.exists() and not _is_whole(path):
+                self.remove()
+                return f"{path} is damaged; trained again from the start"
+        return ""
+
+    def remove(self) -> None:
+        """Remove both."""
+        for path in (self.last, self.best):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 class Best:
@@ -131,8 +158,21 @@ def _assign(variables: list[Any], arrays: Any, prefix: str) -> None:
 def _state(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(json.loads(str(arrays["state"])))
+    try:
+        # Opened here: NumPy leaves a file open that is no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(json.loads(str(arrays["state"])))
+    except Exception:  # each kind of damage has its own; `remove_damaged` deals with it
+        return None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether all of it is as it was written: an archive has a checksum of each of its parts."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None and _state(path) is not None
+    except Exception:  # each kind of damage has its own
+        return False
 
 
 def _write(path: Path, arrays: dict[str, Any], state: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import keras
 import numpy as np
 
 from pipeline.fit_data import Data
-from pipeline.records.layout import Layout, write_json
+from pipeline.records.layout import Layout, persist, write_json
 from pipeline.worker.checkpoints import Checkpoints, optimizer_of
 from pipeline.worker.execution import evaluation_batch
 from pipeline.worker.executions import carry_out, directories
@@ -41,20 +42,26 @@ def evaluate_best(job: Job, space: SearchSpace, data: Data, epoch: int | None, l
         `{"validation": metrics, "test": metrics}`; None for a split that there is not, or where only the search
         space's own `fit` knows how to measure.
     """
-    states = [Checkpoints(directory).best_state() for directory in directories(job)]
+    held = [Checkpoints(directory) for directory in directories(job)]
+    for checkpoints in held:
+        checkpoints.remove_damaged()
+    states = [checkpoints.best_state() for checkpoints in held]
     older = job.executions == 1 and epoch is not None and states[0] is not None and states[0]["epoch"] != epoch
     if older or not any(states):
         with suppress(Stopped):
             carry_out(job, space, data, Until(epoch or 1))
-    model, held = trained(job, space, data)
-    metrics: dict[str, Any] = {"validation": None, "test": None} | _measured(model, space, data, job, held)
-    layout.best.mkdir(parents=True, exist_ok=True)
-    _save(model, layout.best_model)
-    write_json(layout.best_hyperparameters, job.configuration)  # `fit` requested some of it
-    write_json(layout.best_metrics, {"trial": job.trial, "epoch": held["epoch"], **metrics})
+    model, state = trained(job, space, data)
+    metrics: dict[str, Any] = {"validation": None, "test": None} | _measured(model, space, data, job, state)
+    persist(layout, layout.best_model, lambda: _save(model, layout.best_model))
+    files = {
+        layout.best_hyperparameters: job.configuration,  # `fit` requested some of it
+        layout.best_metrics: {"trial": job.trial, "epoch": state["epoch"], **metrics},
+    }
     standardisation = data.describe()["standardisation"]
     if standardisation:
-        write_json(layout.best_standardisation, json.loads(json.dumps(standardisation)))
+        files[layout.best_standardisation] = json.loads(json.dumps(standardisation))
+    for path, plain in files.items():
+        persist(layout, path, partial(write_json, path, plain))
     return metrics
 
 
@@ -102,12 +109,15 @@ def load_model(path: Path) -> Any:
 def _save(model: Any, path: Path) -> None:
     """Save the model; of one that Keras cannot describe, such as a subclass without `get_config`, its weights."""
     # Keras decides by the ending how to save, so the temporary names keep it.
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".writing-{os.getpid()}.keras")
     try:
         with _public_optimizer(model):
             model.save(temporary)
-    except Exception:  # a search that is done must not be lost on what the user's classes cannot tell of themselves
+    except Exception as error:  # a search that is done must not be lost on what classes cannot tell of themselves
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:  # the storage's
+            raise
         path, temporary = path.with_suffix(".weights.h5"), temporary.with_suffix(".weights.h5")
         model.save_weights(temporary)
     os.replace(temporary, path)

@@ -156,6 +156,7 @@ def _report(job: Job, parts: list[_Execution], session: Session) -> None:
     session.report(
         replace(
             longest, epoch=last, objective=_mean(values) if whole else None, metrics=metrics,
+            warning="; ".join(p.reported.epoch.warning for p in parts if p.reported and p.reported.epoch.warning),
             seconds=math.fsum(p.reported.epoch.seconds for p in parts if p.training and p.reported is not None),
         ),
         checkpoint,

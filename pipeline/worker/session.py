@@ -45,7 +45,7 @@ class Epoch:
     """What a trial reports after an epoch.
 
     `epoch` counts completed epochs; `objective` is None if not finite; the first `built` of `requested` were asked for
-    by `build`, the others by `fit`.
+    by `build`, the others by `fit`; `warning` is what a person should know, once.
     """
 
     epoch: int
@@ -56,6 +56,7 @@ class Epoch:
     built: int
     plan: str = ""  # how it was carried out, and why so
     final: bool = False  # no epoch, but what `fit` returned: the trial's objective, whatever its epochs reported
+    warning: str = ""
 
 
 @dataclass(frozen=True)

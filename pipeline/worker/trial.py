@@ -58,6 +58,7 @@ def train(job: Job, space: SearchSpace, data: Data, session: Session, *, unwrapp
         model = build(space, hp, data)
         checkpoints = Checkpoints(job.directory)
         progress = _Progress(job, hp, checkpoints, session)
+        progress.warning = checkpoints.remove_damaged()
         state = checkpoints.last_state()
         # Who trains in a loop of their own, or in several calls of `fit`, alone knows how to go on: it begins anew.
         if state is not None and state.get("calls", 1) == 1:
@@ -186,6 +187,8 @@ class _Progress(Reporter):
         self._without_objective: dict[str, Any] | None = None
         self._last: dict[str, Any] | None = None  # what was reported last, and the best of it
         self._best: dict[str, Any] | None = None
+        self.warning = ""  # to be told with the next report
+        self._unsaved = False  # storage failed, and this was told
         self.trial, self.execution = job.trial, job.execution
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -199,7 +202,7 @@ class _Progress(Reporter):
         self._last, self._best = state.get("report"), state.get("best")
 
     def save(self) -> None:
-        """Write both checkpoints as things now stand.
+        """Write both checkpoints as things now stand; where storage fails, those that there are stay.
 
         Once an epoch: a trial that was saved and paused may get another's weights before its worker lets go of it.
         """
@@ -211,8 +214,14 @@ class _Progress(Reporter):
             "epoch": self.epoch, "ended": ended, "callbacks": callbacks, "configuration": self.configuration,
             "calls": self.calls, "report": self._last, "best": self._best,
         }  # fmt: skip
-        self.checkpoints.save(self.model, state, self.best)
-        self.saved_epoch = self.epoch
+        try:
+            self.checkpoints.save(self.model, state, self.best)
+        except OSError as error:
+            if not self._unsaved:
+                self.warning = f"{self.job.directory} could not be written to, trained on: {error.strerror or error}"
+            self._unsaved = True
+        else:
+            self.saved_epoch = self.epoch
 
     def before_epoch(self, epoch: int) -> None:
         """Give the other callbacks their state back: their `on_train_begin`, which resets it, has run."""
@@ -265,11 +274,14 @@ class _Progress(Reporter):
         if broken:
             failure = classify(Diverged(f"diverged: {broken} is {float(logs[broken])} in epoch {self.epoch}"))
         seconds = time.monotonic() - self._started
+        warning, self.warning = self.warning, ""
         self.session.report(
-            Epoch(self.epoch, value, metrics, seconds, self.hp.requested, self.built, str(self.plan or ""), final),
+            Epoch(
+                self.epoch, value, metrics, seconds, self.hp.requested, self.built, str(self.plan or ""), final, warning
+            ),
             self.save,
             failure,
-        )
+        )  # fmt: skip
         if failure:
             raise Stopped
         if self.checkpoints.due():

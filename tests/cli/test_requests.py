@@ -34,10 +34,15 @@ ROOT = Path(__file__).parents[2]
         (["mnist", "--gpus-per-trial", "-1"], "gpus_per_trial must be greater than or equal to 0; got -1"),
         (["mnist", "--objective", "val_acuracy"], "write val_acuracy:min or val_acuracy:max. Did you mean"),
         (["mnist", "--time-budget", "soon"], "--time-budget must be a duration like 90s, 10m or 1h30m; got 'soon'."),
+        (["mnist", "--epoch-timeout", "x"], "--epoch-timeout must be a duration like 90s, 10m or 1h30m; got 'x'."),
         (["mnist", "--storage", "/proc/nowhere"], "The storage path must be a folder that can be written to"),
         (["mnist", "--address", "ray://host:10001"], "ray job submit --address http://HOST:8265"),
         (["mnist", "--no-such-flag"], "No such option: --no-such-flag"),
         (["missing.yaml"], "An experiment file must exist; there is no file 'missing.yaml'."),
+        (["x" * 300 + ".yaml"], "An experiment file must exist; there is no file 'xxx"),
+        (["mnist", "--storage", "x" * 300], "The storage path must be a folder that can be written to"),
+        (["mnist", "--start-from", "x" * 300], "must be a JSON file or the directory of a run; "),
+        (["--resume", "x" * 300], "A run must be a directory with an experiment.yaml; xxx"),
         (["missing.py"], "A dataset given as a file must exist; there is no file '/"),
         (["--resume", "nowhere"], "A run must be a directory with an experiment.yaml; nowhere does not exist."),
         (["--resume", "."], "A run must be a directory with an experiment.yaml; . has no experiment.yaml."),
@@ -58,6 +63,12 @@ def test_a_wrong_request_is_one_line_within_three_seconds(cli, tmp_path, argumen
 def test_all_faults_of_a_request_come_at_once(cli, tmp_path):
     _, _, errors = cli("mnist", "--trials", "0", "--scheduler", "ash", cwd=tmp_path)
     assert "trials must be" in errors and "Unknown scheduler" in errors
+
+
+def test_an_experiment_that_is_no_text_is_refused(cli, tmp_path):
+    (tmp_path / "mine.yaml").write_bytes(b"\xff")
+    code, _, errors = cli("mine.yaml", cwd=tmp_path)
+    assert code == 2 and "mine.yaml must be text that can be read; 'utf-8' codec can't decode" in errors
 
 
 def test_a_search_space_without_build_is_refused(cli, tmp_path):

@@ -48,7 +48,8 @@ def test_a_search_with_the_defaults_leaves_every_record(cli, tmp_path):
     assert "hyperopt + asha, seed 0" in output and "test" in output
     run = tmp_path / "runs" / "first"
     assert {p.name for p in run.iterdir()} == {
-        ".lock", "best", "experiment.yaml", "history.csv", "history.jsonl", "summary.json", "trials", "trials.csv"
+        ".copies", ".lock", "best", "experiment.yaml", "history.csv", "history.jsonl", "summary.json", "trials",
+        "trials.csv",
     }  # fmt: skip
     summary = json.loads((run / "summary.json").read_text())
     assert summary["trials"]["total"] == 6

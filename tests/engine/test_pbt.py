@@ -314,6 +314,8 @@ def test_whether_a_trial_is_saved_at_a_boundary(ledger):
     assert turn.saved("t0", 2) and not turn.saved("t0", 4)
     save(ledger, "t0", epoch=1, ended=True)
     assert turn.saved("t0", 2)
+    (ledger.layout.trial("t0") / "last.npz").write_bytes(b"damaged")
+    assert not turn.saved("t0", 2)
     (ledger.layout.trial("t0") / "last.npz").unlink()
     assert not turn.saved("t0", 2)
     twice = turn_of(ledger, executions=2)

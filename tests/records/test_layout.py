@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.records.layout import Layout, write_json, write_whole
+from pipeline.errors import StorageError
+from pipeline.records.layout import Layout, storage_of, write_json, write_whole
 
 
 def names(folder: Path) -> list[str]:
@@ -101,3 +102,21 @@ def test_the_documented_names_are_kept(tmp_path: Path) -> None:
     }
 
     assert {name: tmp_path / name for name in documented} == documented
+
+
+def test_a_full_disk_that_another_program_meets_is_named_and_how_to_go_on(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    full = OSError(28, "No space left on device", str(layout.engine))
+    with pytest.raises(StorageError) as first, storage_of(layout):
+        raise full
+    layout.experiment.touch()
+    with pytest.raises(StorageError) as later, storage_of(layout):
+        raise full
+
+    line = f"{layout.engine} could not be written: No space left on device. What was recorded before is whole."
+    assert [str(first.value), str(later.value)] == [line, f"{line} Once it is mended, go on: --resume {tmp_path}"]
+
+
+def test_other_errors_of_the_system_are_no_fault_of_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionRefusedError), storage_of(Layout(tmp_path)):
+        raise ConnectionRefusedError(111, "Connection refused")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def test_a_report_is_a_line_that_is_there_at_once(ledger: Ledger, layout: Layout
     assert lines(layout) == [
         {
             "trial": "t0000", "epoch": 1, "objective": 0.5, "metrics": {"val_accuracy": 0.5, "loss": 0.1},
-            "seconds": 1.25, "time": 1001.0,
+            "seconds": 1.25, "time": 1001.0, "line": 1, "crc32": "a650e047",
         }
     ]  # fmt: skip
     assert read_history(layout) == [report(epoch=1)]
@@ -154,10 +155,14 @@ def test_half_a_line_and_nothing_else_is_an_empty_history(layout: Layout) -> Non
 @pytest.mark.parametrize(
     "line", ["{half", "[1, 2]", "null", '{"trial": "a"}', "", '{"epoch": 1, "surprise": 2}', "\udcff\udcfe"]
 )
-def test_a_damaged_line_is_refused_by_its_number(line: str, layout: Layout) -> None:
+def test_a_damaged_line_without_a_copy_is_refused_by_its_number(line: str, layout: Layout) -> None:
     cut(layout, "")
+    ledger = Ledger(layout)
+    ledger.report(report("a", 3))
+    ledger.close()
+    shutil.rmtree(layout.copies)
     good = layout.history.read_bytes().splitlines()
-    layout.history.write_bytes(b"\n".join([good[0], line.encode(errors="surrogateescape"), good[1], b""]))
+    layout.history.write_bytes(b"\n".join([good[0], line.encode(errors="surrogateescape"), good[2], b""]))
 
     with pytest.raises(RequestError) as refused:
         read_history(layout)
@@ -169,7 +174,7 @@ def test_a_damaged_line_is_quoted_in_part(layout: Layout) -> None:
     layout.root.mkdir(parents=True)
     layout.history.write_text("x" * 1000 + "\n")
 
-    with pytest.raises(RequestError, match=rf"line 1 is damaged: '{'x' * 60}'\.$"):
+    with pytest.raises(RequestError, match=rf"line 1 is damaged: '{'x' * 60}'\. Its copy does not have it\.$"):
         read_history(layout)
 
 
@@ -178,6 +183,7 @@ def test_a_damaged_record_is_refused_by_its_file(text: str, ledger: Ledger, layo
     ledger.start("t0000", {})
     ledger.start("t0001", {})
     layout.trial_record("t0001").write_text(text)
+    shutil.rmtree(layout.copies)
 
     with pytest.raises(RequestError) as refused:
         read_trials(layout)
@@ -188,6 +194,7 @@ def test_a_damaged_record_is_refused_by_its_file(text: str, ledger: Ledger, layo
 
 def test_a_ledger_that_refuses_damage_lets_the_lock_go(layout: Layout) -> None:
     cut(layout, "damaged\n")
+    shutil.rmtree(layout.copies)
     with pytest.raises(RequestError, match="line 3 is damaged"):
         Ledger(layout)
     layout.history.unlink()

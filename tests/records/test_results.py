@@ -102,6 +102,15 @@ def test_a_hyperparameter_named_like_a_column_gets_a_prefix(name: str) -> None:
     assert cells(table)[0][name] == cells(plain)[0][name]
 
 
+@pytest.mark.parametrize("name", ["trial", "status", "best_epoch", "epochs", "seconds", "error"])
+def test_an_objective_named_like_a_column_gets_a_prefix(name: str) -> None:
+    table = trials_table(trials(trial("a", "failed", "out of memory")), [report("a", 1, 0.5)], Objective(name, "min"))
+    row = cells(table)[0]
+
+    assert (row["trial"], row["status"], row["error"], row["epochs"]) == ("a", "failed", "out of memory", "1")
+    assert row[f"metric/{name}"] == "0.5"
+
+
 def test_only_what_was_requested_is_shown() -> None:
     record = TrialRecord("a", {"units": 1, "never_asked": 2}, requested=[{"name": "units", "value": 1}])
 
@@ -194,7 +203,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def summary(layout: Layout, **settings: Any) -> dict[str, Any]:
-    defaults: dict[str, Any] = {"best": None, "test": None, "trials": {}, "epochs": 0}
+    defaults: dict[str, Any] = {"best": None, "test": None, "trials": {}, "epochs": 0, "objective": str(ACCURACY)}
     return write_summary(layout, **defaults | settings)
 
 
@@ -209,7 +218,7 @@ def test_summary_counts_trials_by_their_status(layout: Layout) -> None:
     }  # fmt: skip
     assert written["best"] == {"trial": "t0", "hyperparameters": {"n": 3}, "objective": 0.9, "epoch": 2, "final": False}
     assert (written["test"], written["epochs"]) == ({"accuracy": 0.8}, 12)
-    assert json.loads(layout.summary.read_text()) == written
+    assert Results(layout.root).summary == written
 
 
 def test_summary_counts_how_trials_were_carried_out(layout: Layout) -> None:

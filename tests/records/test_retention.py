@@ -139,9 +139,11 @@ def test_what_killed_workers_were_writing_is_gone_in_the_end(search):
     search.train("a", 0.9)
     search.start("b", 0.5)
     for trial in ("a", "b"):
-        search.write(trial, ".last.npz.x7_k2", ".best.npz.q0", "execution-0/.last.npz.taken-over")
+        search.write(trial, ".last.npz.x7_k2.writing", ".best.npz.q0.writing", "execution-0/.last.npz.u.writing")
+    search.layout.best.mkdir()
+    (search.layout.best / ".writing-12.keras").touch()
     search.conclude()
-    assert search.other_files() == set()
+    assert search.other_files() == set() and list(search.layout.best.iterdir()) == []
     assert search.files("last.npz") == {"b"}
 
 

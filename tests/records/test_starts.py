@@ -1,15 +1,14 @@
 """What a search may start from: a JSON list or a run that ended, and the copy that its own directory keeps."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipeline.errors import RequestError
+from pipeline.records.kept import write_kept
 from pipeline.records.layout import Layout, write_whole
 from pipeline.records.ledger import Ledger, Report
-from pipeline.records.results import Best, write_summary
+from pipeline.records.results import Best, Results, write_summary
 from pipeline.records.starts import EarlierTrial, read_starts, recorded_starts, write_starts
 
 
@@ -65,6 +64,9 @@ def test_the_copy_says_the_same(run: Layout, tmp_path: Path) -> None:
         ("[]", "it holds an empty list.$"),
         ('"units"', "it holds one str.$"),
         ("[{}, 8]", "number 2 is 8.$"),
+        ('[{"units": NaN}]', "must be JSON, a list of configurations; Out of range float values"),
+        ('[{"units": 1e999}]', "must be JSON, a list of configurations; Out of range float values"),
+        ("[" * 10**5, "must be JSON, a list of configurations; maximum recursion depth exceeded"),
     ],
 )
 def test_a_file_of_anything_else_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -102,8 +104,7 @@ def test_a_run_that_did_not_end_is_refused(run: Layout) -> None:
 
 
 def test_a_run_without_a_best_trial_is_refused(run: Layout) -> None:
-    summary: dict[str, Any] = json.loads(run.summary.read_text())
-    run.summary.write_text(json.dumps(summary | {"best": None}))
+    write_kept(run, run.summary, Results(run.root).summary | {"best": None})
     with pytest.raises(RequestError, match="must have a best trial; in .* no trial reported a finite objective.$"):
         read_starts(str(run.root))
 

@@ -98,6 +98,7 @@ def test_a_default_off_its_own_steps_is_possible(simulation: Any) -> None:
         ({"units_0": 8.0}, "Configuration 1: 'units_0' must be one of .*; got 8.0."),
         ({"optimizer": "lion"}, "Configuration 1: 'optimizer' must be one of 'adam', 'sgd'; got 'lion'."),
         ({"rate": 0.5}, "Configuration 1: 'rate' must be a number from 0.0001 to 0.1; got 0.5."),
+        ({"rate": 10**400}, r"Configuration 1: 'rate' must be a number from 0.0001 to 0.1; got 10+\.\.\.0+."),
         ({"rate": "high"}, "Configuration 1: 'rate' must be a number from 0.0001 to 0.1; got 'high'."),
         ({"batch_size": 64}, "Configuration 1: 'batch_size' must be one of 16, 32; got 64."),
         ({"optimizer": "sgd", "nesterov": 1}, "Configuration 1: 'nesterov' must be one of True, False; got 1."),
@@ -119,6 +120,12 @@ def test_all_faults_are_told_at_once(settle: Any) -> None:
         "Configuration 2: 'layers'",
     ):
         assert part in str(raised.value)
+
+
+def test_of_many_faults_the_first_are_told(settle: Any) -> None:
+    with pytest.raises(RequestError) as raised:
+        settle({str(number): 0 for number in range(100)}, *({"layers": number} for number in range(5, 105)))
+    assert "and 88 more. Known: " in str(raised.value) and str(raised.value).endswith(" And 89 more.")
 
 
 # How a search goes on.

@@ -199,6 +199,49 @@ def test_saves_come_as_often_as_their_cost_allows(cost, pause, tmp_path, monkeyp
     assert kept.due()
 
 
+def saved(folder):
+    source, kept = trained(), Checkpoints(folder)
+    kept.save(source, {"epoch": 2}, Best(2, 0.5, source.get_weights()))
+    return kept
+
+
+@pytest.mark.parametrize("name", ["last.npz", "best.npz"])
+def test_wherever_one_is_damaged_both_are_removed_and_it_is_said(name, tmp_path):
+    kept = saved(tmp_path)
+    whole = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    state = kept.last_state()
+    assert kept.remove_damaged() == ""
+    path, found = tmp_path / name, []
+    for place in range(0, len(whole[name]), 211):
+        byte = whole[name][place] ^ 1 << place % 8
+        for damaged in (whole[name][:place], whole[name][:place] + bytes([byte]) + whole[name][place + 1 :]):
+            for each, data in whole.items():
+                (tmp_path / each).write_bytes(data)
+            path.write_bytes(damaged)
+            said = kept.remove_damaged()
+            found.append(bool(said))
+            if said:
+                assert said == f"{path} is damaged; trained again from the start"
+                assert list(tmp_path.iterdir()) == []
+            else:  # a byte that says nothing, such as of a date
+                target = model(1)
+                assert kept.restore(target, {}) == state
+                kept.restore_best(model(1))
+                for a, b in zip(values(target), values(trained()), strict=True):
+                    np.testing.assert_array_equal(a, b)
+    assert np.mean(found) > 0.8
+
+
+def test_what_is_no_file_at_all_is_removed_too(tmp_path):
+    for name in ("last.npz", "best.npz"):
+        kept = saved(tmp_path)
+        (tmp_path / name).unlink()
+        (tmp_path / name / "within").mkdir(parents=True)
+        assert kept.last_state() is None or name == "best.npz"
+        assert kept.remove_damaged().startswith(str(tmp_path / name))
+        assert list(tmp_path.iterdir()) == []
+
+
 class Trap:
     """Unpickling one writes a file."""
 
@@ -215,14 +258,11 @@ def test_nothing_is_unpickled(tmp_path):
         np.savez(tmp_path / name, state=np.array(Trap(trap), dtype=object), w0=np.array(Trap(trap), dtype=object))
     kept = Checkpoints(tmp_path)
 
-    for read in (
-        kept.best_state,
-        kept.last_state,
-        lambda: kept.restore(model(0), {}),
-        lambda: kept.restore_best(model(0)),
-    ):
+    assert kept.best_state() is None and kept.last_state() is None
+    for read in (lambda: kept.restore(model(0), {}), lambda: kept.restore_best(model(0))):
         with pytest.raises(ValueError, match="allow_pickle=False"):
             read()
+    assert "is damaged" in kept.remove_damaged()
     assert not trap.exists()
     pickle.loads(pickle.dumps(Trap(trap))).close()
     assert trap.exists(), "the trap works"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.data import Dataset
-from pipeline.errors import RequestError
+from pipeline.errors import RequestError, StorageError
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.worker.checkpoints import Checkpoints
@@ -479,3 +479,55 @@ def test_out_of_memory_is_a_configuration_that_cannot_be_trained(kind, digits, t
 
     assert ending.failure.kind == "configuration"
     assert ending.failure.reason == f"out of memory: {kind.__name__}: 8 GiB wanted"
+
+
+# Storage that fails, files that are damaged.
+
+
+@pytest.mark.parametrize("name", ["last.npz", "best.npz"])
+def test_a_trial_whose_checkpoint_is_damaged_is_trained_again_to_the_same_and_says_so(name, digits, tmp_path):
+    undisturbed, _ = run(job(tmp_path / "whole"), space(), digits)
+    task = job(tmp_path)
+    before, _ = run(task, space(), digits, stop=2)
+    path = task.directory / name
+    path.write_bytes(path.read_bytes()[:-100])
+    after, ending = run(task, space(), digits)
+
+    assert ending.failure is None
+    assert_same(after.epochs, undisturbed.epochs)
+    said = f"{path} is damaged; trained again from the start"
+    assert [e.warning for e in before.epochs + after.epochs] == ["", "", said, "", "", ""]
+    assert Checkpoints(task.directory).best_state() == Checkpoints(tmp_path / "whole" / "t0000").best_state()
+
+
+def test_the_best_model_is_trained_again_where_its_weights_are_damaged(digits, tmp_path):
+    task = job(tmp_path / "trials", configuration={})
+    notes, _ = run(task, space(), digits)
+    best = min(notes.epochs, key=lambda e: e.objective)
+    path = task.directory / "best.npz"
+    path.write_bytes(path.read_bytes()[:-100])
+
+    measured = evaluate_best(task, space(), digits, best.epoch, Layout(tmp_path))
+
+    assert measured["validation"]["loss"] == pytest.approx(best.objective, rel=1e-5)
+
+
+def test_a_trial_whose_checkpoints_cannot_be_saved_trains_on_and_says_so_once(digits, tmp_path):
+    undisturbed, _ = run(job(tmp_path / "whole"), space(), digits)
+    tmp_path.joinpath("t0000").write_text("a file where the folder should be")
+    notes, ending = run(job(tmp_path), space(), digits)
+
+    assert ending.failure is None
+    assert_same(notes.epochs, undisturbed.epochs)
+    said = f"{tmp_path / 't0000'} could not be written to, trained on: File exists"
+    assert [e.warning for e in notes.epochs] == ["", said, "", ""]
+
+
+def test_a_best_model_that_cannot_be_written_is_named(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.records.layout.PAUSES_S", (0.01,))
+    task = job(tmp_path / "trials", max_epochs=1)
+    run(task, space(), digits)
+    tmp_path.joinpath("best").write_text("a file where the folder should be")
+
+    with pytest.raises(StorageError, match="best/model.keras could not be written for 0 s: File exists. What was rec"):
+        evaluate_best(task, space(), digits, 1, Layout(tmp_path))

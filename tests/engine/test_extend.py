@@ -1,0 +1,99 @@
+"""A finished run takes more: trials, and epochs for those that had all they could have."""
+
+import pandas as pd
+import pytest
+
+from pipeline.engine.resume import check_same_search, earlier_seconds, is_complete, resumed
+from pipeline.errors import RequestError
+from pipeline.experiment import Experiment
+from pipeline.records.layout import Layout
+from pipeline.records.ledger import Ledger, Report, TrialRecord
+from pipeline.records.results import write_summary
+
+
+def recorded(folder, **settings):
+    layout = Layout(folder)
+    layout.experiment.write_text(Experiment(dataset="digits", **settings).to_yaml())
+    return layout
+
+
+def summarise(layout, ledger):
+    facts = {"exhausted": True, "wall_clock_s": 12.5, "objective": "val_accuracy:max"}
+    write_summary(layout, best=None, test=None, trials=ledger.trials, epochs=len(ledger.reports), **facts)
+
+
+def test_epochs_are_raised_and_never_lowered(tmp_path):
+    recorded(tmp_path, max_epochs=10)
+    assert resumed(tmp_path, max_epochs=20).max_epochs == 20
+    with pytest.raises(RequestError, match="may have more epochs, not fewer than 10; got 5"):
+        resumed(tmp_path, max_epochs=5)
+    with pytest.raises(RequestError, match="not fewer than 10; got 5"):
+        check_same_search(Experiment(dataset="digits", max_epochs=5), Layout(tmp_path))
+
+
+@pytest.mark.parametrize("scheduler", ["hyperband", "pbt"])
+def test_where_all_that_was_done_followed_from_the_epochs_they_stay(tmp_path, scheduler):
+    recorded(tmp_path, scheduler=scheduler)
+    with pytest.raises(RequestError, match=rf"run of {scheduler} keeps its max_epochs \(10\); .*--start-from"):
+        resumed(tmp_path, max_epochs=20)
+
+
+def test_a_run_with_more_epochs_to_train_is_not_complete(tmp_path):
+    layout = recorded(tmp_path)
+    trials = {f"t{number:04d}": TrialRecord(f"t{number:04d}", {}, "finished") for number in range(20)}
+    write_summary(layout, best=None, test=None, trials=trials, epochs=200, objective="val_loss:min", exhausted=False)
+    assert is_complete(resumed(tmp_path), layout)
+    assert not is_complete(resumed(tmp_path, max_epochs=11), layout)
+
+
+def test_a_run_that_took_more_and_was_killed_is_not_complete_and_its_time_counts(tmp_path):
+    layout = recorded(tmp_path, max_epochs=3)
+    ledger = Ledger(layout)
+    ledger.start("t0000", {})
+    ledger.report(Report("t0000", 1, 0.5, {}, 4.0, 10.0))
+    ledger.end("t0000", "finished")
+    summarise(layout, ledger)
+    assert is_complete(resumed(tmp_path), layout)
+    ledger.reopen(1)
+    for epoch, at in ((2, 100.0), (3, 130.0)):
+        ledger.report(Report("t0000", epoch, 0.5, {}, 4.0, at))
+    ledger.close()
+    assert not is_complete(resumed(tmp_path), layout)
+    assert earlier_seconds(layout) == 12.5 + 34.0
+
+
+def test_only_who_had_all_its_epochs_is_taken_up_again(tmp_path):
+    ledger = Ledger(Layout(tmp_path))
+    for trial, status, epochs in (("a", "finished", 2), ("b", "finished", 1), ("c", "stopped", 2), ("d", "failed", 2)):
+        ledger.start(trial, {})
+        for epoch in range(1, epochs + 1):
+            ledger.report(Report(trial, epoch, 0.5, {}, 1.0, 0.0))
+        ledger.end(trial, status)
+    ledger.start("e", {})
+    ledger.report(Report("e", 2, 0.5, {}, 1.0, 0.0, final=True))
+    ledger.end("e", "finished")
+    ledger.reopen(2)
+    assert ledger.unfinished() == ["a"]
+    ledger.close()
+
+
+@pytest.mark.slow
+def test_with_more_epochs_the_best_go_on_and_nobody_else(search):
+    first = search(trials=6, max_epochs=4, max_concurrent=1)
+    further = search(resume=first.directory, trials=6, max_epochs=6, max_concurrent=1)
+    ended = first.trials.set_index("trial")
+    best = list(ended.index[ended.status == "finished"])
+    assert 1 <= len(best) < 6 and further.summary["trials"]["unfinished"] == 0
+    for trial, epochs in further.history.groupby("trial").epoch:
+        assert list(epochs) == list(range(1, (6 if trial in best else ended.epochs[trial]) + 1))
+
+
+@pytest.mark.slow
+def test_what_went_on_is_what_it_would_have_been_from_the_start(search):
+    settings = {"trials": 2, "searcher": "random", "scheduler": "none"}
+    first = search(max_epochs=2, **settings)
+    further = search(resume=first.directory, max_epochs=4, **settings)
+    whole = search(max_epochs=4, **settings)
+    curves = [run.history.sort_values(["trial", "epoch"]).reset_index(drop=True) for run in (further, whole)]
+    pd.testing.assert_frame_equal(*(curve.drop(columns="seconds") for curve in curves))
+    assert further.summary["test"] == whole.summary["test"]
