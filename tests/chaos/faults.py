@@ -141,7 +141,7 @@ def befall(fault, driver, disk):
     if not driver.kill():
         return None
     if fault.kind == "a file is damaged":
-        return _damage(fault, driver)
+        return _damage(fault, driver) or f"killed, and there was no {fault.way} yet"
     return "killed"
 
 

@@ -92,7 +92,7 @@ def _until_done(outcome, disk):
                 continue
             print(f"    {fault.kind}: {done}", flush=True)
             outcome.befell.append(fault.kind)
-            if fault.kind == "a file is damaged":
+            if (outcome.run / done).is_file():
                 outcome.damaged.append((len(outcome.drivers), done))
             last = fault
             if not driver.running():
