@@ -130,4 +130,4 @@ def test_tpe_learns_nothing_from_a_duplicate(simulation: Any) -> None:
     sim.next()
     trial = sim.ask()
     sim.searcher.tell_duplicate(trial, [], 0)
-    assert list(sim.searcher._ended()) == [0]
+    assert list(sim.searcher._comparable()) == [0]
