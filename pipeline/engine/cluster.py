@@ -7,7 +7,6 @@ import secrets
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine.scratch import new_folder
 from pipeline.errors import KerasweepError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.names import HOME, Target
@@ -69,7 +69,7 @@ def cluster(experiment: Experiment, targets: list[Target], *, warm: bool = False
                 started = True
                 with _own_signals():
                     if address is None:
-                        folders.append(tempfile.mkdtemp(prefix="kerasweep-"))
+                        folders.append(new_folder())
                         _start(experiment, folders[0], warm=warm)
                     else:
                         _join(address, targets, folders)

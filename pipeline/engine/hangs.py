@@ -21,6 +21,7 @@ LEAST_S = 300.0
 START_S = 60.0
 
 LOOK_EVERY_S = 1.0
+ASLEEP_S = 30.0  # without a look this process was stopped: Ctrl-Z, a frozen container, a laptop that was closed
 
 
 @dataclass
@@ -76,6 +77,9 @@ class Hangs:
         now = time.monotonic()
         if now < self._next_look:
             return
+        if (asleep := now - self._next_look) > ASLEEP_S and math.isfinite(asleep):  # and they with it, for all it knows
+            for known in self._silences.values():
+                known.since += asleep
         self._next_look = now + LOOK_EVERY_S
         manager = controller._actor_manager
         asked = manager._actor_task_events.get_futures()

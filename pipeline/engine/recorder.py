@@ -18,7 +18,7 @@ from pipeline.records.ledger import COUNTED, Ledger, Report, as_plain
 from pipeline.records.retention import Retention
 from pipeline.search.searcher import Searcher
 from pipeline.space.hyperparameters import Requested
-from pipeline.worker.faults import Failure
+from pipeline.worker.faults import OBJECTIVE, Failure
 
 
 class Recorder(Callback):
@@ -39,6 +39,7 @@ class Recorder(Callback):
         self._retention = retention
         longest_s = max((report.seconds for report in ledger.reports), default=0.0)
         self._hangs = Hangs(experiment.epoch_timeout_s, longest_s, watcher.warned)
+        self._held_gib: dict[str, tuple[float, float]] = {}  # by a trial's worker at its last report, of its node's
         self._failures: dict[str, Failure] = {}
         self._done: set[str] = set()
         self._same_fault: list[Failure] = []
@@ -98,6 +99,8 @@ class Recorder(Callback):
             self._ledger.note(name, requested=as_plain(requested, built), **result[keys.PLACE])
             self._searcher.tell_requested(name, requested, built)
         self._hangs.reported(name, new=result[keys.EPOCH] > self._ledger.last_epoch(name))
+        if keys.HELD in result:
+            self._held_gib[name] = result[keys.HELD]
         if result.get(keys.WARNING):
             self._watcher.warned(f"{name}: {result[keys.WARNING]}.")
         failure = result.get(keys.FAILURE)
@@ -143,15 +146,23 @@ class Recorder(Callback):
         if self._ledger.trials[trial.trial_id].status == "duplicate":
             self._over(trial.trial_id)
         else:
-            cause = str(trial.get_error() or "its worker died").strip().splitlines()[-1]
-            reason = self._hangs.reasons.get(trial.trial_id, f"worker lost: {cause}"[:500])
+            reason = self._hangs.reasons.get(trial.trial_id) or self._loss(trial.trial_id)
             self._end_failed(trial.trial_id, Failure("configuration", reason))
         _forget(trial)
+
+    def _loss(self, name: str) -> str:
+        """Why a trial's workers were lost, as far as is known; to be out of memory is the usual cause."""
+        reason = self._supervisor.losses.get(name, "its worker died")
+        if name not in self._held_gib:
+            return reason
+        held, total = self._held_gib[name]
+        return f"{reason} (at its last report it held {held:.2f} GiB of its node's {total:.1f})"
 
     def _end_failed(self, name: str, failure: Failure) -> None:
         self._ledger.end(name, "failed", failure.reason, failure.traceback or None)
         self._after(name, failed=True)
-        if failure.kind == "request":
+        others_report = failure.where == OBJECTIVE and self._ledger.reports
+        if failure.kind == "request" and not others_report:
             self.fatal = RequestError(failure.reason)
         if failure.kind != "program":
             return

@@ -23,6 +23,8 @@ MAY_CHANGE = {
 }  # fmt: skip
 # What these did with a trial followed from how many epochs it could have.
 BOUND_TO_EPOCHS = {"hyperband", "pbt"}
+# From the start of a process, or a worker's, to an epoch's beginning.
+START_S = 60.0
 
 
 def resumed(directory: str | Path, **settings: Any) -> Experiment:
@@ -136,15 +138,15 @@ def is_complete(experiment: Experiment, layout: Layout) -> bool:
         enough = summary["trials"]["total"] >= experiment.trials or summary["exhausted"]
         # A summary may be older than the records: of a run that took more, and was killed.
         ended = all(record.status in ENDED for record in read_trials(layout).values())
-        return bool(enough and not summary["trials"]["unfinished"] and ended)
+        told = summary["epochs"] == len(read_history(layout))
+        return bool(enough and not summary["trials"]["unfinished"] and ended and told)
     except (RequestError, KeyError, TypeError):  # it did not end, or its summary is to be written anew
         return False
 
 
 def check_budget_left(experiment: Experiment, layout: Layout) -> None:
     """Refuse to go on with a run whose time budget is spent."""
-    spent = earlier_seconds(layout)
-    if experiment.time_budget_s is not None and spent >= experiment.time_budget_s:
+    if experiment.time_budget_s is not None and (spent := earlier_seconds(layout)) >= experiment.time_budget_s:
         raise RequestError(
             f"The time budget counts in total: of {experiment.time_budget_s:g} s this run has spent {spent:.0f} s. "
             "To go on it needs a longer --time-budget."
@@ -152,14 +154,18 @@ def check_budget_left(experiment: Experiment, layout: Layout) -> None:
 
 
 def earlier_seconds(layout: Layout) -> float:
-    """Wall clock that earlier processes spent on this run; of one that was killed, until its last report."""
+    """Wall clock that earlier processes spent on this run; of those that were killed, until their last report."""
     reports = read_history(layout)
+    spent, later = 0.0, reports
     with suppress(RequestError, KeyError, TypeError, ValueError):
         summary = Results(layout.root).summary
-        after = reports[summary["epochs"] :]  # by a process that was killed since
-        passed = after[-1].time - after[0].time + after[0].seconds if after else 0.0
-        return float(summary["wall_clock_s"]) + passed
-    trials = read_trials(layout)
-    if not reports or not trials:
-        return 0.0
-    return max(r.time for r in reports) - min(t.started for t in trials.values())
+        spent, later = float(summary["wall_clock_s"]), reports[summary["epochs"] :]
+    before: float | None = None
+    if later is reports:
+        before = min((trial.started for trial in read_trials(layout).values()), default=None)
+    for report in later:
+        # Between two processes nothing was spent: no more than the epoch itself, and its trial's start.
+        passed = report.seconds if before is None else max(report.time - before, 0.0)
+        spent += min(passed, report.seconds + START_S)
+        before = report.time
+    return spent

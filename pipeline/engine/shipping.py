@@ -1,9 +1,9 @@
 """Code that travels: what a worker on a host without a checkout needs, in one folder."""
 
 import shutil
-import tempfile
 from pathlib import Path
 
+from pipeline.engine.scratch import new_folder
 from pipeline.errors import RequestError
 from pipeline.names import HOME, Target
 
@@ -21,7 +21,7 @@ def stage(targets: list[Target]) -> str:
     Raises:
         RequestError: the user's folder is too large to ship.
     """
-    folder = Path(tempfile.mkdtemp(prefix="kerasweep-code-"))
+    folder = Path(new_folder())
     for package in ("pipeline", "search_spaces", "datasets"):
         shutil.copytree(HOME / package, folder / package, ignore=LEFT_OUT)
     for target in targets:

@@ -11,6 +11,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from pipeline.engine.asha import WENT_ON
+from pipeline.engine.lost import InPlace, Lost
 from pipeline.engine.pausing import Pausing
 from pipeline.engine.schedulers import WholeBrackets
 from pipeline.engine.trainable import EPOCH, FAILURE, FINAL, GROWN, OBJECTIVE
@@ -57,6 +58,7 @@ class Supervisor(TrialScheduler):
         self._pausing: set[str] = set()  # the last decision on them was to pause
         self._discounted: set[str] = set()
         self._grown: set[str] = set()  # whose workers hold too much memory to be kept
+        self.losses: dict[str, str] = {}  # trial -> why its worker was lost, the last time
         self.controller: Any = None  # Tune's, once it runs
 
     def wanted(self) -> bool:
@@ -157,7 +159,7 @@ class Supervisor(TrialScheduler):
         if self.controller is not controller:
             self.controller = controller
             self._keep_no_grown_worker(controller)
-            controller._trial_task_failure = _Failing(controller)
+            controller._trial_task_failure = Lost(controller, self.losses)
         free = self._slots() - len(controller._trial_to_actor)
         controller._max_pending_trials = max(free, 0)
         chosen = self.inner.choose_trial_to_run(tune_controller) if free > 0 else None
@@ -238,15 +240,7 @@ class Supervisor(TrialScheduler):
         return stopped
 
 
-class _InPlace:
-    """Stands in place of a method of Tune's controller."""
-
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        """As nothing: Tune pickles what its controller holds, into a state that is never read back."""
-        return object, ()
-
-
-class _Keeping(_InPlace):
+class _Keeping(InPlace):
     """Tune's decision to keep a trial's worker, but for those that have grown."""
 
     def __init__(self, keep: Callable[[Trial], bool], grown: set[str]) -> None:
@@ -254,22 +248,6 @@ class _Keeping(_InPlace):
 
     def __call__(self, trial: Trial) -> bool:
         return trial.trial_id not in self._grown and self._keep(trial)
-
-
-class _Failing(_InPlace):
-    """Tune's handling of a worker's failure, once for each.
-
-    One that dies while it is handed over to the next trial fails twice, first itself and then its task. Tune queues the
-    trial again with the first, gives it up with the second, and still takes it for being handed over (Ray 2.60).
-    """
-
-    def __init__(self, controller: Any) -> None:
-        self._controller, self._fail = controller, controller._trial_task_failure
-
-    def __call__(self, trial: Trial, exception: Exception) -> None:
-        self._controller._resetting_trials.discard(trial)
-        if trial.status != Trial.PENDING or trial in self._controller._trial_to_actor:
-            self._fail(trial, exception=exception)
 
 
 class _Past:

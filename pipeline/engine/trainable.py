@@ -36,6 +36,7 @@ REPORTED = "reported"  # the same as it was, None if not finite: for the records
 METRICS = "metrics"
 FINAL = "final"  # what `fit` returned, and no epoch
 SECONDS = "seconds"
+HELD = "held_gib"  # by the worker, and what its node has
 GROWN = "grown"  # the worker holds more memory than one that is to take another trial should
 REQUESTED = "requested"  # with the first report, and again when it has grown
 BUILT = "built"  # so many of them by `build`
@@ -100,7 +101,9 @@ class KerasTrial(tune.Trainable):
             self._thread.start()
         else:
             self._commands.put("continue")
-        return self._wait() | {GROWN: self._has_grown()}
+        report = self._wait()
+        held = held_bytes()
+        return report | {GROWN: self._has_grown(held), HELD: (held / 2**30, get_system_memory() / 2**30)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Have the trial write its state where it belongs, in the run; Tune keeps only a marker."""
@@ -143,9 +146,9 @@ class KerasTrial(tune.Trainable):
             raise answer
         return answer
 
-    def _has_grown(self) -> bool:
+    def _has_grown(self, held: int) -> bool:
         share = min(1.0, self._setting.cpus / get_num_cpus())
-        return held_bytes() > max(KEPT_SHARE * share * get_system_memory(), KEPT_TIMES * self._fresh_bytes)
+        return held > max(KEPT_SHARE * share * get_system_memory(), KEPT_TIMES * self._fresh_bytes)
 
     def _train(self) -> None:
         try:

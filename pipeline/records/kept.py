@@ -209,7 +209,8 @@ def read_lines(
         lines = own.lines
     else:
         other = _Read(copy, accept)
-        lines = other.lines | own.lines
+        # Lines of before there were numbers count by their place: the file that has all of its lines is right.
+        lines = own.lines | other.lines if own.damaged and not other.damaged else other.lines | own.lines
         last = max(lines, default=0)
         if own.damaged and other.damaged:
             last = max(last, len(own.all), len(other.all))

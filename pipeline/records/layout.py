@@ -64,6 +64,8 @@ def write_whole(path: Path, data: str | bytes, *, sync: bool = True) -> None:
                 os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        if sync:
+            _sync_folder(path.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -72,6 +74,15 @@ def write_whole(path: Path, data: str | bytes, *, sync: bool = True) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write `data` as JSON, whole or not at all."""
     write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk: where power is lost, a file's own data says nothing of them."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def persist(layout: Layout, path: Path, write: Callable[[], None]) -> None:

@@ -13,6 +13,8 @@ from pipeline.errors import RequestError, UserCodeError
 OURS = f"{Path(__file__).resolve().parents[1]}{os.sep}"
 IMPORTLIB = importlib.__file__
 
+OBJECTIVE = "objective"  # where a request is at fault that a configuration may be at fault for
+
 # By name: no backend is imported to recognise another's error.
 OUT_OF_MEMORY = {"ResourceExhaustedError", "OutOfMemoryError", "MemoryError"}
 
@@ -31,6 +33,10 @@ class Diverged(Exception):
     """The loss or the objective is NaN or infinite."""
 
 
+class ObjectiveMissing(RequestError):
+    """A trial reported no objective. Where others did, it is the configuration's fault and not the request's."""
+
+
 def classify(error: BaseException) -> Failure:
     """Sort an exception that came out of `build`, `fit` or a training step."""
     text = user_traceback(error)
@@ -39,7 +45,7 @@ def classify(error: BaseException) -> Failure:
     if isinstance(error, UserCodeError):
         return Failure("program", str(error), error.user_traceback or text, where=str(error))
     if isinstance(error, RequestError):
-        return Failure("request", str(error), text)
+        return Failure("request", str(error), text, where=OBJECTIVE if isinstance(error, ObjectiveMissing) else "")
     if isinstance(error, Diverged):
         return Failure("configuration", str(error))
     names = {kind.__name__ for kind in type(error).__mro__}  # NumPy's own is a kind of MemoryError

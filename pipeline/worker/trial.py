@@ -21,7 +21,7 @@ from pipeline.space.hyperparameters import HyperParameters, filling
 from pipeline.space.specs import Hyperparameter, Value
 from pipeline.worker.checkpoints import Best, Checkpoints
 from pipeline.worker.execution import Reporter, execution
-from pipeline.worker.faults import Diverged, Failure, classify
+from pipeline.worker.faults import Diverged, Failure, ObjectiveMissing, classify
 from pipeline.worker.modules import SearchSpace
 from pipeline.worker.session import Epoch, Job, Session, Stopped
 
@@ -254,6 +254,8 @@ class _Progress(Reporter):
             self._report(logs)
         elif self.epoch == 0:  # a `fit` of one's own may return it at its end
             self._without_objective = numbers(logs or {})
+        elif any(name.startswith("val_") for name in logs or {}) or not self.job.objective.name.startswith("val_"):
+            raise _missing(self.job.objective.name, numbers(logs or {}))
         else:  # trained on, but not validated
             self.epoch += 1
 
@@ -289,8 +291,8 @@ class _Progress(Reporter):
         self._started = time.monotonic()  # of the next epoch, where a loop of one's own does not say when it begins
 
 
-def _missing(objective: str, metrics: Mapping[str, Any]) -> RequestError:
-    return RequestError(
+def _missing(objective: str, metrics: Mapping[str, Any]) -> ObjectiveMissing:
+    return ObjectiveMissing(
         f"The objective must be among what `fit` reports or returns; got {objective!r}. "
         f"Possible: {', '.join(sorted(metrics))}."
     )

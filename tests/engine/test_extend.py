@@ -41,7 +41,7 @@ def test_where_all_that_was_done_followed_from_the_epochs_they_stay(tmp_path, sc
 def test_a_run_with_more_epochs_to_train_is_not_complete(tmp_path):
     layout = recorded(tmp_path)
     trials = {f"t{number:04d}": TrialRecord(f"t{number:04d}", {}, "finished") for number in range(20)}
-    write_summary(layout, best=None, test=None, trials=trials, epochs=200, objective="val_loss:min", exhausted=False)
+    write_summary(layout, best=None, test=None, trials=trials, epochs=0, objective="val_loss:min", exhausted=False)
     assert is_complete(resumed(tmp_path), layout)
     assert not is_complete(resumed(tmp_path, max_epochs=11), layout)
 
@@ -60,6 +60,34 @@ def test_a_run_that_took_more_and_was_killed_is_not_complete_and_its_time_counts
     ledger.close()
     assert not is_complete(resumed(tmp_path), layout)
     assert earlier_seconds(layout) == 12.5 + 34.0
+
+
+def test_a_run_that_was_killed_before_its_new_summary_is_not_complete(tmp_path):
+    layout = recorded(tmp_path, max_epochs=2)
+    ledger = Ledger(layout)
+    ledger.start("t0000", {})
+    ledger.report(Report("t0000", 1, 0.5, {}, 4.0, 10.0))
+    ledger.end("t0000", "finished")
+    summarise(layout, ledger)
+    ledger.reopen(1)
+    ledger.report(Report("t0000", 2, 0.5, {}, 4.0, 20.0))
+    ledger.end("t0000", "finished")
+    assert not is_complete(resumed(tmp_path), layout)
+    summarise(layout, ledger)
+    assert is_complete(resumed(tmp_path), layout)
+    ledger.close()
+
+
+def test_a_night_between_two_processes_that_were_killed_is_not_spent(tmp_path):
+    layout = recorded(tmp_path)
+    ledger = Ledger(layout)
+    ledger.start("t0000", {})
+    ledger.trials["t0000"].started = 1000.0
+    ledger.note("t0000", node="here")
+    for epoch, at in ((1, 1020.0), (2, 1030.0), (3, 50_000.0), (4, 50_010.0)):
+        ledger.report(Report("t0000", epoch, 0.5, {}, 10.0, at))
+    ledger.close()
+    assert earlier_seconds(layout) == 20 + 10 + (10 + 60) + 10
 
 
 def test_only_who_had_all_its_epochs_is_taken_up_again(tmp_path):

@@ -4,6 +4,7 @@ import signal
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -198,3 +199,17 @@ def test_a_driver_that_ends_does_not_wait_for_a_frozen_worker_and_leaves_no_proc
         assert process.returncode == 130, errors
         assert "epoch_timeout_s: 600.0" in (tmp_path / "runs" / "frozen" / "experiment.yaml").read_text()
     wait_until_gone([p.pid for p in family])
+
+
+def test_while_this_process_was_stopped_nobody_was_silent(monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(hangs.time, "monotonic", lambda: clock[0])
+    watch = Hangs(20.0, 0.0)
+    controller = SimpleNamespace(
+        _actor_manager=SimpleNamespace(_actor_task_events=SimpleNamespace(get_futures=set)), _trial_to_actor={}
+    )
+    watch.look(controller)
+    silence = watch._silences["t0000"] = hangs._Silence(None, frozenset({"report"}), clock[0], reported=True)
+    clock[0] += 3600
+    watch.look(controller)
+    assert silence.since == pytest.approx(clock[0], abs=2)

@@ -15,6 +15,7 @@ from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.retention import Retention
 from pipeline.search.random import Random
+from pipeline.worker.faults import Failure
 
 OBJECTIVE = Objective("val_loss", "min")
 
@@ -37,10 +38,10 @@ def recorder(ledger):
     return Recorder(ledger, searcher, OBJECTIVE, experiment, supervisor, retention, Watcher())
 
 
-def report(recorder, trial, epoch):
+def report(recorder, trial, epoch, **more):
     result = {
         "epoch": epoch, "objective": 0.5, "reported": 0.5, "metrics": {"".join(["val_", "loss"]): 0.5}, "seconds": 1.0,
-        "final": False, "requested": [], "timestamp": time.time(), "training_iteration": epoch,
+        "final": False, "requested": [], "timestamp": time.time(), "training_iteration": epoch, **more,
     }  # fmt: skip
     recorder.on_trial_result(epoch, [trial], trial, result)
     trial.update_last_result(result)  # as Tune does after its callbacks
@@ -70,3 +71,24 @@ def test_reports_share_the_names_of_their_metrics(recorder, ledger):
     report(recorder, trial, 2)
     (first,), (second,) = (list(r.metrics) for r in ledger.reports)
     assert first == "val_loss" and first is second
+
+
+def test_a_missing_objective_ends_the_search_only_where_no_trial_has_reported_one(recorder, ledger):
+    missing = Failure("request", "The objective must be among what `fit` reports", where="objective")
+    recorder._end_failed("t0000", missing)
+    assert "objective must be" in str(recorder.fatal)
+    recorder.fatal = None
+    recorder._searcher.tell_asked("t0001", {})
+    ledger.start("t0001", {})
+    report(recorder, Trial("kerasweep", stub=True, trial_id="t0001"), 1)
+    recorder._end_failed("t0001", missing)
+    assert recorder.fatal is None and ledger.trials["t0001"].status == "failed"
+
+
+def test_a_trial_whose_workers_were_lost_says_what_they_held(recorder, ledger):
+    trial = Trial("kerasweep", stub=True, trial_id="t0000")
+    report(recorder, trial, 1, held_gib=(3.25, 24.0))
+    recorder._supervisor.losses["t0000"] = "worker lost: SIGKILL"
+    recorder.on_trial_error(2, [trial], trial)
+    error = ledger.trials["t0000"].error
+    assert error == "worker lost: SIGKILL (at its last report it held 3.25 GiB of its node's 24.0)"

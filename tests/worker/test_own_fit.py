@@ -54,6 +54,22 @@ def test_an_epoch_that_was_not_validated_counts_without_a_report(digits, tmp_pat
     assert [e.epoch for e in notes.epochs] == [1, 3]
 
 
+def test_an_epoch_without_the_objective_though_it_was_validated_ends_the_trial(digits, tmp_path):
+    def fit(hp, model, *args, callbacks, **kwargs):
+        class Drops(keras.callbacks.Callback):
+            def on_epoch_end(self, epoch, logs=None):
+                if epoch == 1:
+                    del logs["val_accuracy"]
+
+        return model.fit(*args, callbacks=[Drops(), *callbacks], **kwargs)
+
+    notes, ending = stage.run(stage.job(tmp_path, max_epochs=3, objective=ACCURACY), space(fit), digits)
+    assert [e.epoch for e in notes.epochs] == [1]
+    assert (
+        ending.failure.where == "objective" and "got 'val_accuracy'. Possible: accuracy, loss" in ending.failure.reason
+    )
+
+
 def twice(hp, model, *args, **kwargs):
     model.fit(*args, **kwargs | {"epochs": 2})
     return model.fit(*args, **kwargs | {"epochs": 2})

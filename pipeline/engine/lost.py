@@ -1,0 +1,52 @@
+"""Workers that are lost: which losses are held against a trial, and what is known of why.
+
+Tune ends a trial after so many (`tuning.py`); the third without an epoch between says that the host cannot hold it.
+"""
+
+import re
+from typing import Any
+
+from ray.tune.experiment import Trial
+
+# In Ray's words (2.60).
+NODE_DIED = "its node has died"
+RAY_ENDED_IT = re.compile(r"Memory on the node .*? was ([\d.]+ ?GB) used / ([\d.]+ ?GB) limit")
+
+
+class InPlace:
+    """Stands in place of a method of Tune's controller."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """As nothing: Tune pickles what its controller holds, into a state that is never read back."""
+        return object, ()
+
+
+class Lost(InPlace):
+    """Tune's handling of a worker's failure, once for each.
+
+    One that dies while it is handed over to the next trial fails twice, first itself and then its task. Tune queues the
+    trial again with the first, gives it up with the second, and still takes it for being handed over (Ray 2.60).
+    """
+
+    def __init__(self, controller: Any, reasons: dict[str, str]) -> None:
+        self._controller, self._fail, self._reasons = controller, controller._trial_task_failure, reasons
+
+    def __call__(self, trial: Trial, exception: Exception) -> None:
+        """A trial's worker failed."""
+        self._controller._resetting_trials.discard(trial)
+        if trial.status != Trial.PENDING or trial in self._controller._trial_to_actor:
+            self._reasons[trial.trial_id] = reason_of(exception)
+            if NODE_DIED in str(exception):  # that says nothing of the trial
+                trial.run_metadata.num_failures -= 1  # Tune is about to count it
+            self._fail(trial, exception=exception)
+
+
+def reason_of(exception: BaseException) -> str:
+    """What is known of a loss, in one line."""
+    text = " ".join(str(exception).split())
+    if ended := RAY_ENDED_IT.search(text):
+        return f"out of memory: with {ended[1]} of {ended[2]} in use Ray ended the worker"
+    if NODE_DIED in text:
+        return "its node was lost"
+    lines = str(exception).strip().splitlines() or ["its worker died"]
+    return f"worker lost: {lines[-1].strip()}"[:300]
