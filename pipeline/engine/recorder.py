@@ -152,7 +152,7 @@ class Recorder(Callback):
 
     def _loss(self, name: str) -> str:
         """Why a trial's workers were lost, as far as is known; to be out of memory is the usual cause."""
-        reason = self._supervisor.losses.get(name, "its worker died")
+        reason = self._supervisor.losses.get(name, "its worker was lost")
         if name not in self._held_gib:
             return reason
         held, total = self._held_gib[name]

@@ -62,7 +62,7 @@ def test_nor_of_one_whose_worker_was_lost(recorder, ledger):
     report(recorder, trial, 1)
     recorder.on_trial_error(2, [trial], trial)
     assert not trial.run_metadata.last_result and not trial.metric_analysis
-    assert ledger.trials["t0000"].error == "worker lost: its worker died"
+    assert ledger.trials["t0000"].error == "its worker was lost"
 
 
 def test_reports_share_the_names_of_their_metrics(recorder, ledger):
