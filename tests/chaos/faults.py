@@ -177,7 +177,7 @@ def _writing(name, driver):
                 folders = [entry.path for entry in os.scandir(run / "trials")]
         for folder in folders:
             with suppress(FileNotFoundError):
-                if any(entry.name.startswith(f".{name}.") for entry in os.scandir(folder)):
+                if any(found.startswith(f".{name}.") for found in os.listdir(folder)):
                     return True
         if not driver.running():
             return False
