@@ -98,7 +98,8 @@ class Recorder(Callback):
             requested, built = result[keys.REQUESTED], result[keys.BUILT]
             self._ledger.note(name, requested=as_plain(requested, built), **result[keys.PLACE])
             self._searcher.tell_requested(name, requested, built)
-        self._hangs.reported(name, new=result[keys.EPOCH] > self._ledger.last_epoch(name))
+        new = result[keys.EPOCH] > self._ledger.last_epoch(name)  # and not trained again after a restart
+        self._hangs.reported(name, new=new)
         if keys.HELD in result:
             self._held_gib[name] = result[keys.HELD]
         if result.get(keys.WARNING):
@@ -108,7 +109,7 @@ class Recorder(Callback):
             self._failures[name] = failure
         if result.get(keys.ENDED):
             self._done.add(name)
-        if result[keys.EPOCH] > self._ledger.last_epoch(name):
+        if new:
             report = Report(
                 name,
                 result[keys.EPOCH],

@@ -136,10 +136,11 @@ def is_complete(experiment: Experiment, layout: Layout) -> bool:
     try:
         summary = Results(layout.root).summary
         enough = summary["trials"]["total"] >= experiment.trials or summary["exhausted"]
+        if not enough or summary["trials"]["unfinished"]:
+            return False
         # A summary may be older than the records: of a run that took more, and was killed.
         ended = all(record.status in ENDED for record in read_trials(layout).values())
-        told = summary["epochs"] == len(read_history(layout))
-        return bool(enough and not summary["trials"]["unfinished"] and ended and told)
+        return bool(ended and summary["epochs"] == len(read_history(layout)))
     except (RequestError, KeyError, TypeError):  # it did not end, or its summary is to be written anew
         return False
 

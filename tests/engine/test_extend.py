@@ -22,6 +22,17 @@ def summarise(layout, ledger):
     write_summary(layout, best=None, test=None, trials=ledger.trials, epochs=len(ledger.reports), **facts)
 
 
+def ended_after_one_epoch(folder, **settings):
+    """A run of one trial, with its summary; its ledger is open to take more."""
+    layout = recorded(folder, **settings)
+    ledger = Ledger(layout)
+    ledger.start("t0000", {})
+    ledger.report(Report("t0000", 1, 0.5, {}, 4.0, 10.0))
+    ledger.end("t0000", "finished")
+    summarise(layout, ledger)
+    return layout, ledger
+
+
 def test_epochs_are_raised_and_never_lowered(tmp_path):
     recorded(tmp_path, max_epochs=10)
     assert resumed(tmp_path, max_epochs=20).max_epochs == 20
@@ -47,12 +58,7 @@ def test_a_run_with_more_epochs_to_train_is_not_complete(tmp_path):
 
 
 def test_a_run_that_took_more_and_was_killed_is_not_complete_and_its_time_counts(tmp_path):
-    layout = recorded(tmp_path, max_epochs=3)
-    ledger = Ledger(layout)
-    ledger.start("t0000", {})
-    ledger.report(Report("t0000", 1, 0.5, {}, 4.0, 10.0))
-    ledger.end("t0000", "finished")
-    summarise(layout, ledger)
+    layout, ledger = ended_after_one_epoch(tmp_path, max_epochs=3)
     assert is_complete(resumed(tmp_path), layout)
     ledger.reopen(1)
     for epoch, at in ((2, 100.0), (3, 130.0)):
@@ -63,12 +69,7 @@ def test_a_run_that_took_more_and_was_killed_is_not_complete_and_its_time_counts
 
 
 def test_a_run_that_was_killed_before_its_new_summary_is_not_complete(tmp_path):
-    layout = recorded(tmp_path, max_epochs=2)
-    ledger = Ledger(layout)
-    ledger.start("t0000", {})
-    ledger.report(Report("t0000", 1, 0.5, {}, 4.0, 10.0))
-    ledger.end("t0000", "finished")
-    summarise(layout, ledger)
+    layout, ledger = ended_after_one_epoch(tmp_path, max_epochs=2)
     ledger.reopen(1)
     ledger.report(Report("t0000", 2, 0.5, {}, 4.0, 20.0))
     ledger.end("t0000", "finished")
