@@ -35,6 +35,11 @@ torch: $(STAMP)  ## add PyTorch to .venv, for KERAS_BACKEND=torch and its tests 
 	@echo "Installing PyTorch into $(VENV)."
 	@$(PIP) -r $(VENV)/requirements-torch.txt
 
+.PHONY: cluster
+cluster: $(STAMP)  ## add Ray's launcher and job server to .venv (ray up, ray job)
+	@$(RUN) -c "$$NAMES" cluster > $(VENV)/requirements-cluster.txt
+	@$(PIP) -r $(VENV)/requirements-cluster.txt
+
 .PHONY: test
 test: $(STAMP)  ## run the tests, without the slow ones and those that need a GPU
 	$(RUN) -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
@@ -47,9 +52,17 @@ test-all: $(STAMP)  ## run what `make test` leaves out: the slow tests (those th
 test-gpu: $(STAMP)  ## run the tests that need a GPU
 	$(RUN) -m pytest -m gpu $(explained)
 
+.PHONY: test-cluster
+test-cluster: cluster  ## run the test of Ray's launcher and job server, which the others are faster without
+	$(RUN) -m pytest tests/hosts/test_launcher.py $(explained)
+
 .PHONY: chaos
 chaos: $(STAMP)  ## kill, starve and freeze N=10 searches, drawn from SEED=0 and on, and resume them: two minutes each
 	$(RUN) -m tests.chaos.run --searches $(or $(N),10) --seed $(or $(SEED),0)
+
+.PHONY: orphans
+orphans: $(STAMP)  ## kill N=100 searches, drawn from SEED=0, and count what is left running: half a minute each
+	$(RUN) -m tests.chaos.orphans --starts $(or $(N),100) --seed $(or $(SEED),0)
 
 .PHONY: bench
 bench: $(STAMP)  ## run the benchmarks, an hour on an idle machine; results go to benchmarks/results

@@ -88,7 +88,7 @@ def ours(trials, reports, every_s, folder):
         from example_hyperparameters import trace
         from ray.tune import with_parameters
 
-        from pipeline.engine.cluster import slots
+        from pipeline.engine.capacity import Slots
         from pipeline.engine.trainable import ENDED, KerasTrial, Setting, _RaySession, _result
         from pipeline.engine.tuning import _Search
         from pipeline.engine.watch import Interruption, Watcher
@@ -123,7 +123,7 @@ def ours(trials, reports, every_s, folder):
             """All of `tune` but Keras."""
 
             def prepare(self):
-                self.slots = slots(self.experiment)
+                self.slots = Slots(self.experiment)
                 self.objective = Objective("val_accuracy", "max")
                 requested = trace({}, "default")
                 self.checked = Checked(requested, len(requested), 0, ())
@@ -132,7 +132,7 @@ def ours(trials, reports, every_s, folder):
                 return trace(proposal, fill)
 
             def _trainable(self):
-                return with_parameters(Load, setting=Setting(None, [], 1, 0))
+                return with_parameters(Load, setting=Setting(None, []))
 
         memory = Memory()
 

@@ -16,7 +16,25 @@ def hardware():
         model = next(
             (line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.processor()
         )
-    return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "gpu": None}
+    return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "gpu": gpus() or None}
+
+
+def gpus():
+    """Name and memory of each NVIDIA GPU."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:  # no driver
+        return []
+    try:
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(place) for place in range(pynvml.nvmlDeviceGetCount())]
+        return [
+            {"name": pynvml.nvmlDeviceGetName(handle), "mib": pynvml.nvmlDeviceGetMemoryInfo(handle).total // 2**20}
+            for handle in handles
+        ]
+    finally:
+        pynvml.nvmlShutdown()
 
 
 def commit():

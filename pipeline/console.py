@@ -1,7 +1,7 @@
 """What a person sees of a run: a live table in a terminal, plain lines elsewhere, and the result at the end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,8 @@ from pipeline.experiment import SCHEDULERS, SEARCHERS, UNBOUNDED, label
 from pipeline.names import registered
 from pipeline.objective import Objective
 from pipeline.records.ledger import Report, TrialRecord
+from pipeline.records.mirror import at_home
+from pipeline.records.remote import RemotePath, location
 from pipeline.records.results import Results
 
 HEARTBEAT_S = 10.0  # between two lines where there is no terminal
@@ -29,12 +31,17 @@ def print_plain(text: str) -> None:
     Console(soft_wrap=True, highlight=False).print(Text(text))
 
 
-def print_error(message: str, traceback: str = "") -> None:
-    """The user's traceback first, then one line, to standard error."""
+def print_error(message: str, traceback: str = "", nodes: Sequence[tuple[str, str, str]] = ()) -> None:
+    """The user's traceback first, then one line, to standard error; below it what is wrong with nodes of a cluster."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     if traceback:
         console.print(Text(traceback.rstrip()))
     console.print(Text(f"Error: {message}"))
+    if nodes:
+        table = Table("node", "what is wrong", "what to do", box=None, pad_edge=False)
+        for row in nodes:
+            table.add_row(*map(Text, row))
+        console.print(table, soft_wrap=False)
 
 
 class Display(Watcher):
@@ -223,9 +230,10 @@ def _values(hyperparameters: dict[str, Any]) -> str:
     )
 
 
-def short(path: Path) -> str:
+def short(path: Path | RemotePath) -> str:
     """A path as one would type it here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    here = Path.cwd()
+    return str(path.relative_to(here)) if isinstance(path, Path) and path.is_relative_to(here) else str(path)
 
 
 def _duration(seconds: float) -> str:
@@ -247,8 +255,10 @@ def plan_rows(plan: Plan) -> dict[str, str]:
         "budget": f"{_budget(experiment.trials, experiment.max_epochs)}{executions}"
         + (f", {_duration(experiment.time_budget_s)}" if experiment.time_budget_s else ""),
         "at once": f"{plan.concurrent} trials, each {experiment.cpus_per_trial:g} CPU"
-        + (f" and {experiment.gpus_per_trial:g} GPU" if experiment.gpus_per_trial else ""),
+        + (f" and {experiment.gpu_share:g} GPU" if experiment.gpu_share else ""),
     }
+    if plan.measured:
+        rows["GPU memory"] = plan.measured
     if plan.warnings:
         rows["warning"] = "; ".join(plan.warnings)
     return rows
@@ -333,7 +343,8 @@ def show_result(run: Results, *, quiet: bool, command: str) -> None:
         rows["hyperparameters"] = _values(best.hyperparameters)
         rows |= {split: _values(summary[split]) for split in ("validation", "test") if summary.get(split)}
         model = run.layout.best_model
-        rows["model"] = short(model if model.is_file() else model.with_suffix(".weights.h5"))
+        model = model if model.is_file() else model.with_suffix(".weights.h5")
+        rows["model"] = short(location(at_home(run.layout, str(model))))
     rows["records"] = short(run.directory)
     if not quiet:
         console.print()

@@ -3,6 +3,7 @@
     KerasweepError
     ├── RequestError        what was asked cannot be right; exit code 2
     │   ├── UserCodeError   a user's own module failed to load or to build; carries its traceback
+    │   ├── NodesError      nodes of a cluster are not as they must be; carries a table
     │   └── SpaceError      a search space asks `hp` for what cannot be; always one of the three below it
     │       ├── SpaceValueError     a ValueError too
     │       ├── SpaceTypeError      a TypeError too
@@ -46,6 +47,19 @@ class UserCodeError(RequestError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class NodesError(RequestError):
+    """Nodes of a cluster are not as they must be. `rows` has of each fault the node, what is wrong, what to do."""
+
+    rows: list[tuple[str, str, str]]
+
+    def __init__(self, message: str, rows: list[tuple[str, str, str]]) -> None:
+        super().__init__(message, rows)
+        self.rows = rows
+
+    def __str__(self) -> str:
+        return "\n".join([self.args[0], *(f"{node}: {fault}; {remedy}." for node, fault, remedy in self.rows)])
 
 
 class SpaceError(RequestError):

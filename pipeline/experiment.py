@@ -25,6 +25,7 @@ from pipeline.digest import sha256
 from pipeline.errors import LONGEST, RequestError, all_unknown, one_line, quoted, unknown
 from pipeline.fit_data import FitData
 from pipeline.objective import Objective
+from pipeline.records.remote import check_address
 
 # Named here and not imported: to know the names must cost neither Ray nor hyperopt. Tests compare them.
 SEARCHERS = {
@@ -61,7 +62,10 @@ class Builder(Protocol):
 class Experiment(BaseModel):
     """What to search for, how, and with what. Immutable; `to_yaml` and `from_yaml` are a round trip."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False,
+        hide_input_in_errors=True,  # it may hold a secret
+    )  # fmt: skip
 
     dataset: Annotated[str | Dataset | FitData | Callable[..., Any], SkipValidation]
     search_space: Annotated[str | Callable[..., Any] | Builder, SkipValidation] = "mlp"
@@ -77,7 +81,7 @@ class Experiment(BaseModel):
     reduction_factor: Annotated[float, Field(ge=1.1, le=MOST)] = 3  # of asha and hyperband: one in so many goes on
     perturbation_interval: Positive = 2  # of pbt: epochs of a generation
     cpus_per_trial: Annotated[float, Field(gt=0, le=MOST)] = 1
-    gpus_per_trial: Annotated[float, Field(ge=0, le=MOST)] = 0
+    gpus_per_trial: Annotated[float, Field(ge=0, le=MOST)] | Literal["auto"] = 0.0  # auto: a share that memory allows
     execution: Literal["auto", "plain", "looped", "compiled"] = "auto"  # how a trial's steps are carried out
     max_concurrent: Positive | None = None  # None: what the cluster holds
     max_retries_per_trial: NotNegative = 0  # where user code raised
@@ -161,15 +165,15 @@ class Experiment(BaseModel):
 
     @field_validator("cpus_per_trial", "gpus_per_trial")
     @classmethod
-    def _countable_share(cls, share: float, info: ValidationInfo) -> float:
-        if 0 < share < LEAST_SHARE:
+    def _countable_share(cls, share: Any, info: ValidationInfo) -> float:
+        if share != "auto" and 0 < share < LEAST_SHARE:
             raise ValueError(f"{info.field_name} must be at least {LEAST_SHARE:g}, if not 0; got {share:g}.")
         return share
 
     @field_validator("gpus_per_trial")
     @classmethod
-    def _possible_share(cls, share: float) -> float:
-        if share > 1 and share != int(share):
+    def _possible_share(cls, share: Any) -> Any:
+        if share != "auto" and share > 1 and share != int(share):
             raise ValueError(f"gpus_per_trial must be a share of one GPU (0.25, 0.5) or a whole number; got {share:g}.")
         return share
 
@@ -186,11 +190,26 @@ class Experiment(BaseModel):
             )
         raise ValueError(f"--address must be HOST:PORT or auto; got {quoted(address)}.")
 
+    @field_validator("start_from")
+    @classmethod
+    def _readable(cls, path: str | None) -> str | None:
+        if path is not None and "://" in path:  # not quoted: it may hold a secret
+            raise ValueError(
+                "--start-from must be a JSON file or the directory of a run on a file system; what is in an object "
+                "store must be copied first."
+            )
+        return path
+
     @field_validator("storage")
     @classmethod
     def _a_folder(cls, path: str) -> str:
-        if "://" in path or not path:
+        if not path:
             raise ValueError(f"storage must be a folder that every node sees; got {quoted(path)}.")
+        if "://" in path:
+            try:
+                check_address(path, "storage")
+            except RequestError as error:
+                raise ValueError(str(error)) from error
         return path
 
     @field_validator("name")
@@ -210,6 +229,18 @@ class Experiment(BaseModel):
     def _grace_within_epochs(self) -> "Experiment":
         if self.grace_epochs > self.max_epochs:
             raise ValueError(f"grace_epochs must not exceed max_epochs; got {self.grace_epochs} and {self.max_epochs}.")
+        return self
+
+    @property
+    def gpu_share(self) -> float:
+        """GPUs of a trial as a number: until it is known how many share one, a whole one."""
+        return 1.0 if self.gpus_per_trial == "auto" else self.gpus_per_trial
+
+    @model_validator(mode="after")
+    def _population_on_a_file_system(self) -> "Experiment":
+        # Its trials go on with one another's checkpoints: none may be ahead of the records when they are brought back.
+        if self.scheduler == "pbt" and "://" in self.storage:
+            raise ValueError(f"scheduler pbt must have its storage on a file system; got {quoted(self.storage)}.")
         return self
 
     @classmethod
@@ -240,17 +271,7 @@ class Experiment(BaseModel):
         Raises:
             RequestError: it is not YAML, not a mapping, or its settings are wrong; the message names `source`.
         """
-        if len(text) > LARGEST_FILE:
-            raise RequestError(
-                f"{source} must hold settings, one a line (dataset: mnist); it has {len(text):,} characters."
-            )
-        try:
-            plain = yaml.load(text, _Loader)
-        except Exception as error:  # PyYAML lets out what Python raises of a date that cannot be, of deep nesting
-            what = "" if isinstance(error, yaml.YAMLError) else "a value cannot be read: "
-            raise RequestError(f"{source} must be YAML; {what}{one_line(str(error))}") from error
-        if not isinstance(plain, dict) or not all(isinstance(key, str) for key in plain):
-            raise RequestError(f"{source} must hold settings, one a line (dataset: mnist); got {text.strip()[:60]!r}.")
+        plain = settings_in(text, source)
         for name in ("dataset", "search_space"):
             if isinstance(plain.get(name), dict):
                 what = plain[name].get("object")
@@ -263,6 +284,39 @@ class Experiment(BaseModel):
             return cls.checked(**plain)
         except RequestError as error:
             raise RequestError(f"{source}: {error}") from error
+
+
+def settings_in(text: str, source: str) -> dict[str, Any]:
+    """What a file of settings holds, not checked any further.
+
+    Raises:
+        RequestError: it is not YAML, or not a mapping; the message names `source`.
+    """
+    if len(text) > LARGEST_FILE:
+        raise RequestError(
+            f"{source} must hold settings, one a line (dataset: mnist); it has {len(text):,} characters."
+        )
+    try:
+        plain = yaml.load(text, _Loader)
+    except Exception as error:  # PyYAML lets out what Python raises of a date that cannot be, of deep nesting
+        what = "" if isinstance(error, yaml.YAMLError) else "a value cannot be read: "
+        raise RequestError(f"{source} must be YAML; {what}{one_line(str(error))}") from error
+    if not isinstance(plain, dict) or not all(isinstance(key, str) for key in plain):
+        raise RequestError(f"{source} must hold settings, one a line (dataset: mnist); got {text.strip()[:60]!r}.")
+    return plain
+
+
+def seconds_in(name: str, text: str) -> float:
+    """How long a duration is: 90s, 10m, 1h30m.
+
+    Raises:
+        RequestError: it is none; the message begins with `name`.
+    """
+    units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise RequestError(f"{name} must be a duration like 90s, 10m or 1h30m; got {quoted(text)}.")
+    return float(sum(float(number) * units[unit] for number, unit in parts))
 
 
 def fingerprint(thing: Any) -> dict[str, Any]:
@@ -305,7 +359,9 @@ class _Loader(yaml.SafeLoader):
 def _sentences(faults: Sequence[Any]) -> list[str]:
     """Pydantic's faults in our words."""
     surplus = [str(fault["loc"][0]) for fault in faults if fault["type"] == "extra_forbidden"]
-    lines = [_sentence(fault) for fault in faults if fault["type"] != "extra_forbidden"]
+    # Of what may be a number or "auto" it is enough to say what is wrong with the number.
+    told = [f for f in faults if f["type"] != "extra_forbidden" and f["loc"][1:] != ("literal['auto']",)]
+    lines = [_sentence(fault) for fault in told]
     return [*lines, all_unknown("setting", surplus, Experiment.model_fields)] if surplus else lines
 
 
@@ -316,6 +372,8 @@ def _sentence(fault: Any) -> str:
         return message.removeprefix("Value error, ")
     if fault["type"] == "missing":
         return f"{where} must be given."
+    if where == "gpus_per_trial" and fault["type"] in ("float_parsing", "float_type"):
+        return f"gpus_per_trial must be a number or auto; got {quoted(came)}."
     if fault["type"].startswith(("greater_than", "less_than")):
         bound = message.removeprefix("Input should be ")
         return f"{where} must be {bound}; got {quoted(came)}."

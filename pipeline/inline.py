@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import names
+from pipeline.engine.capacity import devices_a_trial
 from pipeline.errors import ProgramError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
@@ -20,7 +21,7 @@ def run_inline(experiment: Experiment, shown: Callable[[Path], Callable[[Any], N
     """
     from pipeline.worker import devices
 
-    devices.claim(experiment.cpus_per_trial, experiment.gpus_per_trial)
+    devices.claim(experiment.cpus_per_trial, experiment.gpu_share)
     from pipeline.worker.modules import load_dataset, load_search_space
     from pipeline.worker.session import Job
     from pipeline.worker.trial import train
@@ -37,5 +38,6 @@ def run_inline(experiment: Experiment, shown: Callable[[Path], Callable[[Any], N
             if failure is not None:
                 raise ProgramError(f"The trial failed: {failure.reason}")
 
-    job = Job("t0000", {}, experiment.seed, experiment.max_epochs, objective, directory)
+    together = devices_a_trial(experiment)
+    job = Job("t0000", {}, experiment.seed, experiment.max_epochs, objective, directory, devices=together)
     train(job, family, data, Printing(), unwrapped=True)

@@ -1,7 +1,6 @@
 """The command line: `python -m pipeline.run mnist`. Parses, calls, prints; no defaults of its own, no Ray, no Keras."""
 
 import os
-import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,9 +12,10 @@ import typer
 from typer.exceptions import TyperException
 
 from pipeline.errors import Interrupted, KerasweepError, RequestError, one_line, quoted
-from pipeline.experiment import Experiment
+from pipeline.experiment import Experiment, seconds_in
 
 COMMAND = "python -m pipeline.run"
+FILES = (".yaml", ".yml")
 Field = Experiment.model_fields
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -30,7 +30,7 @@ def _option(text: str, name: str | None = None) -> Any:
 @app.command()
 def command(
     dataset: Annotated[
-        str | None, typer.Argument(help="A dataset's name, a .py file, a module, or an experiment.yaml.")
+        str | None, typer.Argument(help="A dataset's name, a .py file, a module, an experiment.yaml or a sweep.yaml.")
     ] = None,
     search_space: Annotated[
         str | None,
@@ -65,7 +65,8 @@ def command(
     ] = None,
     cpus_per_trial: Annotated[float | None, _option("CPUs of a trial.", "cpus_per_trial")] = None,
     gpus_per_trial: Annotated[
-        float | None, _option("GPUs of a trial; a share like 0.25 packs several on one.", "gpus_per_trial")
+        str | None,
+        _option("GPUs of a trial; a share like 0.25 packs several on one; auto: as many as fit. [default: 0]"),
     ] = None,
     execution: Annotated[
         str | None, _option("How a trial's steps are carried out: auto, plain, looped or compiled.", "execution")
@@ -75,11 +76,14 @@ def command(
     cpus: Annotated[int | None, _option("CPUs to use of this machine. [default: all]")] = None,
     gpus: Annotated[int | None, _option("GPUs to use of this machine. [default: all]")] = None,
     address: Annotated[str | None, _option("HOST:PORT of a running Ray cluster, or auto.")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Join a cluster, too, that lets in whoever reaches it.")
+    ] = False,
     start_from: Annotated[
         str | None, _option("First try the configurations of a JSON list, or the best of an earlier run's directory.")
     ] = None,
     seed: Annotated[int | None, _option("Of the search, the splits and each trial.", "seed")] = None,
-    storage: Annotated[str | None, _option("Folder of the run directories.", "storage")] = None,
+    storage: Annotated[str | None, _option("Folder of the run directories; or s3://… or gs://….", "storage")] = None,
     name: Annotated[str | None, _option("Name of the run's directory. [default: dataset, space and time]")] = None,
     resume: Annotated[str | None, _option("Go on with the run in this directory; --trials extends it.")] = None,
     dry_run: Annotated[
@@ -97,29 +101,34 @@ def command(
         "epoch_timeout_s": _seconds("--epoch-timeout", epoch_timeout), "keep_models": keep_models,
         "perturbation_interval": perturbation_interval,
         "grace_epochs": grace_epochs, "reduction_factor": reduction_factor, "cpus_per_trial": cpus_per_trial,
-        "gpus_per_trial": gpus_per_trial, "execution": execution,
+        "gpus_per_trial": _number(gpus_per_trial), "execution": execution,
         "max_concurrent": max_concurrent, "cpus": cpus, "gpus": gpus,
         "address": address, "start_from": start_from, "seed": seed, "storage": storage, "name": name,
     }  # fmt: skip
     given = {key: value for key, value in settings.items() if value is not None}
     if resume is not None and (dry_run or inline or list_all):
         raise RequestError("--resume goes on with a run; it cannot be combined with --dry-run, --inline or --list.")
+    sweep = None if list_all or resume is not None else _sweep(dataset, given)
+    if sweep is not None and inline:
+        raise RequestError(f"--inline trains one trial of one experiment; {dataset} is a sweep.")
     if list_all:
         from pipeline.console import show_list
 
         show_list()
+    elif sweep is not None:
+        _conduct(sweep, dry_run, insecure, quiet)
     elif inline:
         _inline(_experiment(dataset, given))
     elif dry_run:
         from pipeline.console import Display, show_dry_run
         from pipeline.engine import tuning
 
-        show_dry_run(tuning.dry_run(_experiment(dataset, given), Display(quiet=quiet)))
+        show_dry_run(tuning.dry_run(_experiment(dataset, given), Display(quiet=quiet), insecure=insecure))
     else:
-        _search(dataset, given, resume, quiet)
+        _search(dataset, given, resume, insecure, quiet)
 
 
-def _search(dataset: str | None, given: dict[str, Any], resume: str | None, quiet: bool) -> None:
+def _search(dataset: str | None, given: dict[str, Any], resume: str | None, insecure: bool, quiet: bool) -> None:
     from pipeline.engine import tuning
     from pipeline.engine.resume import resumed
     from pipeline.engine.watch import Interruption
@@ -133,7 +142,9 @@ def _search(dataset: str | None, given: dict[str, Any], resume: str | None, quie
             experiment = _experiment(dataset, given)
         from pipeline.console import Display, show_result
 
-        run = tuning.tune(experiment, resume=resume, watcher=Display(quiet=quiet), interruption=interruption)
+        run = tuning.tune(
+            experiment, resume=resume, watcher=Display(quiet=quiet), interruption=interruption, insecure=insecure
+        )
         show_result(run, quiet=quiet, command=COMMAND)
     if interruption.signal is not None:
         raise typer.Exit(128 + interruption.signal)
@@ -142,26 +153,59 @@ def _search(dataset: str | None, given: dict[str, Any], resume: str | None, quie
 def _experiment(dataset: str | None, given: dict[str, Any]) -> Experiment:
     if dataset is None:
         raise RequestError(f"A dataset must be given: {COMMAND} mnist. What there is: {COMMAND} --list")
-    if dataset.endswith((".yaml", ".yml")):
-        if not os.path.isfile(dataset):
-            raise RequestError(f"An experiment file must exist; there is no file {quoted(dataset)}.")
-        try:
-            text = Path(dataset).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise RequestError(f"{dataset} must be text that can be read; {one_line(str(error))}.") from error
+    if dataset.endswith(FILES):
         # Its name is that of the run it came from; asked again, it is a run of its own.
-        return Experiment.from_yaml(text, dataset).changed(**{"name": None} | given)
+        return Experiment.from_yaml(_text(dataset), dataset).changed(**{"name": None} | given)
     return Experiment.checked(dataset=dataset, **given)
 
 
-def _seconds(option: str, text: str | None) -> float | None:
-    if text is None:
+def _text(file: str) -> str:
+    if not os.path.isfile(file):
+        raise RequestError(f"An experiment file must exist; there is no file {quoted(file)}.")
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{file} must be text that can be read; {one_line(str(error))}.") from error
+
+
+def _sweep(dataset: str | None, given: dict[str, Any]) -> Any:
+    """What a sweep file asks for; None where there is none."""
+    if dataset is None or not dataset.endswith(FILES):
         return None
-    units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise RequestError(f"{option} must be a duration like 90s, 10m or 1h30m; got {quoted(text)}.")
-    return float(sum(float(number) * units[unit] for number, unit in parts))
+    from pipeline.sweeps.request import read_sweep
+
+    return read_sweep(_text(dataset), dataset, given)
+
+
+def _conduct(sweep: Any, dry_run: bool, insecure: bool, quiet: bool) -> None:
+    from pipeline.console import print_plain
+    from pipeline.engine.watch import Interruption
+    from pipeline.sweeps.conductor import conduct, planned
+
+    if dry_run:
+        print_plain(planned(sweep))
+        return
+    interruption = Interruption()
+    with _signals(interruption):
+        say = (lambda line: None) if quiet else print_plain
+        table, failed = conduct(sweep, say, interruption, ["--insecure"] if insecure else [])
+    print_plain(table)
+    if interruption.signal is not None:
+        raise typer.Exit(128 + interruption.signal)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _number(text: str | None) -> float | str | None:
+    """A number, where it is one: `Experiment` knows what else it may be."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
+
+
+def _seconds(option: str, text: str | None) -> float | None:
+    return None if text is None else seconds_in(option, text)
 
 
 def _inline(experiment: Experiment) -> None:
@@ -175,16 +219,27 @@ def _inline(experiment: Experiment) -> None:
 
 @contextmanager
 def _signals(interruption: Any) -> Iterator[None]:
-    """The first SIGINT or SIGTERM ends the search cleanly, the second at once."""
+    """The first SIGINT or SIGTERM ends the search cleanly, the second at once.
+
+    What a sweep passes on is no second one: whoever stops a job sends a signal to each of its processes (Ray, a
+    terminal), and each search of a sweep gets it twice.
+    """
+    from pipeline.engine.watch import PASSED_ON
+
+    asked = False
 
     def handle(number: int, _frame: Any) -> None:
-        if interruption.signal is not None:
-            os._exit(128 + number)
-        interruption.signal = number
-        if not interruption.graceful:
-            raise Interrupted(number)
+        nonlocal asked
+        if number != PASSED_ON:
+            if asked:
+                os._exit(128 + number)
+            asked = True
+        if interruption.signal is None:
+            interruption.signal = int(signal.SIGTERM) if number == PASSED_ON else number
+            if not interruption.graceful:
+                raise Interrupted(interruption.signal)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, PASSED_ON)}
     try:
         yield
     finally:
@@ -217,7 +272,8 @@ def main() -> None:
     except KerasweepError as error:
         from pipeline.console import print_error
 
-        print_error(str(error), getattr(error, "user_traceback", ""))
+        rows = getattr(error, "rows", ())
+        print_error(str(error.args[0]) if rows else str(error), getattr(error, "user_traceback", ""), rows)
         sys.exit(error.exit_code)
 
 

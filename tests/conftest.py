@@ -1,21 +1,71 @@
 """Fixtures that several folders share."""
 
+import contextlib
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
+import time
+import uuid
 from pathlib import Path
 
 import pytest
+import requests
 
 ROOT = Path(__file__).parents[1]
 SPACES = Path(__file__).parent / "spaces"
+SECRET = "it is not for others"  # a key to a store
 
 
 def installed(backend):
     """A parameter that is skipped where Keras's backend of that name is not installed."""
     reason = f"{backend} is not installed: pip install '.[{backend}]'"
     return pytest.param(backend, marks=pytest.mark.skipif(importlib.util.find_spec(backend) is None, reason=reason))
+
+
+@pytest.fixture(scope="session")
+def store():
+    """A process that is an S3 server on loopback, and its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + 90
+        while True:
+            with contextlib.suppress(OSError):
+                requests.get(f"{address}/moto-api/data.json")
+                break
+            assert process.poll() is None and time.monotonic() < until, "no S3 server"
+            time.sleep(0.1)
+        yield process, address
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def bucket(store, monkeypatch):
+    """The address of an empty bucket there, for this process and those that it starts."""
+    from pipeline.records import remote
+
+    _, address = store
+    settings = {
+        "AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }  # fmt: skip
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    remote._store.cache_clear()
+    name = f"bucket-{uuid.uuid4().hex}"
+    requests.put(f"{address}/{name}").raise_for_status()
+    return f"s3://{name}"
 
 
 @pytest.fixture(scope="session")

@@ -87,6 +87,11 @@ def test_every_start_authenticates_by_token(prepared, node):
         assert "RAY_AUTH_MODE=token ray start" in command
 
 
+def test_a_job_that_is_stopped_has_time_to_save_everything(prepared):
+    start = next(command for command in prepared["head_start_ray_commands"] if "ray start" in command)
+    assert "RAY_JOB_STOP_WAIT_TIME_S=110" in start
+
+
 def test_the_token_is_mounted_from_its_default_place(prepared):
     assert prepared["file_mounts"]["/home/ubuntu/.ray/auth_token"] == "~/.ray/auth_token"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline.console import Display, describe_space
+from pipeline.console import Display, describe_space, plan_rows
 from pipeline.engine.watch import Plan
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
@@ -88,6 +88,16 @@ def test_quiet_shows_nothing_of_a_run(capsys):
 def test_a_warning_is_a_line_for_who_asked_for_quiet_too(capsys):
     Display(quiet=True).warned("history.jsonl was damaged [0]; no line is from its copy.")
     assert capsys.readouterr().out == "Warning: history.jsonl was damaged [0]; no line is from its copy.\n"
+
+
+def test_the_plan_says_why_so_many_trials_share_a_gpu():
+    line = "the default model's peak is 812 of 81,559 MiB: 16 trials a GPU, 4,497 MiB each"
+    plan = Plan(
+        Experiment(dataset="digits", gpus_per_trial=0.0625), Objective("val_accuracy", "max"), FACTS, [], 650, 16, (),
+        Path("runs/mine"), measured=line,
+    )  # fmt: skip
+    assert plan_rows(plan)["GPU memory"] == line
+    assert plan_rows(plan)["at once"] == "16 trials, each 1 CPU and 0.0625 GPU"
 
 
 def test_a_dry_run_marks_what_only_other_configurations_request_and_says_what_each_decides():

@@ -150,6 +150,8 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
             {"gpus_per_trial": 1.5},
             "gpus_per_trial must be a share of one GPU (0.25, 0.5) or a whole number; got 1.5.",
         ),
+        ({"gpus_per_trial": "many"}, "gpus_per_trial must be a number or auto; got 'many'."),
+        ({"gpus_per_trial": [1]}, "gpus_per_trial must be a number or auto; got [1]."),
         ({"gpus_per_trial": float("nan")}, "gpus_per_trial: input should be a finite number; got nan."),
         ({"max_concurrent": 0}, "max_concurrent must be greater than 0; got 0."),
         ({"executions_per_trial": 0}, "executions_per_trial must be greater than 0; got 0."),

@@ -8,6 +8,7 @@ from ray.tune.experiment.config_parser import _create_trial_from_spec
 from ray.tune.search import Searcher as RaySearcher
 from ray.tune.search.search_generator import SearchGenerator
 
+from pipeline.engine.trainable import RESOURCES
 from pipeline.records.ledger import ENDED, Ledger
 from pipeline.search.searcher import Searcher
 from pipeline.worker.session import Job
@@ -28,6 +29,7 @@ class AskTell(RaySearcher):
         job: makes a trial's task from its id and configuration.
         wanted: whether another trial can be used now. A proposal made later knows more, so none is made ahead.
         all_wait: whether no trial goes on before there are no more to come.
+        resources: what a trial takes, as Ray counts it.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class AskTell(RaySearcher):
         wanted: Callable[[], bool],
         all_wait: Callable[[], bool],
         max_epochs: int,
+        resources: Callable[[Job], dict[str, float]],
     ) -> None:
         super().__init__()
         self._searcher, self._ledger, self._trials = searcher, ledger, trials
         self._job, self._wanted, self._all_wait = job, wanted, all_wait
         self.exhausted = False
         self.max_epochs = max_epochs
+        self._resources = resources
 
     def next_id(self) -> str:
         """The id of the next trial: it says its place in the search, so a rerun has the same ones."""
@@ -73,7 +77,8 @@ class AskTell(RaySearcher):
 
     def task(self, trial_id: str, configuration: dict[str, Any]) -> dict[str, Any]:
         """The `config` of Tune's trial."""
-        return {"job": self._job(trial_id, configuration)}
+        job = self._job(trial_id, configuration)
+        return {"job": job, RESOURCES: self._resources(job)}
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """Nothing: what comes back is told by the recorder, once, with all that is known."""
@@ -109,6 +114,7 @@ class Trials(SearchGenerator):
         self._replay = replay
         self._paused = paused
         self._unfinished: list[Trial] = []
+        self._halted = False
 
     def add_configurations(self, experiments: Any) -> None:
         """Take the experiment's specification, and with it make the trials of the past."""
@@ -137,7 +143,12 @@ class Trials(SearchGenerator):
         While a trial is paused Tune is told that there will: it then keeps the worker of whoever pauses for the next,
         where it would start a process, and import TensorFlow, for each that goes on.
         """
-        return self.complete and not self._paused()
+        return self._halted or (self.complete and not self._paused())
+
+    def set_finished(self) -> None:
+        """End it, whoever waits: Tune says so where the whole search is to stop, and tells the scheduler nothing."""
+        super().set_finished()
+        self._halted = True
 
     def _create(self, trial_id: str, task: dict[str, Any]) -> Trial:
         if self._adapter.is_over(trial_id):  # for the scheduler alone: Tune is not given it, so it needs no folder

@@ -1,19 +1,18 @@
-"""Ray started or joined: on loopback with a token, or a cluster that is there; and what runs at once on it."""
+"""Ray started or joined: on loopback with a token, or a cluster that is there."""
 
 import logging
-import math
 import os
 import secrets
 import shutil
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine.capacity import concurrent
 from pipeline.engine.scratch import new_folder
 from pipeline.errors import KerasweepError, RequestError
 from pipeline.experiment import Experiment
@@ -33,16 +32,29 @@ ENVIRONMENT = {
     "TUNE_WARN_THRESHOLD_S": "60",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ray knows that a node is lost after 15 to 70 s. By default it says after 1 s that a worker "is unavailable": held
+    # against its trial, which is started anew at once, perhaps on the same node.
+    "RAY_timeout_ms_task_wait_for_death_info": "120000",
 }
 # glibc gives each of a process's many threads a heap of its own, where what it freed stays: of chunks of data that were
 # gathered in several threads, 30 MB a trial.
 HEAPS = {"MALLOC_ARENA_MAX": "2"}
 # A local cluster listens on loopback alone, and asks for a token of this process.
 LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+TOKEN = "RAY_AUTH_TOKEN"
+_given: dict[str, str | None] = {}  # the caller's own, of the variables that a local cluster took
+
+
+def address_of(experiment: Experiment) -> str | None:
+    """The cluster to join: what was asked for, else what Ray's own variable names; None is this machine alone."""
+    named = experiment.address or os.environ.get("RAY_ADDRESS")
+    return None if named in ("", "local") else named
 
 
 @contextmanager
-def cluster(experiment: Experiment, targets: list[Target], *, warm: bool = False) -> Iterator[bool]:
+def cluster(
+    experiment: Experiment, targets: list[Target], *, warm: bool = False, insecure: bool = False
+) -> Iterator[bool]:
     """Ray, for the time of a run. One that the caller had started is used, and left running.
 
     Yields whether its processes were started from this one, and so have its environment.
@@ -51,17 +63,19 @@ def cluster(experiment: Experiment, targets: list[Target], *, warm: bool = False
         experiment: what Ray is for.
         targets: modules of the user's that other hosts need.
         warm: let the processes that a local Ray holds ready import Keras while the driver is still setting up.
+        insecure: join a cluster that asks for no token, too.
     """
-    address = experiment.address or os.environ.get("RAY_ADDRESS")
+    address = address_of(experiment)
     variables = {k: v for k, v in ENVIRONMENT.items() if k not in os.environ}
     if address is None and "ray" not in sys.modules:
-        # Ray reads these once, when it is imported, so they stay for the next run of this process. Where the caller has
-        # imported Ray before, its own default holds: a token in the user's home.
-        os.environ.update(LOCAL | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
+        # Ray reads these once, when it is imported, so they stay for the next run of this process.
+        _set(LOCAL | {TOKEN: secrets.token_hex(32)})
     with _environment(variables):
         import ray
 
         _hush()
+        if address is None and not ray.is_initialized():
+            _take_token()
         folders: list[str] = []
         started = False
         try:
@@ -72,13 +86,59 @@ def cluster(experiment: Experiment, targets: list[Target], *, warm: bool = False
                         folders.append(new_folder())
                         _start(experiment, folders[0], warm=warm)
                     else:
-                        _join(address, targets, folders)
+                        _join(address, targets, folders, insecure=insecure)
+                _keep_raylet_quiet()
             yield started and address is None
         finally:
             if started:
                 ray.shutdown()
             for folder in folders:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_raylet_quiet() -> None:
+    """Of each process that dies it would print a paragraph; the records and the closing lines say what came of it."""
+    from ray._private.ray_logging import global_worker_stdstream_dispatcher
+
+    global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
+
+
+def _take_token() -> None:
+    """Have a token where the caller imported Ray first: Ray would write one that all may read into the home (2.60)."""
+    from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
+
+    _given.setdefault("RAY_AUTH_MODE", os.environ.get("RAY_AUTH_MODE"))  # Ray sets it
+    if TOKEN not in os.environ:
+        _set({TOKEN: secrets.token_hex(32)})
+        AuthenticationTokenLoader.instance().reset_cache()  # of an earlier Ray of the caller's
+
+
+def _set(variables: dict[str, str]) -> None:
+    """Set environment variables that stay, until `_give_back`."""
+    for name, value in variables.items():
+        _given.setdefault(name, os.environ.get(name))
+        os.environ[name] = value
+
+
+def _give_back() -> None:
+    """Show a cluster the caller's own token: an earlier search of this process may have put a local one in its place.
+
+    Ray keeps all of it from when it was imported, so it is told too.
+    """
+    from ray._private import ray_constants
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    if not _given:
+        return
+    for name, value in _given.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    _given.clear()
+    ray_constants.ENABLE_RAY_CLUSTER = os.environ.get(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "1") != "0"
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
@@ -147,7 +207,7 @@ def _start(experiment: Experiment, temporary: str, *, warm: bool) -> None:
         inherited |= {"RAY_preload_python_modules": "pipeline.engine.warm"}
         inherited |= {"OMP_NUM_THREADS": str(threads_of(experiment.cpus_per_trial))}  # read while NumPy is imported
     try:
-        with _environment(inherited):
+        with _environment(inherited), _agents_ending(Path(temporary)):
             ray.init(
                 num_cpus=experiment.cpus,
                 num_gpus=experiment.gpus,
@@ -157,26 +217,40 @@ def _start(experiment: Experiment, temporary: str, *, warm: bool) -> None:
                 _node_ip_address="127.0.0.1",
                 _temp_dir=temporary,
             )
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # of its own kind where Ray waits for a busy machine for 30 s (2.60)
         raise KerasweepError(f"Ray did not start on this machine: {' '.join(str(error).split())[:300]}") from error
-    _let_agents_end(Path(temporary))
 
 
-def _let_agents_end(temporary: Path) -> None:
-    """Let Ray's two agents end as soon as the node does.
+@contextmanager
+def _agents_ending(temporary: Path) -> Iterator[None]:
+    """Let Ray's two agents end as soon as the node does, also if that is while Ray starts.
 
     Where it was killed, they try for a minute to report that to a server which is dead too, unless the node's log has
     this line (`ray/_private/process_watcher.py`, 2.60): with it they were gone after 2.5 s.
     """
-    for log in temporary.glob("session_*/logs/raylet.out"):
-        with log.open("a") as file:
-            file.write("Raylet received SIGTERM, as far as its agents are to know.\n")
+    started = threading.Event()
+
+    def tell() -> None:
+        while not (logs := list(temporary.glob("session_*/logs/raylet.out"))) and not started.wait(0.05):
+            pass
+        for log in logs:
+            with log.open("a") as file:
+                file.write("Raylet received SIGTERM, as far as its agents are to know.\n")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        started.set()
+        teller.join()
 
 
-def _join(address: str, targets: list[Target], folders: list[str]) -> None:
+def _join(address: str, targets: list[Target], folders: list[str], *, insecure: bool) -> None:
     import ray
 
     from pipeline.engine import shipping
+    from pipeline.engine.access import check_access
 
     environment: dict[str, Any] = {"env_vars": ENVIRONMENT | HEAPS}
     # `ray job submit` has shipped the code, and refuses what it was given already.
@@ -184,9 +258,11 @@ def _join(address: str, targets: list[Target], folders: list[str]) -> None:
         folders.append(shipping.stage(targets))
         environment["working_dir"] = folders[-1]
         environment["env_vars"] |= {k: os.environ[k] for k in ("KERAS_BACKEND",) if k in os.environ}
+    _give_back()
     try:
+        check_access(address, insecure=insecure)
         ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.CRITICAL)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         line = " ".join(str(error).split())[:300]
         raise RequestError(
             f"--address must name a running Ray cluster that this host belongs to; {address} did not answer: {line} "
@@ -205,82 +281,4 @@ def _uses_most(experiment: Experiment) -> bool:
     held = experiment.cpus or get_num_cpus()
     fit = concurrent(experiment, [{"CPU": held}])
     needed = 1 + min(fit, experiment.max_concurrent or held, experiment.trials)
-    return experiment.gpus_per_trial == 0 and needed > held / 2
-
-
-def resources_of(experiment: Experiment) -> dict[str, float]:
-    """What one trial takes, as Ray counts it."""
-    share = {"CPU": experiment.cpus_per_trial, "GPU": experiment.gpus_per_trial}
-    return {name: amount for name, amount in share.items() if amount}
-
-
-def concurrent(experiment: Experiment, nodes: list[dict[str, float]]) -> int:
-    """How many trials the nodes hold at once. A share of a GPU packs on each GPU by itself."""
-    total = 0
-    for node in nodes:
-        by_cpu = math.floor(node.get("CPU", 0) / experiment.cpus_per_trial + 1e-9)
-        gpus, share = node.get("GPU", 0), experiment.gpus_per_trial
-        if share == 0:
-            total += by_cpu
-        elif share < 1:
-            total += min(by_cpu, math.floor(1 / share + 1e-9) * math.floor(gpus))
-        else:
-            total += min(by_cpu, math.floor(gpus / share + 1e-9))
-    return total
-
-
-def live_nodes() -> list[dict[str, float]]:
-    """The resources of each node of the cluster."""
-    import ray
-
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def check_resources(experiment: Experiment) -> None:
-    """Refuse a trial that no node can hold.
-
-    Raises:
-        RequestError: what a trial needs, and what the largest node has.
-    """
-    nodes = live_nodes()
-    if concurrent(experiment, nodes) > 0 or _may_grow(experiment):
-        return
-    needs = ", ".join(f"{amount:g} {name}" for name, amount in resources_of(experiment).items())
-    has = "; ".join(
-        f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU"
-        for node in sorted(nodes, key=lambda n: (-n.get("GPU", 0), -n.get("CPU", 0)))[:4]
-    )
-    raise RequestError(f"A trial must fit on one node; it needs {needs}, and the cluster's nodes have {has}.")
-
-
-def _may_grow(experiment: Experiment) -> bool:
-    """Whether the cluster's autoscaler may start what a trial needs, as far as it tells."""
-    from ray._private.state import state
-
-    most = state.get_max_resources_from_cluster_config() or {}
-    return bool(most) and all(most.get(name, 0) >= amount for name, amount in resources_of(experiment).items())
-
-
-def slots(experiment: Experiment) -> Callable[[], int]:
-    """How many trials may run at once, looked up anew every few seconds: nodes come and go."""
-    held = {"at": -math.inf, "count": 1}
-
-    def count() -> int:
-        if time.monotonic() - held["at"] > 5:
-            fits = max(1, concurrent(experiment, live_nodes()))
-            held.update(at=time.monotonic(), count=min(fits, experiment.max_concurrent or fits))
-        return int(held["count"])
-
-    return count
-
-
-def packing_warning(experiment: Experiment) -> str | None:
-    """A line on a share that leaves a part of each GPU unused."""
-    share = experiment.gpus_per_trial
-    fits = math.floor(1 / share + 1e-9) if share else 0
-    if not 0 < share < 1 or 1 - fits * share < 0.02:  # 0.33 is meant to be a third
-        return None
-    return (
-        f"{share:g} of a GPU does not divide it evenly: {fits} trials a GPU leave {1 - fits * share:.0%} of each "
-        f"unused; {1 / fits:.3g} or {1 / (fits + 1):.3g} would not."
-    )
+    return experiment.gpu_share == 0 and needed > held / 2

@@ -13,6 +13,8 @@ from typing import Any
 import ray
 from ray.tune.experiment import Trial
 
+from pipeline.engine.helper import ASLEEP_S
+
 # What is learnt has to allow for configurations that are legitimate and much slower than those before them: ten times
 # as wide, or with a batch of 8 and not of 128. To end one of these is worse than to wait for one that hangs.
 TIMES_THE_LONGEST = 20.0
@@ -21,7 +23,6 @@ LEAST_S = 300.0
 START_S = 60.0
 
 LOOK_EVERY_S = 1.0
-ASLEEP_S = 30.0  # without a look this process was stopped: Ctrl-Z, a frozen container, a laptop that was closed
 
 
 @dataclass
@@ -41,12 +42,14 @@ class Hangs:
         timeout_s: how long a trial may be silent from one report to the next; None to go by the longest so far.
         longest_s: the longest that an epoch of this run is known to have taken.
         warned: is told, in a line, of a trial that is tried again.
+        start_s: how much longer the first report from a worker may take.
     """
 
     def __init__(
-        self, timeout_s: float | None, longest_s: float, warned: Callable[[str], None] = lambda text: None
-    ) -> None:
-        self._timeout_s, self._longest_s, self._warned = timeout_s, longest_s, warned
+        self, timeout_s: float | None, longest_s: float, warned: Callable[[str], None] = lambda text: None,
+        start_s: float = START_S,
+    ) -> None:  # fmt: skip
+        self._timeout_s, self._longest_s, self._warned, self._start_s = timeout_s, longest_s, warned, start_s
         self._silences: dict[str, _Silence] = {}
         self._hung: set[str] = set()  # since their last epoch
         self._next_look = -math.inf
@@ -106,7 +109,7 @@ class Hangs:
     def _too_long(self, silence: _Silence, now: float) -> bool:
         if self.limit_s is None or not silence.answers:
             return False
-        if now - silence.since <= self.limit_s + (0.0 if silence.reported else START_S):
+        if now - silence.since <= self.limit_s + (0.0 if silence.reported else self._start_s):
             return False
         # This process may have been the one that was busy: what has come, Tune is yet to take.
         return not ray.wait(list(silence.answers), timeout=0)[0]

@@ -4,9 +4,13 @@ Tune ends a trial after so many (`tuning.py`); the third without an epoch betwee
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
+from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial
+
+from pipeline.engine.trainable import OutOfShare
 
 # In Ray's words (2.60).
 NODE_DIED = "its node has died"
@@ -28,15 +32,23 @@ class Lost(InPlace):
     trial again with the first, gives it up with the second, and still takes it for being handed over (Ray 2.60).
     """
 
-    def __init__(self, controller: Any, reasons: dict[str, str]) -> None:
+    def __init__(
+        self, controller: Any, reasons: dict[str, str], too_little: Callable[[str], bool] = lambda trial: False
+    ) -> None:
         self._controller, self._fail, self._reasons = controller, controller._trial_task_failure, reasons
+        # Is told of a trial that ran out of its share of a GPU; says whether it gets more.
+        self._too_little = too_little
 
     def __call__(self, trial: Trial, exception: Exception) -> None:
         """A trial's worker failed."""
+        handed_over = trial in self._controller._resetting_trials and isinstance(exception, RayActorError)
         self._controller._resetting_trials.discard(trial)
         if trial.status != Trial.PENDING or trial in self._controller._trial_to_actor:
             self._reasons[trial.trial_id] = reason_of(exception)
-            if NODE_DIED in str(exception):  # that says nothing of the trial
+            gets_more = isinstance(exception, OutOfShare) and self._too_little(trial.trial_id)
+            # Of a node that was taken back with notice Tune knows by itself.
+            lost_node = NODE_DIED in str(exception) and not getattr(exception, "preempted", False)
+            if gets_more or lost_node or handed_over:  # that says nothing of the trial
                 trial.run_metadata.num_failures -= 1  # Tune is about to count it
             self._fail(trial, exception=exception)
 

@@ -14,9 +14,10 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from pipeline.engine.pausing import Pausing
+from pipeline.engine.shares import set_task
 from pipeline.engine.trainable import EPOCH, OBJECTIVE
 from pipeline.objective import Objective
-from pipeline.records.layout import LAST, Layout, persist, write_whole
+from pipeline.records.layout import LAST, SPARE, Layout, persist, write_whole
 from pipeline.records.ledger import Ledger
 from pipeline.search.configuration import configuration_of
 from pipeline.search.population import Change, Member, evolve
@@ -113,7 +114,7 @@ class PopulationBased(Pausing):
         tasks = self._turn(boundary, {t.trial_id: self._values[t.trial_id][boundary] for t in paused})
         for trial in paused:
             if trial.trial_id in tasks:
-                trial.set_config(tasks[trial.trial_id])
+                set_task(trial, tasks[trial.trial_id])  # a larger model may need a whole GPU
         self._turned = boundary
 
 
@@ -156,6 +157,8 @@ class Turn:
     def saved(self, trial: str, epoch: int) -> bool:
         """Whether a trial's last checkpoint, of each of its executions, is of `epoch`, or of an earlier end."""
         files = list(self._layout.trial(trial).rglob(LAST))
+        for file in files:
+            Checkpoints(file.parent).mend()
         states = [Checkpoints(file.parent).last_state() for file in files]
         return len(files) == self._executions and all(s and (s["epoch"] >= epoch or s["ended"]) for s in states)
 
@@ -166,5 +169,6 @@ class Turn:
             requested = change.requested
         for file in source.rglob(LAST):
             path, data = target / file.relative_to(source), file.read_bytes()
-            self._ledger.write(partial(persist, self._layout, path, partial(write_whole, path, data)))
+            for each in (path, path.with_name(SPARE[LAST])):
+                self._ledger.write(partial(persist, self._layout, each, partial(write_whole, each, data)))
         self._ledger.change(change.trial, epoch, change.source, requested)

@@ -8,7 +8,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from pipeline.engine import trainable as keys
-from pipeline.engine.hangs import Hangs
+from pipeline.engine.hangs import START_S, Hangs
 from pipeline.engine.supervisor import Supervisor
 from pipeline.engine.watch import Watcher
 from pipeline.errors import KerasweepError, ProgramError, RequestError
@@ -18,7 +18,8 @@ from pipeline.records.ledger import COUNTED, Ledger, Report, as_plain
 from pipeline.records.retention import Retention
 from pipeline.search.searcher import Searcher
 from pipeline.space.hyperparameters import Requested
-from pipeline.worker.faults import OBJECTIVE, Failure
+from pipeline.worker.devices import RELEASE_S
+from pipeline.worker.faults import NODE, OBJECTIVE, Failure
 
 
 class Recorder(Callback):
@@ -38,7 +39,8 @@ class Recorder(Callback):
         self._experiment, self._supervisor, self._watcher = experiment, supervisor, watcher
         self._retention = retention
         longest_s = max((report.seconds for report in ledger.reports), default=0.0)
-        self._hangs = Hangs(experiment.epoch_timeout_s, longest_s, watcher.warned)
+        waits_s = RELEASE_S if experiment.gpu_share else 0.0
+        self._hangs = Hangs(experiment.epoch_timeout_s, longest_s, watcher.warned, START_S + waits_s)
         self._held_gib: dict[str, tuple[float, float]] = {}  # by a trial's worker at its last report, of its node's
         self._failures: dict[str, Failure] = {}
         self._done: set[str] = set()
@@ -162,7 +164,7 @@ class Recorder(Callback):
     def _end_failed(self, name: str, failure: Failure) -> None:
         self._ledger.end(name, "failed", failure.reason, failure.traceback or None)
         self._after(name, failed=True)
-        others_report = failure.where == OBJECTIVE and self._ledger.reports
+        others_report = failure.where in (OBJECTIVE, NODE) and self._ledger.reports
         if failure.kind == "request" and not others_report:
             self.fatal = RequestError(failure.reason)
         if failure.kind != "program":

@@ -11,8 +11,9 @@ from pipeline import names
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.records.kept import Warned
-from pipeline.records.layout import LAST, Layout
+from pipeline.records.layout import LAST, SPARE, Layout
 from pipeline.records.ledger import ENDED, Ledger, read_experiment, read_history, read_settings, read_trials
+from pipeline.records.mirror import named_by_home, opened
 from pipeline.records.results import Results
 from pipeline.worker.checkpoints import Checkpoints
 
@@ -33,8 +34,9 @@ def resumed(directory: str | Path, **settings: Any) -> Experiment:
     Raises:
         RequestError: it is no run, or a setting would make it another search.
     """
-    layout = Layout(directory)
-    experiment = Experiment.from_yaml(read_experiment(layout), str(layout.experiment))
+    layout = opened(directory)
+    with named_by_home(layout):
+        experiment = Experiment.from_yaml(read_experiment(layout), str(layout.experiment))
     given = {name: value for name, value in settings.items() if value is not None}
     given = _lasting(given)
     wrong = sorted(n for n in given.keys() - MAY_CHANGE if given[n] != getattr(experiment, n))
@@ -121,12 +123,16 @@ def _check_none_lost(ledger: Ledger) -> None:
 def _leave_checkpoints_ahead(ledger: Ledger, warned: Warned) -> None:
     """Let no trial go on from an epoch that is not recorded: from the start it comes to the same again."""
     for trial in ledger.unfinished():
-        for file in ledger.layout.trial(trial).rglob(LAST):
-            checkpoints = Checkpoints(file.parent)
+        folder = ledger.layout.checkpoints(trial)
+        for directory in dict.fromkeys(f.parent for name in (LAST, SPARE[LAST]) for f in folder.rglob(name)):
+            checkpoints = Checkpoints(directory)
+            if said := checkpoints.mend():
+                warned(f"{trial}: {said}.")
             report = (checkpoints.last_state() or {}).get("report") or {"epoch": 0}
             if report["epoch"] > ledger.last_epoch(trial):
                 checkpoints.remove()
-                warned(f"{ledger.layout.history} has lost reports of {trial}; it is trained again from the start.")
+                has = "has lost reports" if ledger.layout.home is None else "did not get all reports"
+                warned(f"{ledger.layout.history} {has} of {trial}; it is trained again from the start.")
 
 
 def is_complete(experiment: Experiment, layout: Layout) -> bool:

@@ -67,6 +67,10 @@ class WholeBrackets(HyperBandScheduler):
     Ray halves a bracket as soon as every trial in it has reached the rung, be it only the first two of nine, and fills
     up a bracket again whose trials have ended. So a bracket is closed when it was full, and until then it asks for the
     rest of its trials, whatever runs at the time.
+
+    Two more faults of Ray 2.60 would let trials wait without end, and the search with them. At a bracket's last rung
+    those that came first wait for the last, which overlooks one that is just being saved: here each ends as it comes.
+    And once a bracket was halved, a trial that ends by itself no longer lets the others go on.
     """
 
     @property
@@ -80,6 +84,19 @@ class WholeBrackets(HyperBandScheduler):
         if not self.unfilled:
             self._state["bracket"] = None
         super().on_trial_add(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """The decision on an epoch; at the last rung there is nothing to wait for."""
+        bracket: Any = self._trial_info[trial][0]
+        if bracket._halves == 0 and result[EPOCH] >= bracket._cumul_r:
+            bracket.update_trial_stats(trial, result)
+            return TrialScheduler.STOP
+        return str(super().on_trial_result(tune_controller, trial, result))
+
+    def _process_bracket(self, tune_controller: Any, bracket: Any) -> str:
+        action = str(super()._process_bracket(tune_controller, bracket))
+        bracket.is_being_processed = False
+        return action
 
     def forget(self, trial: Trial) -> None:
         """Take a trial's last report back.

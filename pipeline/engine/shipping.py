@@ -1,10 +1,15 @@
-"""Code that travels: what a worker on a host without a checkout needs, in one folder."""
+"""Code that travels: what a worker on a host without a checkout needs, in one folder, and users' objects to it."""
 
+import functools
+import inspect
 import shutil
+import sys
 from pathlib import Path
+from typing import Any
 
 from pipeline.engine.scratch import new_folder
 from pipeline.errors import RequestError
+from pipeline.experiment import label
 from pipeline.names import HOME, Target
 
 # Never part of a user's code, and often large.
@@ -49,3 +54,47 @@ def _copy(target: Target, folder: Path) -> None:
             shutil.copy2(neighbour, folder)
         elif neighbour.is_dir() and (neighbour.name == top or (neighbour / "__init__.py").exists()):
             shutil.copytree(neighbour, folder / neighbour.name, ignore=LEFT_OUT, dirs_exist_ok=True)
+
+
+def check_sendable(what: str, thing: Any) -> None:
+    """Refuse what cannot be sent to another process.
+
+    Raises:
+        RequestError: in one line, what it is and why.
+    """
+    from ray import cloudpickle
+
+    try:
+        cloudpickle.dumps(thing)
+    except Exception as error:  # each kind of thing has its own
+        line = " ".join(str(error).split())[:300]
+        raise RequestError(
+            f"The {what} must be something that can be sent to another process; {label(thing)} is not: {line}"
+        ) from error
+
+
+def with_code(thing: Any) -> Any:
+    """Make Ray take the code of a user's function along, and not only its name: a worker may not have its module."""
+    for part in (thing, *getattr(thing, "parts", ())):  # a user's within ours
+        _by_value(part)
+    return thing
+
+
+def _by_value(thing: Any) -> None:
+    from ray import cloudpickle
+
+    if isinstance(thing, Target):
+        return
+    if isinstance(thing, functools.partial):
+        for part in (thing.func, *thing.args, *thing.keywords.values()):
+            _by_value(part)
+        return
+    kinds = () if inspect.isroutine(thing) else (thing if isinstance(thing, type) else type(thing)).__mro__
+    own = thing.__name__ if inspect.ismodule(thing) else getattr(thing, "__module__", None)
+    for name in {own, *(kind.__module__ for kind in kinds)}:
+        module = sys.modules.get(name or "")
+        file = getattr(module, "__file__", None) or "site-packages"
+        if module is None or "site-packages" in file or file.startswith(str(HOME / "pipeline")):
+            continue
+        if module.__name__.partition(".")[0] not in sys.stdlib_module_names:
+            cloudpickle.register_pickle_by_value(module)

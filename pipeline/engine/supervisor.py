@@ -3,7 +3,7 @@
 A scheduler sees each epoch of each trial once, in the order of the records, whatever died in between.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,11 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from pipeline.engine.asha import WENT_ON
-from pipeline.engine.lost import InPlace, Lost
+from pipeline.engine.lost import Lost
 from pipeline.engine.pausing import Pausing
+from pipeline.engine.reuse import IdleWorkers, Keeping
 from pipeline.engine.schedulers import WholeBrackets
+from pipeline.engine.shares import Shares
 from pipeline.engine.trainable import EPOCH, FAILURE, FINAL, GROWN, OBJECTIVE
 
 UNBOUNDED = 10**6
@@ -36,8 +38,10 @@ class Supervisor(TrialScheduler):
 
     Args:
         inner: one of Ray's.
-        slots: how many trials may run at once, as of now.
+        slots: for how many trials there is a place, as of now.
         compared: is told of a trial that stands compared with the others, though it has not ended.
+        shares: what trials are given of a GPU.
+        most: how many may run at once, however much they take; None for as many as there is a place for.
     """
 
     _supports_buffered_results = False
@@ -47,11 +51,13 @@ class Supervisor(TrialScheduler):
         inner: TrialScheduler,
         slots: Callable[[], int],
         compared: Callable[[str], None] = lambda trial: None,
+        shares: Shares | None = None,
+        most: int | None = None,
     ) -> None:
         self.inner = inner
-        self._compared = compared
+        self._compared, self._shares = compared, shares
         self._metric = OBJECTIVE
-        self._slots = slots
+        self._slots, self._most = slots, most or UNBOUNDED
         self._live: dict[str, Trial] = {}
         self._known: set[str] = set()
         self._seen: dict[str, int] = {}
@@ -65,14 +71,27 @@ class Supervisor(TrialScheduler):
         """Whether another trial can be used now. Paused trials hold no slot."""
         if isinstance(self.inner, WholeBrackets) and self.inner.unfilled:
             return True
-        busy = sum(t.status in (Trial.PENDING, Trial.RUNNING) for t in self._live.values())
+        if self._waiting_for_a_gpu():
+            return False
+        free = self._free_beside([t for t in self._live.values() if t.status in (Trial.PENDING, Trial.RUNNING)])
         if isinstance(self.inner, Pausing):  # who waited goes before who is new
-            busy += self.inner.ready()
-        return not self._live or busy < self._slots()
+            free -= self.inner.ready()
+        return not self._live or free > 0
+
+    def _waiting_for_a_gpu(self) -> list[Trial]:
+        """Trials that are to have a whole GPU and do not run yet."""
+        if self._shares is None:
+            return []
+        return [t for t in self._live.values() if t.status == Trial.PENDING and self._shares.whole(t.trial_id)]
+
+    def _free_beside(self, trials: Collection[Trial]) -> int:
+        """How many more trials may run at once."""
+        taken = sum(1 if self._shares is None else self._shares.slots(t.trial_id) for t in trials)
+        return min(self._slots() - taken, self._most - len(trials))
 
     def paused(self) -> bool:
-        """Whether any trial waits to go on."""
-        return any(t.status == Trial.PAUSED for t in self._live.values())
+        """Whether any trial waits to go on, or is about to."""
+        return any(t.status == Trial.PAUSED or name in self._pausing for name, t in self._live.items())
 
     def pauses(self, trial: str) -> bool:
         """Whether the last decision on a trial was to pause it."""
@@ -106,13 +125,18 @@ class Supervisor(TrialScheduler):
             self.inner.on_trial_error(tune_controller, trial)
             if isinstance(self.inner, Pausing):
                 self.inner.failed(trial)
-        elif isinstance(self.inner, WholeBrackets) and trial.trial_id in self._pausing:
+            return
+        if self._shares is not None and self._shares.whole(trial.trial_id):
+            self._shares.give(trial)
+        if isinstance(self.inner, WholeBrackets) and trial.trial_id in self._pausing:
             # Lost before it was saved: it comes to its rung once more, and the bracket is to wait for it there.
             self._seen[trial.trial_id] -= 1
             self.inner.forget(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """The decision on a new epoch. Epochs trained again after a restart were decided on already."""
+        if self._shares is not None:
+            self._shares.reported(trial.trial_id, result[EPOCH])
         if result.get(FINAL):  # no epoch: nothing to decide on
             return TrialScheduler.CONTINUE
         if result[EPOCH] <= self._seen.get(trial.trial_id, 0):
@@ -137,6 +161,8 @@ class Supervisor(TrialScheduler):
         """A trial ended."""
         self._live.pop(trial.trial_id, None)
         self._note_memory(trial, result)
+        if self._shares is not None and result.get(FAILURE) is None:  # its last epoch may have come with its end alone
+            self._shares.reported(trial.trial_id, result.get(EPOCH, 0))
         if result.get(EPOCH) and trial.trial_id not in self._discounted:
             self.inner.on_trial_complete(tune_controller, trial, result)
         else:  # a duplicate, or it failed before its first epoch: there is nothing to learn from
@@ -158,10 +184,16 @@ class Supervisor(TrialScheduler):
         controller = tune_controller._tune_controller
         if self.controller is not controller:
             self.controller = controller
-            self._keep_no_grown_worker(controller)
-            controller._trial_task_failure = Lost(controller, self.losses)
-        free = self._slots() - len(controller._trial_to_actor)
-        controller._max_pending_trials = max(free, 0)
+            self._keep_workers(controller)
+            too_little = self._shares.too_little if self._shares is not None else lambda trial: False
+            controller._trial_task_failure = Lost(controller, self.losses, too_little)
+        if alone := self._waiting_for_a_gpu():  # were others started, their shares would never leave a GPU free
+            controller._max_pending_trials = 0
+            known = controller.get_trials()
+            return next((t for t in alone if t in known and t not in controller._trial_to_actor), None)
+        free = self._free_beside(controller._trial_to_actor)
+        # Tune counts who waits for a process, not who takes an idle worker: with those it would start one too many.
+        controller._max_pending_trials = 0 if controller._actor_cache.num_cached_objects else max(free, 0)
         chosen = self.inner.choose_trial_to_run(tune_controller) if free > 0 else None
         if chosen in controller._trial_to_actor:
             # Its worker is being started. Were it to take over one that came free, Tune would give up the other and
@@ -176,9 +208,10 @@ class Supervisor(TrialScheduler):
     def _note_memory(self, trial: Trial, result: dict[str, Any]) -> None:
         (self._grown.add if result.get(GROWN) else self._grown.discard)(trial.trial_id)
 
-    def _keep_no_grown_worker(self, controller: Any) -> None:
-        """Let Tune end the worker of such a trial, where it would hand it to the next (Ray 2.60 has no setting)."""
-        controller._maybe_cache_trial_actor = _Keeping(controller._maybe_cache_trial_actor, self._grown)
+    def _keep_workers(self, controller: Any) -> None:
+        """Have Tune keep those that are wanted and no others (Ray 2.60 has no setting)."""
+        controller._maybe_cache_trial_actor = Keeping(controller._maybe_cache_trial_actor, self._grown)
+        controller._actor_cache = IdleWorkers(lambda: self._free_beside(controller._trial_to_actor))
 
     def before_step(self) -> None:
         """Let Tune ask for as many trials as `wanted` allows, and leave trials out of its state.
@@ -238,16 +271,6 @@ class Supervisor(TrialScheduler):
             elif trial.status == Trial.RUNNING:
                 trial.set_status(Trial.PENDING)
         return stopped
-
-
-class _Keeping(InPlace):
-    """Tune's decision to keep a trial's worker, but for those that have grown."""
-
-    def __init__(self, keep: Callable[[Trial], bool], grown: set[str]) -> None:
-        self._keep, self._grown = keep, grown
-
-    def __call__(self, trial: Trial) -> bool:
-        return trial.trial_id not in self._grown and self._keep(trial)
 
 
 class _Past:

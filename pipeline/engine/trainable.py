@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import psutil
@@ -19,15 +19,18 @@ import ray
 from ray import tune
 from ray._common.utils import get_system_memory
 from ray._private.utils import get_num_cpus
+from ray.train._internal.session import _TrainingResult
 
 from pipeline.errors import KerasweepError
 from pipeline.names import Target
 from pipeline.space.hyperparameters import Requested
 from pipeline.worker import devices
-from pipeline.worker.faults import Failure, classify
+from pipeline.worker.faults import DEVICE_MEMORY, NODE, Failure, classify
 from pipeline.worker.session import Epoch, Job, Stopped
 
 Command = Literal["continue", "save", "stop"]
+
+RESOURCES = "resources"  # what a trial takes, in Tune's `config`
 
 # What a result carries to the driver, beside what Tune adds.
 EPOCH = "epoch"  # completed epochs
@@ -60,8 +63,10 @@ class Setting:
 
     search_space: Target | Any
     data: list[Any]
-    cpus: float
-    gpus: float
+
+
+class OutOfShare(Exception):
+    """The trial ran out of memory on its share of a GPU: a whole one may be enough."""
 
 
 def import_keras() -> None:
@@ -91,7 +96,7 @@ class KerasTrial(tune.Trainable):
         self._setting = setting
         self._space: Any = None
         self._fresh_bytes = 0
-        devices.prepare(setting.cpus, setting.gpus)
+        devices.prepare(self._has("CPU"), self._has("GPU"))
         self._begin(config["job"])
 
     def step(self) -> dict[str, Any]:
@@ -105,14 +110,17 @@ class KerasTrial(tune.Trainable):
         held = held_bytes()
         return report | {GROWN: self._has_grown(held), HELD: (held / 2**30, get_system_memory() / 2**30)}
 
-    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Have the trial write its state where it belongs, in the run; Tune keeps only a marker."""
+    def save(self, checkpoint_dir: str | None = None) -> _TrainingResult:
+        """Have the trial write its state where it belongs, in the run.
+
+        Ray's own would also copy something to storage that every node sees: there is nothing that Tune should keep.
+        """
         if self._thread is not None and self._thread.is_alive():
             self._commands.put("save")
             self._wait()
-        return {"trial": self._job.trial}
+        return _TrainingResult(tune.Checkpoint(os.devnull), dict(self._last_result or {}))
 
-    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+    def restore(self, checkpoint_path: Any) -> None:
         """Nothing to do: a trial that starts goes on from its own last checkpoint."""
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -124,6 +132,15 @@ class KerasTrial(tune.Trainable):
     def cleanup(self) -> None:
         """End the trial, with its state saved."""
         self._end()
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """What a trial takes: Tune asks, since not all take the same."""
+        return tune.PlacementGroupFactory([config[RESOURCES]])
+
+    def _has(self, resource: str) -> float:
+        share: Any = self.trial_resources
+        return float(share.required_resources.get(resource, 0.0))
 
     def _begin(self, job: Job) -> None:
         self._job = job
@@ -147,28 +164,33 @@ class KerasTrial(tune.Trainable):
         return answer
 
     def _has_grown(self, held: int) -> bool:
-        share = min(1.0, self._setting.cpus / get_num_cpus())
+        share = min(1.0, self._has("CPU") / get_num_cpus())
         return held > max(KEPT_SHARE * share * get_system_memory(), KEPT_TIMES * self._fresh_bytes)
 
     def _train(self) -> None:
         try:
             place = {"node": ray.util.get_node_ip_address(), "node_id": ray.get_runtime_context().get_node_id()}
             place["devices"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-            devices.claim(self._setting.cpus, self._setting.gpus)
-            import_keras()
-            self._fresh_bytes = self._fresh_bytes or held_bytes()
-            from pipeline.worker.executions import carry_out
-            from pipeline.worker.modules import load_search_space
-
-            data = ray.get(self._setting.data[0])
             try:
+                devices.claim(self._has("CPU"), self._has("GPU"))
+                import_keras()
+                self._fresh_bytes = self._fresh_bytes or held_bytes()
+                from pipeline.worker.executions import carry_out
+                from pipeline.worker.modules import load_search_space
+
+                data = ray.get(self._setting.data[0])
                 if self._space is None:
                     self._space = load_search_space(self._setting.search_space)
-            except KerasweepError as error:  # a package that this node lacks
-                self._answers.put(_result(self._job, None, place, classify(error)) | {ENDED: True, "done": True})
+            except KerasweepError as error:  # CUDA's libraries, or a package, that this node lacks
+                failure = classify(error)
+                if failure.kind == "request":
+                    failure = replace(failure, where=NODE)
+                self._answers.put(_result(self._job, None, place, failure) | {ENDED: True, "done": True})
                 return
             session = _RaySession(self._job, self._commands, self._answers, place)
             ending = carry_out(self._job, self._space, data, session)
+            if ending.failure is not None and ending.failure.where == DEVICE_MEMORY and 0 < self._has("GPU") < 1:
+                raise OutOfShare(ending.failure.reason)
             result = _result(self._job, session.last, place, failure=ending.failure)
             self._answers.put(result | {ENDED: True, "done": True})
         except Stopped:

@@ -3,21 +3,24 @@
 import contextlib
 import functools
 import importlib
-import inspect
 import itertools
+import math
 import os
 import platform
 import shutil
-import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pipeline import names
-from pipeline.engine.cluster import check_resources, cluster, let_trials_inherit, packing_warning, resources_of, slots
+from pipeline.engine.capacity import Slots, concurrent, devices_a_trial, live_nodes, packing_warning
+from pipeline.engine.cluster import address_of, cluster, let_trials_inherit
+from pipeline.engine.elastic import Demand, await_place, check_place
+from pipeline.engine.nodes import check_nodes
 from pipeline.engine.preflight import check_local, check_writable, directory_of, processor
 from pipeline.engine.resume import (
     check_budget_left,
@@ -28,18 +31,23 @@ from pipeline.engine.resume import (
     mend,
     with_lasting_names,
 )
+from pipeline.engine.scratch import new_folder
+from pipeline.engine.shipping import check_sendable, with_code
 from pipeline.engine.watch import Interruption, Plan, Watcher
-from pipeline.errors import Interrupted, KerasweepError, ProgramError, RequestError
-from pipeline.experiment import Experiment, label
+from pipeline.errors import Interrupted, KerasweepError, ProgramError
+from pipeline.experiment import Experiment
 from pipeline.names import Target
 from pipeline.objective import Objective
-from pipeline.records.layout import Layout, storage_of
-from pipeline.records.ledger import Ledger, write_experiment
+from pipeline.records.layout import Layout, new_directory, storage_of
+from pipeline.records.ledger import COUNTED, Ledger, write_experiment
+from pipeline.records.mirror import Mirror, at_home, named_by_home
+from pipeline.records.remote import RemotePath, location
 from pipeline.records.results import Best, Results, find_best, write_summary, write_tables
 from pipeline.records.retention import Retention
 from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
+from pipeline.worker.parallel import check_backend
 
 # A dry run looks for conditional hyperparameters at most so long: `mlp` takes a few seconds, large models more.
 SURVEY_S = 6.0
@@ -61,6 +69,7 @@ def tune(
     resume: str | Path | None = None,
     watcher: Watcher | None = None,
     interruption: Interruption | None = None,
+    insecure: bool = False,
 ) -> Run:
     """Search, and hand back the best model.
 
@@ -69,6 +78,7 @@ def tune(
         resume: the directory of an earlier run to go on with, under `experiment`'s settings: see `resume.resumed`.
         watcher: is told how it goes.
         interruption: ends the search early once it is set; the best so far is kept and written.
+        insecure: join a cluster, too, that asks for no token: whoever reaches it can run code there.
 
     Raises:
         RequestError: something that was asked for cannot be right; nothing was written.
@@ -77,23 +87,52 @@ def tune(
     """
     watcher = watcher or Watcher()
     interruption = interruption or Interruption()
-    if resume is not None:
-        check_same_search(experiment, Layout(resume))
-        with storage_of(Layout(resume)):
-            mend(Layout(resume), watcher.warned)
-        if is_complete(experiment, Layout(resume)):
-            return Run(resume)
-        check_budget_left(experiment, Layout(resume))
-    search = _Search(experiment, Layout(resume) if resume else None, watcher, interruption)
-    with cluster(experiment, search.targets, warm=True) as inherited, search, storage_of(search.layout):
-        return search.run(inherited)
+    with _held(experiment, resume, watcher) as (past, mirror):
+        if past is not None:
+            check_same_search(experiment, past)
+            with storage_of(past):
+                mend(past, lambda text: watcher.warned(at_home(past, text)))
+            if is_complete(experiment, past):
+                return Run(past.place)
+            check_budget_left(experiment, past)
+        search = _Search(experiment, past, watcher, interruption, mirror)
+        ray = cluster(experiment, search.targets, warm=True, insecure=insecure)
+        with ray as inherited, search, storage_of(search.layout):
+            return search.run(inherited)
 
 
-def dry_run(experiment: Experiment, watcher: Watcher | None = None) -> Plan:
+@contextlib.contextmanager
+def _held(
+    experiment: Experiment, resume: str | Path | None, watcher: Watcher
+) -> Iterator[tuple[Layout | None, Mirror | None]]:
+    """The run to go on with; one in an object store is held by this process and brought here."""
+    place = None if resume is None else location(resume)
+    if not isinstance(place, RemotePath):
+        yield None if place is None else Layout(place), None
+        return
+    experiment.changed(storage=str(place))  # what may not be there is refused
+    with Mirror(place, new_folder()) as mirror, named_by_home(mirror.layout):
+        mirror.take(watcher.preparing)
+        watcher.preparing(f"bringing back the records of {place}")
+        mirror.bring_back()
+        yield mirror.layout, mirror
+
+
+def check(experiment: Experiment) -> None:
+    """Refuse what can be known to be impossible before Ray is started; nothing is written.
+
+    Raises:
+        RequestError: as `tune` would raise it.
+    """
+    with _Search(experiment, None, Watcher(), Interruption()):
+        pass
+
+
+def dry_run(experiment: Experiment, watcher: Watcher | None = None, *, insecure: bool = False) -> Plan:
     """All that `tune` checks and finds out before the first trial; nothing is written."""
     search = _Search(experiment, None, watcher or Watcher(), Interruption())
-    with cluster(experiment, search.targets), search:
-        return search.survey(search.prepare())
+    with cluster(experiment, search.targets, insecure=insecure), search:
+        return search.survey(search.prepare(waits=False))
 
 
 def met_by_default(experiment: Experiment) -> list[Hyperparameter]:
@@ -102,11 +141,11 @@ def met_by_default(experiment: Experiment) -> list[Hyperparameter]:
     with cluster(experiment, [search_space] if isinstance(search_space, Target) else []):
         import ray
 
-        search_space = _portable(search_space)
+        search_space = with_code(search_space)
         check_sendable("search space", search_space)
         task: Any = ray.remote(num_cpus=0)(_met_by_default)
         try:
-            return list(ray.get(task.remote(search_space, _portable(experiment.dataset))))
+            return list(ray.get(task.remote(search_space, with_code(experiment.dataset))))
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
 
@@ -121,28 +160,16 @@ def _met_by_default(search_space: Any, data: Any) -> list[Hyperparameter]:
     return reveal.met(load_search_space(search_space), data)
 
 
-def check_sendable(what: str, thing: Any) -> None:
-    """Refuse what cannot be sent to another process.
-
-    Raises:
-        RequestError: in one line, what it is and why.
-    """
-    from ray import cloudpickle
-
-    try:
-        cloudpickle.dumps(thing)
-    except Exception as error:  # each kind of thing has its own
-        line = " ".join(str(error).split())[:300]
-        raise RequestError(
-            f"The {what} must be something that can be sent to another process; {label(thing)} is not: {line}"
-        ) from error
-
-
 class _Search:
     """The state of `tune` while it runs."""
 
     def __init__(
-        self, experiment: Experiment, past: Layout | None, watcher: Watcher, interruption: Interruption
+        self,
+        experiment: Experiment,
+        past: Layout | None,
+        watcher: Watcher,
+        interruption: Interruption,
+        mirror: Mirror | None = None,
     ) -> None:
         self.experiment = experiment = with_lasting_names(experiment)
         self.watcher, self.interruption = watcher, interruption
@@ -150,56 +177,76 @@ class _Search:
         self.past = past
         self.helper: Any = None
         self.checked: Any = None  # what the default model showed
+        self.examples: dict[str, int | None] = {}  # of each split
         self._kinds: dict[str, str] = {}
         self.first: list[dict[str, Any]] = []  # configurations to be tried
         self.earlier: list[Any] = []  # observations of another run
         self.dataset = names.resolve("dataset", experiment.dataset)
         self.search_space = names.resolve("search space", experiment.search_space)
         self.targets = [t for t in (self.dataset, self.search_space) if isinstance(t, Target)]
-        # Resolved: the helper and the trials may work in another folder.
-        self.layout = Layout((past.root if past else directory_of(experiment)).resolve())
+        self.mirror = mirror  # of a run in an object store
+        self._fit: set[str] = set()  # nodes that were asked whether they are
+        self._waited_s = 0.0  # for a place
+        self._ask: Callable[[], None] = lambda: None  # a cluster that grows, for one
+        place = past.place if past else directory_of(experiment)
         self.starts: Starts | None = None
         if experiment.start_from is not None:
-            self.starts = recorded_starts(self.layout) if past else read_starts(experiment.start_from)
+            self.starts = recorded_starts(past) if past else read_starts(experiment.start_from)
         if past is None:
-            check_writable(self.layout.root)
-        if experiment.address is None and "RAY_ADDRESS" not in os.environ:
+            check_writable(place)
+        if address_of(experiment) is None:
             check_local(experiment)
+        self.layout = self._layout_of(place)
+
+    def _layout_of(self, place: Path | RemotePath) -> Layout:
+        """Of the run in a place; if that is in an object store, with a folder of this machine to work on it in."""
+        if isinstance(place, Path):
+            return Layout(place.resolve())  # the helper and the trials may work in another folder
+        if self.mirror is None or self.mirror.home != place:
+            self.mirror = Mirror(place, self.mirror.layout.root if self.mirror else new_folder())
+        return self.mirror.layout
 
     def __enter__(self) -> "_Search":
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the helper: in a cluster of the caller's it would live on."""
+        """End the helper: in a cluster of the caller's it would live on. Let the run go."""
         if self.helper is not None:
             import ray
 
             ray.kill(self.helper)
+        if self.mirror is not None:
+            self.mirror.close()
 
-    def prepare(self) -> Plan:
-        """Everything before the first trial."""
+    def prepare(self, *, waits: bool = True) -> Plan:
+        """Everything before the first trial; `waits` for a cluster to grow, where that has to be."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        from pipeline.engine.helper import Helper, call
+        from pipeline.engine.helper import Calls, Helper
 
-        check_resources(self.experiment)
-        self.slots = slots(self.experiment)
+        check_place(self.experiment)
+        self._check_nodes()
+        self.slots = Slots(self.experiment)
         self.watcher.preparing("loading data, checking the search space")
         # On the driver's node: a user's dataset may read files that lie beside it.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self.call = call
         actor: Any = Helper  # Ray gives it `options`
-        search_space = _portable(self.search_space)
+        search_space = with_code(self.search_space)
         check_sendable("search space", search_space)
         self.helper = actor.options(scheduling_strategy=here).remote(search_space, 1, os.getcwd())
-        self.data = self.helper.load.remote(_portable(self.dataset), self.experiment.seed)
+        call = self.call = Calls(self.helper)
+        self.data = self.helper.load.remote(with_code(self.dataset), self.experiment.seed)
         # These imports take the driver seconds in which it otherwise only waits for the data.
         slow = ["ray.tune", *(["hyperopt"] if self.experiment.searcher == "hyperopt" else [])]
         threading.Thread(target=lambda: [importlib.import_module(name) for name in slow], daemon=True).start()
         facts = call(self.helper.describe, self.data)
+        self.examples = facts["counts"]
         self.objective = Objective.of(self.experiment.objective, facts["task"])
+        if (devices := devices_a_trial(self.experiment)) > 1:
+            check_backend(call(self.helper.versions)["backend"], devices)
         checked = self.checked = call(self.helper.check, self.data, self.objective)
+        measured = self._share_a_gpu(waits) if self.experiment.gpus_per_trial == "auto" else ""
         if self.starts is not None:
             from pipeline.search import starts
 
@@ -209,13 +256,39 @@ class _Search:
         return Plan(
             self.experiment, self.objective, facts, checked.requested, checked.weights,
             min(self.slots(), self.experiment.trials), (*checked.warnings, *([warning] if warning else [])),
-            self.layout.root,
+            self.layout.place, measured=measured,
         )  # fmt: skip
+
+    def _check_nodes(self) -> None:
+        check_nodes(self.experiment, self.layout.place, self.watcher.preparing, self._fit)
+
+    def _await_place(self) -> None:
+        """Have a node that holds a trial, in what is left of the time budget, and those fit that came."""
+        began, left_s = time.monotonic(), math.inf
+        if self.experiment.time_budget_s is not None:
+            left_s = self.experiment.time_budget_s - self._waited_s
+            left_s -= earlier_seconds(self.past) if self.past is not None else 0.0
+        await_place(self.experiment, self.watcher.preparing, self.interruption, left_s, self._ask)
+        self._waited_s += time.monotonic() - began
+        self._check_nodes()
+
+    def _share_a_gpu(self, waits: bool) -> str:
+        """Find out how many trials share a GPU, and go on with that as what was asked for; a line on why."""
+        from pipeline.engine.measure import measured_share
+
+        if not waits and not concurrent(self.experiment, live_nodes()):
+            return "measured once the cluster has a node that holds a trial on a GPU"
+        self._await_place()
+        self.watcher.preparing("measuring the default model's memory on a GPU")
+        share, line = measured_share(self.experiment, with_code(self.search_space), self.data, self._job("t0000", {}))
+        self.experiment = self.experiment.changed(gpus_per_trial=share)
+        self.slots = Slots(self.experiment)
+        return line
 
     def kinds(self, configuration: dict[str, Any]) -> dict[str, str]:
         """Whether each hyperparameter decides the model or how it is trained; found out once for each name."""
         if not configuration.keys() <= self._kinds.keys():
-            found = self.call(self.helper.kinds, self.data, configuration, list(self._kinds))
+            found = self.call.follow(self.helper.kinds, self.data, configuration, list(self._kinds))
             # What `build` does not request is asked for by `fit` alone.
             self._kinds = dict.fromkeys(configuration, "algorithm") | found | self._kinds
         return {name: self._kinds[name] for name in configuration}
@@ -240,45 +313,78 @@ class _Search:
 
     def fits(self, configuration: dict[str, Any], other: dict[str, Any]) -> bool:
         """Whether a model of `other` can go on with the weights of one of `configuration`."""
-        return bool(self.call(self.helper.fits, self.data, configuration, other))
+        return bool(self.call.follow(self.helper.fits, self.data, configuration, other))
 
     def run(self, inherited: bool) -> Run:
         """Prepare, search, evaluate; `inherited` says whether Ray's processes have this one's environment."""
+        demand = Demand(self.experiment)
+        if not inherited:  # else it is this machine
+            trials = self.experiment.trials if self.experiment.gpus_per_trial != "auto" else 1
+            self._ask = functools.partial(demand.ask, trials)
+            self._ask()
+        try:
+            return self._run(demand, inherited)
+        finally:
+            demand.end()
+
+    def _run(self, demand: Demand, inherited: bool) -> Run:
         plan = self.prepare()
+        demand.experiment = self.experiment  # its share of a GPU may have been found out
+        self._await_place()
         self.interruption.graceful = True
         if self.interruption.signal is not None:  # Ray's start-up may have swallowed what the handler raised
             raise Interrupted(self.interruption.signal)
         if self.past is None:
             plan = self._make_directory(plan)
-            if self.starts is not None:
-                write_starts(self.layout, self.starts)
         ledger = Ledger(self.layout)
+        if self.mirror is not None:
+            self.mirror.start(ledger.fail)
         try:
-            if self.past is not None and (before := epochs_before(self.layout)) < self.experiment.max_epochs:
-                ledger.reopen(before)
-            write_experiment(self.layout, self.experiment.to_yaml())
+            if self.past is not None:
+                if (before := epochs_before(self.layout)) < self.experiment.max_epochs:
+                    ledger.reopen(before)
+                write_experiment(self.layout, self.experiment.to_yaml())
             self.watcher.planned(plan)
             self.watcher.remembered(list(ledger.trials.values()), ledger.reports)
             earlier_s = earlier_seconds(self.layout)
+            if not inherited:
+                self.slots.looked = lambda: demand.ask(
+                    self.experiment.trials - sum(record.status in COUNTED for record in ledger.trials.values())
+                )
             with self.watcher.searching(), let_trials_inherit() if inherited else contextlib.nullcontext():
                 fatal, exhausted = self._searched(ledger, earlier_s)
             summary = self._conclude(ledger, earlier_s, exhausted)
         finally:
             ledger.close()
+        if self.mirror is not None:
+            self.mirror.finish()
         if fatal is not None:
             raise fatal
         if summary["best"] is None and self.interruption.signal is None and summary["trials"]["failed"]:
             _raise_all_failed(ledger)
-        return Run(self.layout.root)
+        return Run(self.layout.place)
 
     def _make_directory(self, plan: Plan) -> Plan:
         """Make the run's directory; where another run took its name meanwhile, the next one that is free."""
         while True:
             try:
-                self.layout.root.mkdir(parents=True)
-                return replace(plan, directory=self.layout.root)
+                if self.mirror is not None:
+                    self.mirror.take_new(self.watcher.preparing)
+                    self._write_request(self.layout)
+                    self.mirror.send()  # so that its name is taken
+                else:
+                    with new_directory(self.layout.root) as unfinished:
+                        layout = Layout(unfinished)
+                        layout.resumable = False
+                        self._write_request(layout)
+                return replace(plan, directory=self.layout.place)
             except FileExistsError:
-                self.layout = Layout(directory_of(self.experiment).resolve())
+                self.layout = self._layout_of(directory_of(self.experiment))
+
+    def _write_request(self, layout: Layout) -> None:
+        write_experiment(layout, self.experiment.to_yaml())
+        if self.starts is not None:
+            write_starts(layout, self.starts)
 
     def _searched(self, ledger: Ledger, earlier_s: float) -> tuple[KerasweepError | None, bool]:
         """Search; where a record could not be written, that is what is raised, whatever Tune makes of it."""
@@ -296,6 +402,7 @@ class _Search:
         from pipeline.engine.recorder import Recorder, tell_past
         from pipeline.engine.replay import replay
         from pipeline.engine.schedulers import make_scheduler
+        from pipeline.engine.shares import Shares
         from pipeline.engine.silent import Silent
         from pipeline.engine.stopping import Halt
         from pipeline.engine.supervisor import Supervisor
@@ -314,15 +421,17 @@ class _Search:
             self.kinds, self.fits, lambda *a: adapter.task(*a),
         )  # fmt: skip
         scheduler = make_scheduler(experiment, self.objective, turn, lambda: trials.complete, turn.saved)
-        supervisor = Supervisor(scheduler, self.slots, searcher.tell_compared)
+        shares = Shares(experiment, ledger, self._job, self._weights, self.watcher.warned)
+        supervisor = Supervisor(scheduler, self.slots.places, searcher.tell_compared, shares, experiment.max_concurrent)
         adapter = AskTell(
             searcher, ledger, experiment.trials, self._job, supervisor.wanted, supervisor.all_wait,
-            experiment.max_epochs,
+            experiment.max_epochs, shares.of,
         )  # fmt: skip
         recorder = Recorder(
             ledger, searcher, self.objective, experiment, supervisor, self._retention(ledger), self.watcher
         )
-        left_s = None if experiment.time_budget_s is None else experiment.time_budget_s - earlier_s
+        budget_s = experiment.time_budget_s
+        left_s = None if budget_s is None else budget_s - earlier_s - self._waited_s
         halt = Halt(recorder, ledger, self.interruption, None if left_s is None else time.monotonic() + left_s)
         trials = Trials(
             adapter,
@@ -337,13 +446,12 @@ class _Search:
             search_alg=trials,
             scheduler=supervisor,
             num_samples=-1,
-            resources_per_trial=ray_tune.PlacementGroupFactory([resources_of(experiment)]),
             callbacks=[recorder, Silent()],
             stop=halt,
             max_failures=2,  # the third death without an epoch between (`recorder`) ends a trial
             raise_on_failed_trial=False,
             # A GPU's memory is given back by a process that ends; TensorFlow is imported once a worker elsewhere.
-            reuse_actors=experiment.gpus_per_trial == 0,
+            reuse_actors=experiment.gpu_share == 0,
             checkpoint_config=ray_tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             trial_dirname_creator=lambda trial: trial.trial_id,
             trial_name_creator=lambda trial: trial.trial_id,
@@ -357,8 +465,7 @@ class _Search:
 
         from pipeline.engine.trainable import KerasTrial, Setting
 
-        share = (self.experiment.cpus_per_trial, self.experiment.gpus_per_trial)
-        return with_parameters(KerasTrial, setting=Setting(_portable(self.search_space), [self.data], *share))
+        return with_parameters(KerasTrial, setting=Setting(with_code(self.search_space), [self.data]))
 
     def _conclude(self, ledger: Ledger, earlier_s: float, exhausted: bool) -> dict[str, Any]:
         """Write the tables, measure the best model once, and write the summary last: who finds it finds the rest."""
@@ -367,7 +474,7 @@ class _Search:
         measured = None
         if best is not None:
             self.watcher.preparing("measuring the best model")
-            measured = self._measure(best)
+            measured = self._evaluated(best)
         facts = {
             "exhausted": exhausted,
             "interrupted": self.interruption.signal is not None,
@@ -375,6 +482,7 @@ class _Search:
             "validation": measured and measured["validation"],
             "wall_clock_s": round(earlier_s + time.time() - self.began, 1),
             "concurrent": self.slots(),
+            "examples": self.examples,
             "versions": _versions() | self.call(self.helper.versions),
             "device": self._device(),
             "sources": {t.kind: {"name": t.name, "sha256": t.sha256} for t in self.targets},
@@ -388,11 +496,12 @@ class _Search:
 
     def _device(self) -> dict[str, Any]:
         """What a trial had, and the machine that searched."""
-        share = {"cpus_per_trial": self.experiment.cpus_per_trial, "gpus_per_trial": self.experiment.gpus_per_trial}
+        share = {"cpus_per_trial": self.experiment.cpus_per_trial, "gpus_per_trial": self.experiment.gpu_share}
         return {**share, "machine": platform.machine(), "processor": processor()}
 
-    def _measure(self, best: Best) -> dict[str, Any]:
-        job = replace(self._job(best.trial, best.hyperparameters), max_epochs=max(best.epoch, 1))
+    def _evaluated(self, best: Best) -> dict[str, Any]:
+        # The helper has no GPU.
+        job = replace(self._job(best.trial, best.hyperparameters), max_epochs=max(best.epoch, 1), devices=1)
         return dict(self.call(self.helper.evaluate, job, self.data, None if best.final else best.epoch, self.layout))
 
     def _job(self, trial: str, configuration: dict[str, Any]) -> Any:
@@ -404,45 +513,24 @@ class _Search:
         fill = SEARCHERS[experiment.searcher].fill_of(number_of(trial), len(self.first))
         return Job(
             trial, configuration, experiment.seed, experiment.max_epochs, self.objective,
-            self.layout.trial(trial).resolve(), fill, experiment.executions_per_trial,
+            self.layout.checkpoints(trial), fill, experiment.executions_per_trial,
             retries=experiment.max_retries_per_trial,
-            plan=experiment.execution,
+            plan=experiment.execution, devices=devices_a_trial(experiment),
+            twice=experiment.scheduler == "pbt",
         )  # fmt: skip
 
+    def _weights(self, job: Any) -> int:
+        """How many a trial's model has."""
+        return int(self.call.follow(self.helper.weights, job, self.data))
+
     def _retention(self, ledger: Ledger) -> Retention:
-        retention = Retention(self.layout, self.objective, self.experiment.keep_models)
+        remotely = None if self.mirror is None else self.mirror.remove
+        retention = Retention(self.layout, self.objective, self.experiment.keep_models, remotely)
         retention.remember(ledger.trials.values(), ledger.reports)
         return retention
 
     def _trace(self, proposal: Any, fill: Any) -> Requested:
-        return list(self.call(self.helper.trace, self.data, proposal, fill))
-
-
-def _portable(thing: Any) -> Any:
-    """Make Ray take the code of a user's function along, and not only its name: a worker may not have its module."""
-    for part in (thing, *getattr(thing, "parts", ())):  # a user's within ours
-        _by_value(part)
-    return thing
-
-
-def _by_value(thing: Any) -> None:
-    from ray import cloudpickle
-
-    if isinstance(thing, Target):
-        return
-    if isinstance(thing, functools.partial):
-        for part in (thing.func, *thing.args, *thing.keywords.values()):
-            _by_value(part)
-        return
-    kinds = () if inspect.isroutine(thing) else (thing if isinstance(thing, type) else type(thing)).__mro__
-    own = thing.__name__ if inspect.ismodule(thing) else getattr(thing, "__module__", None)
-    for name in {own, *(kind.__module__ for kind in kinds)}:
-        module = sys.modules.get(name or "")
-        file = getattr(module, "__file__", None) or "site-packages"
-        if module is None or "site-packages" in file or file.startswith(str(names.HOME / "pipeline")):
-            continue
-        if module.__name__.partition(".")[0] not in sys.stdlib_module_names:
-            cloudpickle.register_pickle_by_value(module)
+        return list(self.call.follow(self.helper.trace, self.data, proposal, fill))
 
 
 def _versions() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What passes between a run and whoever watches it: what is planned, what happens, and a wish to stop."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,8 +10,12 @@ from typing import Any
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.ledger import Report, TrialRecord
+from pipeline.records.remote import RemotePath
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
+
+# What a sweep sends to its searches when it is to stop: as SIGTERM, but it never counts as the second.
+PASSED_ON = signal.SIGUSR1
 
 
 @dataclass(frozen=True)
@@ -24,9 +29,10 @@ class Plan:
     weights: int
     concurrent: int
     warnings: tuple[str, ...]
-    directory: Path
+    directory: Path | RemotePath
     conditional: tuple[Hyperparameter, ...] = ()  # requested by others than the default model, as far as was looked
     kinds: dict[str, str] | None = None  # of each of both, "model" or "algorithm", if it can be built; from a dry run
+    measured: str = ""  # why so many trials share a GPU, where that was left to us
 
 
 class Watcher:

@@ -7,7 +7,7 @@ them stop poor ones early. `Hyperband` pauses and goes on with a trial where Ker
 import inspect
 import shutil
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from pipeline.experiment import UNBOUNDED, Experiment
 from pipeline.fit_data import FitData
 from pipeline.keras_tuner.arguments import as_hyperparameters, as_objective, of_search, refuse, refuse_hooks
 from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
-from pipeline.records.layout import BEST, Layout
+from pipeline.records.layout import Layout
 from pipeline.records.ledger import COUNTED, TrialRecord, read_history, read_settings, read_trials
 from pipeline.records.results import Best, ranking
 from pipeline.space.configs import to_config
@@ -48,7 +48,7 @@ class Tuner:
         keep_models: so many trials' best weights are kept for `get_best_models`.
         scheduler: what stops poor trials early: asha, asha-stopping, hyperband, median, pbt or none.
         cpus_per_trial: CPUs, and so threads, of a trial.
-        gpus_per_trial: GPUs of a trial; 0.25 puts four on one.
+        gpus_per_trial: GPUs of a trial; 0.25 puts four on one, "auto" as many as its memory allows.
         max_concurrent: trials at once, at most.
         address: HOST:PORT of a Ray cluster, or "auto".
 
@@ -82,7 +82,7 @@ class Tuner:
         keep_models: int = 10,
         scheduler: str | None = None,
         cpus_per_trial: float = 1,
-        gpus_per_trial: float = 0,
+        gpus_per_trial: float | Literal["auto"] = 0,
         max_concurrent: int | None = None,
         address: str | None = None,
         **others: Any,
@@ -108,6 +108,11 @@ class Tuner:
             },
         )
         self._data: FitData | None = None
+        if "://" in str(directory):
+            raise RequestError(
+                "directory must be on a file system: a tuner reads its trials' weights there. What keeps runs in an "
+                "object store is python -m pipeline.run … --storage s3://BUCKET/PREFIX."
+            )
         self._layout = Layout(Path(directory or ".").expanduser() / (project_name or "untitled_project"))
         self._check_folder(overwrite)
         self._settings: dict[str, Any] = {
@@ -138,7 +143,8 @@ class Tuner:
             ProgramError: trial after trial failed in the same way.
         """
         from pipeline.console import Display
-        from pipeline.engine.tuning import check_sendable, tune
+        from pipeline.engine.shipping import check_sendable
+        from pipeline.engine.tuning import tune
 
         experiment, verbose = self._experiment(*of_search(self.hypermodel, fit_args, fit_kwargs))
         for callback in self._family.callbacks:
@@ -176,6 +182,7 @@ class Tuner:
         Raises:
             RequestError: the weights of so many trials were not kept.
         """
+        from pipeline.worker.checkpoints import Checkpoints
         from pipeline.worker.evaluate import trained
         from pipeline.worker.executions import directories
         from pipeline.worker.modules import load_search_space
@@ -191,7 +198,7 @@ class Tuner:
                 found.trial, found.hyperparameters, 0, found.epoch, self.objective, self._layout.trial(found.trial),
                 "default", self._settings["executions_per_trial"],
             )  # fmt: skip
-            if not any(directory.joinpath(BEST).is_file() for directory in directories(job)):
+            if not any(Checkpoints(directory).best_state() for directory in directories(job)):
                 raise RequestError(
                     f"The weights of trial {found.trial} were not kept; a search with a larger keep_models keeps them."
                 )

@@ -4,25 +4,40 @@ import contextlib
 import errno
 import json
 import os
+import secrets
+import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.errors import StorageError
+from pipeline.records.remote import RemotePath
+
+T = TypeVar("T")
 
 # Between tries to write where storage fails: half a minute in all.
 PAUSES_S = (0.1, 0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 14.0)
 
 LAST, BEST = "last.npz", "best.npz"  # of a trial, or of each of its executions: its checkpoints
+SPARE = {LAST: "last.spare.npz", BEST: "best.spare.npz"}  # the same once more, where they are kept twice
+
+UNFINISHED = ".new-run-"  # beside the runs, while one is made
+LEFT_S = 3600.0  # it takes seconds; what is so old is of one that was killed
 
 
 class Layout:
-    """Paths within one run's directory."""
+    """Paths within one run's directory.
 
-    def __init__(self, root: str | Path) -> None:
+    Of a run that is kept in an object store, in `home`, `root` is where it is worked on; the checkpoints of its trials,
+    which train on other machines, are there alone.
+    """
+
+    def __init__(self, root: str | Path, home: RemotePath | None = None) -> None:
         self.root = Path(root)
+        self.home = home
+        self.resumable = True  # whether a resume would find it at its place
         self.experiment = self.root / "experiment.yaml"
         self.starts = self.root / "starts.json"  # of a search with --start-from
         self.history = self.root / "history.jsonl"
@@ -40,8 +55,17 @@ class Layout:
         self.engine = self.root / ".engine"  # what Ray writes; never read back, removed at the end
 
     def trial(self, trial: str) -> Path:
-        """Folder of one trial: its record and its checkpoints."""
+        """Folder of one trial: its record, and on a file system its checkpoints."""
         return self.trials / trial
+
+    @property
+    def place(self) -> Path | RemotePath:
+        """Where the run is, as it is told and asked for."""
+        return self.home or self.root
+
+    def checkpoints(self, trial: str) -> Path | RemotePath:
+        """Folder of one trial's checkpoints."""
+        return self.trial(trial) if self.home is None else self.home / self.trial(trial).relative_to(self.root)
 
     def trial_record(self, trial: str) -> Path:
         """What is known of one trial, but for its reports."""
@@ -52,8 +76,11 @@ class Layout:
         return self.copies / path.relative_to(self.root)
 
 
-def write_whole(path: Path, data: str | bytes, *, sync: bool = True) -> None:
+def write_whole(path: Path | RemotePath, data: str | bytes, *, sync: bool = True) -> None:
     """Write a file whole or not at all: temporary name, flush, rename; `sync` waits until it is on the disk."""
+    if isinstance(path, RemotePath):
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".writing")
     try:
@@ -71,6 +98,36 @@ def write_whole(path: Path, data: str | bytes, *, sync: bool = True) -> None:
         raise
 
 
+@contextlib.contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """A folder to be filled, which is at `path` once it is, and not before: whoever is killed leaves the name free.
+
+    Raises:
+        FileExistsError: another process has made one there meanwhile.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f"{UNFINISHED}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_S:
+                shutil.rmtree(left, ignore_errors=True)
+    unfinished = path.parent / f"{UNFINISHED}{secrets.token_hex(8)}"
+    unfinished.mkdir()  # who may read it is as for any folder that is made there
+    try:
+        yield unfinished
+        if os.path.lexists(path):  # to an empty folder it would be renamed
+            raise FileExistsError(str(path))
+        try:
+            unfinished.rename(path)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise FileExistsError(str(path)) from error
+            raise
+        _sync_folder(path.parent)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
 def write_json(path: Path, data: Any) -> None:
     """Write `data` as JSON, whole or not at all."""
     write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
@@ -85,19 +142,33 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def persist(layout: Layout, path: Path, write: Callable[[], None]) -> None:
+def persist(layout: Layout, path: Path | RemotePath, write: Callable[[], None]) -> None:
     """Write a run's file, and try again for a while where its storage fails.
 
     Raises:
         StorageError: it does not get better.
     """
-    for pause in (*PAUSES_S, None):
+    try:
+        patiently(write, PAUSES_S)
+    except OSError as error:
+        raise _unwritable(layout, f"{path} could not be written for {sum(PAUSES_S):.0f} s", error) from error
+
+
+def patiently(action: Callable[[], T], pauses_s: Sequence[float]) -> T:
+    """Do something, and try again for a while where storage fails.
+
+    Raises:
+        OSError: it does not get better.
+    """
+    until = time.monotonic() + sum(pauses_s)
+    for pause_s in pauses_s:
         try:
-            return write()
-        except OSError as error:
-            if pause is None:
-                raise _unwritable(layout, f"{path} could not be written for {sum(PAUSES_S):.0f} s", error) from error
-            time.sleep(pause)
+            return action()
+        except OSError:
+            if time.monotonic() >= until:  # a store may take long to fail
+                raise
+            time.sleep(pause_s)
+    return action()
 
 
 @contextlib.contextmanager
@@ -110,11 +181,13 @@ def storage_of(layout: Layout) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+        of_a_store = "://" in str(error.filename)
+        if not of_a_store and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
             raise
         raise _unwritable(layout, f"{error.filename or layout.root} could not be written", error) from error
 
 
 def _unwritable(layout: Layout, what: str, error: OSError) -> StorageError:
-    resume = f" Once it is mended, go on: --resume {layout.root}" if layout.experiment.is_file() else ""
+    begun = layout.resumable and layout.experiment.is_file()
+    resume = f" Once it is mended, go on: --resume {layout.place}" if begun else ""
     return StorageError(f"{what}: {error.strerror or error}. What was recorded before is whole.{resume}")

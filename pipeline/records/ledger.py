@@ -52,6 +52,8 @@ class TrialRecord:
     node: str | None = None
     node_id: str | None = None
     devices: str | None = None
+    gpus: float | None = None  # if not the share that the search asked for, which was too little
+    outgrown: int | None = None  # the last epoch before it ran out of that share, if it did
     execution: str | None = None  # how its steps were carried out, and why so
     # Where another's weights were taken over: after which "epoch", "from" which trial, and what was in force "before".
     changes: list[dict[str, Any]] = field(default_factory=list)
@@ -236,6 +238,10 @@ class Ledger:
         except StorageError as error:
             self.fault = error
             raise
+
+    def fail(self, fault: StorageError) -> None:
+        """Write no more: what keeps the run elsewhere has failed."""
+        self.fault = self.fault or fault
 
     def _take_lock(self) -> IO[str]:
         try:

@@ -15,6 +15,8 @@ from pipeline.objective import Objective
 from pipeline.records.kept import read_kept, write_kept
 from pipeline.records.layout import Layout, persist, write_whole
 from pipeline.records.ledger import COUNTED, Ledger, Report, TrialRecord, check, read_history, read_trials
+from pipeline.records.mirror import at_home, opened
+from pipeline.records.remote import RemotePath
 
 
 @dataclass(frozen=True)
@@ -62,23 +64,24 @@ def _summary(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 class Results:
-    """A run's records as data frames; `directory` may have been moved."""
+    """A run's records as data frames; `directory` may have been moved, and may be in an object store."""
 
-    def __init__(self, directory: str | Path) -> None:
-        self.layout = Layout(directory)
+    def __init__(self, directory: str | Path | RemotePath) -> None:
+        self.layout = opened(directory)
         try:
             self.summary: dict[str, Any] = read_kept(self.layout, self.layout.summary, _summary)
         except FileNotFoundError:
             raise RequestError(f"A run that ended must have a summary.json; {directory} has none.") from None
         except ValueError as error:
+            summary = at_home(self.layout, str(self.layout.summary))
             raise RequestError(
-                f"{self.layout.summary} must say how the run ended; it is damaged: {error}. --resume writes it anew."
+                f"{summary} must say how the run ended; it is damaged: {error}. --resume writes it anew."
             ) from error
 
     @property
-    def directory(self) -> Path:
+    def directory(self) -> Path | RemotePath:
         """Where the records are."""
-        return self.layout.root
+        return self.layout.place
 
     @property
     def best(self) -> Best | None:

@@ -7,11 +7,11 @@ import bisect
 import contextlib
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
 from pipeline.objective import Objective
-from pipeline.records.layout import BEST, LAST, Layout
+from pipeline.records.layout import BEST, LAST, SPARE, Layout
 from pipeline.records.ledger import ENDED, Report, TrialRecord
 
 # A stopped trial's worker saves once more before it lets go of it, within a minute; by then so many others at most have
@@ -20,10 +20,20 @@ LATE = 64
 
 
 class Retention:
-    """Removes the checkpoints of ended trials that are not among the best `keep`."""
+    """Removes the checkpoints of ended trials that are not among the best `keep`.
 
-    def __init__(self, layout: Layout, objective: Objective, keep: int) -> None:
+    `remotely` does so in an object store, of a trial and its files by name, after they were written for the last time.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        objective: Objective,
+        keep: int,
+        remotely: Callable[[str, tuple[str, ...]], None] | None = None,
+    ) -> None:
         self._layout, self._objective, self._keep = layout, objective, keep
+        self._remotely = remotely
         self._best: dict[str, float] = {}
         self._kept: list[tuple[float, str]] = []  # loss and trial, the best first
         self._late: deque[str] = deque(maxlen=LATE)  # the last whose files were removed
@@ -49,6 +59,8 @@ class Retention:
             if len(self._kept) <= self._keep:
                 return
             trial = self._kept.pop()[1]
+        if self._remotely is not None:
+            return self._remotely(trial, (BEST, LAST))
         self._late.append(trial)
         for late in self._late:
             self._remove(late, BEST, LAST)
@@ -62,7 +74,9 @@ class Retention:
         _remove_below(str(self._layout.root), (".*.writing", ".writing-*"))  # who was killed while it wrote
 
     def _remove(self, trial: str, *patterns: str) -> None:
-        _remove_below(str(self._layout.trial(trial)), patterns)
+        if self._remotely is not None:
+            return self._remotely(trial, patterns)
+        _remove_below(str(self._layout.trial(trial)), (*patterns, *SPARE.values()))
 
 
 def _remove_below(folder: str, patterns: tuple[str, ...]) -> None:

@@ -1,7 +1,8 @@
 """A trial's two checkpoints: the last state, to go on from; the best epoch's weights, which are its model.
 
 Each is one `.npz` of plain arrays with its state as JSON among them, written whole or not at all, and read without
-unpickling. When they are written follows from what they cost.
+unpickling. When they are written follows from what they cost. A trial whose checkpoint is damaged comes to the same
+again from its start; one that took over another's weights does not, so it keeps both twice.
 """
 
 import io
@@ -14,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.records.layout import BEST, LAST, write_whole
+from pipeline.errors import StorageError
+from pipeline.records.layout import BEST, LAST, PAUSES_S, SPARE, patiently, write_whole
+from pipeline.records.remote import RemotePath
 
 # A save may cost one part in so many of the time since the one before (3 %), and none is more than a minute old.
 COST_RATIO = 33
@@ -22,11 +25,12 @@ MOST_SECONDS = 60.0
 
 
 class Checkpoints:
-    """Reads and writes the checkpoints of one trial in `directory`."""
+    """Reads and writes the checkpoints of one trial in `directory`, which may be in an object store."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path | RemotePath, *, twice: bool = False) -> None:
         self.last = directory / LAST
         self.best = directory / BEST
+        self._twice = twice
         self._saved_at = time.monotonic()
         self._cost_s = 0.0
 
@@ -46,11 +50,11 @@ class Checkpoints:
         try:
             if best is not None and not best.saved:
                 weights = {f"w{i}": _array(w) for i, w in enumerate(best.weights)}
-                _write(self.best, weights, best.state() | {"build": state["build"]})
+                _write(self.best, weights, best.state() | {"build": state["build"]}, twice=self._twice)
                 best.saved = True
             arrays = {f"w{i}": _array(v) for i, v in enumerate(model.weights)}
             arrays |= {f"o{i}": _array(v) for i, v in enumerate(_optimizer_variables(model))}
-            _write(self.last, arrays, state)
+            _write(self.last, arrays, state, twice=self._twice)
         finally:
             self._saved_at = time.monotonic()
             self._cost_s = self._saved_at - start
@@ -61,9 +65,10 @@ class Checkpoints:
         A state that was saved under another configuration (in population based training a trial takes over another's)
         keeps its learning rate for itself: the model's own is the one that it was built with.
         """
-        if not self.last.exists():
+        source = _source(self.last)
+        if source is None:
             return None
-        with np.load(self.last, allow_pickle=False) as arrays:
+        with np.load(source, allow_pickle=False) as arrays:
             state = dict(json.loads(str(arrays["state"])))
             _assign(model.weights, arrays, "w")
             optimizer = optimizer_of(model)
@@ -79,7 +84,10 @@ class Checkpoints:
 
     def restore_best(self, model: Any) -> dict[str, Any]:
         """Put the best epoch's weights into a freshly built model; which epoch that is."""
-        with np.load(self.best, allow_pickle=False) as arrays:
+        source = _source(self.best)
+        if source is None:
+            raise FileNotFoundError(str(self.best))
+        with np.load(source, allow_pickle=False) as arrays:
             _assign(model.weights, arrays, "w")
             return dict(json.loads(str(arrays["state"])))
 
@@ -91,24 +99,34 @@ class Checkpoints:
         """The state of the last checkpoint, without its arrays; None where there is none to be read."""
         return _state(self.last)
 
-    def remove_damaged(self) -> str:
-        """Remove both where one is damaged, and say so: from the start a trial comes to the same again.
+    def mend(self) -> str:
+        """Put its spare in place of one that is damaged or gone; where there is none remove both. Either is said.
 
-        The last state relies on the best weights; these are no state that a trial could go on from.
+        The last state relies on the best weights; these are no state that a trial could go on from. An object store
+        has checksums of its own.
         """
+        said = ""
         for path in (self.last, self.best):
-            if path.exists() and not _is_whole(path):
+            if not isinstance(path, Path) or _is_whole(path):
+                continue
+            spare = _spare(path)
+            if not path.exists() and not spare.exists():  # nothing was saved
+                continue
+            state = "damaged" if path.exists() else "missing"
+            if not _is_whole(spare):
                 self.remove()
-                return f"{path} is damaged; trained again from the start"
-        return ""
+                return f"{path} is {state}; trained again from the start"
+            _make_room(path)
+            write_whole(path, spare.read_bytes())
+            said = f"{path} was {state}; its spare took its place"
+        return said
 
     def remove(self) -> None:
         """Remove both."""
         for path in (self.last, self.best):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            if isinstance(path, Path):  # the spare first: it would be put back
+                _make_room(_spare(path))
+            _make_room(path)
 
 
 class Best:
@@ -155,15 +173,56 @@ def _assign(variables: list[Any], arrays: Any, prefix: str) -> None:
         variable.assign(arrays[f"{prefix}{i}"])
 
 
-def _state(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
+def _state(path: Path | RemotePath) -> dict[str, Any] | None:
+    source = _source(path)
+    if source is None:
         return None
     try:
         # Opened here: NumPy leaves a file open that is no archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        file = source.open("rb") if isinstance(source, Path) else source
+        with file, np.load(file, allow_pickle=False) as arrays:
             return dict(json.loads(str(arrays["state"])))
     except Exception:  # each kind of damage has its own; `remove_damaged` deals with it
         return None
+
+
+def _source(path: Path | RemotePath) -> Path | io.BytesIO | None:
+    """What a checkpoint is read from; None where there is none.
+
+    A store that fails must not pass for a damaged checkpoint, nor for a fault of the user's program. It is waited for,
+    longer than by who writes the records: that one ends the search.
+
+    Raises:
+        StorageError: it does not get better.
+    """
+    if isinstance(path, Path):
+        return path if path.exists() else None
+    pauses_s = (*PAUSES_S, *PAUSES_S)
+    try:
+        data = patiently(lambda: _data(path), pauses_s)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StorageError(f"{path} could not be read for {sum(pauses_s):.0f} s: {reason}.") from error
+    return None if data is None else io.BytesIO(data)
+
+
+def _data(path: RemotePath) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _spare(path: Path) -> Path:
+    return path.with_name(SPARE[path.name])
+
+
+def _make_room(path: Path | RemotePath) -> None:
+    """Remove what stands there, if anything does."""
+    if isinstance(path, Path) and path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _is_whole(path: Path) -> bool:
@@ -175,7 +234,9 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def _write(path: Path, arrays: dict[str, Any], state: dict[str, Any]) -> None:
+def _write(path: Path | RemotePath, arrays: dict[str, Any], state: dict[str, Any], *, twice: bool = False) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, state=np.array(json.dumps(state)), **arrays)
     write_whole(path, buffer.getvalue())
+    if twice and isinstance(path, Path):
+        write_whole(_spare(path), buffer.getvalue())

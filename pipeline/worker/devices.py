@@ -4,12 +4,20 @@ import os
 import stat
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
+
+from pipeline.errors import RequestError
+from pipeline.worker import cuda
 
 # What one process takes of a GPU beside its tensors: the CUDA context and the libraries' kernels. An allowance
 # until measured on hardware; the memory cap is the share less this, but at least half of the share.
 CONTEXT_MIB = 600
+
+# A worker that does not let go of its GPU is ended after 60 s (`engine/cluster.py`); its memory is free soon after. Who
+# waits for it is not taken for one that hangs (`engine/recorder.py`).
+RELEASE_S = 90.0
 
 # A compiled step of a small model takes some 15 to 100 KiB; what was used longest ago makes room.
 COMPILED_BYTES = 2**30
@@ -31,8 +39,12 @@ def prepare(cpus: float, gpus: float) -> None:
         # Since Ray 2.60 a process that asked for no GPU still sees all of them (ray-project/ray#62492).
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    elif gpus < 1:
-        os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{gpus * 0.9:.3f}")
+    elif gpus < 1 and "XLA_PYTHON_CLIENT_MEM_FRACTION" not in os.environ:  # an older name: JAX refuses both
+        memory = cuda.memory()
+        if memory is not None:
+            # Taken at once, as TensorFlow does: what nobody holds is free for whoever comes next.
+            fraction = memory_cap_mib(memory.total_mib, gpus) / memory.total_mib
+            os.environ.setdefault("XLA_CLIENT_MEM_FRACTION", f"{fraction:.4f}")
     threads = str(threads_of(cpus))
     os.environ["OMP_NUM_THREADS"] = threads
     if os.environ["KERAS_BACKEND"] == "jax" and "jax" not in sys.modules:
@@ -43,18 +55,37 @@ def claim(cpus: float, gpus: float) -> dict[str, Any]:
     """Limit threads and GPU memory, before the backend's first operation; what was claimed.
 
     A backend takes these settings once a process, so a second call changes nothing.
+
+    Raises:
+        RequestError: there is a GPU, and the backend does not see it.
+        RuntimeError: the GPU's memory does not become free.
     """
     if _claimed:
         return _claimed
     prepare(cpus, gpus)
+    memory = cuda.memory() if gpus else None
+    share = 0 < gpus < 1
+    cap = memory_cap_mib(memory.total_mib, gpus) if memory and share else None
+    if memory is not None:
+        # Not all of the cap: what processes hold beside it differs.
+        _wait_until_free(int(cap * 0.9) if cap else memory.total_mib // 2)
     import keras
 
     backend = keras.backend.backend()
-    cap = None
+    sees = True
     if backend == "tensorflow":
-        cap = _claim_tensorflow(threads_of(cpus), gpus)
+        sees = _claim_tensorflow(threads_of(cpus), gpus, cap)
     elif backend == "torch":
-        _claim_torch(threads_of(cpus), gpus)
+        sees = _claim_torch(threads_of(cpus), cap / memory.total_mib if memory and cap else None)
+    elif backend == "jax" and memory is not None:
+        import jax
+
+        sees = jax.default_backend() == "gpu"
+    if memory is not None and not sees:
+        raise RequestError(
+            f"A trial with a GPU needs a {backend} that sees it; this one sees none. CUDA's libraries may be missing: "
+            "make gpu, or pip install '.[gpu]'."
+        )
     _claimed.update(
         backend=backend,
         threads=threads_of(cpus),
@@ -62,6 +93,38 @@ def claim(cpus: float, gpus: float) -> dict[str, Any]:
         memory_cap_mib=cap,
     )
     return _claimed
+
+
+def _wait_until_free(needed_mib: int) -> None:
+    """Wait for the memory of a worker that has just ended: it may take seconds until a GPU has it back."""
+    until = time.monotonic() + RELEASE_S
+    while (memory := cuda.memory()) is not None and memory.free_mib is not None and memory.free_mib < needed_mib:
+        if time.monotonic() > until:
+            raise RuntimeError(
+                f"the GPU must have {needed_mib} MiB free for a trial; after {RELEASE_S:.0f} s it has {memory.free_mib}"
+            )
+        time.sleep(0.5)
+
+
+def peak_memory_mib() -> int:
+    """Most memory that this process's tensors have held of its first GPU; 0 where it has none, or that is not told."""
+    import keras
+
+    backend, peak = keras.backend.backend(), 0
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        if tf.config.list_logical_devices("GPU"):
+            peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    elif backend == "jax":
+        import jax
+
+        peak = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
+    elif backend == "torch":
+        import torch
+
+        peak = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0
+    return -(-int(peak) // 2**20)
 
 
 def _prepare_jax(cpus: float) -> None:
@@ -110,7 +173,7 @@ def threads_of(cpus: float) -> int:
     return max(1, int(cpus))
 
 
-def _claim_tensorflow(threads: int, gpus: float) -> int | None:
+def _claim_tensorflow(threads: int, gpus: float, cap_mib: int | None) -> bool:
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")
@@ -118,42 +181,27 @@ def _claim_tensorflow(threads: int, gpus: float) -> int | None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     if gpus == 0:
         tf.config.set_visible_devices([], "GPU")
-        return None
+        return False
     devices = tf.config.list_physical_devices("GPU")
-    if gpus >= 1:
-        for device in devices:
-            tf.config.experimental.set_memory_growth(device, True)
-        return None
     for device in devices:
-        cap = memory_cap_mib(_total_memory_mib(), gpus)
-        limit = tf.config.LogicalDeviceConfiguration(memory_limit=cap)
-        tf.config.set_logical_device_configuration(device, [limit])
-        return cap
-    return None
+        if cap_mib is None:
+            tf.config.experimental.set_memory_growth(device, True)
+        else:
+            limit = tf.config.LogicalDeviceConfiguration(memory_limit=cap_mib)
+            tf.config.set_logical_device_configuration(device, [limit])
+    return bool(devices)
 
 
-def _claim_torch(threads: int, gpus: float) -> None:
+def _claim_torch(threads: int, fraction: float | None) -> bool:
     import torch
 
     torch.set_num_threads(threads)
-    if 0 < gpus < 1 and torch.cuda.is_available():
-        torch.cuda.set_per_process_memory_fraction(gpus)
+    sees = bool(torch.cuda.is_available())
+    if sees and fraction is not None:
+        torch.cuda.set_per_process_memory_fraction(fraction)
+    return sees
 
 
 def memory_cap_mib(total_mib: int, share: float) -> int:
     """MiB of tensors that a trial with `share` of a GPU of `total_mib` may hold."""
     return max(int(total_mib * share) - CONTEXT_MIB, int(total_mib * share / 2))
-
-
-def _total_memory_mib() -> int:
-    """Of the first GPU that this process sees."""
-    import pynvml
-
-    pynvml.nvmlInit()
-    try:
-        name = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] or "0"
-        by_index = name.isdigit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(int(name)) if by_index else pynvml.nvmlDeviceGetHandleByUUID(name)
-        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) // 2**20
-    finally:
-        pynvml.nvmlShutdown()

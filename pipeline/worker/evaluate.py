@@ -44,7 +44,7 @@ def evaluate_best(job: Job, space: SearchSpace, data: Data, epoch: int | None, l
     """
     held = [Checkpoints(directory) for directory in directories(job)]
     for checkpoints in held:
-        checkpoints.remove_damaged()
+        checkpoints.mend()
     states = [checkpoints.best_state() for checkpoints in held]
     older = job.executions == 1 and epoch is not None and states[0] is not None and states[0]["epoch"] != epoch
     if older or not any(states):

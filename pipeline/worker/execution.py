@@ -7,13 +7,14 @@ seen, and lets TensorFlow run several steps a call. What it cannot serve goes to
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import keras
 import numpy as np
 
 from pipeline.worker.batches import Chunks, can_feed, in_order, rows, shuffled
+from pipeline.worker.parallel import count_of, evenly
 from pipeline.worker.plans import Chosen, acts_on_batches, choose, install
 
 # Steps that TensorFlow runs a call. Measured on one core: an epoch of 1,500 small steps takes 6.5 s at 1 and 3 to 5 s
@@ -37,11 +38,14 @@ class Reporter(keras.callbacks.Callback):
 
 
 @contextmanager
-def execution(model: Any, seed: int, reporter: "Reporter", asked: str = "auto", **defaults: Any) -> Iterator[None]:
+def execution(
+    model: Any, seed: int, reporter: "Reporter", asked: str = "auto",
+    building: Callable[[], AbstractContextManager[Any]] = nullcontext, **defaults: Any,
+) -> Iterator[None]:  # fmt: skip
     """Carry out every `model.fit` inside in our way; `reporter` is added to its callbacks, the last of them.
 
-    `asked` is a plan's name or "auto" (see `plans`); `defaults` are arguments that hold where a `fit` of one's own does
-    not pass others on.
+    `asked` is a plan's name or "auto" (see `plans`); what is inside runs in `building`, for it may compile a model (see
+    `parallel`); `defaults` are arguments that hold where a `fit` of one's own does not pass others on.
     """
     plain = model.fit
     names = list(inspect.signature(keras.Model.fit).parameters)[1:]
@@ -56,13 +60,19 @@ def execution(model: Any, seed: int, reporter: "Reporter", asked: str = "auto", 
         reporter.others = others
         order = _Order(seed)
         order.listeners.append(reporter.before_epoch)
-        # Last, so that what it saves of the others is their state after the epoch.
-        return _fit(model, plain, order, [*others, reporter], asked, **kwargs)
+        scope.close()  # the order of the data is not to be mirrored
+        try:
+            # Last, so that what it saves of the others is their state after the epoch.
+            return _fit(model, plain, order, [*others, reporter], asked, **kwargs)
+        finally:
+            scope.enter_context(building())
 
     # Not by setattr: Keras tracks what is assigned to a model.
     object.__setattr__(model, "fit", fit)
     try:
-        yield
+        with ExitStack() as scope:
+            scope.enter_context(building())
+            yield
     finally:
         object.__delattr__(model, "fit")
 
@@ -79,8 +89,11 @@ def _fit(
     weighted_twice = kwargs.get("class_weight") and kwargs.get("sample_weight") is not None  # Keras refuses it
     served = arrays and kwargs.get("shuffle", True) is True and not weighted_twice
     served = served and not any(kwargs.get(name) for name in others)
+    devices = count_of(model)
     chosen = Chosen("plain", "it is not trained on arrays alone")
-    if not tensorflow:
+    if devices > 1:
+        chosen = Chosen("plain", f"{devices} devices share each batch")
+    elif not tensorflow:
         chosen = Chosen("plain", f"the backend is {keras.backend.backend()}")
     elif served:
         examples = tuple(rows(part, slice(2)) for part in given)
@@ -93,7 +106,7 @@ def _fit(
     if type(model).test_step.__module__.startswith("keras.src."):  # one of the user's may look at a batch as a whole
         _widen_validation(kwargs, batch_size)
     if tensorflow:
-        _feed_validation(kwargs, batch_size)
+        _feed_validation(kwargs, batch_size, devices)
     if served:
         kwargs.pop("batch_size", None)
         kwargs["shuffle"] = False  # the pipeline shuffles; Keras would warn that it cannot
@@ -108,6 +121,7 @@ def _fit(
                 compiled = chosen.plan == "compiled"
                 install(model, parts, chunks, compiled=compiled, chose=lambda plan: setattr(reporter, "plan", plan))
             x = shuffled(parts, chunks, order.seed, order.listeners.append, whole=looped)
+            x = evenly(x, devices) if devices > 1 else x
         else:
             x = _Batches(parts, batch_size, order)
         y = None
@@ -122,7 +136,7 @@ def _set_steps(model: Any, kwargs: dict[str, Any], callbacks: list[Any], chosen:
     ours = getattr(model, "_kerasweep_steps", None)
     if model.steps_per_execution not in (1, ours):
         return  # the user's own choice
-    one = acts_on_batches(callbacks) or counted or chosen.plan != "plain"
+    one = acts_on_batches(callbacks) or counted or chosen.plan != "plain" or count_of(model) > 1
     steps = 1 if one else STEPS_PER_EXECUTION
     if steps != model.steps_per_execution:
         model.steps_per_execution = steps
@@ -163,7 +177,7 @@ def _widen_validation(kwargs: dict[str, Any], batch_size: int) -> None:
         kwargs["validation_batch_size"] = max(batch_size, evaluation_batch(data[0]))
 
 
-def _feed_validation(kwargs: dict[str, Any], batch_size: int) -> None:
+def _feed_validation(kwargs: dict[str, Any], batch_size: int, devices: int) -> None:
     """Hand arrays over batch by batch; Keras would hold a copy of them."""
     data = kwargs.get("validation_data")
     if (
@@ -174,6 +188,7 @@ def _feed_validation(kwargs: dict[str, Any], batch_size: int) -> None:
     ):
         return
     size = kwargs.pop("validation_batch_size", None) or batch_size
+    size = max(size - size % devices, devices)  # Keras looks at the first batch, which must be dealt out evenly (3.15)
     kwargs["validation_data"] = in_order(list(data), size)
 
 

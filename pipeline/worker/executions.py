@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.fit_data import Data
+from pipeline.records.remote import RemotePath
 from pipeline.worker.checkpoints import Checkpoints
 from pipeline.worker.faults import Failure
 from pipeline.worker.modules import SearchSpace
@@ -53,7 +54,7 @@ def _once(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
             part.stop()
 
 
-def directories(job: Job) -> list[Path]:
+def directories(job: Job) -> list[Path | RemotePath]:
     """Where each execution of a trial has its checkpoints."""
     if job.executions == 1:
         return [job.directory]

@@ -14,9 +14,14 @@ OURS = f"{Path(__file__).resolve().parents[1]}{os.sep}"
 IMPORTLIB = importlib.__file__
 
 OBJECTIVE = "objective"  # where a request is at fault that a configuration may be at fault for
+NODE = "node"  # where a request is at fault that a node may be at fault for, on which others do not run
+DEVICE_MEMORY = "device memory"  # where a configuration is at fault that more of a GPU may help
 
 # By name: no backend is imported to recognise another's error.
 OUT_OF_MEMORY = {"ResourceExhaustedError", "OutOfMemoryError", "MemoryError"}
+SAID = re.compile(r"RESOURCE_EXHAUSTED|out[ _]of[ _]memory", re.IGNORECASE)
+# Of a GPU's libraries; elsewhere the last may be said of anything.
+SAID_ON_A_GPU = re.compile(r"(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED|failed to allocate", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -51,11 +56,17 @@ def classify(error: BaseException) -> Failure:
     names = {kind.__name__ for kind in type(error).__mro__}  # NumPy's own is a kind of MemoryError
     if "FailedTrialError" in names:  # KerasTuner's own, or ours of that name
         return Failure("configuration", line, text)
-    if names & OUT_OF_MEMORY or re.search(r"RESOURCE_EXHAUSTED|out[ _]of[ _]memory", str(error), re.IGNORECASE):
-        return Failure("configuration", f"out of memory: {line}", text)
+    if names & OUT_OF_MEMORY or SAID.search(str(error)) or (_has_gpu() and SAID_ON_A_GPU.search(str(error))):
+        where = "" if "MemoryError" in names else DEVICE_MEMORY
+        return Failure("configuration", f"out of memory: {line}", text, where)
     frames = _users_frames(traceback.extract_tb(error.__traceback__))
     where = f"{name} at " + (f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?")
     return Failure("program", line, text, where)
+
+
+def _has_gpu() -> bool:
+    """Whether this process was given a GPU: Ray says which, `devices` that it has none."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "-1") not in ("", "-1")
 
 
 def user_traceback(error: BaseException) -> str:

@@ -15,8 +15,8 @@ from pipeline.space.specs import Hyperparameter, Value
 from pipeline.worker.execution import Reporter, execution
 from pipeline.worker.faults import classify, user_traceback
 from pipeline.worker.modules import SearchSpace
-from pipeline.worker.session import Checked
-from pipeline.worker.trial import as_metrics, build, built, plain_fit
+from pipeline.worker.session import Checked, Job
+from pipeline.worker.trial import as_metrics, build, built, hyperparameters, plain_fit
 
 MORE = 512  # examples for a `fit` that cannot do with a few
 
@@ -91,6 +91,16 @@ def met(space: SearchSpace, data: Data) -> list[Hyperparameter]:
     hp = HyperParameters()
     space.build(hp, data)
     return hp.space
+
+
+def weights(space: SearchSpace, data: Data, job: Job) -> int:
+    """How many a trial's model has; 0 where it cannot be built."""
+    try:
+        return int(built(build(space, hyperparameters(job), data), data.few()).count_params())
+    except Exception:  # the trial will show why
+        return 0
+    finally:
+        keras.utils.clear_session(free_memory=False)
 
 
 def trace(space: SearchSpace, data: Data, proposal: Mapping[str, Value], fill: Fill) -> Requested:

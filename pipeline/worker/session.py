@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from pipeline.objective import Objective
+from pipeline.records.remote import RemotePath
 from pipeline.search.configuration import Configuration
 from pipeline.space.hyperparameters import Requested
 from pipeline.worker.faults import Failure
@@ -32,12 +33,14 @@ class Job:
     seed: int
     max_epochs: int
     objective: Objective
-    directory: Path
+    directory: Path | RemotePath
     fill: Literal["random", "default", "first"] = "random"
     executions: int = 1  # trainings from different seeds, whose mean is reported
     execution: int = 0  # which of them this is
     retries: int = 0  # so often it is tried again where user code raised
     plan: str = "auto"  # how `fit` is carried out: see `plans`
+    devices: int = 1  # that train it together: see `parallel`
+    twice: bool = False  # whether its checkpoints are kept twice: see `checkpoints`
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,15 @@ import math
 import sys
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 
-from pipeline.errors import RequestError
+from pipeline.errors import RequestError, StorageError
 from pipeline.fit_data import Data
 from pipeline.search.configuration import configuration_of
 from pipeline.space.hyperparameters import HyperParameters, filling
@@ -23,6 +24,7 @@ from pipeline.worker.checkpoints import Best, Checkpoints
 from pipeline.worker.execution import Reporter, execution
 from pipeline.worker.faults import Diverged, Failure, ObjectiveMissing, classify
 from pipeline.worker.modules import SearchSpace
+from pipeline.worker.parallel import on_devices
 from pipeline.worker.session import Epoch, Job, Session, Stopped
 
 
@@ -48,38 +50,50 @@ def train(job: Job, space: SearchSpace, data: Data, session: Session, *, unwrapp
 
     Raises:
         Stopped: the session ended it.
+        StorageError: its checkpoints cannot be read.
     """
     try:
         if job.execution == 0:  # the others train beside it
             keras.utils.clear_session(free_memory=True)
         seed = training_seed(job)
         set_random_seed(seed)
-        hp = hyperparameters(job)
+        with on_devices(job.devices) as building:
+            return _train(job, space, data, session, seed, building)
+    except StorageError:  # nobody's fault: it is tried again, in another worker
+        raise
+    except Exception as error:
+        if unwrapped:
+            raise
+        return Ending(classify(error))
+
+
+def _train(
+    job: Job, space: SearchSpace, data: Data, session: Session, seed: int,
+    building: Callable[[], AbstractContextManager[Any]],
+) -> Ending:  # fmt: skip
+    hp = hyperparameters(job)
+    with building():
         model = build(space, hp, data)
-        checkpoints = Checkpoints(job.directory)
+        checkpoints = Checkpoints(job.directory, twice=job.twice)
         progress = _Progress(job, hp, checkpoints, session)
-        progress.warning = checkpoints.remove_damaged()
+        progress.warning = checkpoints.mend()
         state = checkpoints.last_state()
         # Who trains in a loop of their own, or in several calls of `fit`, alone knows how to go on: it begins anew.
         if state is not None and state.get("calls", 1) == 1:
             checkpoints.restore(built(model, data, state.get("build")), progress.configuration)
             progress.restore(state)
-        if progress.epoch < job.max_epochs and not progress.ended:
-            fit = space.fit or plain_fit
-            arguments, named = data.fit_arguments()
-            with execution(model, seed, progress, job.plan, initial_epoch=progress.epoch, verbose=0):
-                returned = fit(
-                    hp, model, *arguments, **named, callbacks=[progress],
-                    initial_epoch=progress.epoch, epochs=job.max_epochs, verbose=0,
-                )  # fmt: skip
-            progress.returned(model, returned)
-        if progress.saved_epoch < progress.epoch:
-            progress.save()
-        return Ending()
-    except Exception as error:
-        if unwrapped:
-            raise
-        return Ending(classify(error))
+    if progress.epoch < job.max_epochs and not progress.ended:
+        fit = space.fit or plain_fit
+        arguments, named = data.fit_arguments()
+        with execution(model, seed, progress, job.plan, building, initial_epoch=progress.epoch, verbose=0):
+            returned = fit(
+                hp, model, *arguments, **named, callbacks=[progress],
+                initial_epoch=progress.epoch, epochs=job.max_epochs, verbose=0,
+            )  # fmt: skip
+        progress.returned(model, returned)
+    if progress.saved_epoch < progress.epoch:
+        progress.save()
+    return Ending()
 
 
 def training_seed(job: Job) -> int:

@@ -61,12 +61,12 @@ class Driver:
         history = self.run / "history.jsonl"
         return history.read_bytes().count(b"\n") if history.exists() else 0
 
-    def await_moment(self, fault):
-        """Wait until a fault is due; False where the driver ends or stands still before."""
+    def await_moment(self, reports, seconds):
+        """Wait for so many more reports, and then so long; False where the driver ends or stands still before."""
         before = self.reports()
-        if not self._await(lambda: self.reports() >= before + fault.reports):
+        if not self._await(lambda: self.reports() >= before + reports):
             return False
-        until = time.monotonic() + fault.seconds
+        until = time.monotonic() + seconds
         return self._await(lambda: time.monotonic() >= until)
 
     def await_end(self):

@@ -84,7 +84,7 @@ def _until_done(outcome, disk):
     while True:
         driver = _start(outcome)
         last = None
-        while waiting and driver.await_moment(waiting[0]):
+        while waiting and driver.await_moment(waiting[0].reports, waiting[0].seconds):
             fault = waiting.popleft()
             done = befall(fault, driver, disk)
             if done is None:
@@ -108,13 +108,10 @@ def _until_done(outcome, disk):
 
 
 def _start(outcome):
-    """Start the search, or go on with it; where it was killed before it wrote anything, start it again."""
+    """Start the search, or go on with it; where it was killed before it wrote what it was asked, start it again."""
     run, number = outcome.run, len(outcome.drivers) + 1
-    if (run / "experiment.yaml").exists():
-        arguments = ["--resume", run]
-    else:
-        shutil.rmtree(run, ignore_errors=True)
-        arguments = _arguments(outcome.search, run)
+    begun = (run / "experiment.yaml").exists() or (run / ".copies" / "experiment.yaml").exists()
+    arguments = ["--resume", run] if begun else _arguments(outcome.search, run)
     outcome.drivers.append(Driver(run, outcome.folder / f"output-{number}.txt", arguments))
     return outcome.drivers[-1]
 

@@ -28,9 +28,13 @@ ROOT = Path(__file__).parents[2]
         (["mnist", "--cpus-per-trial", "999"], "it needs 999 CPU, and this machine has"),
         (["mnist", "--cpus", "2", "--cpus-per-trial", "4"], "it needs 4 CPU, and 2 may be used."),
         (["mnist", "--gpus", "1", "--gpus-per-trial", "2"], "it needs 2 GPU, and 1 may be used."),
-        (["mnist", "--storage", "s3://bucket"], "storage must be a folder that every node sees; got 's3://bucket'."),
+        (
+            ["mnist", "--storage", "ftp://host"],
+            "storage must be a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; got",
+        ),
         (["--resume", ".", "--dry-run"], "--resume goes on with a run; it cannot be combined with --dry-run"),
         (["mnist", "--gpus-per-trial", "1.5"], "a share of one GPU (0.25, 0.5) or a whole number; got 1.5."),
+        (["mnist", "--gpus-per-trial", "many"], "gpus_per_trial must be a number or auto; got 'many'."),
         (["mnist", "--gpus-per-trial", "-1"], "gpus_per_trial must be greater than or equal to 0; got -1"),
         (["mnist", "--objective", "val_acuracy"], "write val_acuracy:min or val_acuracy:max. Did you mean"),
         (["mnist", "--time-budget", "soon"], "--time-budget must be a duration like 90s, 10m or 1h30m; got 'soon'."),
@@ -63,6 +67,21 @@ def test_a_wrong_request_is_one_line_within_three_seconds(cli, tmp_path, argumen
 def test_all_faults_of_a_request_come_at_once(cli, tmp_path):
     _, _, errors = cli("mnist", "--trials", "0", "--scheduler", "ash", cwd=tmp_path)
     assert "trials must be" in errors and "Unknown scheduler" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["mnist", "--storage", "s3://no-such-bucket/runs"], "s3://no-such-bucket/runs must be in an object store"),
+        (["mnist", "--storage", "s3://somebody:hidden@bucket/runs"], "storage must hold no credentials and no options"),
+        (["--resume", "s3://no-such-bucket/runs/mine"], "s3://no-such-bucket/runs/mine has no experiment.yaml."),
+        (["--resume", "s3://bucket/runs/mine?secret_key=hidden"], "must hold no credentials and no options"),
+    ],
+)
+def test_an_object_store_that_cannot_be_used_is_one_line(cli, bucket, arguments, says):
+    code, output, errors = cli(*arguments)
+    assert code == 2 and output == "" and errors.count("\n") == 1
+    assert says in errors and "hidden" not in errors
 
 
 def test_an_experiment_that_is_no_text_is_refused(cli, tmp_path):

@@ -67,10 +67,13 @@ def test_a_search_with_the_defaults_leaves_every_record(cli, tmp_path):
     assert summary["test"]["accuracy"] > 0.6
 
 
-def test_killed_and_resumed_a_search_has_all_its_trials_and_no_epoch_twice(started_cli, cli, tmp_path):
+def test_killed_moved_and_resumed_a_search_has_all_its_trials_and_no_epoch_twice(started_cli, cli, tmp_path):
     run = tmp_path / "runs" / "killed"
     arguments = ("digits", "--search-space", SPACES / "slow.py", "--trials", 8, "--max-epochs", 4, "--name", "killed")
     process = started_cli(*arguments, cwd=tmp_path)
+    wait_for_reports(run, 3)
+    code, _, errors = cli("--resume", run, cwd=tmp_path)
+    assert code == 2 and f"{run} is in use by another." in errors
     wait_for_reports(run, 7)
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
@@ -79,8 +82,10 @@ def test_killed_and_resumed_a_search_has_all_its_trials_and_no_epoch_twice(start
     _, alive = psutil.wait_procs(workers, timeout=20)
     assert workers and not alive, "a driver that is killed leaves its trials behind"
     before = epochs_of(run)
-    code, _, errors = cli("--resume", run, cwd=tmp_path)
+    run = run.rename(tmp_path / "elsewhere")
+    code, output, errors = cli("--resume", run, cwd=tmp_path)
     assert code == 0, errors
+    assert not (tmp_path / "runs" / "killed").exists() and "elsewhere/best/model.keras" in output
     after = epochs_of(run)
     assert after[: len(before)] == before
     assert len(set(after)) == len(after) and in_order(after)
@@ -113,8 +118,9 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(started_cli,
     family = psutil.Process(process.pid).children(recursive=True)
     victims = [p for p in family if "_Inner" in p.name()]  # as Tune names the actors of trials
     victims[0].kill()
-    _, errors = process.communicate(timeout=200)
+    output, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
+    assert "raylet" not in output + errors  # Ray's own paragraph about it
     assert in_order(epochs_of(run))
     trials = pd.read_csv(run / "trials.csv")
     assert list(trials["status"]) == ["finished"] * 3 and list(trials["epochs"]) == [8] * 3
@@ -145,6 +151,26 @@ def test_a_signal_ends_a_search_with_the_best_so_far(started_cli, tmp_path, numb
     assert summary["interrupted"] and summary["trials"]["unfinished"] > 0
     assert summary["best"] and (run / "best" / "model.keras").exists()
     assert "Go on with: python -m pipeline.run --resume" in output
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_a_search_at_once(started_cli, cli, tmp_path):
+    run = tmp_path / "runs" / "twice"
+    asked = ("--trials", 3, "--max-epochs", 3, "--scheduler", "none")
+    process = started_cli("digits", "--search-space", SPACES / "slow.py", *asked, "--name", "twice", cwd=tmp_path)
+    wait_for_reports(run, 1)
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)  # two that come at once are one
+    process.send_signal(signal.SIGINT)
+    asked = time.monotonic()
+    process.communicate(timeout=60)
+    assert process.returncode == 130 and time.monotonic() - asked < 5
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert family and not alive
+    code, _, errors = cli("--resume", run, cwd=tmp_path)
+    assert code == 0, errors
+    assert sorted(epochs_of(run)) == [(f"t000{trial}", epoch) for trial in range(3) for epoch in range(1, 4)]
 
 
 @pytest.mark.slow

@@ -12,8 +12,11 @@ import pytest
 from pipeline import Experiment, tune
 from pipeline.engine import hangs
 from pipeline.engine.hangs import Hangs
+from pipeline.engine.recorder import Recorder
 from pipeline.engine.watch import Watcher
-from pipeline.records.ledger import read_trials
+from pipeline.records.layout import Layout
+from pipeline.records.ledger import Ledger, read_trials
+from pipeline.worker.devices import RELEASE_S
 
 SPACES = Path(__file__).parents[1] / "spaces"
 ray_and_slow = [pytest.mark.ray, pytest.mark.slow]
@@ -102,10 +105,10 @@ def in_full(trials, epochs):
     return dict.fromkeys([(f"t{k:04d}", epoch) for k in range(trials) for epoch in range(1, epochs + 1)], 1)
 
 
-@pytest.mark.parametrize("number", [None, signal.SIGSTOP], ids=["sleeps", "frozen"])
 class TestInAnEpoch:
     pytestmark = ray_and_slow
 
+    @pytest.mark.parametrize("number", [None, signal.SIGSTOP], ids=["sleeps", "frozen"])
     def test_a_trial_that_hangs_once_goes_on_from_its_checkpoint(
         self, ray_cluster, write_space, hung, tmp_path, number
     ):
@@ -127,8 +130,8 @@ class TestInAnEpoch:
         assert len(hung()) == 1
         wait_until_gone(hung())
 
-    def test_one_that_hangs_again_has_failed_and_the_others_finish(self, search, write_space, hung, number):
-        space = write_space("epoch", number, once=False)
+    def test_one_that_hangs_again_has_failed_and_the_others_finish(self, search, write_space, hung):
+        space = write_space("epoch", once=False)
         run = search(search_space=str(space), searcher="grid", scheduler="none", max_epochs=3, epoch_timeout_s=4)
         (failed,) = (r for r in read_trials(run.layout).values() if r.status == "failed")
         assert failed.hyperparameters == {"number": 1} and failed.error == "no epoch within 4 s, twice"
@@ -138,8 +141,11 @@ class TestInAnEpoch:
         wait_until_gone(hung())
 
 
-@pytest.mark.parametrize("place", ["save", "end"])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+@pytest.mark.parametrize(
+    ("place", "number"),
+    [("save", signal.SIGSTOP), ("end", signal.SIGKILL), ("end", signal.SIGSTOP)],
+    ids=["frozen-save", "killed-end", "frozen-end"],
+)
 class TestBetweenTwoTrials:
     """A trial waits at its first rung: it is saved, and then its worker handed over."""
 
@@ -199,6 +205,18 @@ def test_a_driver_that_ends_does_not_wait_for_a_frozen_worker_and_leaves_no_proc
         assert process.returncode == 130, errors
         assert "epoch_timeout_s: 600.0" in (tmp_path / "runs" / "frozen" / "experiment.yaml").read_text()
     wait_until_gone([p.pid for p in family])
+
+
+@pytest.mark.parametrize(("gpus", "silent_s"), [(0, 20 + 60), (0.5, 20 + 60 + RELEASE_S)])
+def test_who_waits_for_a_gpus_memory_does_not_hang(tmp_path, monkeypatch, gpus, silent_s):
+    monkeypatch.setattr(hangs.ray, "wait", lambda answers, timeout: ([], answers))  # nothing has come
+    experiment = Experiment(dataset="digits", epoch_timeout_s=20, gpus_per_trial=gpus)
+    ledger = Ledger(Layout(tmp_path / "run"))
+    watch = Recorder(ledger, None, None, experiment, None, None, Watcher())._hangs
+    starts, trains = (hangs._Silence(None, frozenset({"report"}), 0.0, reported=told) for told in (False, True))
+    assert [watch._too_long(starts, silent_s), watch._too_long(starts, silent_s + 1)] == [False, True]
+    assert [watch._too_long(trains, 20), watch._too_long(trains, 21)] == [False, True]
+    ledger.close()
 
 
 def test_while_this_process_was_stopped_nobody_was_silent(monkeypatch):

@@ -73,8 +73,9 @@ def test_reports_share_the_names_of_their_metrics(recorder, ledger):
     assert first == "val_loss" and first is second
 
 
-def test_a_missing_objective_ends_the_search_only_where_no_trial_has_reported_one(recorder, ledger):
-    missing = Failure("request", "The objective must be among what `fit` reports", where="objective")
+@pytest.mark.parametrize("where", ["objective", "node"])
+def test_what_a_trial_or_its_node_may_lack_ends_the_search_only_where_no_trial_has_reported(recorder, ledger, where):
+    missing = Failure("request", "The objective must be among what `fit` reports", where=where)
     recorder._end_failed("t0000", missing)
     assert "objective must be" in str(recorder.fatal)
     recorder.fatal = None

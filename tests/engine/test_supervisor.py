@@ -183,6 +183,52 @@ def test_a_bracket_waits_for_a_trial_whose_worker_was_lost_while_it_was_saved_fo
     )  # the lowest losses
 
 
+def halved_bracket():
+    """Trials in HyperBand's bracket of 5 that is halved once, at 3 epochs, to 2 that end at 9."""
+    supervisor = supervisor_of("hyperband", max_epochs=9, reduction_factor=3)
+    controller = Controller(supervisor, {n: stub(n) for n in (f"t{i:04d}" for i in range(8))})
+    for trial in controller.trials.values():
+        supervisor.on_trial_add(controller, trial)
+    bracket = supervisor.inner._trial_info[controller.trials["t0003"]][0]
+    assert (len(bracket.current_trials()), bracket._cumul_r, bracket._halves) == (5, 3, 1)
+    for number in range(3, 8):
+        for epoch in range(1, 4):
+            controller.report(f"t{number:04d}", epoch, number)
+    assert set(bracket.current_trials()) == {controller.trials["t0003"], controller.trials["t0004"]}
+    return supervisor, controller, bracket
+
+
+def test_at_a_brackets_last_rung_no_trial_waits_for_another():
+    _, controller, bracket = halved_bracket()
+    for epoch in range(4, 10):
+        controller.report("t0003", epoch, 1)
+    assert controller.trials["t0003"].status == Trial.TERMINATED  # the other is at its third epoch yet
+    for epoch in range(4, 10):
+        controller.report("t0004", epoch, 1)
+    assert not bracket.current_trials()
+
+
+def test_a_halved_brackets_trials_go_on_though_one_ends_by_itself():
+    supervisor = supervisor_of("hyperband", max_epochs=9, reduction_factor=3)
+    controller = Controller(supervisor, {n: stub(n) for n in (f"t{i:04d}" for i in range(17))})
+    for trial in controller.trials.values():
+        supervisor.on_trial_add(controller, trial)
+    names = [f"t{i:04d}" for i in range(8, 17)]  # the bracket of nine: halved at 1 epoch, and at 3
+    for number, name in enumerate(names):
+        controller.report(name, 1, number)
+    waiting, ending = names[:2], names[2]
+    for name in waiting:
+        for epoch in (2, 3):
+            controller.report(name, epoch, names.index(name))
+    assert {controller.trials[n].status for n in waiting} == {Trial.PAUSED}
+    trial = controller.trials[ending]
+    trial.set_status(Trial.RUNNING)
+    supervisor.on_trial_complete(controller, trial, {"epoch": 2, "objective": 2.0})
+    trial.set_status(Trial.TERMINATED)
+    assert [n for n in waiting if controller.trials[n].status == Trial.PAUSED] == [waiting[0]]
+    assert controller.trials[waiting[0]] in supervisor.inner._trial_info[trial][0].trials_to_unpause
+
+
 class Tune:
     """As much of Tune's controller as the choice of a trial needs; `trials` are those that it has taken up."""
 
@@ -224,6 +270,18 @@ def test_a_worker_that_came_free_goes_to_a_trial_for_which_none_is_being_started
     assert supervisor.choose_trial_to_run(tune) is trials[1]
     trials[1].set_status(Trial.TERMINATED)
     assert supervisor.choose_trial_to_run(tune) is trials[0]  # and rather than to none, to one that waits for its own
+
+
+def test_where_an_idle_worker_is_taken_no_process_is_started_beside():
+    supervisor = supervisor_of("none")
+    trials = [stub("t0000"), stub("t0001"), stub("t0002")]
+    for trial in trials:
+        supervisor.on_trial_add(None, trial)
+    tune = Tune(trials)
+    assert supervisor.choose_trial_to_run(tune) is trials[0] and tune._max_pending_trials == 2
+    tune._trial_to_actor = {trials[0]: "trains"}
+    assert tune._actor_cache.cache_object("a CPU", "idle")
+    assert supervisor.choose_trial_to_run(tune) is trials[1] and tune._max_pending_trials == 0
 
 
 def test_paused_trials_hold_no_slot():

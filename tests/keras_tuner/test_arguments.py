@@ -52,6 +52,11 @@ def asked(tuner, *args, **kwargs):
     return tuner._experiment(*of_search(tuner.hypermodel, args, kwargs))[0]
 
 
+def test_a_directory_in_an_object_store_is_refused(tuner):
+    with pytest.raises(RequestError, match=r"directory must be on a file system: .* --storage s3://BUCKET/PREFIX\.$"):
+        tuner(directory="s3://bucket/projects")
+
+
 # What is honoured.
 
 

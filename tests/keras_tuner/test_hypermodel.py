@@ -434,7 +434,7 @@ def test_a_project_under_other_arguments_is_refused(tmp_path):
 def test_functions_and_classes_of_imported_modules_need_not_be_there_where_a_trial_runs(tmp_path, monkeypatch):
     from ray import cloudpickle
 
-    from pipeline.engine.tuning import _portable
+    from pipeline.engine.shipping import with_code
 
     parts = ("data", "loss", "metric", "schedule", "extra", "model", "inner", "base", "optimizer")
     for part in parts:
@@ -464,7 +464,7 @@ def test_functions_and_classes_of_imported_modules_need_not_be_there_where_a_tri
     data = FitData.of("d", user["data"].function, validation_data=user["data"].function)
     try:
         sent = tmp_path / "sent.pkl"
-        sent.write_bytes(cloudpickle.dumps([_portable(family), _portable(data)]))
+        sent.write_bytes(cloudpickle.dumps([with_code(family), with_code(data)]))
     finally:
         for module in user.values():
             if module.__name__ in cloudpickle.list_registry_pickle_by_value():

@@ -36,6 +36,9 @@ TRIED = {
     "test_a_field_of_a_record_may_be_anything": 120,
     "test_a_field_of_a_record_without_a_copy_may_be_anything": 120,
     "test_any_bytes_in_place_of_a_record_are_refused_or_its_copy_is_read": 60,
+    "test_a_changed_sweep_is_planned_or_refused": 100,
+    "test_any_yaml_is_a_sweep_or_refused": 50,
+    "test_a_changed_record_of_a_sitting_is_read_or_refused": 50,
 }
 TRIES: Counter[str] = Counter()
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StorageError
-from pipeline.records.layout import Layout, storage_of, write_json, write_whole
+from pipeline.records.layout import Layout, new_directory, storage_of, write_json, write_whole
+from pipeline.records.remote import RemotePath
 
 
 def names(folder: Path) -> list[str]:
@@ -69,6 +70,48 @@ def test_others_may_read_what_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
 
 
+def test_a_directory_is_there_once_it_is_filled_and_its_name_is_free_until_then(tmp_path: Path) -> None:
+    with new_directory(tmp_path / "runs" / "one") as unfinished:
+        (unfinished / "file").write_text("whole")
+        assert not (tmp_path / "runs" / "one").exists()
+    assert (tmp_path / "runs" / "one" / "file").read_text() == "whole"
+
+    with pytest.raises(KeyboardInterrupt), new_directory(tmp_path / "runs" / "two"):
+        raise KeyboardInterrupt
+    assert names(tmp_path / "runs") == ["one"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o755), (0o077, 0o700), (0o002, 0o2775)])
+def test_who_may_read_a_directory_is_as_for_any_that_is_made_there(tmp_path: Path, mask: int, mode: int) -> None:
+    tmp_path.chmod(0o755 | mode & 0o2000)
+    before = os.umask(mask)
+    try:
+        with new_directory(tmp_path / "one"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "one").stat().st_mode & 0o7777 == mode
+
+
+def test_what_was_left_unfinished_long_ago_is_removed(tmp_path: Path) -> None:
+    for name in (".new-run-old", ".new-run-young"):
+        (tmp_path / name / "within").mkdir(parents=True)
+    os.utime(tmp_path / ".new-run-old", (0, 0))
+    with new_directory(tmp_path / "one"):
+        pass
+    assert names(tmp_path) == [".new-run-young", "one"]
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_a_directory_that_another_has_made_meanwhile_stays_as_it_is(tmp_path: Path, filled: bool) -> None:
+    with pytest.raises(FileExistsError), new_directory(tmp_path / "one") as unfinished:
+        (unfinished / "file").touch()
+        (tmp_path / "one").mkdir()
+        if filled:
+            (tmp_path / "one" / "theirs").touch()
+    assert names(tmp_path) == ["one"] and names(tmp_path / "one") == ["theirs"] * filled
+
+
 def test_json_is_strict_and_ends_with_a_newline(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     write_json(path, {"a": [1, None]})
@@ -79,9 +122,19 @@ def test_json_is_strict_and_ends_with_a_newline(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == {"a": [1, None]}
 
 
+def test_a_run_in_an_object_store_is_there_and_so_are_its_checkpoints(tmp_path: Path) -> None:
+    assert Layout(tmp_path).place == tmp_path
+    assert Layout(tmp_path).checkpoints("t0001") == Layout(tmp_path).trial("t0001")
+    layout = Layout(tmp_path, home=RemotePath("s3://bucket/runs/mine"))
+    assert str(layout.place) == "s3://bucket/runs/mine"
+    assert str(layout.checkpoints("t0001")) == "s3://bucket/runs/mine/trials/t0001"
+    assert layout.trial_record("t0001").is_relative_to(tmp_path)
+
+
 def test_every_name_is_within_the_run(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
-    paths = [p for name, p in vars(layout).items() if name != "root"] + [layout.trial("t1"), layout.trial_record("t1")]
+    paths = [p for name, p in vars(layout).items() if name not in ("root", "home", "resumable")]
+    paths += [layout.trial("t1"), layout.trial_record("t1")]
 
     assert all(isinstance(p, Path) and tmp_path in p.parents for p in paths)
     assert len(set(paths)) == len(paths)
@@ -113,8 +166,19 @@ def test_a_full_disk_that_another_program_meets_is_named_and_how_to_go_on(tmp_pa
     with pytest.raises(StorageError) as later, storage_of(layout):
         raise full
 
+    layout.resumable = False
+    with pytest.raises(StorageError) as unfinished, storage_of(layout):
+        raise full
+
     line = f"{layout.engine} could not be written: No space left on device. What was recorded before is whole."
     assert [str(first.value), str(later.value)] == [line, f"{line} Once it is mended, go on: --resume {tmp_path}"]
+    assert str(unfinished.value) == line
+
+
+def test_whatever_a_store_says_is_named_as_its_fault(tmp_path: Path) -> None:
+    line = r"^s3://bucket/x could not be written: ACCESS_DENIED: no\."
+    with pytest.raises(StorageError, match=line), storage_of(Layout(tmp_path)):
+        raise OSError(13, "ACCESS_DENIED: no", "s3://bucket/x")
 
 
 def test_other_errors_of_the_system_are_no_fault_of_the_disk(tmp_path: Path) -> None:

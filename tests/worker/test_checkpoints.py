@@ -7,8 +7,13 @@ import keras
 import numpy as np
 import pytest
 
+from pipeline.errors import StorageError
+from pipeline.records import remote
+from pipeline.records.remote import location
 from pipeline.worker import checkpoints
 from pipeline.worker.checkpoints import Best, Checkpoints
+from pipeline.worker.executions import carry_out
+from tests.worker import stage
 
 BUILT = {"build": {"input_shape": [None, 3]}}  # what a model without shapes of its own is built with again
 
@@ -47,6 +52,34 @@ OPTIMIZERS = {
     "schedule": lambda: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 10)),
 }
 POLICIES = ["float32", "bfloat16", "mixed_bfloat16", "mixed_float16"]
+
+
+def test_in_an_object_store_they_are_what_they_are_on_a_file_system(bucket, monkeypatch):
+    kept, source, target = Checkpoints(location(f"{bucket}/t0000")), trained(), model(1)
+    assert kept.last_state() is None and kept.restore(target, {}) is None
+    with pytest.raises(FileNotFoundError):
+        kept.restore_best(target)
+    kept.save(source, {"epoch": 2}, Best(2, 0.5, source.get_weights()))
+    elsewhere = Checkpoints(location(f"{bucket}/t0000"))
+    assert elsewhere.mend() == ""
+    assert elsewhere.restore(target, {}) == elsewhere.last_state() == {"epoch": 2} | BUILT
+    assert all(map(np.array_equal, values(source), values(target)))
+    assert elsewhere.restore_best(model(2))["epoch"] == elsewhere.best_state()["epoch"] == 2
+
+    monkeypatch.setattr(checkpoints, "PAUSES_S", (0.1,))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody answers there
+    remote._store.cache_clear()
+    for read in (elsewhere.last_state, elsewhere.best_state, lambda: elsewhere.restore(target, {})):
+        # It must pass neither for "there is none" nor for the program's fault.
+        with pytest.raises(StorageError, match=r"t0000/\w+.npz could not be read for 0 s: NETWORK_CONNECTION"):
+            read()
+    for executions in (1, 2):
+        task = stage.job(location(f"{bucket}/trials"), executions=executions)
+        with pytest.raises(StorageError, match="could not be read"):
+            carry_out(task, stage.space(), stage.dataset("digits"), stage.Notes())
+    remote._store.cache_clear()
+    monkeypatch.undo()
+    remote._store.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +209,7 @@ class Clock:
     def monotonic(self):
         return self.now
 
-    def write(self, path, arrays, state):
+    def write(self, path, arrays, state, twice):
         self.now += self.cost
 
 
@@ -199,8 +232,8 @@ def test_saves_come_as_often_as_their_cost_allows(cost, pause, tmp_path, monkeyp
     assert kept.due()
 
 
-def saved(folder):
-    source, kept = trained(), Checkpoints(folder)
+def saved(folder, *, twice=False):
+    source, kept = trained(), Checkpoints(folder, twice=twice)
     kept.save(source, {"epoch": 2}, Best(2, 0.5, source.get_weights()))
     return kept
 
@@ -210,7 +243,7 @@ def test_wherever_one_is_damaged_both_are_removed_and_it_is_said(name, tmp_path)
     kept = saved(tmp_path)
     whole = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     state = kept.last_state()
-    assert kept.remove_damaged() == ""
+    assert kept.mend() == ""
     path, found = tmp_path / name, []
     for place in range(0, len(whole[name]), 211):
         byte = whole[name][place] ^ 1 << place % 8
@@ -218,7 +251,7 @@ def test_wherever_one_is_damaged_both_are_removed_and_it_is_said(name, tmp_path)
             for each, data in whole.items():
                 (tmp_path / each).write_bytes(data)
             path.write_bytes(damaged)
-            said = kept.remove_damaged()
+            said = kept.mend()
             found.append(bool(said))
             if said:
                 assert said == f"{path} is damaged; trained again from the start"
@@ -238,8 +271,25 @@ def test_what_is_no_file_at_all_is_removed_too(tmp_path):
         (tmp_path / name).unlink()
         (tmp_path / name / "within").mkdir(parents=True)
         assert kept.last_state() is None or name == "best.npz"
-        assert kept.remove_damaged().startswith(str(tmp_path / name))
+        assert kept.mend().startswith(str(tmp_path / name))
         assert list(tmp_path.iterdir()) == []
+
+
+def test_kept_twice_one_takes_the_place_of_the_other_and_it_is_said(tmp_path):
+    kept = saved(tmp_path, twice=True)
+    whole = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert whole.keys() == {"last.npz", "best.npz", "last.spare.npz", "best.spare.npz"}
+    for name in ("last.npz", "best.npz"):
+        (tmp_path / name).write_bytes(whole[name][:-100])
+        assert kept.mend() == f"{tmp_path / name} was damaged; its spare took its place"
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole
+        (tmp_path / name).unlink()
+        assert kept.mend() == f"{tmp_path / name} was missing; its spare took its place"
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole
+    for name in ("best.npz", "best.spare.npz"):
+        (tmp_path / name).write_bytes(b"")
+    assert kept.mend() == f"{tmp_path / 'best.npz'} is damaged; trained again from the start"
+    assert list(tmp_path.iterdir()) == []
 
 
 class Trap:
@@ -262,7 +312,7 @@ def test_nothing_is_unpickled(tmp_path):
     for read in (lambda: kept.restore(model(0), {}), lambda: kept.restore_best(model(0))):
         with pytest.raises(ValueError, match="allow_pickle=False"):
             read()
-    assert "is damaged" in kept.remove_damaged()
+    assert "is damaged" in kept.mend()
     assert not trap.exists()
     pickle.loads(pickle.dumps(Trap(trap))).close()
     assert trap.exists(), "the trap works"

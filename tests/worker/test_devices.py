@@ -71,25 +71,20 @@ def test_a_trial_without_a_gpu_sees_none_of_those_given_to_the_process():
     assert environment["OMP_NUM_THREADS"] == "2"
 
 
-def test_a_trial_with_a_share_of_a_gpu_keeps_its_device_and_caps_jax_too():
-    environment = prepared(1, 0.25, CUDA_VISIBLE_DEVICES="1")
+def test_a_trial_with_a_gpu_keeps_its_devices():
+    for gpus, devices in ((0.25, "1"), (2, "0,1")):
+        environment = prepared(1, gpus, CUDA_VISIBLE_DEVICES=devices)
 
-    assert environment["CUDA_VISIBLE_DEVICES"] == "1"
-    assert environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.225"
-    assert "JAX_PLATFORMS" not in environment
-
-
-def test_whole_gpus_are_not_capped():
-    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in prepared(1, 2, CUDA_VISIBLE_DEVICES="0,1")
+        assert environment["CUDA_VISIBLE_DEVICES"] == devices
+        assert "JAX_PLATFORMS" not in environment
 
 
 def test_what_the_user_set_stays():
     environment = prepared(
-        1, 0.5, XLA_PYTHON_CLIENT_MEM_FRACTION="0.3", KERAS_BACKEND="jax", TF_CPP_MIN_LOG_LEVEL="0",
+        1, 0.5, KERAS_BACKEND="jax", TF_CPP_MIN_LOG_LEVEL="0",
         XLA_FLAGS="--xla_dump_to=here",
     )  # fmt: skip
 
-    assert environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.3"
     assert environment["KERAS_BACKEND"] == "jax"
     assert environment["TF_CPP_MIN_LOG_LEVEL"] == "0"
     assert environment["XLA_FLAGS"] == "--xla_dump_to=here --xla_cpu_multi_thread_eigen=false"

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.errors import RequestError, UserCodeError
 from pipeline.worker import faults
-from pipeline.worker.faults import Diverged, classify, user_traceback
+from pipeline.worker.faults import DEVICE_MEMORY, Diverged, classify, user_traceback
 
 
 def caught(raising):
@@ -35,6 +35,26 @@ def test_numpys_failed_allocation_and_kinds_of_memory_error_are_out_of_memory():
 )
 def test_a_backends_words_for_out_of_memory_are_known(text):
     assert classify(RuntimeError(text)).kind == "configuration"
+
+
+def test_only_where_the_device_is_out_of_memory_may_more_of_a_gpu_help():
+    assert classify(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")).where == DEVICE_MEMORY
+    assert classify(caught(lambda: np.empty((2**40, 2**15)))).where == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "Failed to allocate 2.00GiB on device ordinal 0",
+    ],
+)
+def test_what_a_gpus_libraries_say_of_memory_is_known_where_there_is_a_gpu(text, monkeypatch):
+    for shown, kind in {"0": "configuration", "GPU-a0a1": "configuration", "-1": "program", "": "program"}.items():
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+        failure = classify(RuntimeError(text))
+        assert failure.kind == kind and (failure.where == DEVICE_MEMORY) == (kind == "configuration")
 
 
 def test_a_fault_that_only_names_memory_is_the_programs():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.cluster import concurrent, packing_warning
+from pipeline.engine.capacity import concurrent, packing_warning
 from pipeline.experiment import Experiment
 
 

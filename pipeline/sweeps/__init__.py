@@ -1,0 +1,1 @@
+"""Sweeps: several experiments out of one file, carried out in sittings and compared with the one before."""

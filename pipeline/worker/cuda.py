@@ -1,0 +1,71 @@
+"""The first GPU that this process sees, as CUDA itself has it: CUDA knows which one `CUDA_VISIBLE_DEVICES` means.
+
+That may be a number, in an order that is CUDA's own and not NVML's, the beginning of a name, or a part of a GPU (MIG).
+"""
+
+import ctypes
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+SUCCESS = 0
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Of a GPU, or of the part of one that is seen."""
+
+    total_mib: int
+    free_mib: int | None  # None: not known
+
+
+def memory() -> Memory | None:
+    """The memory of the GPU; None where there is no driver, or no GPU to be seen. Takes nothing of it."""
+    found = first()
+    return None if found is None else Memory(found[0], _free_mib(found[1]))
+
+
+def first() -> tuple[int, str] | None:
+    """The GPU's MiB, and the name that it has in NVML but for a prefix."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    count, total, name = ctypes.c_int(), ctypes.c_size_t(), (ctypes.c_ubyte * 16)()
+    if driver.cuInit(0) != SUCCESS or driver.cuDeviceGetCount(ctypes.byref(count)) != SUCCESS or not count.value:
+        return None
+    device = ctypes.c_int()
+    driver.cuDeviceGet(ctypes.byref(device), 0)
+    driver.cuDeviceTotalMem_v2(ctypes.byref(total), device)
+    driver.cuDeviceGetUuid_v2(ctypes.byref(name), device)
+    return total.value // 2**20, str(uuid.UUID(bytes=bytes(name)))
+
+
+def _free_mib(name: str) -> int | None:
+    """What is free, from NVML: CUDA would first take memory for a context."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:  # a container may have CUDA without it
+        return None
+    try:
+        return int(pynvml.nvmlDeviceGetMemoryInfo(handle(name)).free) // 2**20
+    except pynvml.NVMLError:
+        return None
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def handle(name: str) -> Any:
+    """What NVML, once it is begun, knows the GPU of that name by, or the part of one.
+
+    Raises:
+        pynvml.NVMLError: it knows none.
+    """
+    import pynvml
+
+    try:
+        return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{name}")
+    except pynvml.NVMLError:
+        return pynvml.nvmlDeviceGetHandleByUUID(f"MIG-{name}")

@@ -1,0 +1,122 @@
+"""What is said of a cluster's nodes; tests/hosts asks real ones."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine.nodes import DRIVER, _probe, _unseen, answer, facts, findings
+from pipeline.errors import RequestError
+from pipeline.names import HOME
+
+
+@pytest.fixture
+def probe(tmp_path):
+    (tmp_path / "probe").mkdir()
+    (tmp_path / "probe" / DRIVER).write_text(DRIVER)
+    return tmp_path / "probe"
+
+
+def found(said, gpu_share=0.0):
+    return [fault for fault, _ in findings(said, facts(), gpu_share)]
+
+
+def test_nothing_is_found_where_all_is_as_here(probe):
+    assert found(answer(str(probe), "node", 0)) == []
+    assert (probe / "node").read_text() == "node"
+
+
+def test_storage_that_cannot_be_read_or_written_is_found(probe):
+    place = probe.parent
+    assert found(answer(str(place / "elsewhere"), "node", 0)) == [f"storage {place}: No such file or directory"]
+    assert found(answer(str(probe), "no/node", 0)) == [f"storage {place}: No such file or directory"]
+    (probe / DRIVER).write_text("other")
+    assert found(answer(str(probe), "node", 0)) == [f"storage {place}: another file is in the place of this one's"]
+
+
+def test_storage_that_each_host_has_for_itself_is_found(probe):
+    said = answer(str(probe), "node", 0)
+    assert _unseen(probe / "node", "node") is None
+    (probe / "node").unlink()  # as if it lay on the node alone
+    said["storage"] = _unseen(probe / "node", "node")
+    assert found(said) == [f"storage {probe.parent}: what is written there is not seen here"]
+
+
+def test_other_versions_another_datasets_and_a_backend_that_is_missing_are_found(probe, tmp_path):
+    (tmp_path / "other" / "datasets").mkdir(parents=True)
+    other = tmp_path / "other" / "datasets" / "__init__.py"
+    other.touch()
+    (tmp_path / "other" / "numpy-1.0.dist-info").mkdir()
+    (tmp_path / "other" / "numpy-1.0.dist-info" / "METADATA").write_text("Name: numpy\nVersion: 1.0")
+    program = (
+        f"import json; from pipeline.engine.nodes import answer; print(json.dumps(answer({str(probe)!r}, 'n', 0)))"
+    )
+    path = os.pathsep.join((str(tmp_path / "other"), str(HOME)))
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": path, "KERAS_BACKEND": "no_backend"},
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert found(json.loads(said)) == [
+        f"numpy 1.0, here {facts()['versions']['numpy']}",
+        "KERAS_BACKEND=no_backend, and no no_backend",
+        f"`datasets` is {other}",
+    ]
+    said = json.loads(said)
+    del said["versions"]["keras"]
+    assert f"keras is missing, here {facts()['versions']['keras']}" in found(said)
+
+
+def test_code_that_a_node_finds_by_a_link_is_its_own(probe, tmp_path):
+    (tmp_path / "link").symlink_to(HOME)
+    program = "import json; from pipeline.engine.nodes import facts; print(json.dumps(facts()))"
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "link")},
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert found(answer(str(probe), "node", 0) | json.loads(said)) == []
+
+
+def test_a_probe_lies_beside_a_run_that_is_not_there_yet_and_leaves_nothing_behind(tmp_path):
+    left, young = (f".probe-{time.time() - ago_s:.0f}-{'0' * 16}" for ago_s in (4000, 3000))
+    for name in (left, young, ".probe-mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / DRIVER).touch()
+    with _probe(tmp_path / "run") as there:
+        assert there.parent == tmp_path and found(answer(str(there), "node", 0)) == []
+    assert {path.name for path in tmp_path.iterdir()} == {young, ".probe-mine"}  # what a killed one left is gone
+    with _probe(tmp_path / "deeper" / "run") as there:
+        assert there.parent == tmp_path / "deeper"
+    assert not (tmp_path / "deeper").exists()
+
+
+def test_a_place_that_this_host_cannot_write_to_is_refused_in_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file" / "run", Path("/proc/nowhere/run")):
+        with pytest.raises(RequestError) as refused, _probe(place):
+            pass
+        line = str(refused.value)
+        assert line.startswith("The storage path must be a folder that can be written to; ") and "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("gpus", "share", "faults"),
+    [
+        ([(23_000, 24_000)], 1, []),
+        ([(11_500, 24_000)], 0.5, []),
+        ([(23_000, 24_000), (2_000, 24_000)], 0.5, ["GPU 1: 2000 of 24000 MiB are free, a trial needs 11400"]),
+        ([(2_000, 24_000)], 1, ["GPU 0: 2000 of 24000 MiB are free, a trial needs 12000"]),
+        ("Ray counts 2, the driver 1", 1, ["GPUs: Ray counts 2, the driver 1"]),
+    ],
+)
+def test_gpus_that_do_not_answer_or_have_too_little_free_memory_are_found(probe, gpus, share, faults):
+    assert found(answer(str(probe), "node", 0) | {"gpus": gpus}, share) == faults

@@ -1,0 +1,122 @@
+"""`ray start` on several hosts, then `--address`: what is refused, and what is survived."""
+
+import json
+import time
+from importlib.metadata import version
+
+import pytest
+
+from tests.hosts.machines import PORT, ROOT, RUNS, start_ray
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
+
+TINY = f"{ROOT}/tests/spaces/tiny.py"
+
+
+def search(head, *options):
+    """The command for a small search, from the checkout; `options` take the place of these."""
+    small = {"--search-space": TINY, "--storage": RUNS, "--trials": 3, "--max-epochs": 3}
+    words = [word for option in (small | {"--address": f"{head.address}:{PORT}"}).items() for word in option]
+    return " ".join(map(str, (f"cd {ROOT} && python -m pipeline.run digits", *words, *options)))
+
+
+def test_hosts_that_are_not_fit_are_refused_in_one_table_and_nothing_is_left(make_hosts):
+    hosts = make_hosts("head", "worker1", "worker2")
+    head, *workers = hosts.all
+    for worker in workers:
+        # Found by whoever asks for Keras's version, before the Keras that is there.
+        worker.check("mkdir -p old/keras-3.0.0.dist-info; printf 'Name: keras\nVersion: 3.0.0' > $_/METADATA")
+    start_ray(head, *workers, PYTHONPATH="/mnt/home/old", RAY_OVERRIDE_RESOURCES='{"GPU": 1}')
+
+    began = time.monotonic()
+    code, _, errors = head.run(search(head, "--gpus-per-trial", "0.5", "--storage", f"{RUNS}/mine"), COLUMNS="400")
+    assert time.monotonic() - began < 30
+    assert code == 2, errors
+    first, header, *rows = [line.rstrip() for line in errors.splitlines()]
+    assert first == "Error: Every node of the cluster must be fit for trials; 2 of 3 are not."
+    assert header.split() == ["node", "what", "is", "wrong", "what", "to", "do"]
+    assert len(rows) == 6
+    for worker, lines in zip(workers, (rows[:3], rows[3:]), strict=True):
+        assert all(line.startswith(f"{worker.address} {worker.name}  ") for line in lines)
+        assert f"keras 3.0.0, here {version('keras')}  " in lines[0] and "pip install -c constraints.txt" in lines[0]
+        assert f"storage {RUNS}/mine: No such file or directory  " in lines[1] and "--storage" in lines[1]
+        assert "GPUs: NVML" in lines[2] and "--num-gpus 0" in lines[2]
+    assert head.check(f"ls -A {RUNS}") == ""
+
+    # And who does not know its token is not let in, nor left to wait.
+    for environment in ({"RAY_AUTH_TOKEN": "0" * 32}, {"HOME": "/tmp"}, {"RAY_AUTH_MODE": "disabled"}):
+        code, _, errors = head.run(search(head), **environment)
+        has = "another one" if "RAY_AUTH_TOKEN" in environment else "none"
+        assert (code, errors) == (
+            2,
+            f"Error: The token of the cluster must be known; {head.address}:{PORT} asks for it, and this process has "
+            f"{has}. Copy ~/.ray/auth_token from the cluster's head, and set RAY_AUTH_MODE=token.\n",
+        )
+
+
+def test_a_cluster_that_lets_anybody_in_is_refused_unless_that_is_said_or_it_is_on_loopback(make_hosts):
+    (head,) = make_hosts("head").all
+    start_ray(head, token=None)
+    # What is refused next, once the cluster is joined.
+    too_large = ("--gpus-per-trial", "1")
+    no_place = "A trial must fit on one node; it needs 1 CPU, 1 GPU, and the cluster's nodes have 1 CPU, 0 GPU."
+
+    code, _, errors = head.run(search(head, *too_large))
+    assert (code, errors) == (
+        2,
+        f"Error: A cluster must ask for a token; {head.address}:{PORT} lets in whoever reaches it, to run what they "
+        "like. Turn it on: `ray get-auth-token --generate` once, ~/.ray/auth_token copied to each host, "
+        "RAY_AUTH_MODE=token set for each `ray start` and for this command. To go on without: --insecure.\n",
+    )
+    code, _, errors = head.run(search(head, *too_large, "--insecure"))
+    assert (code, errors) == (2, f"Error: {no_place}\n")
+    program = (
+        "from pipeline import Experiment, tune; "
+        f"tune(Experiment(dataset='digits', gpus_per_trial=1, address='auto', storage='{RUNS}'), insecure=True)"
+    )
+    code, _, errors = head.run(f"""cd {ROOT} && python -c "{program}" """)
+    assert code == 1 and errors.endswith(f"{no_place}\n")
+
+    head.check("ray stop")
+    alone = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled"}
+    head.check("ray start --head --num-cpus=1 --node-ip-address=127.0.0.1", **alone)
+    code, _, errors = head.run(search(head, *too_large, "--address", "auto"), **alone)
+    assert (code, errors) == (2, f"Error: {no_place}\n")
+
+
+def test_a_search_runs_on_every_host_and_goes_on_where_one_is_lost(make_hosts, tmp_path):
+    hosts = make_hosts("head", "worker1", "worker2", shared=tmp_path)
+    start_ray(*hosts.all)
+    space = f"{ROOT}/tests/hosts/lost_space.py"
+    running = hosts["head"].start(
+        search(hosts["head"], "--search-space", space, "--scheduler", "none", "--name", "run")
+    )
+    wait_for(lambda: lost_workers(tmp_path) == ["worker1"] * 3, running)
+    began = {host.name for host in (tmp_path / "word" / "begun").glob("*/*")}
+    assert began == {"head", "worker1", "worker2"}
+    hosts["worker1"].end()
+    (tmp_path / "word" / "lost").touch()
+    output, errors = running.communicate(timeout=600)
+    assert running.returncode == 0, output + errors
+
+    chosen = (tmp_path / "word" / "chosen").read_text().removeprefix("trial-")
+    record = json.loads((tmp_path / "run" / "trials" / chosen / "trial.json").read_text())
+    assert record["status"] == "finished"
+    reports = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert sorted((report["trial"], report["epoch"]) for report in reports) == [
+        (f"t{trial:04d}", epoch) for trial in range(3) for epoch in (1, 2, 3)
+    ]
+
+
+def lost_workers(storage):
+    losses = storage / "word" / "losses"
+    return losses.read_text().split() if losses.exists() else []
+
+
+def wait_for(condition, process, seconds=300):
+    """Until it holds; not for longer than the process lives."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "".join(process.communicate())
+        assert time.monotonic() < until
+        time.sleep(0.2)

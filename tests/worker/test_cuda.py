@@ -1,0 +1,132 @@
+"""Which GPU this process sees and what it holds, asked of stand-ins for NVIDIA's two libraries."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.worker.devices import memory_cap_mib
+from tests.conftest import installed
+
+ROOT = Path(__file__).parents[2]
+
+# A GPU of 40,000 MiB. CUDA knows it by sixteen bytes, NVML by the name that they make after the prefix in $PREFIX; what
+# is free stands in the file $FREE.
+CUDA = """
+#include <string.h>
+int cuInit(unsigned flags) { return flags; }
+int cuDeviceGetCount(int *count) { *count = 2; return 0; }
+int cuDeviceGet(int *device, int place) { *device = 7 + place; return 0; }
+int cuDeviceTotalMem_v2(size_t *bytes, int device) { *bytes = device == 7 ? 40000UL << 20 : 1; return 0; }
+int cuDeviceGetUuid_v2(unsigned char *name, int device) {
+    for (int i = 0; i < 16; i++) name[i] = device == 7 ? 0xa0 + i : 0;
+    return 0;
+}
+"""
+NVML = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int nvmlInitWithFlags(unsigned flags) { return 0; }
+int nvmlShutdown(void) { return 0; }
+const char *nvmlErrorString(int error) { return "not found"; }
+int nvmlDeviceGetHandleByUUID(const char *name, void **handle) {
+    char known[64];
+    snprintf(known, sizeof known, "%s-a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf", getenv("PREFIX"));
+    *handle = NULL;
+    return strcmp(name, known) ? 6 : 0;
+}
+int nvmlDeviceGetMemoryInfo(void *handle, unsigned long long *memory) {
+    unsigned long free_mib = 0;
+    FILE *file = fopen(getenv("FREE"), "r");
+    if (!file || fscanf(file, "%lu", &free_mib) != 1) return 1;
+    fclose(file);
+    memory[0] = 40000UL << 20; memory[1] = free_mib << 20; memory[2] = memory[0] - memory[1];
+    return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory):
+    """A folder with both."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    folder = tmp_path_factory.mktemp("nvidia")
+    for name, source in {"libcuda.so.1": CUDA, "libnvidia-ml.so.1": NVML}.items():
+        (folder / "source.c").write_text(source)
+        subprocess.run([compiler, "-shared", "-fPIC", "-o", folder / name, folder / "source.c"], check=True)
+    return folder
+
+
+def start(code, libraries, tmp_path, free_mib, prefix="GPU", **environment):
+    (tmp_path / "free").write_text(str(free_mib))
+    ours = ("XLA_", "CUDA_", "JAX_", "KERAS_BACKEND")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    given = {"LD_LIBRARY_PATH": str(libraries), "PYTHONPATH": str(ROOT), "FREE": str(tmp_path / "free")}
+    given |= {"PREFIX": prefix, "TMPDIR": str(tmp_path)}
+    return subprocess.Popen(
+        [sys.executable, "-c", f"import json, os\nfrom pipeline.worker import cuda, devices\n{code}"],
+        env=clean | given | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def told(process):
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return json.loads(output)
+
+
+SHOWN = "found = cuda.memory()\nprint(json.dumps([found.total_mib, found.free_mib]))"
+
+
+@pytest.mark.parametrize(("prefix", "free"), [("GPU", 12345), ("MIG", 12345), ("another", None)])
+def test_the_first_that_cuda_shows_is_asked_for_whole_or_a_part_of_one(prefix, free, libraries, tmp_path):
+    assert told(start(SHOWN, libraries, tmp_path, 12345, prefix)) == [40000, free]
+
+
+def test_without_a_driver_there_is_no_gpu(tmp_path):
+    assert told(start("print(json.dumps(cuda.memory()))", tmp_path, tmp_path, 0)) is None
+
+
+def test_jax_gets_the_same_cap_as_the_others_and_what_the_user_set_stays(libraries, tmp_path):
+    code = "devices.prepare(1, 0.25)\nprint(json.dumps({n: v for n, v in os.environ.items() if 'FRACTION' in n}))"
+    cap = memory_cap_mib(40000, 0.25)
+    assert told(start(code, libraries, tmp_path, 0)) == {"XLA_CLIENT_MEM_FRACTION": f"{cap / 40000:.4f}"}
+    for name in ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"):  # JAX refuses both together
+        assert told(start(code, libraries, tmp_path, 0, **{name: "0.3"})) == {name: "0.3"}
+
+
+@pytest.mark.parametrize("backend", [installed("jax")])
+def test_a_backend_that_does_not_see_the_gpu_is_refused(backend, libraries, tmp_path):
+    process = start("devices.claim(1, 0.25)", libraries, tmp_path, 40000, KERAS_BACKEND=backend)
+    _, errors = process.communicate(timeout=120)
+    assert errors.splitlines()[-1] == (
+        "pipeline.errors.RequestError: A trial with a GPU needs a jax that sees it; this one sees none. CUDA's "
+        "libraries may be missing: make gpu, or pip install '.[gpu]'."
+    )
+
+
+def test_a_trial_waits_until_its_neighbours_memory_is_free(libraries, tmp_path):
+    waits = (
+        "import time\nbegan = time.monotonic()\nprint('begun', flush=True)\ndevices._wait_until_free(9400)\nprint(0)"
+    )
+    process = start(waits, libraries, tmp_path, 2000)
+    assert process.stdout.readline() == "begun\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(2)
+    (tmp_path / "free").write_text("9400")
+    assert told(process) == 0
+
+
+def test_memory_that_nobody_gives_back_is_named(libraries, tmp_path):
+    waits = "devices.RELEASE_S = 0.1\ndevices._wait_until_free(9400)"
+    process = start(waits, libraries, tmp_path, 2000)
+    _, errors = process.communicate(timeout=120)
+    line = "RuntimeError: the GPU must have 9400 MiB free for a trial; after 0 s it has 2000"
+    assert errors.splitlines()[-1] == line
