@@ -87,20 +87,22 @@ def cluster(
                         _start(experiment, folders[0], warm=warm)
                     else:
                         _join(address, targets, folders, insecure=insecure)
-                _keep_raylet_quiet()
+                _let_raylet_print(False)
             yield started and address is None
         finally:
             if started:
                 ray.shutdown()
+                _let_raylet_print(True)
             for folder in folders:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _keep_raylet_quiet() -> None:
-    """Of each process that dies it would print a paragraph; the records and the closing lines say what came of it."""
-    from ray._private.ray_logging import global_worker_stdstream_dispatcher
+def _let_raylet_print(allowed: bool) -> None:
+    """Of each process that dies it prints a paragraph; here the records and the closing lines say what came of it."""
+    from ray._private import worker
 
-    global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
+    # `log_to_driver` does not reach `listen_error_messages` (2.60).
+    worker._worker_logs_enabled = allowed
 
 
 def _take_token() -> None:
