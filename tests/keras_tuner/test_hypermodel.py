@@ -380,6 +380,7 @@ def test_what_a_search_does_not_hang_on_is_no_other_search_space(tmp_path):
     assert places[0] == places[1] != told()
 
 
+@pytest.mark.slow
 def test_a_search_space_is_the_same_one_in_another_process(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

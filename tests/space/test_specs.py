@@ -216,13 +216,13 @@ def test_whole_numbers_become_integers() -> None:
 
 
 def test_a_huge_range_of_integers_costs_nothing() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     spec = Int(name="seed", min_value=0, max_value=2**40)
 
     assert spec.from_unit(0.5) == 2**39
     assert spec.contains(2**40) and not spec.contains(2**40 + 1)
     assert spec.from_unit(spec.to_unit(123_456_789)) == 123_456_789
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(

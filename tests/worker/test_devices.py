@@ -32,6 +32,7 @@ def prepared(cpus, gpus, **environment):
     return in_a_fresh_process(f"devices.prepare({cpus}, {gpus})\n{SHOWN}", **environment)
 
 
+@pytest.mark.slow
 def test_tensorflow_gets_as_many_threads_as_the_trial_has_cpus_and_no_gpu():
     told = in_a_fresh_process("""
 claimed = devices.claim(3, 0)

@@ -88,7 +88,7 @@ def by_hand(hp, model, x, y, validation_data, callbacks, **kwargs):
 
 
 @pytest.mark.parametrize("fit", [twice, by_hand])
-@pytest.mark.parametrize("stop", [1, 3])
+@pytest.mark.parametrize("stop", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_what_only_its_fit_could_go_on_with_begins_anew(fit, stop, digits, tmp_path):
     task = stage.job(tmp_path, max_epochs=4)
     whole, _ = stage.run(replace(task, directory=tmp_path / "whole"), space(fit), digits)

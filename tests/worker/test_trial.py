@@ -177,6 +177,7 @@ print("\\n" + json.dumps(curve(notes.epochs)))
 """
 
 
+@pytest.mark.slow
 def test_another_process_goes_on_with_the_same_curve(digits, tmp_path):
     import json
 
