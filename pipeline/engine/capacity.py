@@ -56,11 +56,11 @@ def needs(experiment: Experiment) -> str:
 class Slots:
     """How many trials may run at once, looked up anew every few seconds: nodes come and go.
 
-    `looked` is called at each look.
+    All of `looked` are called at each look.
     """
 
     def __init__(self, experiment: Experiment) -> None:
-        self.looked: Callable[[], None] = lambda: None
+        self.looked: list[Callable[[], None]] = []
         self._experiment = experiment
         self._at, self._count = -math.inf, 1
 
@@ -72,7 +72,8 @@ class Slots:
         """For how many there is a place, were more asked for than are."""
         if time.monotonic() - self._at > LOOK_EVERY_S:
             self._at, self._count = time.monotonic(), max(1, concurrent(self._experiment, live_nodes()))
-            self.looked()
+            for call in self.looked:
+                call()
         return self._count
 
 

@@ -8,7 +8,8 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from pipeline.engine.capacity import concurrent, live_nodes, needs, resources_of
 from pipeline.engine.watch import Interruption
@@ -113,11 +114,19 @@ def _request(bundles: list[dict[str, float]]) -> None:
 
 
 def _never(experiment: Experiment) -> bool:
-    """Whether the cluster has told its maximum, and that does not hold a trial."""
+    """Whether the cluster has told which nodes it may start, and none of them holds a trial."""
     from ray._private.state import state
 
-    most = state.get_max_resources_from_cluster_config()
-    return most is not None and any(most.get(name, 0) < amount for name, amount in resources_of(experiment).items())
+    config = state.get_cluster_config()
+    return config is not None and not _may_hold(config.node_group_configs, resources_of(experiment))
+
+
+def _may_hold(groups: Iterable[Any], trial: dict[str, float]) -> bool:
+    """Whether a node of any of the groups may hold what a trial takes; of one without resources it is not known."""
+    startable = [group.resources for group in groups if group.max_count]
+    return not startable or any(
+        not node or all(node.get(name, 0) >= amount for name, amount in trial.items()) for node in startable
+    )
 
 
 def _grows() -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial
 
-from pipeline.engine.trainable import OutOfShare
+from pipeline.engine.trainable import OutOfShare, UnfitNode
 
 # In Ray's words (2.60).
 NODE_DIED = "its node has died"
@@ -33,11 +33,16 @@ class Lost(InPlace):
     """
 
     def __init__(
-        self, controller: Any, reasons: dict[str, str], too_little: Callable[[str], bool] = lambda trial: False
+        self,
+        controller: Any,
+        reasons: dict[str, str],
+        too_little: Callable[[str], bool] = lambda trial: False,
+        unfit: Callable[[str, str], None] = lambda node, reason: None,
     ) -> None:
         self._controller, self._fail, self._reasons = controller, controller._trial_task_failure, reasons
         # Is told of a trial that ran out of its share of a GPU; says whether it gets more.
         self._too_little = too_little
+        self._unfit = unfit  # is told of a node that cannot train, and why
 
     def __call__(self, trial: Trial, exception: Exception) -> None:
         """A trial's worker failed."""
@@ -45,10 +50,12 @@ class Lost(InPlace):
         self._controller._resetting_trials.discard(trial)
         if trial.status != Trial.PENDING or trial in self._controller._trial_to_actor:
             self._reasons[trial.trial_id] = reason_of(exception)
+            if unfit_node := isinstance(exception, UnfitNode):
+                self._unfit(exception.node, exception.reason)
             gets_more = isinstance(exception, OutOfShare) and self._too_little(trial.trial_id)
             # Of a node that was taken back with notice Tune knows by itself.
             lost_node = NODE_DIED in str(exception) and not getattr(exception, "preempted", False)
-            if gets_more or lost_node or handed_over:  # that says nothing of the trial
+            if gets_more or lost_node or unfit_node or handed_over:  # that says nothing of the trial
                 trial.run_metadata.num_failures -= 1  # Tune is about to count it
             self._fail(trial, exception=exception)
 

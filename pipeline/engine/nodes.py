@@ -1,14 +1,17 @@
 """What a trial needs of each node of a cluster that was joined: asked of all of them, before the first trial.
 
-Ray finds it out later, and dearly: that storage is not shared, for one, after the first epoch of a trial.
+Ray finds it out later, and dearly: that storage is not shared, for one, after the first epoch of a trial. Nodes that
+come later are asked while trials run.
 """
 
 import importlib.util
+import math
 import os
 import platform
 import re
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pipeline
+from pipeline.engine.capacity import trials_a_gpu
 from pipeline.engine.preflight import made, not_writable
 from pipeline.errors import NodesError, one_line
 from pipeline.experiment import Experiment
@@ -27,6 +31,7 @@ from pipeline.worker.devices import memory_cap_mib
 # All nodes together: each has to start a process, and to fetch the code. Where something is wrong already, nobody waits
 # for those that are slow.
 ANSWER_S, FOUND_S = 60.0, 15.0
+AGAIN_S = 60.0  # between two times that nodes are asked which come later and have not answered
 FREED_S = 5.0  # until the memory of a process that has just ended on a GPU is free again
 LEFT_S = 3600.0  # what is older is of a process that was killed
 ALIKE = ("keras", "numpy", "ray")
@@ -50,25 +55,91 @@ def check_nodes(
         NodesError: any node is not as it must be.
         RequestError: this one cannot write where the run will be.
     """
-    alive = _alive()
-    nodes = {name: node for name, node in alive.items() if name not in asked}
-    if not nodes or all(node["NodeManagerAddress"].startswith("127.") for node in alive.values()):
+    nodes = _unknown(asked)
+    if not nodes:
         return
     preparing("asking the cluster's nodes")
     with _probe(place) as probe:
-        found = _found(nodes, probe, experiment.gpu_share)
+        found, silent = _found(nodes, probe, experiment)
+    _refuse(nodes, found | silent, len(nodes.keys() - found.keys() - silent.keys()))
+    asked.update(found)
+
+
+class Newcomers:
+    """Asks the nodes that come while trials run, beside them.
+
+    One that does not answer may be busy with trials already, or gone: it is asked again, and nothing is said of it. One
+    that is not as it must be is asked twice: storage may fail for a moment, which trials would survive.
+
+    Args:
+        experiment: what trials need.
+        place: the run's directory.
+        asked: ids of nodes that are fit; those that turn out to be are added.
+        unfit: is told of nodes that are not as they must be.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        place: Path | RemotePath,
+        asked: set[str],
+        unfit: Callable[[NodesError], None],
+    ) -> None:
+        self._experiment, self._place, self._asked, self._unfit = experiment, place, asked, unfit
+        self._thread: threading.Thread | None = None
+        self._tried: dict[str, float] = {}  # node -> when it was asked last
+        self._doubtful: set[str] = set()
+
+    def look(self) -> None:
+        """Ask who is new; returns at once."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        now = time.monotonic()
+        nodes = {
+            name: node
+            for name, node in _unknown(self._asked).items()
+            if now - self._tried.get(name, -math.inf) > AGAIN_S
+        }
+        if nodes:
+            self._tried |= dict.fromkeys(nodes, now)
+            self._thread = threading.Thread(target=self._ask, args=(nodes,), name="newcomers", daemon=True)
+            self._thread.start()
+
+    def _ask(self, nodes: dict[str, Any]) -> None:
+        try:
+            with _probe(self._place) as probe:
+                found, _ = _found(nodes, probe, self._experiment)
+        except Exception:  # this host's storage, or Ray: what comes of that is the search's affair
+            return
+        self._asked.update(name for name, faults in found.items() if not faults)
+        unfit = {name for name, faults in found.items() if faults}
+        try:
+            _refuse(nodes, {name: found[name] for name in unfit & self._doubtful})
+        except NodesError as error:
+            self._unfit(error)
+        self._doubtful |= unfit
+
+
+def _refuse(nodes: dict[str, Any], found: dict[str, list[Finding]], slow: int = 0) -> None:
     rows = [
         (f"{node['NodeManagerAddress']} {node['NodeManagerHostname']}", *finding)
         for name, node in nodes.items()
         for finding in found.get(name, ())
     ]
     if rows:
-        unfit, slow = sum(map(bool, found.values())), len(nodes.keys() - found.keys())
+        unfit = sum(map(bool, found.values()))
         waited = f" ({slow} not asked to the end)" if slow else ""
         raise NodesError(
-            f"Every node of the cluster must be fit for trials; {unfit} of {len(alive)} are not{waited}.", rows
+            f"Every node of the cluster must be fit for trials; {unfit} of {len(_alive())} are not{waited}.", rows
         )
-    asked.update(found)
+
+
+def _unknown(asked: set[str]) -> dict[str, Any]:
+    """Nodes that are to be asked: none where there is only Ray on this machine's loopback."""
+    alive = _alive()
+    if all(node["NodeManagerAddress"].startswith("127.") for node in alive.values()):
+        return {}
+    return {name: node for name, node in alive.items() if name not in asked}
 
 
 def _alive() -> dict[str, Any]:
@@ -132,25 +203,34 @@ def _is_left(stamp: str) -> bool:
     return named is not None and time.time() - int(named[1]) > LEFT_S
 
 
-def _found(nodes: dict[str, Any], probe: Any, gpu_share: float) -> dict[str, list[Finding]]:
-    """What is wrong with each node; none of those that are gone, and of those that were not waited for."""
+Found = dict[str, list[Finding]]
+
+
+def _found(nodes: dict[str, Any], probe: Any, experiment: Experiment) -> tuple[Found, Found]:
+    """What is wrong with each node, by what it says, and the same of those that say nothing.
+
+    Nothing of those that are gone, and of those that were not waited for.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     task: Any = ray.remote(num_cpus=0, max_retries=0)(answer)
     taken, tasks = _taken(nodes), {}
+    packed = {name: _packed(experiment, node["Resources"]) for name, node in nodes.items()}
     for name, node in nodes.items():
-        gpus = int(node["Resources"].get("GPU", 0)) if gpu_share and name not in taken else 0
-        there = NodeAffinitySchedulingStrategy(name, soft=False)
-        tasks[task.options(scheduling_strategy=there).remote(str(probe), name, gpus, gpu_share)] = name
+        gpus = int(node["Resources"].get("GPU", 0)) if experiment.gpu_share and name not in taken else 0
+        there = task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False))
+        tasks[there.remote(str(probe), name, gpus, experiment.gpu_share, packed[name])] = name
     here = facts()
-    found: dict[str, list[Finding]] = {}
+    found: Found = {}
+    silent: Found = {}
     began, waiting = time.monotonic(), list(tasks)
     while True:
         # A node may go meanwhile, as one that is preempted does, or that was idle; what is said of it is not wrong.
-        found = {name: found[name] for name in _alive() if name in found}
+        alive = _alive()
+        found, silent = ({name: of[name] for name in alive if name in of} for of in (found, silent))
         passed = time.monotonic() - began
-        if not waiting or passed > (FOUND_S if any(found.values()) else ANSWER_S):
+        if not waiting or passed > (FOUND_S if silent or any(found.values()) else ANSWER_S):
             break
         ready, waiting = ray.wait(waiting, timeout=1)
         busy = _taken(nodes) if ready else set()  # since they were asked, too
@@ -160,18 +240,24 @@ def _found(nodes: dict[str, Any], probe: Any, gpu_share: float) -> dict[str, lis
                 said = ray.get(one)
             except ray.exceptions.RayError as error:
                 last = one_line(str(error).strip().splitlines()[-1])
-                found[name] = [(last, "see Ray's logs on that host, or take it out of the cluster")]
+                silent[name] = [(last, "see Ray's logs on that host, or take it out of the cluster")]
                 continue
             said["storage"] = said["storage"] or _unseen(probe / name, name)
             if name in busy:
                 said["gpus"] = []
-            found[name] = list(findings(said, here, gpu_share))
+            found[name] = list(findings(said, here, experiment.gpu_share, packed[name]))
     for one in waiting:
         ray.cancel(one, force=True)
         if passed > ANSWER_S and tasks[one] in _alive():
             remedy = "see `ray status`, or take it out of the cluster"
-            found[tasks[one]] = [(f"no answer within {ANSWER_S:.0f} s", remedy)]
-    return found
+            silent[tasks[one]] = [(f"no answer within {ANSWER_S:.0f} s", remedy)]
+    return found, silent
+
+
+def _packed(experiment: Experiment, resources: dict[str, float]) -> int:
+    """How many trials may come to share one GPU of a node."""
+    by_cpu = max(1, int(resources.get("CPU", 0) / experiment.cpus_per_trial + 1e-9))
+    return min(trials_a_gpu(experiment), by_cpu, experiment.max_concurrent or by_cpu)
 
 
 def _unseen(file: Any, name: str) -> str | None:
@@ -190,8 +276,16 @@ def _taken(nodes: dict[str, Any]) -> set[str]:
     return {n for n, node in nodes.items() if free.get(n, {}).get("GPU", 0) < node["Resources"].get("GPU", 0)}
 
 
-def answer(probe: str, name: str, gpus: int, gpu_share: float = 0.0) -> dict[str, Any]:
-    """What a node says of itself; `name` is its own, `gpus` how many it is to have, `gpu_share` what a trial takes."""
+def answer(probe: str, name: str, gpus: int, gpu_share: float = 0.0, packed: int = 1) -> dict[str, Any]:
+    """What a node says of itself.
+
+    Args:
+        probe: the folder of `_probe`.
+        name: the node's.
+        gpus: how many it is to have.
+        gpu_share: what a trial takes of one.
+        packed: how many trials share one.
+    """
     fault = None
     try:
         if (location(probe) / DRIVER).read_bytes() != DRIVER.encode():
@@ -200,20 +294,22 @@ def answer(probe: str, name: str, gpus: int, gpu_share: float = 0.0) -> dict[str
     except OSError as error:
         fault = one_line(error.strerror or str(error))
     until = time.monotonic() + FREED_S
-    memory = _gpus(gpus) if gpus else []
-    while not isinstance(memory, str) and any(_short(*one, gpu_share) for one in memory) and time.monotonic() < until:
+    while True:
+        memory = _gpus(gpus) if gpus else []
+        short = not isinstance(memory, str) and any(_short(*one, gpu_share, packed) for one in memory)
+        if not short or time.monotonic() > until:
+            break
         time.sleep(0.5)
-        memory = _gpus(gpus)
     return facts() | {"storage": fault, "place": str(location(probe).parent), "gpus": memory}
 
 
 def facts() -> dict[str, Any]:
     """Where this process finds our code and its backend, and at which versions what must be alike everywhere."""
     found = {"python": ".".join(platform.python_version_tuple()[:2]), "kerasweep": pipeline.__version__}
-    for package in ALIKE:
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    for package in (*ALIKE, backend):
         with suppress(PackageNotFoundError):
             found[package] = version(package)
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     others = importlib.util.find_spec("datasets")
     return {
         "versions": found,
@@ -224,13 +320,14 @@ def facts() -> dict[str, Any]:
 
 
 def _gpus(count: int) -> list[tuple[int, int]] | str:
-    """Free and total memory of each GPU that Ray may give away here, in MiB; or why it is not known."""
+    """Free and total memory of each of the GPUs that Ray gives away here, in MiB; or why it is not known."""
     import pynvml
 
     try:
         pynvml.nvmlInit()
         seen = os.environ.get("CUDA_VISIBLE_DEVICES")
         names = [str(n) for n in range(pynvml.nvmlDeviceGetCount())] if seen is None else seen.split(",")
+        names = names[:count]  # it counts from the first
         handles = [
             pynvml.nvmlDeviceGetHandleByIndex(int(n)) if n.isdigit() else pynvml.nvmlDeviceGetHandleByUUID(n)
             for n in names
@@ -243,35 +340,38 @@ def _gpus(count: int) -> list[tuple[int, int]] | str:
     return [(int(one.free) // 2**20, int(one.total) // 2**20) for one in memory]
 
 
-def _short(free: int, total: int, gpu_share: float) -> int:
-    """The memory that a trial needs of a GPU, in MiB, where that is not free; else 0."""
-    needed = memory_cap_mib(total, gpu_share) if gpu_share < 1 else total // 2
+def _short(free: int, total: int, gpu_share: float, packed: int) -> int:
+    """The memory that trials need of a GPU, in MiB, where that is not free; else 0."""
+    needed = total // 2
+    if gpu_share < 1:  # as each of them waits for it, in `worker/devices.py`
+        needed = int(packed * 0.9 * memory_cap_mib(total, gpu_share))
     return needed if free < needed else 0
 
 
-def findings(said: dict[str, Any], here: dict[str, Any], gpu_share: float) -> Iterator[Finding]:
+def findings(said: dict[str, Any], here: dict[str, Any], gpu_share: float, packed: int = 1) -> Iterator[Finding]:
     """What is wrong with a node, by what it says of itself and what the driver says of `here`."""
     install = "install there what this host has: pip install -c constraints.txt '.[cluster]'"
+    backend, there = said["backend"]
     for package, wanted in here["versions"].items():
         found = said["versions"].get(package)
-        if found != wanted:
+        if found != wanted and (there or package != here["backend"][0]):
             yield f"{package} {found or 'is missing'}, here {wanted}", install
-    backend, there = said["backend"]
     if not there:
         yield f"KERAS_BACKEND={backend}, and no {backend}", install
     if said["datasets"] is None or Path(said["datasets"]).parents[1] != Path(said["code"]):
         yield f"`datasets` is {said['datasets']}", f"let Ray on that host find {said['code']} first: see its PYTHONPATH"
     if said["storage"]:
-        yield (
-            f"storage {said['place']}: {said['storage']}",
-            "give --storage a folder that all hosts share, mounted at the same path, or s3://…",
-        )
+        remedy = "give --storage a folder that all hosts share, mounted at the same path, or s3://…"
+        if isinstance(location(said["place"]), RemotePath):
+            remedy = "let that host into it: by a role of its own, or by variables that are set for its `ray start`"
+        yield f"storage {said['place']}: {said['storage']}", remedy
     if isinstance(said["gpus"], str):
         yield f"GPUs: {said['gpus']}", "see `nvidia-smi` on that host, or start Ray there with --num-gpus 0"
         return
     for number, (free, total) in enumerate(said["gpus"]):
-        if needed := _short(free, total, gpu_share):
+        if needed := _short(free, total, gpu_share, packed):
+            trials = "a trial needs" if packed == 1 else f"{packed} trials need"
             yield (
-                f"GPU {number}: {free} of {total} MiB are free, a trial needs {needed}",
+                f"GPU {number}: {free} of {total} MiB are free, {trials} {needed}",
                 "end what else uses it: see `nvidia-smi` on that host",
             )

@@ -19,7 +19,9 @@ from pipeline.records.retention import Retention
 from pipeline.search.searcher import Searcher
 from pipeline.space.hyperparameters import Requested
 from pipeline.worker.devices import RELEASE_S
-from pipeline.worker.faults import NODE, OBJECTIVE, Failure
+from pipeline.worker.faults import OBJECTIVE, Failure
+
+UNFIT_TIMES = 2  # trials that a node could not train, and none that it did between: it would take one after the other
 
 
 class Recorder(Callback):
@@ -53,6 +55,10 @@ class Recorder(Callback):
         """End the workers now and not after their epoch: their checkpoints are recent enough."""
         self.halted = True
 
+    def refuse(self, error: KerasweepError) -> None:
+        """End the search: what is asked of it cannot be had."""
+        self.fatal = self.fatal or error
+
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Before Tune asks for trials."""
         self._supervisor.before_step()
@@ -64,6 +70,9 @@ class Recorder(Callback):
                 ray.kill(self._actors.popitem()[1])
         else:
             self._hangs.look(self._supervisor.controller)
+        for node, reasons in self._supervisor.unfit.items():
+            if len(reasons) == UNFIT_TIMES:
+                self.refuse(RequestError(reasons[-1] + f" (On {node}.)" * (not node.startswith("127."))))
         self._watcher.tick()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -94,6 +103,7 @@ class Recorder(Callback):
     ) -> None:
         """A report came."""
         name = trial.trial_id
+        self._supervisor.unfit.pop(result.get(keys.PLACE, {}).get("node"), None)
         if self._ledger.trials[name].status == "duplicate":
             return
         if result.get(keys.REQUESTED):
@@ -164,9 +174,9 @@ class Recorder(Callback):
     def _end_failed(self, name: str, failure: Failure) -> None:
         self._ledger.end(name, "failed", failure.reason, failure.traceback or None)
         self._after(name, failed=True)
-        others_report = failure.where in (OBJECTIVE, NODE) and self._ledger.reports
+        others_report = failure.where == OBJECTIVE and self._ledger.reports
         if failure.kind == "request" and not others_report:
-            self.fatal = RequestError(failure.reason)
+            self.refuse(RequestError(failure.reason))
         if failure.kind != "program":
             return
         if self._same_fault and self._same_fault[-1].where != failure.where:

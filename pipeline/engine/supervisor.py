@@ -65,6 +65,7 @@ class Supervisor(TrialScheduler):
         self._discounted: set[str] = set()
         self._grown: set[str] = set()  # whose workers hold too much memory to be kept
         self.losses: dict[str, str] = {}  # trial -> why its worker was lost, the last time
+        self.unfit: dict[str, list[str]] = {}  # node -> why it cannot train, as often as it was tried in vain
         self.controller: Any = None  # Tune's, once it runs
 
     def wanted(self) -> bool:
@@ -186,7 +187,7 @@ class Supervisor(TrialScheduler):
             self.controller = controller
             self._keep_workers(controller)
             too_little = self._shares.too_little if self._shares is not None else lambda trial: False
-            controller._trial_task_failure = Lost(controller, self.losses, too_little)
+            controller._trial_task_failure = Lost(controller, self.losses, too_little, self._refused)
         if alone := self._waiting_for_a_gpu():  # were others started, their shares would never leave a GPU free
             controller._max_pending_trials = 0
             known = controller.get_trials()
@@ -204,6 +205,9 @@ class Supervisor(TrialScheduler):
             chosen = next(without, chosen)
         # `inner` knows a resumed run's trials from the replay; Tune takes them up one after the other.
         return chosen if chosen in controller.get_trials() else None
+
+    def _refused(self, node: str, reason: str) -> None:
+        self.unfit.setdefault(node, []).append(reason)
 
     def _note_memory(self, trial: Trial, result: dict[str, Any]) -> None:
         (self._grown.add if result.get(GROWN) else self._grown.discard)(trial.trial_id)

@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import psutil
@@ -25,7 +25,7 @@ from pipeline.errors import KerasweepError
 from pipeline.names import Target
 from pipeline.space.hyperparameters import Requested
 from pipeline.worker import devices
-from pipeline.worker.faults import DEVICE_MEMORY, NODE, Failure, classify
+from pipeline.worker.faults import DEVICE_MEMORY, Failure, classify
 from pipeline.worker.session import Epoch, Job, Stopped
 
 Command = Literal["continue", "save", "stop"]
@@ -67,6 +67,14 @@ class Setting:
 
 class OutOfShare(Exception):
     """The trial ran out of memory on its share of a GPU: a whole one may be enough."""
+
+
+class UnfitNode(Exception):
+    """A node cannot train at all: CUDA's libraries are missing there, or a package."""
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(node, reason)
+        self.node, self.reason = node, reason
 
 
 def import_keras() -> None:
@@ -181,10 +189,10 @@ class KerasTrial(tune.Trainable):
                 data = ray.get(self._setting.data[0])
                 if self._space is None:
                     self._space = load_search_space(self._setting.search_space)
-            except KerasweepError as error:  # CUDA's libraries, or a package, that this node lacks
+            except KerasweepError as error:
                 failure = classify(error)
                 if failure.kind == "request":
-                    failure = replace(failure, where=NODE)
+                    raise UnfitNode(place["node"], failure.reason) from error
                 self._answers.put(_result(self._job, None, place, failure) | {ENDED: True, "done": True})
                 return
             session = _RaySession(self._job, self._commands, self._answers, place)

@@ -20,7 +20,7 @@ from pipeline import names
 from pipeline.engine.capacity import Slots, concurrent, devices_a_trial, live_nodes, packing_warning
 from pipeline.engine.cluster import address_of, cluster, let_trials_inherit
 from pipeline.engine.elastic import Demand, await_place, check_place
-from pipeline.engine.nodes import check_nodes
+from pipeline.engine.nodes import Newcomers, check_nodes
 from pipeline.engine.preflight import check_local, check_writable, directory_of, processor
 from pipeline.engine.resume import (
     check_budget_left,
@@ -187,7 +187,7 @@ class _Search:
         self.mirror = mirror  # of a run in an object store
         self._fit: set[str] = set()  # nodes that were asked whether they are
         self._waited_s = 0.0  # for a place
-        self._ask: Callable[[], None] = lambda: None  # a cluster that grows, for one
+        self._ask: Callable[[], None] = lambda: None  # a cluster that grows, for what can be used
         place = past.place if past else directory_of(experiment)
         self.starts: Starts | None = None
         if experiment.start_from is not None:
@@ -348,7 +348,7 @@ class _Search:
             self.watcher.remembered(list(ledger.trials.values()), ledger.reports)
             earlier_s = earlier_seconds(self.layout)
             if not inherited:
-                self.slots.looked = lambda: demand.ask(
+                self._ask = lambda: demand.ask(
                     self.experiment.trials - sum(record.status in COUNTED for record in ledger.trials.values())
                 )
             with self.watcher.searching(), let_trials_inherit() if inherited else contextlib.nullcontext():
@@ -430,6 +430,8 @@ class _Search:
         recorder = Recorder(
             ledger, searcher, self.objective, experiment, supervisor, self._retention(ledger), self.watcher
         )
+        newcomers = Newcomers(experiment, self.layout.place, self._fit, recorder.refuse)
+        self.slots.looked = [newcomers.look, self._ask]
         budget_s = experiment.time_budget_s
         left_s = None if budget_s is None else budget_s - earlier_s - self._waited_s
         halt = Halt(recorder, ledger, self.interruption, None if left_s is None else time.monotonic() + left_s)

@@ -14,7 +14,6 @@ OURS = f"{Path(__file__).resolve().parents[1]}{os.sep}"
 IMPORTLIB = importlib.__file__
 
 OBJECTIVE = "objective"  # where a request is at fault that a configuration may be at fault for
-NODE = "node"  # where a request is at fault that a node may be at fault for, on which others do not run
 DEVICE_MEMORY = "device memory"  # where a configuration is at fault that more of a GPU may help
 
 # By name: no backend is imported to recognise another's error.

@@ -86,6 +86,20 @@ def test_the_kinds_of_nodes_tell_whether_there_is_an_autoscaler():
     assert [elastic._is_chosen(kind) for kind in elastic._types(starting)] == [True]
 
 
+def test_a_cluster_of_many_small_machines_does_not_hold_a_large_trial():
+    from ray.core.generated.autoscaler_pb2 import ClusterConfig
+
+    def may_hold(trial, *groups):
+        told = ClusterConfig(node_group_configs=[{"resources": has, "max_count": most} for has, most in groups])
+        return elastic._may_hold(told.node_group_configs, trial)
+
+    head, machine = ({"CPU": 16}, 0), ({"CPU": 8, "GPU": 1}, 4)
+    assert may_hold({"CPU": 1, "GPU": 1}, head, machine)
+    assert not may_hold({"CPU": 1, "GPU": 2}, head, machine)  # four GPUs in all, and one in each
+    assert not may_hold({"CPU": 9}, head, machine)  # a head is not started again
+    assert may_hold({"CPU": 9}, machine, ({}, 1)) and may_hold({"CPU": 9})  # not known
+
+
 @pytest.fixture
 def growing():
     """The address of a Ray cluster without a CPU, which may start two machines of one CPU; and what it runs."""
@@ -163,6 +177,10 @@ def reports(run):
 def test_a_search_starts_a_cluster_from_nothing_uses_all_of_it_and_outlives_a_part(growing, started_cli, tmp_path):
     address, environment = growing
     run = tmp_path / "runs" / "growing"
+    refused = started_cli("digits", "--cpus-per-trial", 2, "--address", address, cwd=tmp_path, **environment)
+    _, errors = refused.communicate(timeout=100)
+    assert refused.returncode == 2  # and does not wait
+    assert errors == "A trial must fit on one node; it needs 2 CPU, and the cluster's nodes have 0 CPU, 0 GPU.\n"
     process = started_cli(
         "digits", "--search-space", SPACES / "slow.py", "--scheduler", "none", "--trials", 6, "--max-epochs", 6,
         "--name", run.name, "--address", address, cwd=tmp_path, **environment,

@@ -6,10 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from pipeline.engine.nodes import DRIVER, _probe, _unseen, answer, facts, findings
+from pipeline import Experiment
+from pipeline.engine import nodes
+from pipeline.engine.nodes import DRIVER, Newcomers, _gpus, _packed, _probe, _unseen, answer, facts, findings
 from pipeline.errors import RequestError
 from pipeline.names import HOME
 
@@ -112,11 +115,81 @@ def test_a_place_that_this_host_cannot_write_to_is_refused_in_one_line(tmp_path)
     ("gpus", "share", "faults"),
     [
         ([(23_000, 24_000)], 1, []),
-        ([(11_500, 24_000)], 0.5, []),
-        ([(23_000, 24_000), (2_000, 24_000)], 0.5, ["GPU 1: 2000 of 24000 MiB are free, a trial needs 11400"]),
+        ([(21_000, 24_000)], 0.5, []),
+        ([(23_000, 24_000), (11_500, 24_000)], 0.5, ["GPU 1: 11500 of 24000 MiB are free, 2 trials need 20520"]),
         ([(2_000, 24_000)], 1, ["GPU 0: 2000 of 24000 MiB are free, a trial needs 12000"]),
         ("Ray counts 2, the driver 1", 1, ["GPUs: Ray counts 2, the driver 1"]),
     ],
 )
 def test_gpus_that_do_not_answer_or_have_too_little_free_memory_are_found(probe, gpus, share, faults):
-    assert found(answer(str(probe), "node", 0) | {"gpus": gpus}, share) == faults
+    packed = _packed(Experiment(dataset="digits", gpus_per_trial=share), {"CPU": 8, "GPU": 2})
+    said = answer(str(probe), "node", 0) | {"gpus": gpus}
+    assert [fault for fault, _ in findings(said, facts(), share, packed)] == faults
+
+
+def test_no_more_trials_share_a_gpu_than_there_are_cpus_for_or_were_asked_for():
+    def packed(cpus, **settings):
+        return _packed(Experiment(dataset="digits", gpus_per_trial=0.125, **settings), {"CPU": cpus, "GPU": 1})
+
+    assert [packed(16), packed(4), packed(4, cpus_per_trial=2), packed(16, max_concurrent=3)] == [8, 4, 2, 3]
+    assert packed(0) == 1
+
+
+def test_storage_that_is_an_object_store_is_let_in_host_by_host(probe):
+    said = answer(str(probe), "node", 0) | {"storage": "access denied", "place": "s3://bucket/runs"}
+    assert list(findings(said, facts(), 0)) == [
+        (
+            "storage s3://bucket/runs: access denied",
+            "let that host into it: by a role of its own, or by variables that are set for its `ray start`",
+        )
+    ]
+
+
+def test_only_the_gpus_that_ray_gives_away_are_asked(monkeypatch):
+    class Driver:
+        NVMLError = RuntimeError
+        nvmlInit = nvmlDeviceGetHandleByUUID = staticmethod(lambda *_: None)
+        nvmlDeviceGetCount = staticmethod(lambda: 8)
+        nvmlDeviceGetHandleByIndex = staticmethod(lambda number: number)
+
+        @staticmethod
+        def nvmlDeviceGetMemoryInfo(number):
+            return SimpleNamespace(free=number * 2**20, total=9 * 2**20)
+
+    monkeypatch.setitem(sys.modules, "pynvml", Driver)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert _gpus(2) == [(0, 9), (1, 9)]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    assert _gpus(2) == [(5, 9), (7, 9)] and _gpus(3) == "Ray counts 3, the driver 2"
+
+
+def test_nodes_that_come_later_are_asked_and_ended_for_if_they_are_unfit_twice(monkeypatch, tmp_path):
+    here = {"NodeManagerAddress": "10.0.0.1", "NodeManagerHostname": "here"}
+    there, asked, told, fit = here | {"NodeManagerHostname": "there"}, [], [], {"here"}
+    alive, answers = {"here": here, "new": there}, []
+    monkeypatch.setattr(nodes, "AGAIN_S", 0.0)
+    monkeypatch.setattr(nodes, "_alive", lambda: alive)
+    monkeypatch.setattr(nodes, "_found", lambda nodes, probe, _: (asked.append(list(nodes)), answers.pop(0))[1])
+    newcomers = Newcomers(Experiment(dataset="digits"), tmp_path / "run", fit, told.append)
+
+    def look():
+        newcomers.look()
+        if newcomers._thread is not None:
+            newcomers._thread.join(10)
+
+    silent = ({}, {"new": [("no answer within 60 s", "wait")]})
+    bad = ({"new": [("storage /runs: not there", "mount it")]}, {})
+    answers += [silent, bad, bad]
+    for _ in range(2):
+        look()
+    assert asked == [["new"]] * 2 and told == [] and fit == {"here"}
+    look()
+    assert told[0].rows == [("10.0.0.1 there", "storage /runs: not there", "mount it")]
+    answers.append(({"new": []}, {}))
+    look()
+    look()  # asked once more, and then never
+    assert len(asked) == 4 and len(told) == 1 and fit == {"here", "new"}
+    alive["broken"] = there
+    answers.append(None)  # as where Ray or the storage fails: the search goes on
+    look()
+    assert len(told) == 1 and list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 """The recorder between Tune's trials and a real ledger, without a cluster."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 from ray.tune.experiment import Trial
@@ -73,9 +74,8 @@ def test_reports_share_the_names_of_their_metrics(recorder, ledger):
     assert first == "val_loss" and first is second
 
 
-@pytest.mark.parametrize("where", ["objective", "node"])
-def test_what_a_trial_or_its_node_may_lack_ends_the_search_only_where_no_trial_has_reported(recorder, ledger, where):
-    missing = Failure("request", "The objective must be among what `fit` reports", where=where)
+def test_an_objective_that_is_missing_ends_the_search_only_where_no_trial_has_reported(recorder, ledger):
+    missing = Failure("request", "The objective must be among what `fit` reports", where="objective")
     recorder._end_failed("t0000", missing)
     assert "objective must be" in str(recorder.fatal)
     recorder.fatal = None
@@ -93,3 +93,24 @@ def test_a_trial_whose_workers_were_lost_says_what_they_held(recorder, ledger):
     recorder.on_trial_error(2, [trial], trial)
     error = ledger.trials["t0000"].error
     assert error == "worker lost: SIGKILL (at its last report it held 3.25 GiB of its node's 24.0)"
+
+
+def test_a_node_that_fails_two_trials_and_trains_none_ends_the_search(recorder):
+    supervisor, looks = recorder._supervisor, []
+    recorder._hangs = SimpleNamespace(look=looks.append, reported=lambda *_, **__: None)
+
+    def fail(node):
+        supervisor._refused(node, f"no GPU is seen at {node}")
+        recorder.on_step_end(1, [])
+
+    fail("10.0.0.2")
+    fail("10.0.0.3")
+    assert recorder.fatal is None
+    report(recorder, Trial("kerasweep", stub=True, trial_id="t0000"), 1, place={"node": "10.0.0.2"})
+    fail("10.0.0.2")
+    assert recorder.fatal is None  # it has trained between
+    fail("10.0.0.3")
+    assert str(recorder.fatal) == "no GPU is seen at 10.0.0.3 (On 10.0.0.3.)"
+    assert recorder.fatal.exit_code == 2
+    recorder.refuse(RuntimeError("a later one"))
+    assert "10.0.0.3" in str(recorder.fatal)
