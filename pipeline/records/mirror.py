@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
 import threading
 import time
 import weakref
@@ -21,6 +20,7 @@ from pipeline.records.kept import Lines, read_lines
 from pipeline.records.layout import BEST, LAST, Layout, persist
 from pipeline.records.lease import Lease
 from pipeline.records.remote import RemotePath, location, unreachable
+from pipeline.records.scratch import new_folder
 
 # So old is the store at most; older where mirroring takes long, as it may take one part in so many of the time.
 EVERY_S, COST_RATIO, MOST_S = 5.0, 20, 60.0
@@ -242,7 +242,7 @@ def opened(directory: str | Path | RemotePath) -> Layout:
     place = location(directory)
     if isinstance(place, Path):
         return Layout(place)
-    folder = tempfile.mkdtemp(prefix=f"kerasweep-{os.getpid()}-")
+    folder = new_folder()
     layout = Layout(folder, place)
     weakref.finalize(layout, shutil.rmtree, folder, ignore_errors=True)
     with _requested(place):
