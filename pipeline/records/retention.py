@@ -80,14 +80,13 @@ class Retention:
 
 
 def _remove_below(folder: str, patterns: tuple[str, ...]) -> None:
-    try:
-        with os.scandir(folder) as entries:
-            found = list(entries)
-    except FileNotFoundError:
-        return
+    """Remove files by name, as far as the storage lets it: a trial must not fail by what stays until the end."""
+    found: list[os.DirEntry[str]] = []
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        found.extend(entries)
     for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            _remove_below(entry.path, patterns)
-        elif any(fnmatchcase(entry.name, pattern) for pattern in patterns):
-            with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
+            if entry.is_dir(follow_symlinks=False):
+                _remove_below(entry.path, patterns)
+            elif any(fnmatchcase(entry.name, pattern) for pattern in patterns):
                 os.unlink(entry.path)

@@ -1,8 +1,12 @@
 """Which checkpoints are there: while a search goes on, when it is over, and when it is gone on with."""
 
+import errno
+import os
+
 import pytest
 
 from pipeline.objective import Objective
+from pipeline.records import retention
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Report, TrialRecord
 from pipeline.records.retention import Retention
@@ -174,3 +178,24 @@ def test_a_trial_without_a_folder_does_no_harm(search):
     search.retention.ended("a")
     search.conclude()
     assert search.files("*") == set()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("call", ["unlink", "scandir"])
+def test_where_storage_fails_the_search_goes_on_and_what_stayed_is_removed_in_the_end(
+    search, monkeypatch, call, number
+):
+    def fail(path, **_):
+        raise OSError(number, os.strerror(number), path)
+
+    search.train("a", 0.9)
+    search.train("b", 0.8)
+    with monkeypatch.context() as storage:
+        storage.setattr(retention.os, call, fail)
+        search.train("c", 0.1)
+        search.train("d", status="duplicate")
+        search.conclude()
+    assert search.files("best.npz") == {"a", "b", "c", "d"}
+    search.again()
+    search.conclude()
+    assert search.files("best.npz") == {"a", "b"} and search.files("last.npz") == set()
