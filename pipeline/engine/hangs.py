@@ -19,6 +19,9 @@ from pipeline.engine.helper import ASLEEP_S
 # as wide, or with a batch of 8 and not of 128. To end one of these is worse than to wait for one that hangs.
 TIMES_THE_LONGEST = 20.0
 LEAST_S = 300.0
+# Before any epoch is known. The first may be of a whole training, where a `fit` of the user's reports at its end alone:
+# hours. But a search whose first trials all hang must not wait for ever.
+FIRST_S = 6 * 3600.0
 # A trial's first report from a worker holds more than an epoch: the process starts, imports Keras, and compiles.
 START_S = 60.0
 
@@ -39,7 +42,8 @@ class Hangs:
     """Ends workers that hang. A trial goes on in another; silent once more before its next epoch, it has failed.
 
     Args:
-        timeout_s: how long a trial may be silent from one report to the next; None to go by the longest so far.
+        timeout_s: how long a trial may be silent from one report to the next; None to go by the longest so far, and
+            by `FIRST_S` before there was one.
         longest_s: the longest that an epoch of this run is known to have taken.
         warned: is told, in a line, of a trial that is tried again.
         start_s: how much longer the first report from a worker may take.
@@ -56,16 +60,18 @@ class Hangs:
         self.reasons: dict[str, str] = {}  # why trials failed
 
     @property
-    def limit_s(self) -> float | None:
-        """How long an epoch may take; None while there is nothing to go by."""
+    def limit_s(self) -> float:
+        """How long an epoch may take."""
         if self._timeout_s is not None:
             return self._timeout_s
-        return max(LEAST_S, TIMES_THE_LONGEST * self._longest_s) if self._longest_s else None
+        return max(LEAST_S, TIMES_THE_LONGEST * self._longest_s) if self._longest_s else FIRST_S
 
     def reported(self, trial: str, *, new: bool) -> None:
         """A report came; `new` if it is no epoch that is trained again after a restart."""
         if (silence := self._silences.get(trial)) is not None:
-            self._longest_s = max(self._longest_s, time.monotonic() - silence.since)
+            now = time.monotonic()
+            if now - self._next_look <= ASLEEP_S:  # else this process was stopped, and `look` is yet to allow for it
+                self._longest_s = max(self._longest_s, now - silence.since)
             silence.reported = True
         if new:
             self._hung.discard(trial)
@@ -107,7 +113,7 @@ class Hangs:
         self._silences = silences
 
     def _too_long(self, silence: _Silence, now: float) -> bool:
-        if self.limit_s is None or not silence.answers:
+        if not silence.answers:
             return False
         if now - silence.since <= self.limit_s + (0.0 if silence.reported else self._start_s):
             return False
@@ -117,7 +123,9 @@ class Hangs:
     def _note(self, trial: Trial) -> None:
         if trial.status != Trial.RUNNING:  # its worker was being started, or had not let go of the trial before
             return
-        name, what = trial.trial_id, f"no epoch within {round(self.limit_s or 0.0, 1):g} s"
+        name, what = trial.trial_id, f"no epoch within {round(self.limit_s, 1):g} s"
+        if self._timeout_s is None and not self._longest_s:  # it may well be a slow one
+            what += " (--epoch-timeout allows more)"
         if name in self._hung:
             self.reasons[name] = f"{what}, twice"
             trial.run_metadata.num_failures = trial.max_failures  # so Tune will not start it again

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -167,7 +168,7 @@ class TestBetweenTwoTrials:
 
 class TestWithoutATimeout:
     def test_the_limit_is_learnt_from_the_longest_epoch_and_generous(self):
-        assert Hangs(None, 0.0).limit_s is None  # nothing to go by
+        assert Hangs(None, 0.0).limit_s == hangs.FIRST_S  # nothing to go by
         assert Hangs(None, 2.0).limit_s == 300
         assert Hangs(None, 60.0).limit_s == 1200
         assert Hangs(5.0, 60.0).limit_s == 5
@@ -219,15 +220,80 @@ def test_who_waits_for_a_gpus_memory_does_not_hang(tmp_path, monkeypatch, gpus, 
     ledger.close()
 
 
-def test_while_this_process_was_stopped_nobody_was_silent(monkeypatch):
+@pytest.fixture
+def clock(monkeypatch):
+    """What the time is, in a list."""
     clock = [1000.0]
     monkeypatch.setattr(hangs.time, "monotonic", lambda: clock[0])
+    return clock
+
+
+@pytest.fixture
+def controller():
+    """Tune's, of no trials."""
+    events = SimpleNamespace(get_futures=set)
+    return SimpleNamespace(_actor_manager=SimpleNamespace(_actor_task_events=events), _trial_to_actor={})
+
+
+def test_while_this_process_was_stopped_nobody_was_silent(clock, controller):
     watch = Hangs(20.0, 0.0)
-    controller = SimpleNamespace(
-        _actor_manager=SimpleNamespace(_actor_task_events=SimpleNamespace(get_futures=set)), _trial_to_actor={}
-    )
     watch.look(controller)
     silence = watch._silences["t0000"] = hangs._Silence(None, frozenset({"report"}), clock[0], reported=True)
     clock[0] += 3600
     watch.look(controller)
     assert silence.since == pytest.approx(clock[0], abs=2)
+
+
+@pytest.mark.parametrize("looks_first", [False, True])
+def test_the_time_that_this_process_was_stopped_is_not_learnt(clock, controller, looks_first):
+    """Tune takes the report that came meanwhile either before or after the next look."""
+    watch = Hangs(None, 20.0)
+    watch.look(controller)
+    silence = watch._silences["t0000"] = hangs._Silence(None, frozenset({"report"}), clock[0], reported=True)
+    clock[0] += 3600
+    if looks_first:
+        watch.look(controller)
+        watch._silences["t0000"] = silence
+    watch.reported("t0000", new=True)
+    assert watch.limit_s == 400
+    watch.look(controller)
+    watch._silences["t0000"] = silence
+    silence.since = clock[0]
+    for _ in range(40):
+        clock[0] += 1
+        watch.look(controller)
+        watch._silences["t0000"] = silence
+    watch.reported("t0000", new=True)
+    assert watch.limit_s == 800  # what it is awake for, it learns
+
+
+def test_before_anything_has_reported_a_trial_hangs_after_a_fixed_time(clock, monkeypatch):
+    ended, said = [], []
+    monkeypatch.setattr(hangs.ray, "wait", lambda answers, timeout: ([], answers))  # nothing has come
+    monkeypatch.setattr(hangs.ray, "kill", ended.append)
+    worker, trial = object(), Mock(trial_id="t0000", status="RUNNING", max_failures=2)
+    manager = SimpleNamespace(
+        _actor_task_events=SimpleNamespace(get_futures=lambda: {"report"}),
+        _live_actors_to_ray_actors_resources={worker: ["its process"]},
+        _tracked_actors_to_state_futures={}, _tracked_actors_to_task_futures={worker: {"report"}},
+    )  # fmt: skip
+    controller = SimpleNamespace(_actor_manager=manager, _trial_to_actor={trial: worker})
+    monkeypatch.setattr(hangs, "ASLEEP_S", 1e9)
+    watch = Hangs(None, 0.0, said.append)
+    watch.look(controller)
+    clock[0] += hangs.FIRST_S + hangs.START_S
+    watch.look(controller)
+    assert ended == []
+    clock[0] += 2
+    watch.look(controller)
+    assert ended == ["its process"]
+    assert said == [
+        "t0000: no epoch within 21600 s (--epoch-timeout allows more); "
+        "it goes on from its last checkpoint in another process."
+    ]
+    watch._silences.clear()  # another worker
+    clock[0] += 2
+    watch.look(controller)
+    clock[0] += hangs.FIRST_S + hangs.START_S + 1
+    watch.look(controller)
+    assert watch.reasons == {"t0000": "no epoch within 21600 s (--epoch-timeout allows more), twice"}
