@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import ray
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
@@ -129,9 +130,24 @@ def test_gpu_pods_come_when_they_are_needed_and_the_head_has_none(job):
 
 
 def test_what_is_stopped_has_the_time_to_save_everything(job):
-    head, *_ = pods(job)
-    wait = {each["name"]: each["value"] for each in head["containers"][0]["env"]}["RAY_JOB_STOP_WAIT_TIME_S"]
-    assert 60 < int(wait) < head["terminationGracePeriodSeconds"]
+    # Ray kills the driver where it is told to end itself, so the head's hook comes before that (test_stop_searches).
+    (head, waits), (worker, drains) = (
+        (pod, {each["name"]: each["value"] for each in pod["containers"][0]["env"]}) for pod in pods(job)
+    )
+    hook_s, own_s = int(waits["RAY_JOB_STOP_WAIT_TIME_S"]), float(waits["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
+    assert hook_s > 60 and hook_s + own_s + 10 <= head["terminationGracePeriodSeconds"]
+    # And the trials are not taken from it meanwhile.
+    assert (
+        hook_s <= float(drains["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"]) <= worker["terminationGracePeriodSeconds"] - 10
+    )
+
+
+def test_ray_knows_the_settings_by_these_names(job):
+    names = {each["name"] for pod in pods(job) for each in pod["containers"][0]["env"]}
+    ray_itself = Path(ray.__file__).parent
+    known = (ray_itself / "_private" / "ray_constants.py", ray_itself / "dashboard/modules/job/job_supervisor.py")
+    text = "".join(file.read_text() for file in known)
+    assert names and all(f'"{name}"' in text for name in names)
 
 
 def test_the_cluster_is_of_the_ray_that_is_pinned(job):
