@@ -15,9 +15,6 @@ import psutil
 
 ROOT = Path(__file__).parents[2]
 HOME, RUNS = "/mnt/home", "/mnt/runs"  # on every host
-PORT = 6379
-# An arbitrary one: the hosts are all that there is in their network.
-TOKEN = "6b1f9f0e5c0d4a6cb7a1f3e2d4c5b6a7980f1e2d3c4b5a69788796a5b4c3d2e1"
 
 # What a host has of the machine's is put aside, and back once the rest is out of sight.
 BOOT = """
@@ -39,9 +36,9 @@ for path in "$@"; do number=$((number + 1)); mkdir -p "$path"; mount --bind /mnt
 chmod 1777 /tmp /dev/shm
 hostname "$NAME"
 ip link set lo up
-trap '' CHLD  # orphans leave no zombies
 echo up
-exec sleep infinity
+sleep infinity &
+wait  # also for orphans, which `ray stop` takes to live as long as they are zombies
 """
 
 
@@ -147,15 +144,3 @@ class Hosts:
         """End them all."""
         for host in reversed(self.all):
             host.end()
-
-
-def start_ray(head, *workers, token=TOKEN, options="", **environment):
-    """Ray on the head and then on the workers, a CPU each, as the README says; `environment` is the workers'."""
-    mode = {"RAY_AUTH_MODE": "token"} if token else {}
-    for host in (head, *workers):
-        if token:
-            host.check(f"mkdir -m 700 .ray && (umask 077; echo -n {token} > .ray/auth_token)")
-        if host is head:
-            host.check(f"ray start --head --port={PORT} --num-cpus=1 {options}", **mode)
-        else:
-            host.check(f"ray start --address={head.address}:{PORT} --num-cpus=1", **mode, **environment)

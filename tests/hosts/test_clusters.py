@@ -6,18 +6,10 @@ from importlib.metadata import version
 
 import pytest
 
-from tests.hosts.machines import PORT, ROOT, RUNS, start_ray
+from tests.hosts.commands import search, start_ray, stop_ray
+from tests.hosts.machines import ROOT, RUNS
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
-
-TINY = f"{ROOT}/tests/spaces/tiny.py"
-
-
-def search(head, *options):
-    """The command for a small search, from the checkout; `options` take the place of these."""
-    small = {"--search-space": TINY, "--storage": RUNS, "--trials": 3, "--max-epochs": 3}
-    words = [word for option in (small | {"--address": f"{head.address}:{PORT}"}).items() for word in option]
-    return " ".join(map(str, (f"cd {ROOT} && python -m pipeline.run digits", *words, *options)))
 
 
 def test_hosts_that_are_not_fit_are_refused_in_one_table_and_nothing_is_left(make_hosts):
@@ -49,14 +41,14 @@ def test_hosts_that_are_not_fit_are_refused_in_one_table_and_nothing_is_left(mak
         has = "another one" if "RAY_AUTH_TOKEN" in environment else "none"
         assert (code, errors) == (
             2,
-            f"Error: The token of the cluster must be known; {head.address}:{PORT} asks for it, and this process has "
+            f"Error: The token of the cluster must be known; {head.address}:6379 asks for it, and this process has "
             f"{has}. Copy ~/.ray/auth_token from the cluster's head, and set RAY_AUTH_MODE=token.\n",
         )
 
 
 def test_a_cluster_that_lets_anybody_in_is_refused_unless_that_is_said_or_it_is_on_loopback(make_hosts):
     (head,) = make_hosts("head").all
-    start_ray(head, token=None)
+    start_ray(head, token=False)
     # What is refused next, once the cluster is joined.
     too_large = ("--gpus-per-trial", "1")
     no_place = "A trial must fit on one node; it needs 1 CPU, 1 GPU, and the cluster's nodes have 1 CPU, 0 GPU."
@@ -64,7 +56,7 @@ def test_a_cluster_that_lets_anybody_in_is_refused_unless_that_is_said_or_it_is_
     code, _, errors = head.run(search(head, *too_large))
     assert (code, errors) == (
         2,
-        f"Error: A cluster must ask for a token; {head.address}:{PORT} lets in whoever reaches it, to run what they "
+        f"Error: A cluster must ask for a token; {head.address}:6379 lets in whoever reaches it, to run what they "
         "like. Turn it on: `ray get-auth-token --generate` once, ~/.ray/auth_token copied to each host, "
         "RAY_AUTH_MODE=token set for each `ray start` and for this command. To go on without: --insecure.\n",
     )
@@ -77,7 +69,7 @@ def test_a_cluster_that_lets_anybody_in_is_refused_unless_that_is_said_or_it_is_
     code, _, errors = head.run(f"""cd {ROOT} && python -c "{program}" """)
     assert code == 1 and errors.endswith(f"{no_place}\n")
 
-    head.check("ray stop")
+    stop_ray(head)
     alone = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled"}
     head.check("ray start --head --num-cpus=1 --node-ip-address=127.0.0.1", **alone)
     code, _, errors = head.run(search(head, *too_large, "--address", "auto"), **alone)
@@ -106,6 +98,10 @@ def test_a_search_runs_on_every_host_and_goes_on_where_one_is_lost(make_hosts, t
     assert sorted((report["trial"], report["epoch"]) for report in reports) == [
         (f"t{trial:04d}", epoch) for trial in range(3) for epoch in (1, 2, 3)
     ]
+
+    left = [host for host in hosts.all if host.name != "worker1"]
+    stop_ray(*left)
+    assert [host.run("pgrep -x raylet")[0] for host in left] == [1, 1]
 
 
 def lost_workers(storage):

@@ -8,9 +8,9 @@ import shutil
 import time
 
 import pytest
-import yaml
 
-from tests.hosts.machines import HOME, ROOT, RUNS, TOKEN
+from tests.hosts.commands import at_head_of, the
+from tests.hosts.machines import HOME, ROOT
 
 pytestmark = [
     pytest.mark.slow,
@@ -34,13 +34,19 @@ PasswordAuthentication no
 """
 
 
+# What cluster.local.yaml installs is there already; its pip keeps what it is asked for.
+ENVIRONMENT = r"""
+mkdir -p venv/bin && there=$(dirname "$(dirname "$(which python)")")
+ln -s "$there"/bin/* venv/bin && ln -s "$there/lib" "$there/pyvenv.cfg" venv && rm venv/bin/pip
+printf '#!/bin/sh\necho "$@" >> ~/asked; cp requirements.txt ~\n' > venv/bin/pip && chmod +x venv/bin/pip
+"""
+
+
 def let_in(host, key):
-    """Start sshd for who has the key, and say that what cluster.local.yaml would install is there."""
+    """Start sshd for who has the key, and make the environment."""
     host.check("ssh-keygen -q -t ed25519 -N '' -f host_key && mkdir -m 700 .ssh /run/sshd")
     host.check(f"echo '{key}' > .ssh/authorized_keys; echo '{SSHD}' > sshd_config; $(which sshd) -f {HOME}/sshd_config")
-    host.check('ln -s "$(dirname "$(dirname "$(which python)")")" venv')
-    installed = "".join((ROOT / name).read_text() for name in ("pyproject.toml", "constraints.txt"))
-    host.check(f"mkdir kerasweep; cat > kerasweep/installed <<'END'\n{installed}END")
+    host.check(ENVIRONMENT)
 
 
 def started(head):
@@ -56,33 +62,36 @@ def test_a_job_is_submitted_to_a_cluster_that_the_launcher_started_over_ssh(make
     key = desk.check("mkdir -m 700 .ssh; ssh-keygen -q -t ed25519 -N '' -f .ssh/id_ed25519; cat .ssh/*.pub").strip()
     for host in (head, *workers):
         let_in(host, key)
-    config = yaml.safe_load((ROOT / "cluster.local.yaml").read_text())
-    config["provider"] |= {"head_ip": head.address, "worker_ips": [worker.address for worker in workers]}
-    config["auth"]["ssh_user"] = "root"
-    desk.check(f"cat > cluster.local.yaml <<'END'\n{yaml.safe_dump(config)}END")
-    desk.check(f"mkdir -m 700 .ray && (umask 077; echo -n {TOKEN} > .ray/auth_token)")
+    said = at_head_of("cluster.local.yaml")
+    desk.check(the(said, "ray get-auth-token"))
+    filled = (ROOT / "cluster.local.yaml").read_text()
+    addresses = zip(("HEAD", "WORKER-1", "WORKER-2"), (head, *workers), strict=True)
+    for blank, entry in [("USER", "root"), *((name, host.address) for name, host in addresses)]:
+        filled = filled.replace(f"{blank}-FILL-IN", entry)
+    desk.check(f"cat > filled <<'END'\n{filled}END\nmount --bind filled {ROOT}/cluster.local.yaml")
 
-    known = {"RAY_AUTH_MODE": "token"}
-    desk.check(f"cd {ROOT} && ray up -y {HOME}/cluster.local.yaml > {HOME}/up.log 2>&1", timeout=600, **known)
+    desk.check(f"cd {ROOT} && {the(said, 'ray up')} -y > {HOME}/up.log 2>&1", timeout=600)
     until = time.monotonic() + 400
     while started(head) < 3:  # one after the other
         assert time.monotonic() < until, head.check("cat /tmp/ray/session_latest/logs/monitor.*")
         time.sleep(2)
-    desk.start(f"ray dashboard {HOME}/cluster.local.yaml", **known)
+    for host in (head, *workers):
+        assert host.check("cat asked") == "install -q -c constraints.txt -r requirements.txt\n"
+        assert "ray[default]" in host.check("cat requirements.txt")
+    desk.start(f"cd {ROOT} && {the(said, 'ray dashboard')}")
     until = time.monotonic() + 60
     while desk.run("bash -c '</dev/tcp/localhost/8265'")[0]:
         assert time.monotonic() < until
         time.sleep(0.5)
 
-    search = f"python -m pipeline.run digits --search-space tests/spaces/tiny.py --storage {RUNS} --name run"
-    submit = "ray job submit --address http://localhost:8265 --working-dir . --"
-    output = desk.check(
-        f"cd {ROOT} && {submit} {search} --address auto --trials 3 --max-epochs 1 --cpus-per-trial {os.cpu_count()}",
-        timeout=600,
-        **known,
+    submit = the(said, "ray job submit")
+    assert "pipeline.run mnist" in submit
+    small = (
+        f"--search-space tests/spaces/tiny.py --name run --trials 3 --max-epochs 1 --cpus-per-trial {os.cpu_count()}"
     )
+    output = desk.check(f"cd {ROOT} && {submit.replace('mnist', 'digits')} {small}", timeout=600)
     assert "trials           3 (3 finished)" in output
     records = [json.loads(file.read_text()) for file in (tmp_path / "run" / "trials").glob("*/trial.json")]
     used = {record["node"] for record in records}  # not always all: one may be done before another's worker is up
     assert used <= {host.address for host in (head, *workers)} and len(used) > 1
-    desk.check(f"ray down -y {HOME}/cluster.local.yaml > {HOME}/down.log 2>&1", timeout=300, **known)
+    desk.check(f"cd {ROOT} && {the(said, 'ray down')} -y > {HOME}/down.log 2>&1", timeout=300)
