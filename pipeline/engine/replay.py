@@ -44,11 +44,13 @@ def replay(
             last=report.trial in ended and report.epoch == last[report.trial],
             final=report.final,
             failed=ledger.trials[report.trial].status == "failed",
+            diverged=report.objective is None,
         )
         for report in ledger.reports
     ]
     # A driver killed between a decision and its record: the decision follows from the reports, so it is made again.
-    for name in supervisor.replay(trials.values(), ended, reports):
+    before = {name: record.after for name, record in ledger.trials.items()}
+    for name in supervisor.replay(trials.values(), ended, reports, before):
         ledger.end(name, "finished" if last.get(name, 0) >= adapter.max_epochs else "stopped")
         searcher.tell_end(name)
     unfinished = [trials[name] for name in ledger.unfinished()]

@@ -62,7 +62,7 @@ def hyperband_trials(max_epochs: int, reduction_factor: float) -> int:
 
 
 class WholeBrackets(HyperBandScheduler):
-    """Ray's HyperBand, with brackets that are filled once and as a whole.
+    """Ray's HyperBand, with brackets that are filled once, and as a whole where there are trials enough.
 
     Ray halves a bracket as soon as every trial in it has reached the rung, be it only the first two of nine, and fills
     up a bracket again whose trials have ended. So a bracket is closed when it was full, and until then it asks for the
@@ -75,9 +75,13 @@ class WholeBrackets(HyperBandScheduler):
 
     @property
     def unfilled(self) -> bool:
-        """Whether the current bracket lacks trials."""
+        """Whether the current bracket lacks trials, and none of them has been let on yet.
+
+        A search whose trials do not fill the last bracket halves that one as it is; trials that are added to a finished
+        search would not be compared in it.
+        """
         bracket: Any = self._state["bracket"]
-        return bracket is not None and len(bracket._all_trials) < bracket._n0
+        return bracket is not None and len(bracket._all_trials) < bracket._n0 and bracket._r == bracket._r0
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Add to the current bracket while it is being filled, else to a new one."""

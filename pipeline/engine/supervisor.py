@@ -3,12 +3,14 @@
 A scheduler sees each epoch of each trial once, in the order of the records, whatever died in between.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import TrialScheduler
+from ray.tune.schedulers import MedianStoppingRule, TrialScheduler
 
 from pipeline.engine.asha import WENT_ON
 from pipeline.engine.lost import Lost
@@ -23,7 +25,10 @@ UNBOUNDED = 10**6
 
 @dataclass(frozen=True)
 class PastReport:
-    """One recorded epoch, with what the scheduler is to make of it; `last` if its trial ended with it, or `failed`."""
+    """One recorded epoch, with what the scheduler is to make of it.
+
+    `last` if its trial ended with it, or `failed`; `diverged` if it was about to end with it.
+    """
 
     trial: str
     epoch: int
@@ -31,6 +36,7 @@ class PastReport:
     last: bool
     final: bool = False
     failed: bool = False
+    diverged: bool = False
 
 
 class Supervisor(TrialScheduler):
@@ -164,10 +170,11 @@ class Supervisor(TrialScheduler):
         self._note_memory(trial, result)
         if self._shares is not None and result.get(FAILURE) is None:  # its last epoch may have come with its end alone
             self._shares.reported(trial.trial_id, result.get(EPOCH, 0))
-        if result.get(EPOCH) and trial.trial_id not in self._discounted:
-            self.inner.on_trial_complete(tune_controller, trial, result)
-        else:  # a duplicate, or it failed before its first epoch: there is nothing to learn from
+        told = result.get(EPOCH, 0) <= self._seen.get(trial.trial_id, 0)
+        if told or trial.trial_id in self._discounted:  # its end says nothing more, or it is a duplicate's
             self.inner.on_trial_remove(tune_controller, trial)
+        else:
+            self.inner.on_trial_complete(tune_controller, trial, result)
         if result.get(FAILURE) is not None and isinstance(self.inner, Pausing):
             self.inner.failed(trial)
 
@@ -232,35 +239,53 @@ class Supervisor(TrialScheduler):
 
     # The past.
 
-    def replay(self, trials: Iterable[Trial], ended: set[str], reports: Iterable[PastReport]) -> set[str]:
+    def replay(
+        self,
+        trials: Iterable[Trial],
+        ended: set[str],
+        reports: Iterable[PastReport],
+        before: Mapping[str, int] = MappingProxyType({}),
+    ) -> set[str]:
         """Rebuild the scheduler's state from what was recorded.
 
         Args:
             trials: all of the past, in the order in which they were added; their status is set to what it is now.
             ended: those that are over.
             reports: every epoch, in the order in which they came.
+            before: how many epochs had come when a trial was added; none, of one that is not named.
 
         Returns:
             Trials that the scheduler had stopped, though this was not recorded any more.
         """
         by_id = {t.trial_id: t for t in trials}
-        past = _Past(self, by_id)
+        past = _Past(self)
         stopped = set()
         reports = list(reports)
         latest = {report.trial: report.epoch for report in reports}
-        for trial in by_id.values():
-            self.on_trial_add(past, trial)
-        for name in sorted(ended - {report.trial for report in reports}):  # or a bracket would wait for them
-            past.end(by_id[name], None)
-        for report in reports:
+        to_add = deque(by_id.values())
+        for number, report in enumerate([*reports, None]):
+            while to_add and (report is None or before.get(to_add[0].trial_id, 0) <= number):
+                trial = to_add.popleft()
+                past.trials[trial.trial_id] = trial
+                self.on_trial_add(past, trial)
+                if trial.trial_id in ended and trial.trial_id not in latest:  # or a bracket would wait for it
+                    past.end(trial, None)
+            if report is None:
+                break
             trial = by_id[report.trial]
             if trial.status == Trial.TERMINATED:
                 continue
             trial.set_status(Trial.RUNNING)
+            if report.diverged:  # no scheduler decides on that
+                if report.last:
+                    past.end(trial, {EPOCH: report.epoch, OBJECTIVE: report.objective, FAILURE: True})
+                continue
             result = {EPOCH: report.epoch, OBJECTIVE: report.objective, FINAL: report.final}
             # Under fewer trials than there were to be, the decision might be another now.
             result[WENT_ON] = report.epoch < latest[report.trial]
             decision = self.on_trial_result(past, trial, result)
+            if decision == TrialScheduler.STOP and result[WENT_ON] and isinstance(self.inner, MedianStoppingRule):
+                self.inner._stopped_trials.discard(trial)  # which would hear no more of it
             if report.last or (decision == TrialScheduler.STOP and not result[WENT_ON]):
                 past.end(trial, result | {FAILURE: True} if report.failed else result)
                 if report.trial not in ended:
@@ -280,14 +305,15 @@ class Supervisor(TrialScheduler):
 class _Past:
     """The part of Tune's controller that a scheduler uses, over trials that ran before."""
 
-    def __init__(self, supervisor: Supervisor, trials: dict[str, Trial]) -> None:
-        self._supervisor, self._trials = supervisor, trials
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self.trials: dict[str, Trial] = {}
 
     def get_trials(self) -> list[Trial]:
-        return list(self._trials.values())
+        return list(self.trials.values())
 
     def get_live_trials(self) -> set[Trial]:
-        return {t for t in self._trials.values() if t.status != Trial.TERMINATED}
+        return {t for t in self.trials.values() if t.status != Trial.TERMINATED}
 
     def stop_trial(self, trial: Trial) -> None:
         self.end(trial, None)

@@ -57,6 +57,7 @@ class TrialRecord:
     execution: str | None = None  # how its steps were carried out, and why so
     # Where another's weights were taken over: after which "epoch", "from" which trial, and what was in force "before".
     changes: list[dict[str, Any]] = field(default_factory=list)
+    after: int = 0  # epochs of all trials that were recorded when it was decided on
     started: float = field(default_factory=time.time)
     ended: float | None = None
     epochs: int | None = None  # once it has ended: the last that is recorded
@@ -154,7 +155,7 @@ class Ledger:
 
     def start(self, trial: str, configuration: dict[str, Any]) -> None:
         """Record that a trial was decided on."""
-        self.trials[trial] = TrialRecord(trial, configuration)
+        self.trials[trial] = TrialRecord(trial, configuration, after=len(self.reports))
         self._count(trial)
         self._write(trial)
 

@@ -180,7 +180,7 @@ def test_a_search_starts_a_cluster_from_nothing_uses_all_of_it_and_outlives_a_pa
     refused = started_cli("digits", "--cpus-per-trial", 2, "--address", address, cwd=tmp_path, **environment)
     _, errors = refused.communicate(timeout=100)
     assert refused.returncode == 2  # and does not wait
-    assert errors == "A trial must fit on one node; it needs 2 CPU, and the cluster's nodes have 0 CPU, 0 GPU.\n"
+    assert errors == "Error: A trial must fit on one node; it needs 2 CPU, and the cluster's nodes have 0 CPU, 0 GPU.\n"
     process = started_cli(
         "digits", "--search-space", SPACES / "slow.py", "--scheduler", "none", "--trials", 6, "--max-epochs", 6,
         "--name", run.name, "--address", address, cwd=tmp_path, **environment,

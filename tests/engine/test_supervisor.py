@@ -56,7 +56,7 @@ class Controller:
 def runnable(controller, inner):
     waiting = getattr(inner, "_hyperbands", None)
     if waiting is None:
-        return [n for n, t in controller.trials.items() if t.status in (Trial.PENDING, Trial.RUNNING)]
+        return [n for n, t in controller.trials.items() if t.status != Trial.TERMINATED]
     unpaused = {t.trial_id for band in waiting for b in band if b for t in b.trials_to_unpause}
     return [
         n
@@ -114,6 +114,112 @@ def test_after_a_replay_every_decision_is_as_without_it(scheduler, seed):
     undisturbed, replayed, _ = simulate(scheduler, seed, cut)
     assert len(undisturbed) > 5
     assert replayed == undisturbed
+
+
+class Eventful:
+    """A search that grows as it runs, and again when it is done, of trials that end by themselves, fail and diverge."""
+
+    def __init__(self, scheduler, seed):
+        self.scheduler, self.rng = scheduler, random.Random(seed)
+        self.names = [f"t{i:04d}" for i in range(26)]
+        self.quality = {n: self.rng.random() for n in self.names}
+        kinds = ["end", "fail", "diverge", "end", "end", "end"]
+        # How it ends, and after which epoch.
+        self.fates = {n: (self.rng.choice(kinds), self.rng.choice([10, self.rng.randint(1, 9)])) for n in self.names}
+        self.controllers = [Controller(supervisor_of(scheduler), {})]
+        self.epochs, self.before, self.reports = dict.fromkeys(self.names, 0), {}, []
+
+    def decisions(self, cut):
+        """All from the report of that number on, and those of a scheduler that is rebuilt from those until then."""
+        asked, first = 12, self.controllers[0]
+        while True:
+            candidates = runnable(first, first.supervisor.inner)
+            if len(first.trials) < asked and (not candidates or self.rng.random() < 0.3):
+                self.add(self.names[len(first.trials)])
+            elif candidates:
+                self.go_on(self.rng.choice(candidates))
+                if len(self.reports) == cut and len(self.controllers) == 1:
+                    self.controllers.append(self.rebuilt())
+                    first.decisions.clear()
+            elif asked == len(self.names):
+                return [each.decisions for each in self.controllers]
+            else:
+                asked = len(self.names)
+
+    def add(self, name):
+        self.before[name] = len(self.reports)
+        for each in self.controllers:
+            each.trials[name] = stub(name)
+            each.supervisor.on_trial_add(each, each.trials[name])
+
+    def go_on(self, name):
+        kind, last = self.fates[name]
+        waited = self.epochs[name] == last  # after its last epoch, and now it ends
+        if not waited:
+            self.epochs[name] += 1
+        epoch, ends = self.epochs[name], self.epochs[name] == last
+        diverges = ends and kind == "diverge"
+        value = OBJECTIVE.worst if diverges else self.quality[name] + 1 / epoch
+        if not waited:
+            self.reports.append((name, epoch, value))
+        for each in self.controllers:
+            trial = each.trials[name]
+            if waited:
+                trial.set_status(Trial.RUNNING)
+            elif not diverges:
+                each.report(name, epoch, value)
+            if diverges or (ends and trial.status == Trial.RUNNING):
+                failed = kind != "end"
+                worth = {"epoch": epoch, "objective": OBJECTIVE.worst if failed else value, "failure": failed or None}
+                each.supervisor.on_trial_complete(each, trial, worth)
+                trial.set_status(Trial.TERMINATED)
+
+    def rebuilt(self):
+        statuses = {n: t.status for n, t in self.controllers[0].trials.items()}
+        done = {n for n, status in statuses.items() if status == Trial.TERMINATED}
+        failed = {n for n in done if self.fates[n][0] != "end" and self.epochs[n] == self.fates[n][1]}
+        past = [
+            PastReport(n, e, value, n in done and self.epochs[n] == e, False, n in failed, value == OBJECTIVE.worst)
+            for n, e, value in self.reports
+        ]
+        again = Controller(supervisor_of(self.scheduler), {n: stub(n) for n in statuses})
+        assert again.supervisor.replay(again.trials.values(), done, past, self.before) == set()
+        return again
+
+
+@pytest.mark.parametrize("scheduler", ["asha-stopping", "hyperband", "median"])
+@pytest.mark.parametrize("seed", range(20))
+def test_so_it_is_where_trials_are_added_later_and_end_in_their_own_ways(scheduler, seed):
+    undisturbed, *replayed = Eventful(scheduler, seed).decisions(cut=2 + 2 * seed)
+    if scheduler == "median":  # it lets another go first while it knows too little: that depends on who runs
+        undisturbed, *replayed = ([(n, e, d == "STOP") for n, e, d in each] for each in (undisturbed, *replayed))
+    assert len(undisturbed) > 5
+    assert replayed == [undisturbed]
+
+
+def test_a_trial_that_diverged_as_the_driver_was_killed_is_not_taken_for_one_that_was_stopped():
+    for scheduler in ("asha", "asha-stopping", "median", "hyperband", "none"):
+        supervisor = supervisor_of(scheduler)
+        trials = [stub(f"t{n:04d}") for n in range(5)]
+        reports = [PastReport(t.trial_id, e, 0.1, False) for e in (1, 2, 3) for t in trials[:4]]
+        reports.append(PastReport("t0004", 1, OBJECTIVE.worst, False, diverged=True))
+        assert "t0004" not in supervisor.replay(trials, set(), reports)
+        assert trials[4].status == Trial.PENDING
+
+
+def test_a_trial_that_is_added_to_a_finished_hyperband_is_compared_in_a_bracket_of_its_own():
+    supervisor = supervisor_of("hyperband")
+    controller = Controller(supervisor, {f"t{n:04d}": stub(f"t{n:04d}") for n in range(10)})
+    for trial in controller.trials.values():
+        supervisor.on_trial_add(controller, trial)
+    bracket = supervisor.inner._state["bracket"]
+    assert supervisor.inner.unfilled
+    for trial in list(bracket._all_trials):
+        for epoch in range(1, bracket._r0 + 1):
+            controller.report(trial.trial_id, epoch, 0.5)
+    assert not supervisor.inner.unfilled  # it was halved as it is
+    supervisor.on_trial_add(controller, stub("t0010"))
+    assert supervisor.inner._state["bracket"] is not bracket
 
 
 def test_hyperband_trains_what_its_arithmetic_says():

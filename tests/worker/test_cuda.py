@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.worker.devices import memory_cap_mib
-from tests.conftest import installed
+from tests.conftest import installed, run_cli
 
 ROOT = Path(__file__).parents[2]
 
@@ -130,3 +130,19 @@ def test_memory_that_nobody_gives_back_is_named(libraries, tmp_path):
     _, errors = process.communicate(timeout=120)
     line = "RuntimeError: the GPU must have 9400 MiB free for a trial; after 0 s it has 2000"
     assert errors.splitlines()[-1] == line
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_search_on_a_node_that_cannot_train_ends_in_one_line_and_costs_no_trial(libraries, tmp_path):
+    cuda = tmp_path / "cuda"  # without NVML, of which Ray asks more than that stand-in knows
+    cuda.mkdir()
+    (cuda / "libcuda.so.1").symlink_to(libraries / "libcuda.so.1")
+    given = {"LD_LIBRARY_PATH": str(cuda), "KERAS_BACKEND": "jax"}
+    arguments = ("--gpus", 1, "--gpus-per-trial", 1, "--trials", 3, "--max-epochs", 1, "--name", "run")
+    code, _, errors = run_cli("digits", *arguments, cwd=tmp_path, **given)
+    assert code == 2, errors
+    assert errors.startswith("Error: A trial with a GPU needs a jax that sees it; this one sees none.")
+    assert errors.count("\n") == 1
+    records = [json.loads(path.read_text()) for path in (tmp_path / "runs" / "run").glob("trials/*/trial.json")]
+    assert records and "failed" not in {record["status"] for record in records}
