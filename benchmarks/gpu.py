@@ -1,8 +1,8 @@
 """Several trials a GPU: whether memory caps hold beside a neighbour that asks for too much, and what packing gains.
 
 Run:  python benchmarks/gpu.py
-Needs a GPU, Keras, Ray and one backend, and of what else Kerasweep asks for neither hyperopt nor scikit-learn. Takes
-some 7 minutes, and leaves out what does not fit into them. Where there is no GPU the record says so.
+Needs a GPU, Keras, Ray (`ray[tune]`) and one backend. Takes some 7 minutes, and leaves out what does not fit into
+them. Where there is no GPU the record says so.
 
 `caps`, for each backend: of two processes with half of the GPU one takes memory until it is refused; the other must
 then get nine tenths of its own cap. A backend that is not there, or sees no GPU, is recorded as unverified.
@@ -25,10 +25,15 @@ import threading
 import time
 from pathlib import Path
 
+import ray
 import recording
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+# Ray has a copy of each of its own, which serves where there is no other.
+OF_RAY = {"psutil": "thirdparty_files", "pynvml": "_private/thirdparty/pynvml"}
+LENT = [str(Path(ray.__file__).parent / at) for name, at in OF_RAY.items() if importlib.util.find_spec(name) is None]
+sys.path[:0] = [str(ROOT), *LENT]
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *LENT, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 from pipeline.worker import cuda
 from pipeline.worker.devices import CONTEXT_MIB, memory_cap_mib
@@ -64,7 +69,7 @@ class Holder:
     """A process with half of the GPU that takes so many times its cap, and keeps it until it is ended."""
 
     def __init__(self, backend, times):
-        environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
+        environment = os.environ | {"KERAS_BACKEND": backend}
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (a pipe would fill: nobody reads it)
         self._process = subprocess.Popen(
             [sys.executable, "-c", HOLDER, str(times)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,

@@ -102,6 +102,29 @@ def test_jax_gets_the_same_cap_as_the_others_and_what_the_user_set_stays(librari
         assert told(start(code, libraries, tmp_path, 0, **{name: "0.3"})) == {name: "0.3"}
 
 
+TENSORFLOW = """
+import tensorflow as tf
+given = []
+tf.config.list_physical_devices = lambda kind=None: [kind]
+tf.config.set_logical_device_configuration = lambda device, limits: given.append([device, limits[0].memory_limit])
+"""
+TORCH = """
+import torch
+given = []
+torch.cuda.is_available = lambda: True
+torch.cuda.set_per_process_memory_fraction = lambda fraction: given.append(["GPU", round(40000 * fraction)])
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "stand_in"), [("tensorflow", TENSORFLOW), pytest.param("torch", TORCH, marks=installed("torch").marks)]
+)
+def test_tensorflow_and_torch_are_told_the_cap_before_they_take_anything(backend, stand_in, libraries, tmp_path):
+    code = f"{stand_in}\ndevices.claim(1, 0.25)\nprint(json.dumps(given))"
+    cap = memory_cap_mib(40000, 0.25)
+    assert told(start(code, libraries, tmp_path, 40000, KERAS_BACKEND=backend)) == [["GPU", cap]]
+
+
 @pytest.mark.parametrize("backend", [installed("jax")])
 def test_a_backend_that_does_not_see_the_gpu_is_refused(backend, libraries, tmp_path):
     process = start("devices.claim(1, 0.25)", libraries, tmp_path, 40000, KERAS_BACKEND=backend)
