@@ -101,7 +101,7 @@ def test_a_search_runs_on_every_host_and_goes_on_where_one_is_lost(make_hosts, t
 
     left = [host for host in hosts.all if host.name != "worker1"]
     stop_ray(*left)
-    assert [host.run("pgrep -x raylet")[0] for host in left] == [1, 1]
+    assert [host.run("cat /proc/[0-9]*/comm | grep -x raylet")[0] for host in left] == [1, 1]
 
 
 def lost_workers(storage):
