@@ -50,6 +50,7 @@ class Recorder(Callback):
         self._actors: dict[str, Any] = {}
         self.fatal: KerasweepError | None = None
         self.halted = False
+        self._remember_faults()
 
     def halt(self) -> None:
         """End the workers now and not after their epoch: their checkpoints are recent enough."""
@@ -172,21 +173,36 @@ class Recorder(Callback):
         return f"{reason} (at its last report it held {held:.2f} GiB of its node's {total:.1f})"
 
     def _end_failed(self, name: str, failure: Failure) -> None:
-        self._ledger.end(name, "failed", failure.reason, failure.traceback or None)
+        at = failure.where if failure.kind == "program" else None
+        self._ledger.end(name, "failed", failure.reason, failure.traceback or None, fault=at)
         self._after(name, failed=True)
         others_report = failure.where == OBJECTIVE and self._ledger.reports
         if failure.kind == "request" and not others_report:
             self.refuse(RequestError(failure.reason))
         if failure.kind != "program":
             return
-        if self._same_fault and self._same_fault[-1].where != failure.where:
-            self._same_fault.clear()
-        self._same_fault.append(failure)
+        self._blame(failure)
         # In so many trials, and none that trained between, it is the program's fault and not a configuration's.
         if len(self._same_fault) >= self._experiment.max_consecutive_failed_trials:
             self.fatal = ProgramError(
                 f"{len(self._same_fault)} trials in a row failed in the same way: {failure.reason}", failure.traceback
             )
+
+    def _blame(self, failure: Failure) -> None:
+        if self._same_fault and self._same_fault[-1].where != failure.where:
+            self._same_fault.clear()
+        self._same_fault.append(failure)
+
+    def _remember_faults(self) -> None:
+        """Count on where an earlier process was killed; where it had ended for them, they are likely mended."""
+        ended = [record for record in self._ledger.trials.values() if record.ended is not None]
+        for record in sorted(ended, key=lambda record: record.ended or 0.0):
+            if record.status in ("finished", "stopped"):
+                self._same_fault.clear()
+            elif record.fault is not None:
+                self._blame(Failure("program", record.error or "", record.traceback or "", record.fault))
+        if len(self._same_fault) >= self._experiment.max_consecutive_failed_trials:
+            self._same_fault.clear()
 
     def _end(self, name: str, status: Any) -> None:
         self._ledger.end(name, status)

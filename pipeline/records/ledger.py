@@ -49,6 +49,7 @@ class TrialRecord:
     requested: list[dict[str, Any]] | None = None  # hyperparameters as plain data, each with its "value"
     error: str | None = None
     traceback: str | None = None
+    fault: str | None = None  # where, if the program is at fault and not the configuration
     node: str | None = None
     node_id: str | None = None
     devices: str | None = None

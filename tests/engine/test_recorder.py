@@ -114,3 +114,24 @@ def test_a_node_that_fails_two_trials_and_trains_none_ends_the_search(recorder):
     assert recorder.fatal.exit_code == 2
     recorder.refuse(RuntimeError("a later one"))
     assert "10.0.0.3" in str(recorder.fatal)
+
+
+def test_faults_of_the_program_are_counted_on_after_the_driver_was_killed(recorder, ledger):
+    def again():
+        return Recorder(
+            ledger, recorder._searcher, OBJECTIVE, recorder._experiment, recorder._supervisor, recorder._retention,
+            Watcher(),
+        )  # fmt: skip
+
+    def fail(recorder, number):
+        name = f"t{number:04d}"
+        if number:
+            recorder._searcher.tell_asked(name, {})
+            ledger.start(name, {})
+        recorder._end_failed(name, Failure("program", "ValueError: no", "their traceback", "ValueError at my.py:3"))
+        return recorder.fatal
+
+    assert fail(recorder, 0) is None and fail(again(), 1) is None
+    fatal = fail(again(), 2)
+    assert str(fatal) == "3 trials in a row failed in the same way: ValueError: no"
+    assert fail(again(), 3) is None  # it had ended for them: whoever goes on with it has mended something
