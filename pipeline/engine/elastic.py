@@ -114,7 +114,7 @@ def _request(bundles: list[dict[str, float]]) -> None:
 
 
 def _never(experiment: Experiment) -> bool:
-    """Whether the cluster has told which nodes it may start, and none of them holds a trial."""
+    """Whether the cluster has told which nodes it may start, as the newer autoscaler does, and none holds a trial."""
     from ray._private.state import state
 
     config = state.get_cluster_config()
@@ -140,10 +140,10 @@ def _grows() -> bool:
 
     until = time.monotonic() + TELLS_WITHIN_S
     while time.monotonic() < until:
-        if told := _internal_kv_get(DEBUG_AUTOSCALING_STATUS):
-            return any(map(_is_chosen, _types(json.loads(told))))
-        if (types := _types_of_newer()) is not None:
-            return any(name and _is_chosen(name) for name in types)
+        if types := _types(json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or "{}")):
+            return any(map(_is_chosen, types))
+        if (newer := _types_of_newer()) is not None:
+            return any(name and _is_chosen(name) for name in newer)
         time.sleep(0.5)
     return False
 
@@ -154,7 +154,9 @@ def _is_chosen(kind: str) -> bool:
 
 
 def _types(status: dict[str, dict[str, object]]) -> list[str]:
-    """The types of nodes that the older autoscaler knows; it knows none yet where it has just started the first."""
+    """The types of nodes that the older autoscaler knows; [""] where it has just started the first, [] before it tells."""
+    if "autoscaler_report" not in status:
+        return []
     known = status["autoscaler_report"].get("active_nodes")
     return list(known) if isinstance(known, dict) and known else [""]
 
