@@ -10,14 +10,17 @@ import json
 import shutil
 import time
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pipeline.errors import StorageError
 from pipeline.records.layout import BEST, LAST, PAUSES_S, SPARE, patiently, write_whole
 from pipeline.records.remote import RemotePath
+
+T = TypeVar("T")
 
 # A save may cost one part in so many of the time since the one before (3 %), and none is more than a minute old.
 COST_RATIO = 33
@@ -39,14 +42,20 @@ class Checkpoints:
         passed = time.monotonic() - self._saved_at
         return passed >= min(COST_RATIO * self._cost_s, MOST_SECONDS)
 
-    def save(self, model: Any, state: dict[str, Any], best: "Best | None") -> None:
+    def save(
+        self, model: Any, state: dict[str, Any], best: "Best | None", lists: Mapping[str, list[Any]] | None = None
+    ) -> None:
         """Write the best weights, if they are new, and then the last state: what it names is there.
+
+        `lists` of arrays, by name, are kept beside the state: `restore` hands them back under "lists".
 
         Raises:
             OSError: storage fails; the files are as they were.
         """
         start = time.monotonic()
         state = state | {"build": _shapes(model)}
+        if lists:
+            state["lists"] = {name: len(arrays) for name, arrays in lists.items()}
         try:
             if best is not None and not best.saved:
                 weights = {f"w{i}": _array(w) for i, w in enumerate(best.weights)}
@@ -54,6 +63,7 @@ class Checkpoints:
                 best.saved = True
             arrays = {f"w{i}": _array(v) for i, v in enumerate(model.weights)}
             arrays |= {f"o{i}": _array(v) for i, v in enumerate(_optimizer_variables(model))}
+            arrays |= {f"{name}.{i}": _array(a) for name, held in (lists or {}).items() for i, a in enumerate(held)}
             _write(self.last, arrays, state, twice=self._twice)
         finally:
             self._saved_at = time.monotonic()
@@ -80,6 +90,8 @@ class Checkpoints:
                 _assign(_optimizer_variables(model), arrays, "o")
                 if own is not None and state.get("configuration", configuration) != configuration:
                     rate.assign(own)
+            if "lists" in state:
+                state["lists"] = {n: [arrays[f"{n}.{i}"] for i in range(k)] for n, k in state["lists"].items()}
             return state
 
     def restore_best(self, model: Any) -> dict[str, Any]:
@@ -102,15 +114,15 @@ class Checkpoints:
     def mend(self) -> str:
         """Put its spare in place of one that is damaged or gone; where there is none remove both. Either is said.
 
-        The last state relies on the best weights; these are no state that a trial could go on from. An object store
-        has checksums of its own.
+        The last state relies on the best weights, if it knows of a best epoch; these are no state that a trial could go
+        on from. An object store has checksums of its own.
         """
         said = ""
         for path in (self.last, self.best):
             if not isinstance(path, Path) or _is_whole(path):
                 continue
             spare = _spare(path)
-            if not path.exists() and not spare.exists():  # nothing was saved
+            if not path.exists() and not spare.exists():  # nothing was saved, or see below
                 continue
             state = "damaged" if path.exists() else "missing"
             if not _is_whole(spare):
@@ -119,6 +131,9 @@ class Checkpoints:
             _make_room(path)
             write_whole(path, spare.read_bytes())
             said = f"{path} was {state}; its spare took its place"
+        if not _is_there(self.best) and (self.last_state() or {}).get("best") is not None:
+            patiently(self.remove, PAUSES_S)
+            return f"{self.best} is missing; trained again from the start"
         return said
 
     def remove(self) -> None:
@@ -187,23 +202,32 @@ def _state(path: Path | RemotePath) -> dict[str, Any] | None:
 
 
 def _source(path: Path | RemotePath) -> Path | io.BytesIO | None:
-    """What a checkpoint is read from; None where there is none.
+    """What a checkpoint is read from; None where there is none."""
+    if isinstance(path, Path):
+        return path if path.exists() else None
+    data = _asked(path, lambda: _data(path))
+    return None if data is None else io.BytesIO(data)
 
-    A store that fails must not pass for a damaged checkpoint, nor for a fault of the user's program. It is waited for,
+
+def _is_there(path: Path | RemotePath) -> bool:
+    return path.exists() if isinstance(path, Path) else _asked(path, path.written) is not None
+
+
+def _asked(path: RemotePath, question: Callable[[], T]) -> T:
+    """The answer of an object store.
+
+    One that fails must not pass for a damaged checkpoint, nor for a fault of the user's program. It is waited for,
     longer than by who writes the records: that one ends the search.
 
     Raises:
         StorageError: it does not get better.
     """
-    if isinstance(path, Path):
-        return path if path.exists() else None
     pauses_s = (*PAUSES_S, *PAUSES_S)
     try:
-        data = patiently(lambda: _data(path), pauses_s)
+        return patiently(question, pauses_s)
     except OSError as error:
         reason = error.strerror or error
         raise StorageError(f"{path} could not be read for {sum(pauses_s):.0f} s: {reason}.") from error
-    return None if data is None else io.BytesIO(data)
 
 
 def _data(path: RemotePath) -> bytes | None:

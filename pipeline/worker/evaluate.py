@@ -35,7 +35,8 @@ def evaluate_best(job: Job, space: SearchSpace, data: Data, epoch: int | None, l
         space: the model family.
         data: what it was trained on.
         epoch: the trial's best epoch. A worker that was killed may have left older weights; the trial then goes on
-            from its last checkpoint to this epoch. None where the trial's worth is no epoch's.
+            from its last checkpoint to this epoch. None where the trial's worth is no epoch's: what `fit` returned was
+            reported as one after the last.
         layout: where `best/` is.
 
     Returns:
@@ -47,9 +48,9 @@ def evaluate_best(job: Job, space: SearchSpace, data: Data, epoch: int | None, l
         checkpoints.mend()
     states = [checkpoints.best_state() for checkpoints in held]
     older = job.executions == 1 and epoch is not None and states[0] is not None and states[0]["epoch"] != epoch
-    if older or not any(states):
+    if older or not all(states):
         with suppress(Stopped):
-            carry_out(job, space, data, Until(epoch or 1))
+            carry_out(job, space, data, Until(epoch or max(job.max_epochs - 1, 1)))
     model, state = trained(job, space, data)
     metrics: dict[str, Any] = {"validation": None, "test": None} | _measured(model, space, data, job, state)
     persist(layout, layout.best_model, lambda: _save(model, layout.best_model))

@@ -75,14 +75,13 @@ def _train(
     with building():
         model = build(space, hp, data)
         checkpoints = Checkpoints(job.directory, twice=job.twice)
-        progress = _Progress(job, hp, checkpoints, session)
+        progress = _Progress(job, hp, checkpoints, session, own_fit=space.fit is not None)
         progress.warning = checkpoints.mend()
         state = checkpoints.last_state()
-        # Who trains in a loop of their own, or in several calls of `fit`, alone knows how to go on: it begins anew.
-        if state is not None and state.get("calls", 1) == 1:
-            checkpoints.restore(built(model, data, state.get("build")), progress.configuration)
-            progress.restore(state)
-    if progress.epoch < job.max_epochs and not progress.ended:
+        if state is not None and _can_go_on(state, job, space):
+            whole = checkpoints.restore(built(model, data, state.get("build")), progress.configuration)
+            progress.restore(whole or state)
+    if not progress.ended and progress.epoch < job.max_epochs:
         fit = space.fit or plain_fit
         arguments, named = data.fit_arguments()
         with execution(model, seed, progress, job.plan, building, initial_epoch=progress.epoch, verbose=0):
@@ -94,6 +93,18 @@ def _train(
     if progress.saved_epoch < progress.epoch:
         progress.save()
     return Ending()
+
+
+def _can_go_on(state: dict[str, Any], job: Job, space: SearchSpace) -> bool:
+    """Whether a trial can go on from this state, or only its `fit` knows how: then it begins anew.
+
+    So it is where `fit` trains in a loop of its own, or in several calls; and where all epochs were trained, but what
+    it returns was not reported yet. Weights that may have been another trial's are not come to again, so these stay.
+    """
+    if state.get("calls", 1) != 1:
+        return False
+    trained = state["ended"] or state["epoch"] >= job.max_epochs
+    return space.fit is None or not trained or bool(state.get("returned")) or job.twice
 
 
 def training_seed(job: Job) -> int:
@@ -186,17 +197,23 @@ def numbers(logs: Mapping[str, Any]) -> dict[str, float | None]:
 class _Progress(Reporter):
     """Reports each epoch, keeps the best weights, writes checkpoints; counts epochs over several calls of `fit`."""
 
-    def __init__(self, job: Job, hp: HyperParameters, checkpoints: Checkpoints, session: Session) -> None:
+    def __init__(
+        self, job: Job, hp: HyperParameters, checkpoints: Checkpoints, session: Session, own_fit: bool
+    ) -> None:
         super().__init__()
         self.job, self.hp, self.checkpoints, self.session = job, hp, checkpoints, session
+        self._own_fit = own_fit
         self.built = len(hp.requested)
         self.configuration = configuration_of(hp.requested)  # what `build` asked for
         self.epoch = 0
         self.saved_epoch = 0
-        self.ended = False  # a callback, such as EarlyStopping, had ended training when the state was saved
+        self.ended = False  # when the state was saved a callback, such as EarlyStopping, had ended training, or `fit`
         self.best: Best | None = None
         self.others: list[Any] = []
         self._pending: list[dict[str, Any]] = []
+        self._history: list[tuple[int, dict[str, Any]]] = []  # the logs of each epoch, for a `fit` of one's own
+        self._earlier: list[tuple[int, dict[str, Any]]] = []  # those of before a restart
+        self._returned = False  # `fit` did, and what it returned was reported, if there was anything to report
         self._started = time.monotonic()
         self._without_objective: dict[str, Any] | None = None
         self._last: dict[str, Any] | None = None  # what was reported last, and the best of it
@@ -210,6 +227,12 @@ class _Progress(Reporter):
         self.epoch = self.saved_epoch = state["epoch"]
         self.ended = state["ended"]
         self._pending = state["callbacks"]
+        for name, arrays in state.get("lists", {}).items():
+            place, attribute = name.split(".", 1)
+            self._pending[int(place)]["state"][attribute] = arrays
+        self._earlier = state.get("history", [])
+        self._history = list(self._earlier)
+        self._returned = state.get("returned", False)
         best = self.checkpoints.best_state()
         if best is not None:
             self.best = Best(best["epoch"], best["objective"], [], saved=True)
@@ -223,13 +246,14 @@ class _Progress(Reporter):
         if self.saved_epoch == self.epoch:
             return
         callbacks = [{"class": type(c).__name__, "state": _plain_state(c)} for c in self.others]
-        ended = bool(getattr(self.model, "stop_training", False))
+        lists = {f"{i}.{n}": v for i, c in enumerate(self.others) for n, v in vars(c).items() if _are_arrays(v)}
         state = {
-            "epoch": self.epoch, "ended": ended, "callbacks": callbacks, "configuration": self.configuration,
-            "calls": self.calls, "report": self._last, "best": self._best,
+            "epoch": self.epoch, "ended": self.ended or bool(getattr(self.model, "stop_training", False)),
+            "callbacks": callbacks, "configuration": self.configuration, "calls": self.calls, "report": self._last,
+            "best": self._best, "history": self._history, "returned": self._returned,
         }  # fmt: skip
         try:
-            self.checkpoints.save(self.model, state, self.best)
+            self.checkpoints.save(self.model, state, self.best, lists)
         except OSError as error:
             if not self._unsaved:
                 self.warning = f"{self.job.directory} could not be written to, trained on: {error.strerror or error}"
@@ -243,14 +267,19 @@ class _Progress(Reporter):
         for callback, saved in zip(self.others, self._pending, strict=False):
             if type(callback).__name__ == saved["class"]:
                 vars(callback).update(saved["state"])
-        self._pending = []
+        history: Any = getattr(self.model, "history", None)  # a `fit` may return the best of it
+        for earlier, logs in self._earlier * (history is not None):
+            history.on_epoch_end(earlier, logs)
+        self._pending, self._earlier = [], []
 
     def returned(self, model: Any, result: Any) -> None:
         """What `fit` returned: if that is the objective, it is the trial's, whatever its epochs reported."""
         metrics = as_metrics(result, self.job.objective.name)
+        self._returned = True
         if self.epoch > 0:
             value = metrics.get(self.job.objective.name)
             if value is not None and not (self.best and math.isclose(value, self.best.value, rel_tol=1e-6)):
+                self.ended = True  # no epoch comes after it
                 self._report(metrics, final=True)
             return
         if self.job.objective.name in metrics:
@@ -264,12 +293,17 @@ class _Progress(Reporter):
             )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self.job.objective.name in (logs or {}):
+        logs, objective = logs or {}, self.job.objective.name
+        if self._own_fit:
+            plain = {name: _as_json(value) for name, value in logs.items()}
+            self._history.append((epoch, {name: value for name, value in plain.items() if value is not _NOT_PLAIN}))
+        validated = any(name.startswith("val_") for name in logs) or not objective.startswith("val_")
+        if objective in logs:
             self._report(logs)
-        elif self.epoch == 0:  # a `fit` of one's own may return it at its end
-            self._without_objective = numbers(logs or {})
-        elif any(name.startswith("val_") for name in logs or {}) or not self.job.objective.name.startswith("val_"):
-            raise _missing(self.job.objective.name, numbers(logs or {}))
+        elif self.epoch == 0 and self._own_fit:  # it may return it at its end
+            self._without_objective = numbers(logs)
+        elif self.epoch == 0 or validated:
+            raise _missing(objective, numbers(logs))
         else:  # trained on, but not validated
             self.epoch += 1
 
@@ -310,6 +344,12 @@ def _missing(objective: str, metrics: Mapping[str, Any]) -> ObjectiveMissing:
         f"The objective must be among what `fit` reports or returns; got {objective!r}. "
         f"Possible: {', '.join(sorted(metrics))}."
     )
+
+
+def _are_arrays(value: Any) -> bool:
+    """Whether a callback holds weights: EarlyStopping those that it would restore."""
+    arrays = type(value) is list and bool(value) and all(isinstance(part, np.ndarray) for part in value)
+    return arrays and all(part.dtype.kind not in "OSUMm" for part in value)
 
 
 def _plain_state(callback: Any) -> dict[str, Any]:

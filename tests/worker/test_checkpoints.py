@@ -65,6 +65,12 @@ def test_in_an_object_store_they_are_what_they_are_on_a_file_system(bucket, monk
     assert elsewhere.restore(target, {}) == elsewhere.last_state() == {"epoch": 2} | BUILT
     assert all(map(np.array_equal, values(source), values(target)))
     assert elsewhere.restore_best(model(2))["epoch"] == elsewhere.best_state()["epoch"] == 2
+    elsewhere.save(source, BETTER, None)
+    assert elsewhere.mend() == ""
+    elsewhere.best.unlink()
+    assert elsewhere.mend() == f"{elsewhere.best} is missing; trained again from the start"
+    assert elsewhere.last_state() is None
+    elsewhere.save(source, {"epoch": 2}, Best(2, 0.5, source.get_weights()))
 
     monkeypatch.setattr(checkpoints, "PAUSES_S", (0.1,))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody answers there
@@ -263,6 +269,37 @@ def test_wherever_one_is_damaged_both_are_removed_and_it_is_said(name, tmp_path)
                 for a, b in zip(values(target), values(trained()), strict=True):
                     np.testing.assert_array_equal(a, b)
     assert np.mean(found) > 0.8
+
+
+BETTER = {"epoch": 2, "best": {"epoch": 1}}
+
+
+def test_best_weights_that_are_gone_are_noticed_by_the_state_that_relies_on_them(tmp_path):
+    source, kept = trained(), Checkpoints(tmp_path)
+    kept.save(source, BETTER, Best(1, 0.5, source.get_weights()))
+    assert kept.mend() == ""
+    kept.best.unlink()
+    assert kept.mend() == f"{kept.best} is missing; trained again from the start"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_best_weights_that_never_were_are_not_missed(tmp_path):
+    kept = Checkpoints(tmp_path)
+    assert kept.mend() == ""
+    kept.save(trained(), {"epoch": 2, "best": None}, None)  # no objective was finite, or none is reported yet
+    assert kept.mend() == "" and kept.last.exists()
+    kept = saved(tmp_path / "ended")
+    kept.last.unlink()  # after the end of a search
+    assert kept.mend() == "" and kept.best.exists()
+
+
+def test_lists_of_arrays_come_back_to_the_bit(tmp_path):
+    source = trained()
+    Checkpoints(tmp_path).save(source, {"epoch": 1}, None, {"0.best_weights": source.get_weights(), "2.none": []})
+    lists = Checkpoints(tmp_path).restore(model(1), {})["lists"]
+    assert lists.keys() == {"0.best_weights", "2.none"} and lists["2.none"] == []
+    for a, b in zip(lists["0.best_weights"], source.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_what_is_no_file_at_all_is_removed_too(tmp_path):

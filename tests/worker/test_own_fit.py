@@ -9,8 +9,11 @@ import pytest
 
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
+from pipeline.worker.checkpoints import Checkpoints
 from pipeline.worker.evaluate import evaluate_best, trained
+from pipeline.worker.executions import carry_out
 from pipeline.worker.reveal import check
+from pipeline.worker.session import Stopped
 from tests.worker import stage
 
 ACCURACY = Objective("val_accuracy", "max")
@@ -43,6 +46,82 @@ def test_a_returned_best_epoch_is_no_report_more(digits, tmp_path):
 
     notes, _ = stage.run(stage.job(tmp_path, max_epochs=2, objective=ACCURACY), space(fit), digits)
     assert [e.final for e in notes.epochs] == [False, False]
+
+
+def evaluated(hp, model, x, y, validation_data, **kwargs):
+    model.fit(x, y, validation_data=validation_data, **kwargs)
+    return model.evaluate(validation_data[0][:30], validation_data[1][:30], verbose=0, return_dict=True)["accuracy"]
+
+
+def ended_early(hp, model, *args, callbacks, **kwargs):
+    early = keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=10, restore_best_weights=True)
+    return evaluated(hp, model, *args, callbacks=[early, *callbacks], **kwargs)
+
+
+def shorter(hp, model, *args, **kwargs):
+    return evaluated(hp, model, *args, **kwargs | {"epochs": 2})
+
+
+@pytest.mark.parametrize(("fit", "epochs"), [(evaluated, 3), (ended_early, 2), (shorter, 2)])
+@pytest.mark.parametrize("executions", [1, 2])
+def test_what_fit_returns_is_reported_also_after_a_restart(fit, epochs, executions, digits, tmp_path):
+    """Of a trial that had trained all its epochs; and once, whenever it is restarted."""
+    task = stage.job(tmp_path, max_epochs=3, objective=ACCURACY, executions=executions)
+    whole = stage.Notes()
+    carry_out(replace(task, directory=tmp_path / "whole"), space(fit), digits, whole)
+    assert [(e.epoch, e.final) for e in whole.epochs[epochs - 1 :]] == [(epochs, False), (epochs + 1, True)]
+    with pytest.raises(Stopped):
+        carry_out(task, space(fit), digits, stage.Notes(epochs))
+    again = stage.Notes()
+    ending = carry_out(task, space(fit), digits, again)
+    assert ending.failure is None
+    assert again.epochs[-1].final and again.epochs[-1].epoch == epochs + 1
+    assert again.epochs[-1].objective == pytest.approx(whole.epochs[-1].objective, rel=stage.TOLERANCE)
+    more = stage.Notes()
+    carry_out(task, space(fit), digits, more)
+    assert more.epochs == []
+
+
+def test_weights_that_were_another_trials_are_not_trained_again_for_what_fit_returns(digits, tmp_path):
+    task = stage.job(tmp_path, max_epochs=3, objective=ACCURACY, twice=True)
+    stage.run(task, space(evaluated), digits, stop=3)
+    again, ending = stage.run(task, space(evaluated), digits)
+    assert ending.failure is None and again.epochs == []
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_the_history_that_fit_looks_at_is_whole_after_a_restart(stop, digits, tmp_path):
+    """Else the best of the epochs since then would be the trial's worth."""
+    seen = []
+
+    def fit(hp, model, *args, callbacks, **kwargs):
+        falls = keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 if epoch < 1 else -5.0)
+        seen.append(model.fit(*args, callbacks=[falls, *callbacks], **kwargs))
+        return max(seen[-1].history["val_accuracy"])
+
+    task = stage.job(tmp_path, max_epochs=4, objective=ACCURACY)
+    stage.run(replace(task, directory=tmp_path / "whole"), space(fit), digits)
+    stage.run(task, space(fit), digits, stop=stop)
+    rest, ending = stage.run(task, space(fit), digits)
+    assert ending.failure is None
+    assert [(e.epoch, e.final) for e in rest.epochs] == [(k, False) for k in range(stop + 1, 5)]
+    assert seen[-1].epoch == seen[0].epoch and seen[-1].history.keys() == seen[0].history.keys()
+    for name, values in seen[0].history.items():
+        assert seen[-1].history[name] == pytest.approx(values, rel=stage.TOLERANCE)
+
+
+def test_the_model_of_a_returned_worth_is_trained_again_where_its_weights_are_gone(digits, tmp_path):
+    def fit(*args, **kwargs):
+        return 5 + evaluated(*args, **kwargs)  # a loss
+
+    task = stage.job(tmp_path / "trials", max_epochs=3)
+    notes, _ = stage.run(task, space(fit), digits)
+    held = Checkpoints(task.directory).best_state()
+    assert notes.epochs[-1].final and held["epoch"] > 1
+    (task.directory / "best.npz").unlink()
+    # As the search asks for it: its epochs are those before what was returned.
+    evaluate_best(replace(task, max_epochs=4), space(fit), digits, None, Layout(tmp_path / "run"))
+    assert Checkpoints(task.directory).best_state() == held
 
 
 def test_an_epoch_that_was_not_validated_counts_without_a_report(digits, tmp_path):

@@ -17,8 +17,10 @@ from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.worker.checkpoints import Checkpoints
 from pipeline.worker.evaluate import evaluate_best
+from pipeline.worker.executions import carry_out, directories
 from pipeline.worker.trial import hyperparameters
 from tests.worker.stage import (
+    Notes,
     assert_same,
     curve,
     dataset,
@@ -210,10 +212,36 @@ def test_callbacks_keep_their_patience_over_interruptions(digits, tmp_path):
 
     undisturbed, _ = run(job(tmp_path / "one", max_epochs=7), family, digits)
     other = interrupted(job(tmp_path / "other", max_epochs=7), family, digits)
+    other = list({e.epoch: e for e in other}.values())  # its `fit` had not returned: what is reported again is the same
 
     rates = [e.metrics["learning_rate"] for e in undisturbed.epochs]
     assert rates == pytest.approx([0.05, 0.05, 0.05, 0.025])  # the first is the best, three more have passed
     assert_same(other, undisturbed.epochs)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4])
+@pytest.mark.parametrize("monitor", ["val_loss", "loss"])
+def test_early_stopping_restores_the_best_weights_of_before_an_interruption(monitor, stop, digits, tmp_path):
+    models = []
+
+    def build(hp, data):
+        models.append(linear_model(keras.optimizers.SGD(0.05, momentum=0.9)))
+        return models[-1]
+
+    def fit(hp, model, *args, callbacks, **kwargs):
+        falls = keras.callbacks.LearningRateScheduler(lambda epoch: 0.05 if epoch < 2 else -0.5)
+        early = keras.callbacks.EarlyStopping(monitor, patience=3, restore_best_weights=True)
+        return model.fit(*args, callbacks=[falls, early, *callbacks], **kwargs)
+
+    undisturbed, _ = run(job(tmp_path / "one", max_epochs=9), space(build, fit), digits)
+    whole = [w.numpy() for w in models[-1].weights]
+    first, _ = run(job(tmp_path / "other", max_epochs=9), space(build, fit), digits, stop=stop)
+    second, _ = run(job(tmp_path / "other", max_epochs=9), space(build, fit), digits)
+
+    assert stop < len(undisturbed.epochs) < 9, "three have passed since the best"
+    assert_same(first.epochs + second.epochs, undisturbed.epochs)
+    for weights, expected in zip(models[-1].weights, whole, strict=True):
+        np.testing.assert_allclose(weights.numpy(), expected, rtol=1e-6)
 
 
 def test_a_callbacks_own_counters_and_lists_are_kept(digits, tmp_path):
@@ -392,6 +420,18 @@ def test_an_objective_that_is_not_reported_is_refused_with_what_is(digits, tmp_p
     )
 
 
+def test_an_objective_that_is_not_reported_ends_the_trial_with_its_first_epoch(digits, tmp_path):
+    trained = []
+
+    def build(hp, data):
+        trained.append(linear_model())
+        return trained[0]
+
+    run(job(tmp_path, objective=Objective("val_auc", "max")), space(build), digits)
+
+    assert int(trained[0].optimizer.iterations) == 2, "the steps of an epoch"
+
+
 def test_a_fit_that_never_calls_model_fit_is_refused(digits, tmp_path):
     _, ending = run(job(tmp_path), space(linear, lambda hp, model, *args, **kwargs: None), digits)
 
@@ -501,16 +541,50 @@ def test_a_trial_whose_checkpoint_is_damaged_is_trained_again_to_the_same_and_sa
     assert Checkpoints(task.directory).best_state() == Checkpoints(tmp_path / "whole" / "t0000").best_state()
 
 
-def test_the_best_model_is_trained_again_where_its_weights_are_damaged(digits, tmp_path):
-    task = job(tmp_path / "trials", configuration={})
-    notes, _ = run(task, space(), digits)
-    best = min(notes.epochs, key=lambda e: e.objective)
+def rises_and_falls(hp, model, *args, callbacks, **kwargs):
+    """A `fit` whose second epoch is the best: what comes after it undoes what was learnt."""
+    rate = keras.callbacks.LearningRateScheduler(lambda epoch: 2.0 if epoch < 2 else -5.0)
+    return model.fit(*args, callbacks=[rate, *callbacks], **kwargs)
+
+
+@pytest.mark.parametrize("stop", [3, 4])
+def test_a_trial_whose_best_weights_are_gone_is_trained_again_to_the_same_and_says_so(stop, digits, tmp_path):
+    """At its last epoch too: there is nothing to go on with, but a best epoch to be found."""
+    family = space(linear, rises_and_falls)
+    undisturbed, _ = run(job(tmp_path / "whole"), family, digits)
+    task = job(tmp_path)
+    run(task, family, digits, stop=stop)
     path = task.directory / "best.npz"
-    path.write_bytes(path.read_bytes()[:-100])
+    path.unlink()
+    after, ending = run(task, family, digits)
+
+    assert ending.failure is None
+    assert_same(after.epochs, undisturbed.epochs)
+    assert after.epochs[0].warning == f"{path} is missing; trained again from the start"
+    held = Checkpoints(task.directory).best_state()
+    assert held == Checkpoints(tmp_path / "whole" / "t0000").best_state() and held["epoch"] == 2
+
+
+@pytest.mark.parametrize("damage", ["cut off", "gone"])
+@pytest.mark.parametrize("executions", [1, 2])
+def test_the_best_model_is_trained_again_where_its_weights_are_damaged(executions, damage, digits, tmp_path):
+    task = job(tmp_path / "trials", executions=executions)
+    notes = Notes()
+    carry_out(task, space(), digits, notes)
+    best = min(notes.epochs, key=lambda e: e.objective)
+    held = [Checkpoints(directory) for directory in directories(task)]
+    states = [checkpoints.best_state() for checkpoints in held]
+    path = min(held, key=lambda c: c.best_state()["objective"]).best
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-100])
 
     measured = evaluate_best(task, space(), digits, best.epoch, Layout(tmp_path))
 
-    assert measured["validation"]["loss"] == pytest.approx(best.objective, rel=1e-5)
+    assert [checkpoints.best_state() for checkpoints in held] == states
+    lowest = min(state["objective"] for state in states)
+    assert measured["validation"]["loss"] == pytest.approx(lowest, rel=1e-5)
 
 
 def test_a_trial_whose_checkpoints_cannot_be_saved_trains_on_and_says_so_once(digits, tmp_path):
