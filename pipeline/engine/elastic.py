@@ -154,7 +154,10 @@ def _is_chosen(kind: str) -> bool:
 
 
 def _types(status: dict[str, dict[str, object]]) -> list[str]:
-    """The types of nodes that the older autoscaler knows; [""] where it has just started the first, [] before it tells."""
+    """The types of nodes that the older autoscaler knows; [] before it tells.
+
+    It knows none yet where it has just started the first: that is [""].
+    """
     if "autoscaler_report" not in status:
         return []
     known = status["autoscaler_report"].get("active_nodes")
