@@ -10,7 +10,7 @@ import yaml
 from pipeline import names
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
-from pipeline.records.kept import Warned
+from pipeline.records.kept import Warned, clear
 from pipeline.records.layout import LAST, SPARE, Layout
 from pipeline.records.ledger import ENDED, Ledger, read_experiment, read_history, read_settings, read_trials
 from pipeline.records.mirror import named_by_home, opened
@@ -102,6 +102,7 @@ def mend(layout: Layout, warned: Warned) -> None:
     try:
         _check_none_lost(ledger)
         _leave_checkpoints_ahead(ledger, warned)
+        _make_way_for_outputs(layout, warned)
     finally:
         ledger.close()
 
@@ -135,8 +136,22 @@ def _leave_checkpoints_ahead(ledger: Ledger, warned: Warned) -> None:
                 warned(f"{ledger.layout.history} {has} of {trial}; it is trained again from the start.")
 
 
+def _make_way_for_outputs(layout: Layout, warned: Warned) -> None:
+    """Say what is damaged of that which the end of a run writes, and let it be written once more."""
+    with suppress(RequestError):  # it did not end, or its summary is to be written anew
+        for fault in Results(layout.root).faults():
+            warned(f"{fault} It is written anew at the end.")
+    for path in (layout.trials_table, layout.history_table, layout.best_model):
+        clear(layout, path)
+
+
 def is_complete(experiment: Experiment, layout: Layout) -> bool:
-    """Whether a run has done all that is asked for, so that there is nothing to go on with."""
+    """Whether a run has done all that is asked for, and what came of it is whole: there is nothing to go on with."""
+    return _is_searched(experiment, layout) and not Results(layout.root).faults()
+
+
+def _is_searched(experiment: Experiment, layout: Layout) -> bool:
+    """Whether there is nothing to train."""
     if experiment.max_epochs > epochs_before(layout):
         return False
     try:
@@ -152,8 +167,10 @@ def is_complete(experiment: Experiment, layout: Layout) -> bool:
 
 
 def check_budget_left(experiment: Experiment, layout: Layout) -> None:
-    """Refuse to go on with a run whose time budget is spent."""
-    if experiment.time_budget_s is not None and (spent := earlier_seconds(layout)) >= experiment.time_budget_s:
+    """Refuse to go on with a run whose time budget is spent, unless no more than its end is missing."""
+    if experiment.time_budget_s is None or _is_searched(experiment, layout):
+        return
+    if (spent := earlier_seconds(layout)) >= experiment.time_budget_s:
         raise RequestError(
             f"The time budget counts in total: of {experiment.time_budget_s:g} s this run has spent {spent:.0f} s. "
             "To go on it needs a longer --time-budget."

@@ -126,12 +126,17 @@ def _holds(place: Path, data: bytes) -> bool:
 
 
 def _put(layout: Layout, place: Path, data: bytes) -> None:
-    """Write a file anew, and put aside what stands in its way: a folder of its name, a file where its folder was."""
+    """Write a file anew."""
+    clear(layout, place)
+    persist(layout, place, lambda: write_whole(place, data))
+
+
+def clear(layout: Layout, place: Path) -> None:
+    """Put aside what stands in a file's way: a folder of its name, a file where its folder was."""
     for part in (place, *itertools.takewhile(lambda folder: folder != layout.root, place.parents)):
         if os.path.lexists(part) and part.is_dir() == (part == place):
             asides = (part.with_name(f"{part.name}.damaged-{number}") for number in itertools.count(1))
             part.rename(next(aside for aside in asides if not os.path.lexists(aside)))
-    persist(layout, place, lambda: write_whole(place, data))
 
 
 # Lines.

@@ -46,6 +46,7 @@ class Layout:
         self.summary = self.root / "summary.json"
         self.best = self.root / "best"
         self.best_model = self.best / "model.keras"
+        self.best_weights = self.best / "model.weights.h5"  # instead, of one that Keras cannot describe
         self.best_hyperparameters = self.best / "hyperparameters.json"
         self.best_metrics = self.best / "metrics.json"
         self.best_standardisation = self.best / "standardisation.json"

@@ -1,22 +1,28 @@
 """What came out of a run, read from its directory: tables, the best trial, the summary."""
 
 import functools
+import io
+import zipfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from pydantic import TypeAdapter
 
-from pipeline.errors import RequestError
+from pipeline.errors import RequestError, one_line
 from pipeline.objective import Objective
 from pipeline.records.kept import read_kept, write_kept
 from pipeline.records.layout import Layout, persist, write_whole
 from pipeline.records.ledger import COUNTED, Ledger, Report, TrialRecord, check, read_history, read_trials
 from pipeline.records.mirror import at_home, opened
 from pipeline.records.remote import RemotePath
+
+T = TypeVar("T")
+
+REMEDY = " --resume writes it anew."
 
 
 @dataclass(frozen=True)
@@ -74,9 +80,7 @@ class Results:
             raise RequestError(f"A run that ended must have a summary.json; {directory} has none.") from None
         except ValueError as error:
             summary = at_home(self.layout, str(self.layout.summary))
-            raise RequestError(
-                f"{summary} must say how the run ended; it is damaged: {error}. --resume writes it anew."
-            ) from error
+            raise RequestError(f"{summary} must say how the run ended; it is damaged: {error}.{REMEDY}") from error
 
     @property
     def directory(self) -> Path | RemotePath:
@@ -91,12 +95,77 @@ class Results:
     @property
     def trials(self) -> pd.DataFrame:
         """A row a trial; a hyperparameter that a trial did not request is missing there."""
-        return pd.read_csv(self.layout.trials_table, keep_default_na=False, na_values=[""])
+        rows = self.summary["trials"]["total"]
+        read = functools.partial(_read_table, rows=rows, keep_default_na=False, na_values=[""])
+        return self._whole(self.layout.trials_table, "hold a row a trial", read)
 
     @property
     def history(self) -> pd.DataFrame:
         """A row an epoch of a trial."""
-        return pd.read_csv(self.layout.history_table)
+        read = functools.partial(_read_table, rows=self.summary["epochs"])
+        return self._whole(self.layout.history_table, "hold a row an epoch", read)
+
+    def model_file(self) -> Path:
+        """Where the best model is; of one that Keras cannot describe, where its weights are."""
+        layout = self.layout
+        if self.best is None:
+            raise RequestError(
+                f"A model must be of a trial that reported a finite objective; {self.directory} has none."
+            )
+        path = (
+            layout.best_weights
+            if layout.best_weights.exists() and not layout.best_model.exists()
+            else layout.best_model
+        )
+        self._whole(path, "be the best model", _check_model)
+        return path
+
+    def faults(self) -> list[str]:
+        """What is missing or damaged of that which was written at the end: a line on each."""
+        read: list[Callable[[], Any]] = [lambda: self.trials, lambda: self.history]
+        if self.best is not None:
+            read.append(self.model_file)
+        said = []
+        for each in read:
+            try:
+                each()
+            except RequestError as error:
+                said.append(str(error).removesuffix(REMEDY))
+        return said
+
+    def _whole(self, path: Path, must: str, read: Callable[[Path], T]) -> T:
+        try:
+            return read(path)
+        except FileNotFoundError:
+            fault = "it is missing"
+        except Exception as error:  # what is damaged may be anything to pandas, zipfile and h5py
+            fault = f"it is damaged: {one_line(str(error) or repr(error))}"
+        raise RequestError(f"{at_home(self.layout, str(path))} must {must}; {fault}.{REMEDY}")
+
+
+def _read_table(path: Path, rows: int, **how: Any) -> pd.DataFrame:
+    """A table that has at least so many rows."""
+    data = path.read_bytes()
+    if not data.endswith(b"\n"):
+        raise ValueError("its end is cut off" if data else "it is empty")
+    table = pd.read_csv(io.BytesIO(data), **how)
+    if table.columns[0] != "trial":
+        raise ValueError("its first column is not that of the trials")
+    if len(table) < rows:
+        raise ValueError(f"it has {len(table)} of {rows} rows")
+    return table
+
+
+def _check_model(path: Path) -> None:
+    """Look whether a file is as long as it was written, and a `.keras` file's parts what they were; without Keras."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as model:
+            if (part := model.testzip()) is not None:
+                raise ValueError(f"{part} is not what was written")
+    else:
+        import h5py
+
+        h5py.File(path).close()
 
 
 def best_epochs(reports: list[Report], objective: Objective) -> dict[str, Report]:

@@ -126,6 +126,60 @@ def test_a_run_whose_summary_is_damaged_twice_is_ended_anew(whole, tmp_path):
     assert_same(layout, whole)
 
 
+def emptied(path):
+    path.write_bytes(b"")
+    return "damaged: it is empty."
+
+
+def shortened(path):
+    path.write_bytes(path.read_bytes()[:-30])
+    return "damaged: "
+
+
+def gone(path):
+    path.unlink()
+    return "missing."
+
+
+def a_folder(path):
+    path.unlink()
+    path.mkdir()
+    return "damaged: "
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"trials.csv": emptied, "best/model.keras": shortened}, {"history.csv": shortened, "best/model.keras": gone},
+        {"trials.csv": gone, "history.csv": a_folder, "best/model.keras": a_folder},
+    ],
+)  # fmt: skip
+def test_where_what_a_finished_run_handed_back_is_damaged_its_end_is_carried_out_anew(whole, tmp_path, damage):
+    shutil.copytree(whole.directory, tmp_path / "mine")
+    layout = Layout(tmp_path / "mine")
+    expected = [(layout.root / name, do(layout.root / name)) for name, do in damage.items()]
+    # Of the time budget nothing may be left: to train there is nothing.
+    experiment = resumed(layout.root, time_budget_s=0.1)
+    watcher = Following()
+
+    run = tune(experiment, resume=layout.root, watcher=watcher)
+
+    assert len(watcher.said) == len(expected)
+    for line, (path, fault) in zip(watcher.said, expected, strict=True):
+        assert line.startswith(f"{path} must ") and f"; it is {fault}" in line and "\n" not in line
+        assert line.endswith(". It is written anew at the end.")
+    assert_same(layout, whole)
+    for key in ("best", "test", "validation", "trials", "epochs", "exhausted"):
+        assert run.summary[key] == whole.summary[key]
+    again, model = (each.best_model().get_weights() for each in (run, whole))
+    assert all((a == b).all() for a, b in zip(again, model, strict=True))
+    state = {path: path.stat().st_mtime_ns for path in layout.root.rglob("*")}
+    assert gone_on_with(layout) == []
+    assert {path: path.stat().st_mtime_ns for path in layout.root.rglob("*") if path != layout.lock} == {
+        path: time for path, time in state.items() if path != layout.lock
+    }
+
+
 def lines_of_an_ended_trial(layout):
     for path in (layout.history, layout.copy(layout.history)):
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))

@@ -6,9 +6,10 @@ import pytest
 from pipeline.engine.resume import check_same_search, earlier_seconds, is_complete, resumed
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
+from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import Ledger, Report, TrialRecord
-from pipeline.records.results import write_summary
+from pipeline.records.ledger import Ledger, Report
+from pipeline.records.results import write_summary, write_tables
 
 
 def recorded(folder, **settings):
@@ -18,6 +19,7 @@ def recorded(folder, **settings):
 
 
 def summarise(layout, ledger):
+    write_tables(layout, Objective("val_accuracy", "max"), ledger)
     facts = {"exhausted": True, "wall_clock_s": 12.5, "objective": "val_accuracy:max"}
     write_summary(layout, best=None, test=None, trials=ledger.trials, epochs=len(ledger.reports), **facts)
 
@@ -51,8 +53,12 @@ def test_where_all_that_was_done_followed_from_the_epochs_they_stay(tmp_path, sc
 
 def test_a_run_with_more_epochs_to_train_is_not_complete(tmp_path):
     layout = recorded(tmp_path)
-    trials = {f"t{number:04d}": TrialRecord(f"t{number:04d}", {}, "finished") for number in range(20)}
-    write_summary(layout, best=None, test=None, trials=trials, epochs=0, objective="val_loss:min", exhausted=False)
+    ledger = Ledger(layout)
+    for number in range(20):
+        ledger.start(f"t{number:04d}", {})
+        ledger.end(f"t{number:04d}", "finished")
+    ledger.close()
+    summarise(layout, ledger)
     assert is_complete(resumed(tmp_path), layout)
     assert not is_complete(resumed(tmp_path, max_epochs=11), layout)
 

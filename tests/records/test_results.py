@@ -3,10 +3,13 @@
 import csv
 import io
 import json
+import re
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pandas as pd
 import pytest
 
@@ -270,3 +273,113 @@ def test_a_run_that_did_not_end_is_refused(tmp_path: Path) -> None:
         Results(tmp_path)
 
     assert str(refused.value) == f"A run that ended must have a summary.json; {tmp_path} has none."
+
+
+# What was written at the end is damaged.
+
+
+@pytest.fixture
+def ended(layout: Layout) -> Results:
+    """A run with all that its end wrote; of the model, what can be looked at without Keras."""
+    write_tables(layout, ACCURACY)
+    counted = trials(trial("t0000"), trial("t0001"))
+    summary(layout, trials=counted, epochs=1, best=Best("t0000", {"n": 3}, 0.5, 1))
+    layout.best.mkdir()
+    with zipfile.ZipFile(layout.best_model, "w") as model:
+        model.writestr("config.json", "{}")
+        model.writestr("model.weights.h5", bytes(1000))
+    return Results(layout.root)
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def cut_at_a_line(path: Path) -> None:
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+
+
+def other_bytes(path: Path) -> None:
+    path.write_bytes(b"\xff\x00\n" * 9)
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def other_content(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+def test_what_is_whole_is_read(ended: Results) -> None:
+    assert ended.faults() == []
+    assert (len(ended.trials), len(ended.history), ended.model_file()) == (2, 1, ended.layout.best_model)
+
+
+@pytest.mark.parametrize("damage", [gone, emptied, cut, cut_at_a_line, other_bytes, a_folder])
+@pytest.mark.parametrize("table", ["trials", "history"])
+def test_a_damaged_table_is_refused_in_one_line_that_names_it(ended: Results, table: str, damage: Any) -> None:
+    path = ended.directory / f"{table}.csv"
+    damage(path)
+
+    with pytest.raises(RequestError) as refused:
+        getattr(ended, table)
+
+    said = str(refused.value)
+    what = "it is missing" if damage is gone else "it is damaged: .+"
+    row = {"trials": "a trial", "history": "an epoch"}[table]
+    assert re.fullmatch(rf"{path} must hold a row {row}; {what}\. --resume writes it anew\.", said)
+    assert ended.faults() == [said.removesuffix(" --resume writes it anew.")]
+
+
+@pytest.mark.parametrize("damage", [gone, emptied, cut, other_bytes, a_folder, other_content])
+def test_a_damaged_model_is_refused_in_one_line_that_names_it(ended: Results, damage: Any) -> None:
+    path = ended.layout.best_model
+    damage(path)
+
+    with pytest.raises(RequestError) as refused:
+        ended.model_file()
+
+    what = "it is missing" if damage is gone else "it is damaged: .+"
+    assert re.fullmatch(rf"{path} must be the best model; {what}\. --resume writes it anew\.", str(refused.value))
+    assert len(ended.faults()) == 1
+
+
+def test_of_a_model_that_cannot_describe_itself_the_weights_are_looked_at(ended: Results) -> None:
+    ended.layout.best_model.unlink()
+    with h5py.File(ended.layout.best_weights, "w") as file:
+        file["weights"] = list(range(100))
+    assert ended.faults() == []
+    assert ended.model_file() == ended.layout.best_weights
+    cut(ended.layout.best_weights)
+    (said,) = ended.faults()
+    assert said.startswith(f"{ended.layout.best_weights} must be the best model; it is damaged: ") and "\n" not in said
+
+
+def test_where_no_trial_is_the_best_there_is_no_model(layout: Layout) -> None:
+    write_tables(layout, ACCURACY)
+    summary(layout)
+    results = Results(layout.root)
+    assert results.faults() == []
+    with pytest.raises(
+        RequestError, match="A model must be of a trial that reported a finite objective; .* has none.$"
+    ):
+        results.model_file()
+
+
+def test_tables_may_know_more_than_the_summary(ended: Results) -> None:
+    """While a run that takes more comes to its end."""
+    with ended.layout.trials_table.open("a") as file:
+        file.write("t0002,finished,3,0.5,1,1,1.0,\n")
+    assert len(ended.trials) == 3
