@@ -53,7 +53,7 @@ def command(
         str | None,
         _option(
             "A trial without a report for so long hangs: it is ended and tried once more. "
-            "[default: 20 times the longest epoch so far, at least 5m]"
+            "[default: 20 times the longest epoch so far, at least 5m; 6h before the first]"
         ),
     ] = None,
     grace_epochs: Annotated[int | None, _option("Stop no trial before.", "grace_epochs")] = None,

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.engine.capacity import concurrent
-from pipeline.engine.scratch import new_folder
 from pipeline.errors import KerasweepError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.names import HOME, Target
+from pipeline.records.scratch import new_folder
 from pipeline.worker.devices import threads_of
 
 # Read by Ray when it is imported or Tune when it runs, here and in the workers.

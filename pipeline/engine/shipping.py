@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.scratch import new_folder
 from pipeline.errors import RequestError
 from pipeline.experiment import label
 from pipeline.names import HOME, Target
+from pipeline.records.scratch import new_folder
 
 # Never part of a user's code, and often large.
 LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", "*.pyc", "runs", "node_modules", "venv", "*.keras", "*.h5")

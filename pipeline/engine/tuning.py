@@ -31,10 +31,9 @@ from pipeline.engine.resume import (
     mend,
     with_lasting_names,
 )
-from pipeline.engine.scratch import new_folder
 from pipeline.engine.shipping import check_sendable, with_code
 from pipeline.engine.watch import Interruption, Plan, Watcher
-from pipeline.errors import Interrupted, KerasweepError, ProgramError
+from pipeline.errors import Interrupted, KerasweepError, ProgramError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.names import Target
 from pipeline.objective import Objective
@@ -44,6 +43,7 @@ from pipeline.records.mirror import Mirror, at_home, named_by_home
 from pipeline.records.remote import RemotePath, location
 from pipeline.records.results import Best, Results, find_best, write_summary, write_tables
 from pipeline.records.retention import Retention
+from pipeline.records.scratch import new_folder
 from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
@@ -57,10 +57,20 @@ class Run(Results):
     """A run that ended: `best`, `trials` and `history` (data frames), `summary`, and the best model."""
 
     def best_model(self) -> Any:
-        """Load `best/model.keras`; imports Keras."""
+        """Load `best/model.keras`; imports Keras.
+
+        Raises:
+            RequestError: it is damaged, or Keras could not describe the model, so that only its weights are there.
+        """
+        path = self.model_file()
+        if path == self.layout.best_weights:
+            raise RequestError(
+                f"A model must be one that Keras can describe to be loaded; of this one only the weights were saved. "
+                f"Build it, and load_weights({str(path)!r})."
+            )
         from pipeline.worker.evaluate import load_model
 
-        return load_model(self.layout.best_model)
+        return load_model(path)
 
 
 def tune(

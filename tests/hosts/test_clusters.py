@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import pytest
 
-from tests.hosts.commands import search, start_ray, stop_ray
+from tests.hosts.commands import search, share_token, start_ray, starts, stop_ray
 from tests.hosts.machines import ROOT, RUNS
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
@@ -102,6 +102,28 @@ def test_a_search_runs_on_every_host_and_goes_on_where_one_is_lost(make_hosts, t
     left = [host for host in hosts.all if host.name != "worker1"]
     stop_ray(*left)
     assert [host.run("cat /proc/[0-9]*/comm | grep -x raylet")[0] for host in left] == [1, 1]
+
+
+def test_a_host_that_comes_later_and_is_not_fit_ends_the_search_with_its_name(make_hosts, tmp_path):
+    head, late = make_hosts("head", "late", shared=tmp_path).all
+    share_token(head, late)
+    start, join = starts(head)
+    head.check(f"{start} --num-cpus=1")
+    running = head.start(
+        search(head, "--trials", 50, "--max-epochs", 500, "--name", "run", space="slow"), COLUMNS="400"
+    )
+    history = tmp_path / "run" / "history.jsonl"
+    wait_for(history.exists, running)
+    late.check(f"umount {RUNS} && {join} --num-cpus=1")
+    _, errors = running.communicate(timeout=300)
+    assert running.returncode == 2, errors
+    first, _, row = [line.rstrip() for line in errors.splitlines() if "fit" in line or "node" in line or "late" in line]
+    assert first == "Error: Every node of the cluster must be fit for trials; 1 of 2 are not."
+    assert row.startswith(f"{late.address} late  storage {RUNS}/run: No such file or directory  ")
+    records = [json.loads(path.read_text()) for path in (tmp_path / "run" / "trials").glob("*/trial.json")]
+    assert records and "failed" not in {record["status"] for record in records}
+    assert (tmp_path / "run" / "summary.json").exists()
+    assert not list((tmp_path / "run").glob(".probe-*"))
 
 
 def lost_workers(storage):

@@ -13,6 +13,7 @@ import h5py
 import pandas as pd
 import pytest
 
+from pipeline.engine.tuning import Run
 from pipeline.errors import RequestError
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
@@ -362,6 +363,8 @@ def test_of_a_model_that_cannot_describe_itself_the_weights_are_looked_at(ended:
         file["weights"] = list(range(100))
     assert ended.faults() == []
     assert ended.model_file() == ended.layout.best_weights
+    with pytest.raises(RequestError, match="^A model must be one that Keras can describe to be loaded; of this one "):
+        Run(ended.directory).best_model()
     cut(ended.layout.best_weights)
     (said,) = ended.faults()
     assert said.startswith(f"{ended.layout.best_weights} must be the best model; it is damaged: ") and "\n" not in said
