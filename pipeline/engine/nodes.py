@@ -31,6 +31,7 @@ from pipeline.worker.devices import memory_cap_mib
 # All nodes together: each has to start a process, and to fetch the code. Where something is wrong already, nobody waits
 # for those that are slow.
 ANSWER_S, FOUND_S = 60.0, 15.0
+ENDED_S = 5.0  # until that asking is over: it looks up every second
 AGAIN_S = 60.0  # between two times that nodes are asked which come later and have not answered
 FREED_S = 5.0  # until the memory of a process that has just ended on a GPU is free again
 LEFT_S = 3600.0  # what is older is of a process that was killed
@@ -66,7 +67,7 @@ def check_nodes(
 
 
 class Newcomers:
-    """Asks the nodes that come while trials run, beside them.
+    """Asks the nodes that come while trials run, beside them, as long as it is entered.
 
     One that does not answer may be busy with trials already, or gone: it is asked again, and nothing is said of it. One
     that is not as it must be is asked twice: storage may fail for a moment, which trials would survive.
@@ -89,10 +90,20 @@ class Newcomers:
         self._thread: threading.Thread | None = None
         self._tried: dict[str, float] = {}  # node -> when it was asked last
         self._doubtful: set[str] = set()
+        self._over = threading.Event()
+
+    def __enter__(self) -> "Newcomers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ask nobody any more: Ray may be gone next."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(ENDED_S)
 
     def look(self) -> None:
         """Ask who is new; returns at once."""
-        if self._thread is not None and self._thread.is_alive():
+        if self._over.is_set() or (self._thread is not None and self._thread.is_alive()):
             return
         now = time.monotonic()
         nodes = {
@@ -108,7 +119,7 @@ class Newcomers:
     def _ask(self, nodes: dict[str, Any]) -> None:
         try:
             with _probe(self._place) as probe:
-                found, _ = _found(nodes, probe, self._experiment)
+                found, _ = _found(nodes, probe, self._experiment, self._over)
         except Exception:  # this host's storage, or Ray: what comes of that is the search's affair
             return
         self._asked.update(name for name, faults in found.items() if not faults)
@@ -206,10 +217,12 @@ def _is_left(stamp: str) -> bool:
 Found = dict[str, list[Finding]]
 
 
-def _found(nodes: dict[str, Any], probe: Any, experiment: Experiment) -> tuple[Found, Found]:
+def _found(
+    nodes: dict[str, Any], probe: Any, experiment: Experiment, over: threading.Event | None = None
+) -> tuple[Found, Found]:
     """What is wrong with each node, by what it says, and the same of those that say nothing.
 
-    Nothing of those that are gone, and of those that were not waited for.
+    Nothing of those that are gone, and of those that were not waited for; nobody is, once it is `over`.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -230,7 +243,11 @@ def _found(nodes: dict[str, Any], probe: Any, experiment: Experiment) -> tuple[F
         alive = _alive()
         found, silent = ({name: of[name] for name in alive if name in of} for of in (found, silent))
         passed = time.monotonic() - began
-        if not waiting or passed > (FOUND_S if silent or any(found.values()) else ANSWER_S):
+        if (
+            not waiting
+            or (over is not None and over.is_set())
+            or passed > (FOUND_S if silent or any(found.values()) else ANSWER_S)
+        ):
             break
         ready, waiting = ray.wait(waiting, timeout=1)
         busy = _taken(nodes) if ready else set()  # since they were asked, too
@@ -309,7 +326,7 @@ def facts() -> dict[str, Any]:
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     for package in (*ALIKE, backend):
         with suppress(PackageNotFoundError):
-            found[package] = version(package)
+            found[package] = version(package).partition("+")[0]  # what follows says for which devices it was built
     others = importlib.util.find_spec("datasets")
     return {
         "versions": found,
@@ -354,7 +371,8 @@ def findings(said: dict[str, Any], here: dict[str, Any], gpu_share: float, packe
     backend, there = said["backend"]
     for package, wanted in here["versions"].items():
         found = said["versions"].get(package)
-        if found != wanted and (there or package != here["backend"][0]):
+        # A backend may be installed under another name, as tensorflow-cpu is.
+        if found != wanted and not (found is None and package == here["backend"][0]):
             yield f"{package} {found or 'is missing'}, here {wanted}", install
     if not there:
         yield f"KERAS_BACKEND={backend}, and no {backend}", install

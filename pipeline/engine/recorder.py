@@ -72,7 +72,7 @@ class Recorder(Callback):
         else:
             self._hangs.look(self._supervisor.controller)
         for node, reasons in self._supervisor.unfit.items():
-            if len(reasons) == UNFIT_TIMES:
+            if len(reasons) >= UNFIT_TIMES:
                 self.refuse(RequestError(reasons[-1] + f" (On {node}.)" * (not node.startswith("127."))))
         self._watcher.tick()
 

@@ -264,11 +264,17 @@ class Supervisor(TrialScheduler):
         latest = {report.trial: report.epoch for report in reports}
         to_add = deque(by_id.values())
         for number, report in enumerate([*reports, None]):
-            while to_add and (report is None or before.get(to_add[0].trial_id, 0) <= number):
-                trial = to_add.popleft()
-                past.trials[trial.trial_id] = trial
-                self.on_trial_add(past, trial)
-                if trial.trial_id in ended and trial.trial_id not in latest:  # or a bracket would wait for it
+            added = []
+            while to_add and (
+                report is None
+                or before.get(to_add[0].trial_id, 0) <= number
+                or report.trial not in past.trials  # reports before it are lost: cut off, and no copy of them
+            ):
+                added.append(to_add.popleft())
+                past.trials[added[-1].trial_id] = added[-1]
+                self.on_trial_add(past, added[-1])
+            for trial in added:  # once all are there: a bracket is halved as soon as none is left to wait for
+                if trial.trial_id in ended and trial.trial_id not in latest:
                     past.end(trial, None)
             if report is None:
                 break

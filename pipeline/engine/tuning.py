@@ -451,24 +451,25 @@ class _Search:
             supervisor.paused,
         )
         # tune.run and not Tuner: a Tuner pickles all of this into the run's directory.
-        ray_tune.run(
-            self._trainable(),
-            name=self.layout.engine.name,
-            storage_path=str(self.layout.root.resolve()),
-            search_alg=trials,
-            scheduler=supervisor,
-            num_samples=-1,
-            callbacks=[recorder, Silent()],
-            stop=halt,
-            max_failures=2,  # the third death without an epoch between (`recorder`) ends a trial
-            raise_on_failed_trial=False,
-            # A GPU's memory is given back by a process that ends; TensorFlow is imported once a worker elsewhere.
-            reuse_actors=experiment.gpu_share == 0,
-            checkpoint_config=ray_tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            trial_dirname_creator=lambda trial: trial.trial_id,
-            trial_name_creator=lambda trial: trial.trial_id,
-            verbose=0,
-        )
+        with newcomers:
+            ray_tune.run(
+                self._trainable(),
+                name=self.layout.engine.name,
+                storage_path=str(self.layout.root.resolve()),
+                search_alg=trials,
+                scheduler=supervisor,
+                num_samples=-1,
+                callbacks=[recorder, Silent()],
+                stop=halt,
+                max_failures=2,  # the third death without an epoch between (`recorder`) ends a trial
+                raise_on_failed_trial=False,
+                # A GPU's memory is given back by a process that ends; TensorFlow is imported once a worker elsewhere.
+                reuse_actors=experiment.gpu_share == 0,
+                checkpoint_config=ray_tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+                trial_dirname_creator=lambda trial: trial.trial_id,
+                trial_name_creator=lambda trial: trial.trial_id,
+                verbose=0,
+            )
         return recorder.fatal, adapter.exhausted
 
     def _trainable(self) -> Any:

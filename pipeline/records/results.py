@@ -148,7 +148,7 @@ def _read_table(path: Path, rows: int, **how: Any) -> pd.DataFrame:
     data = path.read_bytes()
     if not data.endswith(b"\n"):
         raise ValueError("its end is cut off" if data else "it is empty")
-    table = pd.read_csv(io.BytesIO(data), **how)
+    table = pd.read_csv(io.BytesIO(data), lineterminator="\n", **how)  # a name may hold other ends of lines
     if table.columns[0] != "trial":
         raise ValueError("its first column is not that of the trials")
     if len(table) < rows:

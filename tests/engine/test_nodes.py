@@ -76,6 +76,17 @@ def test_other_versions_another_datasets_and_a_backend_that_is_missing_are_found
     assert f"keras is missing, here {facts()['versions']['keras']}" in found(said)
 
 
+def test_a_backend_built_for_other_devices_or_installed_under_another_name_is_the_same_one(probe, monkeypatch):
+    monkeypatch.setattr(nodes, "version", lambda package: {"tensorflow": "2.21.0+cu130"}.get(package, "1.0"))
+    here = facts()
+    assert here["versions"]["tensorflow"] == "2.21.0"
+    said = answer(str(probe), "node", 0)
+    del said["versions"]["tensorflow"]  # tensorflow-cpu, whose module is there
+    assert list(findings(said, here, 0)) == []
+    said["versions"]["tensorflow"] = "2.19.0"
+    assert [fault for fault, _ in findings(said, here, 0)] == ["tensorflow 2.19.0, here 2.21.0"]
+
+
 def test_code_that_a_node_finds_by_a_link_is_its_own(probe, tmp_path):
     (tmp_path / "link").symlink_to(HOME)
     program = "import json; from pipeline.engine.nodes import facts; print(json.dumps(facts()))"
@@ -169,7 +180,7 @@ def test_nodes_that_come_later_are_asked_and_ended_for_if_they_are_unfit_twice(m
     alive, answers = {"here": here, "new": there}, []
     monkeypatch.setattr(nodes, "AGAIN_S", 0.0)
     monkeypatch.setattr(nodes, "_alive", lambda: alive)
-    monkeypatch.setattr(nodes, "_found", lambda nodes, probe, _: (asked.append(list(nodes)), answers.pop(0))[1])
+    monkeypatch.setattr(nodes, "_found", lambda nodes, *_: (asked.append(list(nodes)), answers.pop(0))[1])
     newcomers = Newcomers(Experiment(dataset="digits"), tmp_path / "run", fit, told.append)
 
     def look():
@@ -193,3 +204,8 @@ def test_nodes_that_come_later_are_asked_and_ended_for_if_they_are_unfit_twice(m
     answers.append(None)  # as where Ray or the storage fails: the search goes on
     look()
     assert len(told) == 1 and list(tmp_path.iterdir()) == []
+    asked.clear()
+    with newcomers:
+        pass
+    look()
+    assert asked == []  # it is over

@@ -124,8 +124,8 @@ class Eventful:
         self.names = [f"t{i:04d}" for i in range(26)]
         self.quality = {n: self.rng.random() for n in self.names}
         kinds = ["end", "fail", "diverge", "end", "end", "end"]
-        # How it ends, and after which epoch.
-        self.fates = {n: (self.rng.choice(kinds), self.rng.choice([10, self.rng.randint(1, 9)])) for n in self.names}
+        # How it ends, and after which epoch; some, such as duplicates, before their first.
+        self.fates = {n: (self.rng.choice(kinds), self.rng.choice([10, self.rng.randint(0, 9)])) for n in self.names}
         self.controllers = [Controller(supervisor_of(scheduler), {})]
         self.epochs, self.before, self.reports = dict.fromkeys(self.names, 0), {}, []
 
@@ -134,7 +134,9 @@ class Eventful:
         asked, first = 12, self.controllers[0]
         while True:
             candidates = runnable(first, first.supervisor.inner)
-            if len(first.trials) < asked and (not candidates or self.rng.random() < 0.3):
+            # Tune fills a bracket in one go.
+            unfilled = getattr(first.supervisor.inner, "unfilled", False)
+            if len(first.trials) < asked and (not candidates or unfilled or self.rng.random() < 0.3):
                 self.add(self.names[len(first.trials)])
             elif candidates:
                 self.go_on(self.rng.choice(candidates))
@@ -154,6 +156,10 @@ class Eventful:
 
     def go_on(self, name):
         kind, last = self.fates[name]
+        if last == 0:
+            for each in self.controllers:
+                each.stop_trial(each.trials[name])
+            return
         waited = self.epochs[name] == last  # after its last epoch, and now it ends
         if not waited:
             self.epochs[name] += 1
@@ -195,6 +201,14 @@ def test_so_it_is_where_trials_are_added_later_and_end_in_their_own_ways(schedul
         undisturbed, *replayed = ([(n, e, d == "STOP") for n, e, d in each] for each in (undisturbed, *replayed))
     assert len(undisturbed) > 5
     assert replayed == [undisturbed]
+
+
+def test_a_trial_whose_reports_came_before_those_that_are_lost_is_there():
+    for scheduler in SCHEDULERS:
+        supervisor = supervisor_of(scheduler)
+        late = stub("t0001")
+        assert not supervisor.replay([stub("t0000"), late], set(), [PastReport("t0001", 1, 0.1, False)], {"t0001": 4})
+        assert "t0001" in supervisor._live
 
 
 def test_a_trial_that_diverged_as_the_driver_was_killed_is_not_taken_for_one_that_was_stopped():
