@@ -39,6 +39,11 @@ class Chunks:
         """In all chunks together."""
         return self.calls * self.batches * self.batch_size
 
+    def starts(self, count: int) -> list[int]:
+        """Where each chunk, and then each batch of what is left, begins among `count` examples."""
+        whole = [call * self.batches * self.batch_size for call in range(self.calls)]
+        return [*whole, *range(self.examples, count, self.batch_size)]
+
 
 def rows(part: Any, index: Any) -> Any:
     """Those examples of an array, floats as wide as Keras computes: it casts arrays, and not batches."""

@@ -14,8 +14,9 @@ import keras
 import numpy as np
 
 from pipeline.worker.batches import Chunks, can_feed, in_order, rows, shuffled
+from pipeline.worker.loops import install_jax, install_tensorflow
 from pipeline.worker.parallel import count_of, evenly
-from pipeline.worker.plans import Chosen, acts_on_batches, choose, install
+from pipeline.worker.plans import Chosen, acts_on_batches, choose
 
 # Steps that TensorFlow runs a call. Measured on one core: an epoch of 1,500 small steps takes 6.5 s at 1 and 3 to 5 s
 # at 32; more gains nothing.
@@ -81,7 +82,8 @@ def _fit(
     model: Any, plain: Callable[..., Any], order: "_Order", callbacks: list[Any], asked: str, x: Any = None,
     y: Any = None, **kwargs: Any,
 ) -> Any:  # fmt: skip
-    tensorflow = keras.backend.backend() == "tensorflow"
+    backend = keras.backend.backend()
+    tensorflow = backend == "tensorflow"
     batch_size = kwargs.get("batch_size") or 32
     given = [part for part in (x, y, kwargs.get("sample_weight")) if part is not None]
     arrays = y is not None and _are_arrays(given) and can_feed(given)
@@ -93,8 +95,8 @@ def _fit(
     chosen = Chosen("plain", "it is not trained on arrays alone")
     if devices > 1:
         chosen = Chosen("plain", f"{devices} devices share each batch")
-    elif not tensorflow:
-        chosen = Chosen("plain", f"the backend is {keras.backend.backend()}")
+    elif backend not in ("tensorflow", "jax"):
+        chosen = Chosen("plain", f"the backend is {backend}")
     elif served:
         examples = tuple(rows(part, slice(2)) for part in given)
         chosen = choose(model, asked, -(-len(x) // batch_size), batch_size, callbacks, examples)
@@ -114,16 +116,20 @@ def _fit(
         if by_class:
             weights = _class_weights(y, by_class)
         parts = [part for part in (x, y, weights) if part is not None]
+        chunks, looped = Chunks.of(parts, batch_size), chosen.plan != "plain"
         if tensorflow:
-            chunks, looped = Chunks.of(parts, batch_size), chosen.plan != "plain"
             if looped:
                 reporter = callbacks[-1]
                 compiled = chosen.plan == "compiled"
-                install(model, parts, chunks, compiled=compiled, chose=lambda plan: setattr(reporter, "plan", plan))
+                install_tensorflow(
+                    model, parts, chunks, compiled=compiled, chose=lambda plan: setattr(reporter, "plan", plan)
+                )
             x = shuffled(parts, chunks, order.seed, order.listeners.append, whole=looped)
             x = evenly(x, devices) if devices > 1 else x
         else:
-            x = _Batches(parts, batch_size, order)
+            if looped:
+                install_jax(model, chunks)
+            x = _Batches(parts, chunks if looped else Chunks(0, 0, batch_size), order)
         y = None
     arguments = {"x": x, "y": y} if y is not None else {"x": x}
     return plain(**arguments, callbacks=[order, *callbacks], **kwargs)
@@ -229,20 +235,22 @@ class _Order(keras.callbacks.Callback):
 
 
 class _Batches(keras.utils.PyDataset):
-    """Batches for the other backends, in an order that follows from (seed, epoch)."""
+    """Chunks and then batches for the other backends, in an order that follows from (seed, epoch)."""
 
-    def __init__(self, parts: list[Any], batch_size: int, order: _Order) -> None:
+    def __init__(self, parts: list[Any], chunks: Chunks, order: _Order) -> None:
         super().__init__()
-        self.parts, self.batch_size, self.order = parts, batch_size, order
+        self.parts, self.order = parts, order
         self._epoch, self._indices = -1, np.arange(0)
+        self._starts = chunks.starts(len(parts[0]))
 
     def __len__(self) -> int:
-        return -(-len(self.parts[0]) // self.batch_size)
+        return len(self._starts)
 
     def __getitem__(self, step: int) -> tuple[Any, ...]:
         if self._epoch != self.order.epoch or not len(self._indices):
             self._epoch = self.order.epoch
             rng = np.random.default_rng([self.order.seed, self._epoch])
             self._indices = rng.permutation(len(self.parts[0]))
-        chosen = self._indices[step * self.batch_size : (step + 1) * self.batch_size]
+        end = self._starts[step + 1] if step + 1 < len(self._starts) else None
+        chosen = self._indices[self._starts[step] : end]
         return tuple(rows(part, chosen) for part in self.parts)

@@ -1,20 +1,18 @@
-"""How TensorFlow carries out the steps of an epoch: Keras's own way, or many batches a call inside one graph.
+"""How the steps of an epoch are carried out: Keras's own way, or many batches a call inside one graph.
 
-    plain      Keras's train function, several steps a call
-    looped     a graph that loops over the batches of a chunk
-    compiled   the same loop compiled by XLA
+    plain      Keras's train function; on TensorFlow several steps a call
+    looped     a graph that loops over the batches of a chunk, and updates weights by one operation a variable
+    compiled   the same loop compiled by XLA; JAX has no other
 
 All three make the same updates on the same batches in the same order; sums differ in the last places. What is fastest
 depends on the model: benchmarks/execution.py makes the measurements that `choose` follows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import keras
-
-from pipeline.worker.batches import Chunks, fed_dtype
 
 Plan = Literal["plain", "looped", "compiled"]
 PLANS: tuple[Plan, ...] = get_args(Plan)
@@ -64,11 +62,14 @@ def choose(
             model._symbolic_build(data_batch=examples)
         except Exception:  # user code that wants real tensors: it may do anything
             return Chosen("plain", "it cannot be built before it is trained")
+    jax = keras.backend.backend() == "jax"
     if asked != "auto":
-        return Chosen("compiled" if asked == "compiled" else "looped", "asked for")
+        return Chosen("looped" if asked == "looped" and not jax else "compiled", "asked for")
     layers = [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
     if any(not isinstance(layer, ELEMENTARY) for layer in layers):
         return Chosen("plain", "bound by arithmetic, not by the cost of a step")
+    if jax:
+        return Chosen("compiled", "bound by the cost of a step")
     if any(v.name == "seed_generator_state" for v in model.variables):
         return Chosen("looped", "XLA's random numbers are slow on a CPU")
     if steps < COMPILED_FROM_STEPS:
@@ -86,7 +87,11 @@ ELEMENTARY = (
 
 
 def on_gpu() -> bool:
-    """Whether TensorFlow sees a GPU."""
+    """Whether the backend sees a GPU."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return bool(jax.default_backend() == "gpu")
     import tensorflow as tf
 
     return bool(tf.config.get_visible_devices("GPU"))
@@ -99,6 +104,8 @@ def _unserved(model: Any, callbacks: Sequence[Any]) -> str | None:
         return "a train_step of its own"
     if model.run_eagerly:
         return "it runs eagerly"
+    if keras.backend.backend() == "jax" and not model.jit_compile:
+        return "it is not compiled"
     if model.steps_per_execution not in (1, getattr(model, "_kerasweep_steps", 1)):
         return "steps_per_execution was set"
     if acts_on_batches(callbacks):
@@ -113,59 +120,3 @@ def acts_on_batches(callbacks: Sequence[Any]) -> bool:
     if any(isinstance(getattr(c, name, None), int) for c in callbacks for name in counted):
         return True
     return any(not str(getattr(getattr(c, h), "__module__", "")).startswith("keras.") for c in callbacks for h in hooks)
-
-
-def install(
-    model: Any, parts: list[Any], chunks: Chunks, *, compiled: bool, chose: Callable[[Chosen], None] = lambda _: None
-) -> None:
-    """Give the model a train function that takes chunks, as `batches.shuffled` makes them.
-
-    Args:
-        model: compiled.
-        parts: the arrays that it is trained on.
-        chunks: how they are grouped.
-        compiled: by XLA.
-        chose: is told where XLA turns out not to be able to.
-    """
-    import tensorflow as tf
-
-    # Traced once, for batches of any length: Keras's Python code takes half a second.
-    one = tf.function(
-        model.train_step, autograph=False,
-        input_signature=[tuple(tf.TensorSpec([None, *part.shape[1:]], fed_dtype(part)) for part in parts)],
-    )  # fmt: skip
-
-    def loop(parts: Any) -> None:
-        stacked = [tf.reshape(part, [chunks.batches, chunks.batch_size, *part.shape[1:]]) for part in parts]
-
-        def body(step: Any) -> Any:
-            one(tuple(part[step] for part in stacked))
-            return (step + 1,)
-
-        tf.while_loop(lambda step: step < chunks.batches, body, (tf.constant(0),))
-
-    graph = tf.function(loop, autograph=False, jit_compile=compiled)
-
-    def run(parts: Any) -> None:
-        nonlocal graph, compiled
-        try:
-            graph(parts)
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
-            if not compiled:
-                raise
-            # What XLA cannot compile fails before it has changed anything.
-            compiled, graph = False, tf.function(loop, autograph=False)
-            chose(Chosen("looped", "XLA cannot compile it"))
-            graph(parts)
-
-    def train_function(iterator: Any) -> Any:
-        parts = iterator.get_next()
-        whole = chunks.batches > 1 and len(parts[0]) == chunks.batches * chunks.batch_size
-        if whole:
-            run(parts)
-        else:
-            one(parts)
-        return model.get_metrics_result()
-
-    train_function.takes_chunks = True  # type: ignore[attr-defined]
-    model.train_function = train_function

@@ -30,6 +30,29 @@ assert "tensorflow" not in sys.modules, "seconds and memory of every worker, for
 print("\\n" + json.dumps([curve(undisturbed.epochs), curve(other)]))
 """
 
+PLANS = """
+from pipeline.worker import devices
+devices.claim(1, 0)
+import json
+import numpy as np
+from pipeline.worker.execution import Reporter
+from tests.worker import stage, test_plans
+digits = stage.dataset("digits", 330)
+def layers():
+    return [*test_plans.dense(), *test_plans.with_dropout()[-2:]]
+told = []
+for plan in ("plain", "looped", "compiled", "auto"):
+    history, chosen, updates = test_plans.trained(
+        plan, test_plans.model(layers), digits, class_weight={0: 5.0, 3: 0.5}
+    )
+    told.append([plan, str(chosen), updates, history])
+eager = test_plans.model(layers, jit_compile=False)
+told.append(str(test_plans.trained("compiled", eager, digits, epochs=1)[1]))
+convolutions = test_plans.model(test_plans.with_dropout)
+told.append(str(test_plans.trained("auto", convolutions, digits, epochs=1)[1]))
+print("\\n" + json.dumps(told))
+"""
+
 SEEDED = """
 from pipeline.worker import devices
 devices.claim(1, 0)
@@ -66,6 +89,23 @@ def on(backend, code, *arguments):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", [installed("jax")])
+def test_a_loop_of_jax_has_the_results_of_plain_fit(backend):
+    *told, eager, convolutions = on(backend, PLANS)
+    plans = {plan: chosen for plan, chosen, _, _ in told}
+    assert plans["plain"] == "plain: asked for"
+    assert plans["looped"] == plans["compiled"] == "compiled: asked for"
+    assert plans["auto"].startswith("compiled: ")
+    expected = told[0][3]
+    for _, _, updates, history in told:
+        assert updates == 63 and history.keys() == expected.keys()
+        for name, values in expected.items():
+            assert history[name] == pytest.approx(values, rel=1e-4, abs=1e-4), name
+    assert eager == "plain: it is not compiled"
+    assert convolutions == "plain: bound by arithmetic, not by the cost of a step"
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from pipeline.worker.batches import Chunks
 from pipeline.worker.execution import STEPS_PER_EXECUTION, Reporter, execution
 from pipeline.worker.plans import Chosen
 from tests.worker.stage import dataset
@@ -94,11 +95,15 @@ def test_order_differs_between_epochs_and_follows_from_seed_and_epoch():
     assert late.order == a.order[1:]
 
 
-def test_batches_of_other_backends_keep_the_same_promises():
+@pytest.mark.parametrize(
+    ("chunks", "sizes"),
+    [(Chunks(0, 0, 32), [32, 32, 6]), (Chunks(2, 3, 10), [30, 30, 10]), (Chunks(1, 2, 32), [64, 6])],
+)
+def test_batches_of_other_backends_keep_the_same_promises(chunks, sizes):
     from pipeline.worker.execution import _Batches, _Order
 
     order = _Order(5)
-    batches = _Batches([np.arange(70), np.arange(70) * 2], 32, order)
+    batches = _Batches([np.arange(70), np.arange(70) * 2], chunks, order)
 
     def epoch(number):
         order.epoch = number
@@ -106,7 +111,7 @@ def test_batches_of_other_backends_keep_the_same_promises():
         assert (y == 2 * x).all()
         return x.tolist()
 
-    assert [len(batches[i][0]) for i in range(len(batches))] == [32, 32, 6]
+    assert [len(batches[i][0]) for i in range(len(batches))] == sizes
     assert sorted(epoch(0)) == sorted(epoch(1)) == list(range(70))
     first, second = epoch(0), epoch(1)
     assert first != second
