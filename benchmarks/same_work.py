@@ -21,7 +21,6 @@ sys.path.insert(0, str(ROOT))
 
 from pipeline.search.configuration import configuration_of
 
-
 BACKENDS = ("tensorflow", "jax")  # of our side
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.worker.devices import CONTEXT_MIB, memory_cap_mib, threads_of
+from tests.conftest import installed
 
 ROOT = Path(__file__).parents[2]
-OURS = ("CUDA_VISIBLE_DEVICES", "XLA_", "OMP_", "TF_", "JAX_", "KERAS_BACKEND")
+OURS = ("CUDA_VISIBLE_DEVICES", "XLA_", "OMP_", "NPROC", "TF_", "JAX_", "KERAS_BACKEND")
 
 
 def in_a_fresh_process(code, **environment):
@@ -51,6 +52,22 @@ print(json.dumps({
     assert (told["intra"], told["inter"], told["gpus"], told["visible"], told["sum"]) == (3, 3, 0, "-1", 3.0)
     assert told["claimed"] == {"backend": "tensorflow", "threads": 3, "devices": "-1", "memory_cap_mib": None}
     assert told["again"] == told["claimed"], "a backend takes these settings once a process"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", [installed("jax")])
+def test_jax_computes_in_as_many_threads_as_the_trial_has_cpus(backend):
+    computing = in_a_fresh_process(
+        """
+devices.claim(3, 0)
+from pathlib import Path
+import jax
+jax.jit(lambda x: x * 2)(jax.numpy.ones(10)).block_until_ready()
+names = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
+print(json.dumps(names.count("tf_XLAEigen")))""",
+        KERAS_BACKEND=backend,
+    )
+    assert computing == 3
 
 
 @pytest.mark.parametrize(("cpus", "threads"), [(0.5, 1), (1, 1), (2, 2), (3.9, 3)])
