@@ -85,7 +85,9 @@ def ours(trials, reports, every_s, folder):
         cpus=CPUS, storage=folder, name="run",
     )  # fmt: skip
     with cluster(experiment, []):
+        import example_hyperparameters
         from example_hyperparameters import trace
+        from ray import cloudpickle
         from ray.tune import with_parameters
 
         from pipeline.engine.capacity import Slots
@@ -97,12 +99,10 @@ def ours(trials, reports, every_s, folder):
         from pipeline.records.results import write_tables
         from pipeline.worker.session import Checked, Epoch, Stopped
 
+        cloudpickle.register_pickle_by_value(example_hyperparameters)  # workers do not see this folder
+
         class Load(KerasTrial):
             """Talks with the driver as any trial does, and sleeps where Ray's harness does, after each report."""
-
-            def setup(self, config, setting):
-                self._setting = setting
-                self._begin(config["job"])
 
             def _train(self):
                 try:
@@ -170,7 +170,7 @@ def apart(side, case):
     """`measure` in a process of its own."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))}
     command = [sys.executable, __file__, "--side", side, "--case", case]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=600)
     if done.returncode:
         sys.exit(f"{side}, {case}, failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
