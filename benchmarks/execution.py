@@ -1,9 +1,10 @@
 """What an epoch costs under each execution plan, for models with and without dropout and convolutions, on MNIST.
 
 Run:  python benchmarks/execution.py --n 3
+      KERAS_BACKEND=jax python benchmarks/execution.py --n 3
 One thread, as a trial has with one CPU. The plans take turns within each repetition; what is compared is the median of
 the epochs after the first, which holds tracing and compilation and is given by itself. CPU time stands beside the
-wall clock: on a shared machine it is the steadier of the two. Writes `results/<date>-execution.json`.
+wall clock: on a shared machine it is the steadier of the two. Writes `results/<date>-execution[-jax].json`.
 """
 
 import argparse
@@ -27,7 +28,9 @@ from datasets import mnist
 from pipeline.worker.execution import Reporter, execution
 from pipeline.worker.plans import PLANS, choose
 
-EPOCHS = 4
+EPOCHS = 3
+BACKEND = keras.backend.backend()
+HERE = [plan for plan in PLANS if BACKEND == "tensorflow" or plan != "looped"]  # JAX compiles every loop
 
 
 def dense(units, dropout=0.0):
@@ -48,6 +51,9 @@ def convolutions():
 MODELS = {
     "dense 448, batch 32": (lambda: dense([448]), 32, 50_000),
     "dense 448, batch 128": (lambda: dense([448]), 128, 50_000),
+    "dense 2 x 256, batch 32": (lambda: dense([256, 256]), 32, 50_000),
+    "dense 4 layers to 448, batch 32": (lambda: dense([384, 448, 160, 192]), 32, 50_000),
+    "dense 2 x 1024, batch 64": (lambda: dense([1024, 1024]), 64, 50_000),
     "dense 3 x 64, batch 128": (lambda: dense([64, 64, 64]), 128, 50_000),
     "dense 448 with dropout, batch 32": (lambda: dense([448], 0.1), 32, 10_000),
     "dense 2 x 256 with dropout, batch 128": (lambda: dense([256, 256], 0.2), 128, 10_000),
@@ -92,9 +98,9 @@ def main():
     data = mnist.load(0)
     rows = []
     for name, (layers, batch_size, count) in MODELS.items():
-        taken = {plan: [] for plan in PLANS}
+        taken = {plan: [] for plan in HERE}
         for _ in range(n):
-            for plan in PLANS:
+            for plan in HERE:
                 epochs, auto = measure(layers, batch_size, count, plan, data)
                 taken[plan].append(epochs)
         plans = {
@@ -108,8 +114,11 @@ def main():
         rows.append({"model": name, "examples": count, "auto": auto, "plans": plans})
         print(rows[-1], flush=True)
     recording.write(
-        "execution", __doc__.partition("\n")[0], "tensorflow", "keras", "numpy", n=n, epochs=EPOCHS, rows=rows
-    )
+        "execution" + ("-jax" if BACKEND == "jax" else ""),
+        __doc__.partition("\n")[0],
+        BACKEND, "keras", "numpy",
+        n=n, epochs=EPOCHS, backend=BACKEND, rows=rows,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

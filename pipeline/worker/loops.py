@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.worker.batches import Chunks, fed_dtype
-from pipeline.worker.plans import Chosen
+from pipeline.worker.plans import Chosen, on_gpu
 from pipeline.worker.updates import fused
 
 
@@ -85,7 +85,9 @@ def install_jax(model: Any, chunks: Chunks) -> None:
     """
     import jax
 
-    one = jax.jit(model.train_step, donate_argnums=0)
+    # What is left of an epoch is one batch: it costs its compilation, not its time.
+    hasty = {"xla_backend_optimization_level": "0"} if chunks.batches > 1 and not on_gpu() else {}
+    one = jax.jit(model.train_step, donate_argnums=0, compiler_options=hasty)
 
     @partial(jax.jit, donate_argnums=0)
     def loop(state: Any, parts: Any) -> Any:
