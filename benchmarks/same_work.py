@@ -3,7 +3,7 @@
 Run:  python benchmarks/same_work.py --n 3 --epochs 3
 KerasTuner on TensorFlow, ours on TensorFlow and on JAX. All train on the same arrays, in batches of 32, every trial to
 its last epoch; each side is a process of its own, timed from its start to the best model on disk. The sides take turns.
-Writes `results/<date>-same-work.json`.
+Writes `results/<date>-same-work-<epochs>-epochs.json`.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main():
             print({side: done[-1] for side, done in runs.items()}, flush=True)
     medians = {side: statistics.median(run["seconds"] for run in done) for side, done in runs.items()}
     recording.write(
-        "same-work",
+        f"same-work-{asked.epochs}-epochs",
         __doc__.partition("\n")[0],
         "ray", "tensorflow", "jax", "keras", "keras-tuner",
         n=asked.n, epochs=asked.epochs, median_seconds=medians,

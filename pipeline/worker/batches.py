@@ -4,7 +4,6 @@ A node holds a dataset once and its trials map it. Keras's `fit` would copy both
 trial (tensorflow/python/framework/constant_op.py); what is copied here are some chunks ahead of the training.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,9 +29,10 @@ class Chunks:
         """For arrays of one length."""
         full = len(parts[0]) // batch_size
         batch_bytes = sum(part[:batch_size].nbytes for part in parts)
-        most = max(1, min(CHUNK_BATCHES, CHUNK_BYTES // max(1, batch_bytes)))
-        calls = math.ceil(full / most)
-        return cls(calls, full // calls if calls else 0, batch_size)
+        most = max(1, min(CHUNK_BATCHES, CHUNK_BYTES // max(1, batch_bytes), full))
+        # Whatever is left over is a call a batch, and where nothing is JAX has one shape fewer to compile.
+        batches = min(range(most, most // 2, -1), key=lambda each: full % each)
+        return cls(full // batches, batches, batch_size)
 
     @property
     def examples(self) -> int:

@@ -48,7 +48,7 @@ def prepare(cpus: float, gpus: float) -> None:
     threads = str(threads_of(cpus))
     os.environ["OMP_NUM_THREADS"] = threads
     if os.environ["KERAS_BACKEND"] == "jax" and "jax" not in sys.modules:
-        _prepare_jax(cpus)
+        _prepare_jax(cpus, gpus)
 
 
 def claim(cpus: float, gpus: float) -> dict[str, Any]:
@@ -127,13 +127,14 @@ def peak_memory_mib() -> int:
     return -(-int(peak) // 2**20)
 
 
-def _prepare_jax(cpus: float) -> None:
+def _prepare_jax(cpus: float, gpus: float) -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if cpus <= 1 and "multi_thread_eigen" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
-    # XLA's pool is as large as the machine otherwise, and has no other setting (xla/pjrt/utils.cc); its threads waited
-    # for each other: a quarter more CPU time for the same epoch.
-    os.environ.setdefault("NPROC", str(threads_of(cpus)))
+    if gpus == 0:
+        # XLA's pool is as large as the machine otherwise, and has no other setting (xla/pjrt/utils.cc); its threads
+        # waited for each other: a quarter more CPU time for the same epoch.
+        os.environ["NPROC"] = str(threads_of(cpus))
     folder = None if "JAX_COMPILATION_CACHE_DIR" in os.environ else compiled_folder()
     if folder is not None:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)

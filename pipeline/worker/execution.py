@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from pipeline.worker.batches import Chunks, can_feed, in_order, rows, shuffled
-from pipeline.worker.loops import install_jax, install_tensorflow
+from pipeline.worker.loops import in_place, jax_loop, tensorflow_loop
 from pipeline.worker.parallel import count_of, evenly
 from pipeline.worker.plans import Chosen, acts_on_batches, choose
 
@@ -98,15 +98,13 @@ def _fit(
     elif backend not in ("tensorflow", "jax"):
         chosen = Chosen("plain", f"the backend is {backend}")
     elif served:
-        examples = tuple(rows(part, slice(2)) for part in given)
+        examples = tuple(rows(part, slice(batch_size)) for part in given)
         chosen = choose(model, asked, -(-len(x) // batch_size), batch_size, callbacks, examples)
     callbacks[-1].plan = chosen
-    if chosen.plan == "plain" and getattr(model.train_function, "takes_chunks", False):  # of an earlier `fit`
-        model.train_function = None
+    ours: AbstractContextManager[None] = nullcontext()
     if tensorflow and not model.run_eagerly:
         _set_steps(model, kwargs, callbacks, chosen)
-    if type(model).test_step.__module__.startswith("keras.src."):  # one of the user's may look at a batch as a whole
-        _widen_validation(kwargs, batch_size)
+    _set_validation_batch(model, kwargs, batch_size)
     if tensorflow:
         _feed_validation(kwargs, batch_size, devices)
     if served:
@@ -118,21 +116,33 @@ def _fit(
         parts = [part for part in (x, y, weights) if part is not None]
         chunks, looped = Chunks.of(parts, batch_size), chosen.plan != "plain"
         if tensorflow:
-            if looped:
-                reporter = callbacks[-1]
-                compiled = chosen.plan == "compiled"
-                install_tensorflow(
-                    model, parts, chunks, compiled=compiled, chose=lambda plan: setattr(reporter, "plan", plan)
-                )
             x = shuffled(parts, chunks, order.seed, order.listeners.append, whole=looped)
             x = evenly(x, devices) if devices > 1 else x
         else:
-            if looped:
-                install_jax(model, chunks)
             x = _Batches(parts, chunks if looped else Chunks(0, 0, batch_size), order)
         y = None
+        if looped:
+            order.steps = -(-len(parts[0]) // batch_size)
+            ours = _loop(model, parts, chunks, chosen, callbacks[-1])
     arguments = {"x": x, "y": y} if y is not None else {"x": x}
-    return plain(**arguments, callbacks=[order, *callbacks], **kwargs)
+    with ours:
+        return plain(**arguments, callbacks=[order, *callbacks], **kwargs)
+
+
+def _loop(
+    model: Any, parts: list[Any], chunks: Chunks, chosen: Chosen, reporter: "Reporter"
+) -> AbstractContextManager[None]:
+    """Within it the model's `fit` takes chunks."""
+    if keras.backend.backend() == "jax":
+        return in_place(model, lambda: jax_loop(model, chunks), chunks)
+
+    def make() -> Callable[..., Any]:
+        compiled = chosen.plan == "compiled"
+        return tensorflow_loop(
+            model, parts, chunks, compiled=compiled, chose=lambda plan: setattr(reporter, "plan", plan)
+        )
+
+    return in_place(model, make, chunks, chosen.plan, [(part.shape[1:], part.dtype) for part in parts])
 
 
 def _set_steps(model: Any, kwargs: dict[str, Any], callbacks: list[Any], chosen: Chosen) -> None:
@@ -173,11 +183,13 @@ def evaluation_batch(x: Any) -> int:
     return next((size for size in range(most, most // 2, -1) if len(x) % size == 0), most)
 
 
-def _widen_validation(kwargs: dict[str, Any], batch_size: int) -> None:
+def _set_validation_batch(model: Any, kwargs: dict[str, Any], batch_size: int) -> None:
     data = kwargs.get("validation_data")
     if data is None or kwargs.get("validation_batch_size"):
         return
     kwargs["validation_batch_size"] = kwargs.get("batch_size")  # as Keras has it; ours may take that away
+    if not type(model).test_step.__module__.startswith("keras.src."):  # the user's may look at a batch as a whole
+        return
     # So many steps of wider batches would be more examples.
     if isinstance(data, tuple) and isinstance(data[0], np.ndarray) and not kwargs.get("validation_steps"):
         kwargs["validation_batch_size"] = max(batch_size, evaluation_batch(data[0]))
@@ -218,7 +230,14 @@ class _Order(keras.callbacks.Callback):
         super().__init__()
         self.seed = seed
         self.epoch = 0
+        self.steps: int | None = None  # of an epoch, where Keras counts chunks
         self.listeners: list[Callable[[int], None]] = []
+
+    def set_params(self, params: Any) -> None:
+        """All callbacks share them, and this is the first."""
+        if self.steps is not None:
+            params["steps"] = self.steps
+        super().set_params(params)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch

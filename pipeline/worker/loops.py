@@ -1,11 +1,11 @@
 """Train functions that take a chunk of batches a call and loop over them inside the graph (see `plans`).
 
-Each takes the place of Keras's own for a model; the data comes in chunks, as `batches` makes them, and what is left of
-an epoch batch by batch.
+Each takes the place of Keras's own for the time of a `fit`; the data comes in chunks, as `batches` makes them, and what
+is left of an epoch batch by batch.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -13,11 +13,41 @@ from pipeline.worker.batches import Chunks, fed_dtype
 from pipeline.worker.plans import Chosen, on_gpu
 from pipeline.worker.updates import fused
 
+TrainFunction = Callable[..., Any]
 
-def install_tensorflow(
+
+@contextmanager
+def in_place(model: Any, make: Callable[[], TrainFunction], *key: Any) -> Iterator[None]:
+    """Have the `fit` inside train by what `make` returns, and the model be as it was afterwards.
+
+    As Keras does with its own, a later `fit` of the same `key` takes it up as it was traced, until the model is
+    compiled anew; `make_train_function(force=True)` traces it again.
+    """
+    compiling = getattr(model, "_compile_config", None)  # another object whenever `compile` was called
+    held_key, held_compiling, held = getattr(model, "_kerasweep_loop", (None, None, None))
+    fits = held_key == key and held_compiling is compiling
+
+    def make_train_function(force: bool = False) -> None:
+        if force or model.train_function is None:
+            model.train_function = make()
+
+    before = model.train_function
+    model.train_function = held if fits else None
+    object.__setattr__(model, "make_train_function", make_train_function)
+    try:
+        yield
+    finally:
+        object.__delattr__(model, "make_train_function")
+        if not getattr(model.train_function, "fell_back", False):  # it is not what it is kept for
+            # Not by setattr: Keras tracks what is assigned to a model.
+            object.__setattr__(model, "_kerasweep_loop", (key, compiling, model.train_function))
+        model.train_function = before
+
+
+def tensorflow_loop(
     model: Any, parts: list[Any], chunks: Chunks, *, compiled: bool, chose: Callable[[Chosen], None] = lambda _: None
-) -> None:
-    """Give the model a train function for TensorFlow.
+) -> TrainFunction:
+    """A train function for TensorFlow.
 
     Args:
         model: compiled.
@@ -28,19 +58,19 @@ def install_tensorflow(
     """
     import tensorflow as tf
 
-    scratch: dict[int, Any] = {}  # lives as long as the graph
+    updating = partial(fused, model, {})  # what it makes lives as long as the graph
     signature = [tuple(tf.TensorSpec([None, *part.shape[1:]], fed_dtype(part)) for part in parts)]
 
-    def traced_once(updating: Callable[[], AbstractContextManager[None]]) -> Any:
+    def traced_once(within: Callable[[], AbstractContextManager[None]]) -> Any:
         """A step, for batches of any length: Keras's Python code takes half a second."""
 
         def step(data: Any) -> Any:
-            with updating():
+            with within():
                 return model.train_step(data)
 
         return tf.function(step, autograph=False, input_signature=signature)
 
-    one = traced_once(nullcontext if compiled else partial(fused, model, scratch))
+    one = traced_once(nullcontext if compiled else updating)
 
     def loop(parts: Any) -> None:
         stacked = [tf.reshape(part, [chunks.batches, chunks.batch_size, *part.shape[1:]]) for part in parts]
@@ -54,15 +84,16 @@ def install_tensorflow(
     graph = tf.function(loop, autograph=False, jit_compile=compiled)
 
     def run(parts: Any) -> None:
-        nonlocal graph, compiled
+        nonlocal one, graph, compiled
         try:
             graph(parts)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
             if not compiled:
                 raise
             # What XLA cannot compile fails before it has changed anything.
-            compiled, graph = False, tf.function(loop, autograph=False)
+            compiled, one, graph = False, traced_once(updating), tf.function(loop, autograph=False)
             chose(Chosen("looped", "XLA cannot compile it"))
+            train_function.fell_back = True  # type: ignore[attr-defined]
             graph(parts)
 
     def train_function(iterator: Any) -> Any:
@@ -73,11 +104,11 @@ def install_tensorflow(
             one(parts)
         return model.get_metrics_result()
 
-    _put(model, train_function)
+    return train_function
 
 
-def install_jax(model: Any, chunks: Chunks) -> None:
-    """Give the model a train function for JAX, which compiles each: a chunk is one call, not one a batch.
+def jax_loop(model: Any, chunks: Chunks) -> TrainFunction:
+    """A train function for JAX, which compiles each: a chunk is one call, not one a batch.
 
     Args:
         model: compiled.
@@ -85,7 +116,7 @@ def install_jax(model: Any, chunks: Chunks) -> None:
     """
     import jax
 
-    # What is left of an epoch is one batch: it costs its compilation, not its time.
+    # What is left of an epoch is hardly more than one batch: it costs its compilation, not its time.
     hasty = {"xla_backend_optimization_level": "0"} if chunks.batches > 1 and not on_gpu() else {}
     one = jax.jit(model.train_step, donate_argnums=0, compiler_options=hasty)
 
@@ -103,13 +134,8 @@ def install_jax(model: Any, chunks: Chunks) -> None:
         parts = tuple(part for part in next(iterator) if part is not None)
         return (loop if _is_chunk(parts, chunks) else one)(state, parts)
 
-    _put(model, train_function)
+    return train_function
 
 
 def _is_chunk(parts: Any, chunks: Chunks) -> bool:
     return chunks.batches > 1 and len(parts[0]) == chunks.batches * chunks.batch_size
-
-
-def _put(model: Any, train_function: Any) -> None:
-    train_function.takes_chunks = True
-    model.train_function = train_function

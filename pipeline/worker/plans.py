@@ -47,7 +47,7 @@ def choose(
         steps: of an epoch.
         batch_size: examples a step.
         callbacks: of this `fit`.
-        examples: two of each array, to build the model on.
+        examples: a batch, to build the model on.
     """
     if asked == "plain":
         return Chosen("plain", "asked for")
@@ -99,9 +99,9 @@ def on_gpu() -> bool:
 
 def _unserved(model: Any, callbacks: Sequence[Any]) -> str | None:
     """Why only Keras's own way can train a model; None where nothing speaks against the others."""
-    trainer = type(model).train_step
-    if not trainer.__module__.startswith("keras.src."):
-        return "a train_step of its own"
+    for name in ("train_step", "compute_metrics", "make_train_function"):
+        if not getattr(type(model), name).__module__.startswith("keras.src."):
+            return f"a {name} of its own"
     if model.run_eagerly:
         return "it runs eagerly"
     if keras.backend.backend() == "jax" and not model.jit_compile:

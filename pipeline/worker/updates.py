@@ -22,7 +22,9 @@ def fused(model: Any, scratch: dict[int, Any]) -> Iterator[None]:
     """
     outer = optimizer_of(model)
     optimizer = getattr(outer, "inner_optimizer", outer)  # of float16's the one within updates
-    own = next((make for update, make in KERNELS if getattr(type(optimizer), "update_step", None) is update), None)
+    # Of Keras's own classes, AdamW has Adam's as it is; what a class or an instance of the user's changes is not known.
+    known = type(optimizer).__module__.startswith("keras.src.") and "update_step" not in vars(optimizer)
+    own = next((make for update, make in KERNELS if known and type(optimizer).update_step is update), None)
     kernel = own(optimizer, scratch) if own is not None else None
     if kernel is None:
         yield
@@ -72,7 +74,7 @@ def _sgd(optimizer: Any, scratch: dict[int, Any]) -> Any:
             return
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=target.handle, accum=_handle(optimizer.momentums[place]), lr=rate, grad=gradient,
-            momentum=optimizer.momentum, use_nesterov=optimizer.nesterov,
+            momentum=optimizer.momentum, use_nesterov=bool(optimizer.nesterov),
         )  # fmt: skip
 
     return kernel
@@ -104,7 +106,7 @@ def _handle(variable: Any) -> Any:
     return variable.value.handle
 
 
-# Keras's `update_step`, which subclasses such as AdamW may have as it is, and what does the same.
+# Keras's `update_step`, and what does the same.
 KERNELS: tuple[tuple[Any, Callable[[Any, dict[int, Any]], Any]], ...] = (
     (keras.optimizers.Adam.update_step, _adam),
     (keras.optimizers.SGD.update_step, _sgd),

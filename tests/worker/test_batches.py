@@ -19,10 +19,15 @@ def batches_of(count, batch_size, *, whole=False, epoch=0, seed=3):
 
 
 @pytest.mark.parametrize(("count", "batch_size"), COUNTS)
-def test_chunks_leave_no_more_batches_over_than_there_are_calls(count, batch_size):
+def test_chunks_leave_as_few_batches_over_as_can_be(count, batch_size):
     chunks = Chunks.of([np.zeros((count, 25), np.float32)], batch_size)
     left = count // batch_size - chunks.calls * chunks.batches
-    assert 0 <= left <= chunks.calls and chunks.batches <= CHUNK_BATCHES
+    assert left == 0 and chunks.batches <= CHUNK_BATCHES
+
+
+def test_of_a_prime_number_of_batches_one_is_left_over():
+    chunks = Chunks.of([np.zeros((16 * 1601, 25), np.float32)], 16)
+    assert (chunks.calls * chunks.batches, chunks.batches > CHUNK_BATCHES // 2) == (1600, True)
 
 
 def test_a_chunk_of_large_examples_is_bounded():

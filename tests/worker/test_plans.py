@@ -80,11 +80,16 @@ def test_a_model_without_an_input_is_built_before_the_choice(digits):
     assert trained("auto", unbuilt, digits)[1].plan == "plain"
 
 
-def test_what_cannot_be_built_on_two_examples_is_plain_and_says_so(digits):
-    def certain(y_true, y_pred):  # wants a batch of five at least
-        return keras.ops.mean(keras.ops.top_k(keras.ops.max(y_pred, axis=-1), 5)[0])
+def test_what_cannot_be_built_on_a_batch_is_plain_and_says_so(digits):
+    calls = []
 
-    _, chosen, updates = trained("looped", model(dense, metrics=[certain]), digits)
+    def late(y_true, y_pred):  # fails when it is first called
+        calls.append(1)
+        if len(calls) == 1:
+            raise ValueError
+        return keras.ops.mean(y_pred)
+
+    _, chosen, updates = trained("looped", model(dense, metrics=[late]), digits)
     assert (str(chosen), updates) == ("plain: it cannot be built before it is trained", 63)
 
 
@@ -140,6 +145,95 @@ def test_a_trial_that_is_cut_off_goes_on_as_it_would_have(plan, digits, tmp_path
     assert whole.epochs[0].plan.startswith(f"{plan}: asked for")
 
 
+def around(plan, made, fit):
+    """What `fit` does in the place of a search space's own."""
+    reporter = Reporter()
+    with execution(made, 5, reporter, plan, verbose=0):
+        fit(made)
+    return reporter.plan.plan
+
+
+@pytest.mark.parametrize("plan", ["looped", "compiled"])
+def test_after_a_fit_the_model_trains_on_a_batch_as_ever(plan, digits):
+    made = model(dense)
+
+    def fit(made):
+        made.fit(digits.x_train, digits.y_train, batch_size=16)
+        made.train_on_batch(digits.x_train[:320], digits.y_train[:320])
+
+    assert around(plan, made, fit) == plan
+    made.train_on_batch(digits.x_train[:320], digits.y_train[:320])
+    assert int(np.array(made.optimizer.iterations)) == 21 + 1 + 1
+
+
+@pytest.mark.parametrize("plan", ["looped", "compiled"])
+def test_several_fits_are_traced_once_until_the_model_is_compiled_anew(plan, digits):
+    traced = []
+
+    def counting(y_true, y_pred):
+        traced.append(1)
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+    made = model(dense, metrics=[])
+    made.compile("adam", counting)
+    seen = []
+
+    def fit(made):
+        for again in range(3):
+            made.fit(digits.x_train, digits.y_train, batch_size=16)
+            seen.append(len(traced))
+            if again == 1:
+                made.compile("sgd", counting)
+        made.fit(digits.x_train, digits.y_train, batch_size=11)
+        seen.append(len(traced))
+
+    around(plan, made, fit)
+    assert seen[0] == seen[1] < seen[2] < seen[3]
+    assert int(np.array(made.optimizer.iterations)) == 21 + 30
+
+
+@pytest.mark.parametrize("plan", ["looped", "compiled"])
+def test_a_callback_may_have_the_train_function_made_anew(plan, digits):
+    steps = []
+
+    def thaw(epoch, logs):
+        steps.append(made.history.params["steps"])
+        made.layers[1].trainable = True
+        made.make_train_function(force=True)
+
+    made = model(lambda: [keras.layers.Flatten(), keras.layers.Dense(16, "relu")])
+    made.layers[1].trainable = False
+    made.compile("sgd", CLASSES)
+    made.optimizer.build([*made.layers[1].variables, *made.layers[2].variables])
+    before = made.layers[1].get_weights()[0]
+    trained(plan, made, digits, epochs=2, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=thaw)])
+    assert not np.allclose(made.layers[1].get_weights()[0], before)
+    assert int(np.array(made.optimizer.iterations)) == 42
+    assert steps == [21, 21], "of batches, and not of chunks"
+
+
+def test_a_test_step_of_its_own_gets_batches_of_the_size_asked_for(digits):
+    class Sized(keras.Sequential):
+        def test_step(self, data):
+            return super().test_step(data) | {"size": keras.ops.shape(data[0])[0]}
+
+    made = Sized([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
+    made.compile("sgd", CLASSES)
+    history, _, _ = trained("looped", made, digits, epochs=1, batch_size=8, validation_steps=2)
+    assert history["val_size"] == [8]
+
+
+class OwnMetrics(keras.Sequential):
+    def compute_metrics(self, *args, **kwargs):
+        return super().compute_metrics(*args, **kwargs) | {"own": 1.0}
+
+
+def own_metrics():
+    made = OwnMetrics([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
+    made.compile("sgd", CLASSES)
+    return made
+
+
 class OwnStep(keras.Sequential):
     def train_step(self, data):
         return super().train_step(data)
@@ -155,6 +249,7 @@ def own_step():
     ("made", "fitting", "reason"),
     [
         (own_step, {}, "a train_step of its own"),
+        (own_metrics, {}, "a compute_metrics of its own"),
         (lambda: model(dense, run_eagerly=True), {}, "it runs eagerly"),
         (lambda: model(dense, steps_per_execution=5), {}, "steps_per_execution was set"),
         (lambda: model(dense), {"callbacks": [stage.OnBatches()]}, "a callback acts on each batch"),

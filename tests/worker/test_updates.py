@@ -9,6 +9,13 @@ from pipeline.worker.updates import fused
 optimizers = keras.optimizers
 
 
+class Bounded(optimizers.SGD):
+    """Keeps weights within bounds."""
+
+    def assign_sub(self, variable, value):
+        variable.assign(keras.ops.clip(variable - value, -0.5, 0.5))
+
+
 class Halved(optimizers.Adam):
     """Has an update of its own."""
 
@@ -63,7 +70,7 @@ def updated(optimizer):
         (lambda: optimizers.AdamW(0.01, weight_decay=0.1, use_ema=True), "ResourceApplyAdam"),
         (lambda: optimizers.SGD(0.1), "ResourceApplyGradientDescent"),
         (lambda: optimizers.SGD(0.1, momentum=0.9), "ResourceApplyKerasMomentum"),
-        (lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True), "ResourceApplyKerasMomentum"),
+        (lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=1), "ResourceApplyKerasMomentum"),
         (lambda: optimizers.RMSprop(0.01), "ResourceApplyRMSProp"),
         (lambda: optimizers.RMSprop(0.01, rho=0.5, momentum=0.9, epsilon=1e-3), "ResourceApplyRMSProp"),
         (lambda: optimizers.LossScaleOptimizer(optimizers.Adam(0.01), initial_scale=2.0), "ResourceApplyAdam"),
@@ -85,9 +92,9 @@ def test_one_operation_makes_the_update_of_keras(make, kernel):
     "make",
     [
         lambda: optimizers.Adam(0.01, amsgrad=True), lambda: optimizers.RMSprop(0.01, centered=True),
-        lambda: optimizers.Adagrad(0.01), lambda: Halved(0.01),
+        lambda: optimizers.Adagrad(0.01), lambda: Halved(0.01), lambda: Bounded(0.1),
     ],
-    ids=["amsgrad", "centered", "no such kernel", "an update of its own"],
+    ids=["amsgrad", "centered", "no such kernel", "an update of its own", "an assignment of its own"],
 )  # fmt: skip
 def test_what_has_no_such_operation_is_updated_by_keras(make):
     expected, optimizer, weights = updated(make()), make(), variables()
