@@ -15,7 +15,7 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
-from pipeline.engine.asha import Promoting
+from pipeline.engine.asha import Promoting, rungs_of
 from pipeline.engine.pbt import PopulationBased
 from pipeline.engine.trainable import EPOCH, OBJECTIVE
 from pipeline.experiment import Experiment
@@ -53,6 +53,13 @@ def make_scheduler(
             return MedianStoppingRule(**shared, grace_period=experiment.grace_epochs)
         case _:
             return FIFOScheduler()
+
+
+def rungs(experiment: Experiment) -> tuple[int, ...]:
+    """The epochs after which a trial may be stopped, where they are the same for all."""
+    if experiment.scheduler not in ("asha", "asha-stopping"):
+        return ()
+    return tuple(rungs_of(experiment.max_epochs, experiment.grace_epochs, experiment.reduction_factor))
 
 
 def hyperband_trials(max_epochs: int, reduction_factor: float) -> int:

@@ -519,6 +519,7 @@ class _Search:
 
     def _job(self, trial: str, configuration: dict[str, Any]) -> Any:
         from pipeline.engine.ask_tell import number_of
+        from pipeline.engine.schedulers import rungs
         from pipeline.search import SEARCHERS
         from pipeline.worker.session import Job
 
@@ -529,7 +530,7 @@ class _Search:
             self.layout.checkpoints(trial), fill, experiment.executions_per_trial,
             retries=experiment.max_retries_per_trial,
             plan=experiment.execution, devices=devices_a_trial(experiment),
-            twice=experiment.scheduler == "pbt",
+            twice=experiment.scheduler == "pbt", rungs=rungs(experiment),
         )  # fmt: skip
 
     def _weights(self, job: Any) -> int:

@@ -41,12 +41,13 @@ class Reporter(keras.callbacks.Callback):
 @contextmanager
 def execution(
     model: Any, seed: int, reporter: "Reporter", asked: str = "auto",
-    building: Callable[[], AbstractContextManager[Any]] = nullcontext, **defaults: Any,
+    building: Callable[[], AbstractContextManager[Any]] = nullcontext, epochs: int | None = None, **defaults: Any,
 ) -> Iterator[None]:  # fmt: skip
     """Carry out every `model.fit` inside in our way; `reporter` is added to its callbacks, the last of them.
 
     `asked` is a plan's name or "auto" (see `plans`); what is inside runs in `building`, for it may compile a model (see
-    `parallel`); `defaults` are arguments that hold where a `fit` of one's own does not pass others on.
+    `parallel`); `epochs` are trained before the trial may be stopped, or those of each `fit`; `defaults` are arguments
+    that hold where a `fit` of one's own does not pass others on.
     """
     plain = model.fit
     names = list(inspect.signature(keras.Model.fit).parameters)[1:]
@@ -64,7 +65,7 @@ def execution(
         scope.close()  # the order of the data is not to be mirrored
         try:
             # Last, so that what it saves of the others is their state after the epoch.
-            return _fit(model, plain, order, [*others, reporter], asked, **kwargs)
+            return _fit(model, plain, order, [*others, reporter], asked, epochs, **kwargs)
         finally:
             scope.enter_context(building())
 
@@ -79,8 +80,8 @@ def execution(
 
 
 def _fit(
-    model: Any, plain: Callable[..., Any], order: "_Order", callbacks: list[Any], asked: str, x: Any = None,
-    y: Any = None, **kwargs: Any,
+    model: Any, plain: Callable[..., Any], order: "_Order", callbacks: list[Any], asked: str,
+    epochs_to_come: int | None, x: Any = None, y: Any = None, **kwargs: Any,
 ) -> Any:  # fmt: skip
     backend = keras.backend.backend()
     tensorflow = backend == "tensorflow"
@@ -99,7 +100,8 @@ def _fit(
         chosen = Chosen("plain", f"the backend is {backend}")
     elif served:
         examples = tuple(rows(part, slice(batch_size)) for part in given)
-        chosen = choose(model, asked, -(-len(x) // batch_size), batch_size, callbacks, examples)
+        to_come = epochs_to_come or kwargs.get("epochs", 1) - kwargs.get("initial_epoch", 0)
+        chosen = choose(model, asked, -(-len(x) // batch_size) * to_come, batch_size, callbacks, examples)
     callbacks[-1].plan = chosen
     ours: AbstractContextManager[None] = nullcontext()
     if tensorflow and not model.run_eagerly:

@@ -17,9 +17,9 @@ import keras
 Plan = Literal["plain", "looped", "compiled"]
 PLANS: tuple[Plan, ...] = get_args(Plan)
 
-# Steps of an epoch that gain as much as XLA's compilation takes (1 to 2 s of CPU, against 1 to 2 ms a step): many
-# trials are stopped after one.
-COMPILED_FROM_STEPS = 700
+# Steps that gain as much as XLA's compilation takes: 1 to 2 s of CPU, against 0.1 to 0.3 ms a step on a fast core (AMD
+# EPYC) and some 1 ms on a slow one (Intel Xeon at 2.5 GHz).
+COMPILED_FROM_STEPS = 3000
 # Products of a step's forward pass up to which XLA was measured to gain; more outweigh what it saves around them.
 COMPILED_TO_PRODUCTS = 60e6
 
@@ -39,12 +39,12 @@ class Chosen:
 def choose(
     model: Any, asked: str, steps: int, batch_size: int, callbacks: Sequence[Any], examples: tuple[Any, ...] = ()
 ) -> Chosen:
-    """The plan for a model that is to be trained on arrays, in `steps` steps an epoch.
+    """The plan for a model that is to be trained on arrays.
 
     Args:
         model: compiled.
         asked: a plan's name, or "auto".
-        steps: of an epoch.
+        steps: that it trains before it may be stopped.
         batch_size: examples a step.
         callbacks: of this `fit`.
         examples: a batch, to build the model on.

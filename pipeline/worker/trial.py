@@ -84,7 +84,10 @@ def _train(
     if not progress.ended and progress.epoch < job.max_epochs:
         fit = space.fit or plain_fit
         arguments, named = data.fit_arguments()
-        with execution(model, seed, progress, job.plan, building, initial_epoch=progress.epoch, verbose=0):
+        stop = next(epoch for epoch in (*job.rungs, job.max_epochs) if epoch > progress.epoch)
+        with execution(
+            model, seed, progress, job.plan, building, stop - progress.epoch, initial_epoch=progress.epoch, verbose=0
+        ):
             returned = fit(
                 hp, model, *arguments, **named, callbacks=[progress],
                 initial_epoch=progress.epoch, epochs=job.max_epochs, verbose=0,

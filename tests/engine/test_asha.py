@@ -7,7 +7,9 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from pipeline.engine.asha import MOST_WAITING, Promoting, rungs_of
+from pipeline.engine.schedulers import rungs
 from pipeline.engine.supervisor import PastReport, Supervisor
+from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 
 LOSS = Objective("val_loss", "min")
@@ -92,6 +94,14 @@ def carried_out(search, seed=0):
 )  # fmt: skip
 def test_rungs_are_grown_from_the_first_while_something_is_left_to_save(max_epochs, grace, factor, rungs):
     assert rungs_of(max_epochs, grace, factor) == rungs
+
+
+def test_trials_are_told_their_rungs_where_all_have_the_same():
+    def told(scheduler):
+        return rungs(Experiment(dataset="digits", scheduler=scheduler, max_epochs=20, reduction_factor=4))
+
+    assert told("asha") == told("asha-stopping") == (1, 4)
+    assert told("hyperband") == told("none") == ()
 
 
 @pytest.mark.parametrize("slots", [1, 2, 7])

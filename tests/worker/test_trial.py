@@ -69,6 +69,26 @@ def test_every_epoch_is_reported_with_all_logs(digits, tmp_path):
     assert notes.epochs[2].metrics["loss"] < notes.epochs[0].metrics["loss"]
 
 
+def test_it_is_compiled_where_enough_steps_come_before_it_may_be_stopped(tmp_path):
+    """XLA's compilation is paid for by some 3,000 steps: here an epoch has 1,000 of them."""
+    data = dataset("digits", 1000)
+
+    def build(hp: Any, data: Dataset) -> keras.Model:
+        model = linear_model()
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    def fit(hp: Any, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
+        return model.fit(*args, batch_size=1, **kwargs)
+
+    def plans(trial: str, **rungs: Any) -> list[str]:
+        epochs = interrupted(job(tmp_path, trial, max_epochs=4, **rungs), space(build, fit), data)
+        return [epoch.plan.partition(":")[0] for epoch in epochs]
+
+    assert plans("t0000", rungs=(1,)) == ["looped", "compiled", "looped", "looped"]  # 1,000 steps, 3,000, 2,000, 1,000
+    assert plans("t0001") == ["compiled", "compiled", "looped", "looped"]
+
+
 def test_a_metric_that_is_no_single_number_is_left_out(tmp_path):
     """Keras's F1Score tells one of each class, if not asked for an average."""
     digits = one_hot(dataset("digits"))
