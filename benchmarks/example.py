@@ -84,6 +84,7 @@ def main():
         __doc__.partition("\n")[0],
         "ray", "tensorflow", "keras", "keras-tuner", "hyperopt",
         n={side: len(done) for side, done in runs.items()},
+        commits={side: sorted({run["commit"] for run in done}) for side, done in runs.items()},
         medians=medians,
         seconds_until_good={"keras_tuner": until_good(runs["keras_tuner"])} | {
             side: {

@@ -38,9 +38,10 @@ def gpus():
 
 
 def commit():
-    """Of the checkout; with a + where the package differs from it."""
+    """Of the checkout; with a + where the code differs from it."""
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    changed = subprocess.run(["git", "status", "--porcelain", "pipeline"], cwd=ROOT, capture_output=True, text=True)
+    code = ("pipeline", "datasets", "search_spaces", "benchmarks/*.py")
+    changed = subprocess.run(["git", "status", "--porcelain", *code], cwd=ROOT, capture_output=True, text=True)
     return head + ("+" if changed.stdout else "")
 
 

@@ -39,5 +39,8 @@ def run_inline(experiment: Experiment, shown: Callable[[Path], Callable[[Any], N
                 raise ProgramError(f"The trial failed: {failure.reason}")
 
     together = devices_a_trial(experiment)
-    job = Job("t0000", {}, experiment.seed, experiment.max_epochs, objective, directory, devices=together)
+    job = Job(
+        "t0000", {}, experiment.seed, experiment.max_epochs, objective, directory, plan=experiment.execution,
+        devices=together,
+    )  # fmt: skip
     train(job, family, data, Printing(), unwrapped=True)

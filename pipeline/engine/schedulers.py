@@ -56,10 +56,15 @@ def make_scheduler(
 
 
 def rungs(experiment: Experiment) -> tuple[int, ...]:
-    """The epochs after which a trial may be stopped, where they are the same for all."""
-    if experiment.scheduler not in ("asha", "asha-stopping"):
-        return ()
-    return tuple(rungs_of(experiment.max_epochs, experiment.grace_epochs, experiment.reduction_factor))
+    """The epochs after which a trial may be stopped or paused, where they are the same for all."""
+    match experiment.scheduler:
+        case "asha" | "asha-stopping":
+            return tuple(rungs_of(experiment.max_epochs, experiment.grace_epochs, experiment.reduction_factor))
+        case "pbt":
+            interval = experiment.perturbation_interval
+            return tuple(range(interval, experiment.max_epochs, interval))
+        case _:
+            return ()
 
 
 def hyperband_trials(max_epochs: int, reduction_factor: float) -> int:

@@ -41,7 +41,7 @@ FINAL = "final"  # what `fit` returned, and no epoch
 SECONDS = "seconds"
 HELD = "held_gib"  # by the worker, and what its node has
 GROWN = "grown"  # the worker holds more memory than one that is to take another trial should
-REQUESTED = "requested"  # with the first report, and again when it has grown
+REQUESTED = "requested"  # with the first report, and again when it has grown, or the plan is another
 BUILT = "built"  # so many of them by `build`
 PLACE = "place"
 WARNING = "warning"  # what a person should know
@@ -214,14 +214,14 @@ class _RaySession:
         self, job: Job, commands: "queue.Queue[Command]", answers: "queue.Queue[Any]", place: dict[str, Any]
     ) -> None:
         self._job, self._commands, self._answers, self._place = job, commands, answers, place
-        self._told: Requested = []
+        self._told: tuple[Requested, str] | None = None
         self.last: Epoch | None = None
 
     def report(self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None) -> None:
         self.last = epoch
         result = _result(self._job, epoch, self._place, failure=failure)
-        if epoch.requested != self._told:  # once, and again if `fit` asks for more later
-            self._told = epoch.requested
+        if (epoch.requested, epoch.plan) != self._told:  # once, and again if `fit` asks for more later
+            self._told = epoch.requested, epoch.plan
         else:
             del result[REQUESTED]
         self._answers.put(result | {ENDED: failure is not None, "done": failure is not None})

@@ -35,6 +35,11 @@ class Chunks:
         return cls(full // batches, batches, batch_size)
 
     @property
+    def large(self) -> bool:
+        """Whether a batch is too large for a chunk of several."""
+        return self.batches == 1 < self.calls
+
+    @property
     def examples(self) -> int:
         """In all chunks together."""
         return self.calls * self.batches * self.batch_size

@@ -8,6 +8,7 @@ seen, and lets TensorFlow run several steps a call. What it cannot serve goes to
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -32,7 +33,15 @@ class Reporter(keras.callbacks.Callback):
     trial = ""  # whose report it is, and of which execution
     execution = 0
     calls = 0  # of `model.fit` so far
-    plan: Chosen | None = None  # how the last `fit` was carried out
+    plan: Chosen | None = None  # how the last epoch was carried out
+
+    def stage(self) -> int | None:
+        """How many epochs are trained between two at which the trial may be stopped; None for those of the `fit`.
+
+        Of the stage that the next epoch is in, wherever in it training begins: a trial that goes on after a restart
+        computes as it would have.
+        """
+        return None
 
     def before_epoch(self, epoch: int) -> None:
         """Called before any `on_epoch_begin`, after every `on_train_begin`."""
@@ -41,13 +50,12 @@ class Reporter(keras.callbacks.Callback):
 @contextmanager
 def execution(
     model: Any, seed: int, reporter: "Reporter", asked: str = "auto",
-    building: Callable[[], AbstractContextManager[Any]] = nullcontext, epochs: int | None = None, **defaults: Any,
+    building: Callable[[], AbstractContextManager[Any]] = nullcontext, **defaults: Any,
 ) -> Iterator[None]:  # fmt: skip
     """Carry out every `model.fit` inside in our way; `reporter` is added to its callbacks, the last of them.
 
     `asked` is a plan's name or "auto" (see `plans`); what is inside runs in `building`, for it may compile a model (see
-    `parallel`); `epochs` are trained before the trial may be stopped, or those of each `fit`; `defaults` are arguments
-    that hold where a `fit` of one's own does not pass others on.
+    `parallel`); `defaults` are arguments that hold where a `fit` of one's own does not pass others on.
     """
     plain = model.fit
     names = list(inspect.signature(keras.Model.fit).parameters)[1:]
@@ -65,7 +73,7 @@ def execution(
         scope.close()  # the order of the data is not to be mirrored
         try:
             # Last, so that what it saves of the others is their state after the epoch.
-            return _fit(model, plain, order, [*others, reporter], asked, epochs, **kwargs)
+            return _fit(model, plain, order, [*others, reporter], asked, **kwargs)
         finally:
             scope.enter_context(building())
 
@@ -79,72 +87,93 @@ def execution(
         object.__delattr__(model, "fit")
 
 
+@dataclass(frozen=True)
+class _Arrays:
+    """What a `fit` trains on: arrays of n examples each, and how they are grouped."""
+
+    parts: list[Any]
+    chunks: Chunks
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch."""
+        return -(-len(self.parts[0]) // self.chunks.batch_size)
+
+    def examples(self) -> tuple[Any, ...]:
+        """A batch."""
+        return tuple(rows(part, slice(self.chunks.batch_size)) for part in self.parts)
+
+
 def _fit(
-    model: Any, plain: Callable[..., Any], order: "_Order", callbacks: list[Any], asked: str,
-    epochs_to_come: int | None, x: Any = None, y: Any = None, **kwargs: Any,
+    model: Any, plain: Callable[..., Any], order: "_Order", callbacks: list[Any], asked: str, x: Any = None,
+    y: Any = None, **kwargs: Any,
 ) -> Any:  # fmt: skip
-    backend = keras.backend.backend()
+    backend, devices, reporter = keras.backend.backend(), count_of(model), callbacks[-1]
     tensorflow = backend == "tensorflow"
     batch_size = kwargs.get("batch_size") or 32
-    given = [part for part in (x, y, kwargs.get("sample_weight")) if part is not None]
-    arrays = y is not None and _are_arrays(given) and can_feed(given)
-    others = ("validation_split", "steps_per_epoch")
-    weighted_twice = kwargs.get("class_weight") and kwargs.get("sample_weight") is not None  # Keras refuses it
-    served = arrays and kwargs.get("shuffle", True) is True and not weighted_twice
-    served = served and not any(kwargs.get(name) for name in others)
-    devices = count_of(model)
-    chosen = Chosen("plain", "it is not trained on arrays alone")
+    arrays = _taken(x, y, batch_size, kwargs)
+
+    def planned(arrays: _Arrays, examples: tuple[Any, ...] = ()) -> Chosen:
+        of_stage = arrays.steps * (reporter.stage() or kwargs.get("epochs", 1))
+        return choose(model, asked, of_stage, batch_size, callbacks, examples)
+
     if devices > 1:
         chosen = Chosen("plain", f"{devices} devices share each batch")
     elif backend not in ("tensorflow", "jax"):
         chosen = Chosen("plain", f"the backend is {backend}")
-    elif served:
-        examples = tuple(rows(part, slice(batch_size)) for part in given)
-        to_come = epochs_to_come or kwargs.get("epochs", 1) - kwargs.get("initial_epoch", 0)
-        chosen = choose(model, asked, -(-len(x) // batch_size) * to_come, batch_size, callbacks, examples)
-    callbacks[-1].plan = chosen
-    ours: AbstractContextManager[None] = nullcontext()
+    elif arrays is None:
+        chosen = Chosen("plain", "it is not trained on arrays alone")
+    elif arrays.chunks.large and asked != "plain":
+        chosen = Chosen("plain", "its batches are as large as chunks")
+    else:
+        chosen = planned(arrays, arrays.examples())
+    reporter.plan = chosen
     if tensorflow and not model.run_eagerly:
         _set_steps(model, kwargs, callbacks, chosen)
     _set_validation_batch(model, kwargs, batch_size)
     if tensorflow:
         _feed_validation(kwargs, batch_size, devices)
-    if served:
-        kwargs.pop("batch_size", None)
-        kwargs["shuffle"] = False  # the pipeline shuffles; Keras would warn that it cannot
-        weights, by_class = kwargs.pop("sample_weight", None), kwargs.pop("class_weight", None)
-        if by_class:
-            weights = _class_weights(y, by_class)
-        parts = [part for part in (x, y, weights) if part is not None]
-        chunks, looped = Chunks.of(parts, batch_size), chosen.plan != "plain"
+    ours: AbstractContextManager[None] = nullcontext()
+    if arrays is not None:
+        looped = chosen.plan != "plain"
+        kwargs |= {"shuffle": False, "batch_size": None}  # the pipeline shuffles; Keras would warn that it cannot
         if tensorflow:
-            x = shuffled(parts, chunks, order.seed, order.listeners.append, whole=looped)
+            x = shuffled(arrays.parts, arrays.chunks, order.seed, order.listeners.append, whole=looped)
             x = evenly(x, devices) if devices > 1 else x
         else:
-            x = _Batches(parts, chunks if looped else Chunks(0, 0, batch_size), order)
+            x = _Batches(arrays.parts, arrays.chunks if looped else Chunks(0, 0, batch_size), order)
         y = None
         if looped:
-            order.steps = -(-len(parts[0]) // batch_size)
-            ours = _loop(model, parts, chunks, chosen, callbacks[-1])
+            order.steps = arrays.steps
+            order.listeners.append(lambda epoch: setattr(reporter, "plan", planned(arrays)))
+            ours = _loop(model, arrays.parts, arrays.chunks, reporter)
     arguments = {"x": x, "y": y} if y is not None else {"x": x}
     with ours:
         return plain(**arguments, callbacks=[order, *callbacks], **kwargs)
 
 
-def _loop(
-    model: Any, parts: list[Any], chunks: Chunks, chosen: Chosen, reporter: "Reporter"
-) -> AbstractContextManager[None]:
+def _taken(x: Any, y: Any, batch_size: int, kwargs: dict[str, Any]) -> _Arrays | None:
+    """What a `fit` trains on, its weights taken out of `kwargs`; None where only Keras can do what is asked for."""
+    given = [part for part in (x, y, kwargs.get("sample_weight")) if part is not None]
+    if y is None or not _are_arrays(given) or not can_feed(given) or kwargs.get("shuffle", True) is not True:
+        return None
+    if kwargs.get("validation_split") or kwargs.get("steps_per_epoch"):
+        return None
+    if kwargs.get("class_weight") and kwargs.get("sample_weight") is not None:  # Keras refuses it
+        return None
+    weights, by_class = kwargs.pop("sample_weight", None), kwargs.pop("class_weight", None)
+    if by_class:
+        weights = _class_weights(y, by_class)
+    parts = [part for part in (x, y, weights) if part is not None]
+    return _Arrays(parts, Chunks.of(parts, batch_size))
+
+
+def _loop(model: Any, parts: list[Any], chunks: Chunks, reporter: "Reporter") -> AbstractContextManager[None]:
     """Within it the model's `fit` takes chunks."""
     if keras.backend.backend() == "jax":
         return in_place(model, lambda: jax_loop(model, chunks), chunks)
-
-    def make() -> Callable[..., Any]:
-        compiled = chosen.plan == "compiled"
-        return tensorflow_loop(
-            model, parts, chunks, compiled=compiled, chose=lambda plan: setattr(reporter, "plan", plan)
-        )
-
-    return in_place(model, make, chunks, chosen.plan, [(part.shape[1:], part.dtype) for part in parts])
+    shapes = [(part.shape[1:], part.dtype) for part in parts]
+    return in_place(model, lambda: tensorflow_loop(model, parts, chunks, reporter), chunks, shapes, reporter)
 
 
 def _set_steps(model: Any, kwargs: dict[str, Any], callbacks: list[Any], chosen: Chosen) -> None:

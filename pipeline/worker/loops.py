@@ -5,15 +5,21 @@ is left of an epoch batch by batch.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from functools import cache, partial
+from typing import Any, Protocol
 
 from pipeline.worker.batches import Chunks, fed_dtype
-from pipeline.worker.plans import Chosen, on_gpu
+from pipeline.worker.plans import Chosen, cannot_be_compiled, on_gpu
 from pipeline.worker.updates import fused
 
 TrainFunction = Callable[..., Any]
+
+
+class Planned(Protocol):
+    """Who knows the plan of the epoch that is trained."""
+
+    plan: Chosen | None
 
 
 @contextmanager
@@ -38,70 +44,70 @@ def in_place(model: Any, make: Callable[[], TrainFunction], *key: Any) -> Iterat
         yield
     finally:
         object.__delattr__(model, "make_train_function")
-        if not getattr(model.train_function, "fell_back", False):  # it is not what it is kept for
-            # Not by setattr: Keras tracks what is assigned to a model.
-            object.__setattr__(model, "_kerasweep_loop", (key, compiling, model.train_function))
+        # Not by setattr: Keras tracks what is assigned to a model.
+        object.__setattr__(model, "_kerasweep_loop", (key, compiling, model.train_function))
         model.train_function = before
 
 
-def tensorflow_loop(
-    model: Any, parts: list[Any], chunks: Chunks, *, compiled: bool, chose: Callable[[Chosen], None] = lambda _: None
-) -> TrainFunction:
+def tensorflow_loop(model: Any, parts: list[Any], chunks: Chunks, planned: Planned) -> TrainFunction:
     """A train function for TensorFlow.
 
     Args:
         model: compiled.
         parts: the arrays that it is trained on.
         chunks: how they are grouped.
-        compiled: by XLA, which writes an optimizer's update as one pass by itself.
-        chose: is told where XLA turns out not to be able to.
+        planned: its plan, looked at with each chunk, says whether XLA compiles the graph; where XLA turns out not to be
+            able to, the plan becomes "looped".
     """
     import tensorflow as tf
 
     updating = partial(fused, model, {})  # what it makes lives as long as the graph
     signature = [tuple(tf.TensorSpec([None, *part.shape[1:]], fed_dtype(part)) for part in parts)]
 
-    def traced_once(within: Callable[[], AbstractContextManager[None]]) -> Any:
-        """A step, for batches of any length: Keras's Python code takes half a second."""
+    @cache
+    def step(compiled: bool) -> Any:
+        """One batch's, for batches of any length: Keras's Python code takes half a second to trace."""
 
         def step(data: Any) -> Any:
-            with within():
+            with nullcontext() if compiled else updating():  # XLA makes one pass of an update by itself
                 return model.train_step(data)
 
         return tf.function(step, autograph=False, input_signature=signature)
 
-    one = traced_once(nullcontext if compiled else updating)
+    @cache
+    def loop(compiled: bool) -> Any:
+        """A chunk's."""
 
-    def loop(parts: Any) -> None:
-        stacked = [tf.reshape(part, [chunks.batches, chunks.batch_size, *part.shape[1:]]) for part in parts]
+        def loop(parts: Any) -> None:
+            stacked = [tf.reshape(part, [chunks.batches, chunks.batch_size, *part.shape[1:]]) for part in parts]
 
-        def body(step: Any) -> Any:
-            one(tuple(part[step] for part in stacked))
-            return (step + 1,)
+            def body(place: Any) -> Any:
+                step(compiled)(tuple(part[place] for part in stacked))
+                return (place + 1,)
 
-        tf.while_loop(lambda step: step < chunks.batches, body, (tf.constant(0),))
+            tf.while_loop(lambda place: place < chunks.batches, body, (tf.constant(0),))
 
-    graph = tf.function(loop, autograph=False, jit_compile=compiled)
+        return tf.function(loop, autograph=False, jit_compile=compiled)
+
+    def compiled() -> bool:
+        return planned.plan is not None and planned.plan.plan == "compiled"
 
     def run(parts: Any) -> None:
-        nonlocal one, graph, compiled
         try:
-            graph(parts)
+            loop(compiled())(parts)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
-            if not compiled:
+            if not compiled():
                 raise
             # What XLA cannot compile fails before it has changed anything.
-            compiled, one, graph = False, traced_once(updating), tf.function(loop, autograph=False)
-            chose(Chosen("looped", "XLA cannot compile it"))
-            train_function.fell_back = True  # type: ignore[attr-defined]
-            graph(parts)
+            planned.plan = cannot_be_compiled(model)
+            loop(False)(parts)
 
     def train_function(iterator: Any) -> Any:
         parts = iterator.get_next()
         if _is_chunk(parts, chunks):
             run(parts)
         else:
-            one(parts)
+            step(compiled())(parts)
         return model.get_metrics_result()
 
     return train_function

@@ -44,7 +44,7 @@ def choose(
     Args:
         model: compiled.
         asked: a plan's name, or "auto".
-        steps: that it trains before it may be stopped.
+        steps: of the stage that it is in: between two epochs at which it may be stopped.
         batch_size: examples a step.
         callbacks: of this `fit`.
         examples: a batch, to build the model on.
@@ -63,6 +63,8 @@ def choose(
         except Exception:  # user code that wants real tensors: it may do anything
             return Chosen("plain", "it cannot be built before it is trained")
     jax = keras.backend.backend() == "jax"
+    if asked != "looped" and getattr(model, "_kerasweep_uncompiled", None) is getattr(model, "_compile_config", model):
+        return UNCOMPILED
     if asked != "auto":
         return Chosen("looped" if asked == "looped" and not jax else "compiled", "asked for")
     layers = [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
@@ -77,6 +79,15 @@ def choose(
     if batch_size * model.count_params() > COMPILED_TO_PRODUCTS:
         return Chosen("looped", "bound by its matrix products")
     return Chosen("compiled", "many small steps")
+
+
+UNCOMPILED = Chosen("looped", "XLA cannot compile it")
+
+
+def cannot_be_compiled(model: Any) -> Chosen:
+    """Remember that XLA failed, as long as the model is compiled as it is; the plan that holds then."""
+    object.__setattr__(model, "_kerasweep_uncompiled", model._compile_config)  # not by setattr: Keras would track it
+    return UNCOMPILED
 
 
 # Layers whose step is so short that carrying it out costs more than its arithmetic.

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -84,10 +85,7 @@ def _train(
     if not progress.ended and progress.epoch < job.max_epochs:
         fit = space.fit or plain_fit
         arguments, named = data.fit_arguments()
-        stop = next(epoch for epoch in (*job.rungs, job.max_epochs) if epoch > progress.epoch)
-        with execution(
-            model, seed, progress, job.plan, building, stop - progress.epoch, initial_epoch=progress.epoch, verbose=0
-        ):
+        with execution(model, seed, progress, job.plan, building, initial_epoch=progress.epoch, verbose=0):
             returned = fit(
                 hp, model, *arguments, **named, callbacks=[progress],
                 initial_epoch=progress.epoch, epochs=job.max_epochs, verbose=0,
@@ -263,6 +261,11 @@ class _Progress(Reporter):
             self._unsaved = True
         else:
             self.saved_epoch = self.epoch
+
+    def stage(self) -> int:
+        """Epochs from the last rung to the next."""
+        bounds = [0, *self.job.rungs, max(self.job.max_epochs, self.epoch + 1)]
+        return next(end - begin for begin, end in pairwise(bounds) if end > self.epoch)
 
     def before_epoch(self, epoch: int) -> None:
         """Give the other callbacks their state back: their `on_train_begin`, which resets it, has run."""

@@ -1,8 +1,7 @@
 """Optimizers' updates by kernels of TensorFlow that read and write each array once.
 
-Keras writes an update as a dozen operations, and outside XLA each is a pass over an array as large as the weights: with
-Adam and batches of 32 that was two fifths of a step (benchmarks/execution.py). TensorFlow still has the kernels of its
-own former optimizers, with the same formulas.
+Keras writes an update as a dozen operations, and outside XLA each is a pass over an array as large as the weights.
+TensorFlow still has the kernels of its own former optimizers, with the same formulas.
 """
 
 from collections.abc import Callable, Iterator

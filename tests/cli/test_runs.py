@@ -45,7 +45,7 @@ def test_a_search_with_the_defaults_leaves_every_record(cli, tmp_path):
     code, output, errors = cli("digits", "--trials", 6, "--max-epochs", 3, "--name", "first", cwd=tmp_path)
     assert code == 0, errors
     assert errors == ""  # no log noise from TensorFlow or Ray
-    assert "hyperopt + asha, seed 0" in output and "test" in output
+    assert "hyperopt + asha, seed 0" in output and "test" in output and "\nexecution  " in output
     run = tmp_path / "runs" / "first"
     assert {p.name for p in run.iterdir()} == {
         ".copies", ".lock", "best", "experiment.yaml", "history.csv", "history.jsonl", "summary.json", "trials",
@@ -245,11 +245,25 @@ def test_a_space_whose_import_fails_shows_the_users_traceback(cli, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+TELLING = """
+from search_spaces.mlp import build
+
+def fit(hp, model, *args, callbacks, **kwargs):
+    done = model.fit(*args, callbacks=callbacks, **kwargs)
+    print(callbacks[0].plan)
+    return done
+"""
+
+
 @pytest.mark.slow
 def test_inline_trains_one_trial_here_and_lets_an_exception_through(cli, tmp_path):
     code, output, errors = cli("digits", "--inline", "--max-epochs", 2, cwd=tmp_path)
     assert code == 0, errors
     assert "epoch 2 " in output and "val_accuracy=" in output
     (tmp_path / "broken.py").write_text("def build(hp, data):\n    return 1 / 0\n")
+    (tmp_path / "telling.py").write_text(TELLING)
+    asked = ("--inline", "--execution", "plain")
+    code, output, errors = cli("digits", "--search-space", "telling.py", *asked, cwd=tmp_path)
+    assert code == 0 and "plain: asked for" in output, errors
     code, _, errors = cli("digits", "--search-space", "broken.py", "--inline", cwd=tmp_path)
     assert code == 1 and "ZeroDivisionError" in errors and os.linesep + "Traceback" in os.linesep + errors

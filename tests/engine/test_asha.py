@@ -98,9 +98,14 @@ def test_rungs_are_grown_from_the_first_while_something_is_left_to_save(max_epoc
 
 def test_trials_are_told_their_rungs_where_all_have_the_same():
     def told(scheduler):
-        return rungs(Experiment(dataset="digits", scheduler=scheduler, max_epochs=20, reduction_factor=4))
+        return rungs(
+            Experiment(
+                dataset="digits", scheduler=scheduler, max_epochs=20, reduction_factor=4, perturbation_interval=6
+            )
+        )
 
     assert told("asha") == told("asha-stopping") == (1, 4)
+    assert told("pbt") == (6, 12, 18)
     assert told("hyperband") == told("none") == ()
 
 

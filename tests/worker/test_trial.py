@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipeline.records.layout import Layout
 from pipeline.worker.checkpoints import Checkpoints
 from pipeline.worker.evaluate import evaluate_best
 from pipeline.worker.executions import carry_out, directories
+from pipeline.worker.session import Epoch
 from pipeline.worker.trial import hyperparameters
 from tests.worker.stage import (
     Notes,
@@ -69,7 +71,7 @@ def test_every_epoch_is_reported_with_all_logs(digits, tmp_path):
     assert notes.epochs[2].metrics["loss"] < notes.epochs[0].metrics["loss"]
 
 
-def test_it_is_compiled_where_enough_steps_come_before_it_may_be_stopped(tmp_path):
+def test_it_is_compiled_where_there_are_enough_steps_between_two_rungs(tmp_path):
     """XLA's compilation is paid for by some 3,000 steps: here an epoch has 1,000 of them."""
     data = dataset("digits", 1000)
 
@@ -81,12 +83,16 @@ def test_it_is_compiled_where_enough_steps_come_before_it_may_be_stopped(tmp_pat
     def fit(hp: Any, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
         return model.fit(*args, batch_size=1, **kwargs)
 
-    def plans(trial: str, **rungs: Any) -> list[str]:
-        epochs = interrupted(job(tmp_path, trial, max_epochs=4, **rungs), space(build, fit), data)
+    def plans(epochs: list[Epoch]) -> list[str]:
         return [epoch.plan.partition(":")[0] for epoch in epochs]
 
-    assert plans("t0000", rungs=(1,)) == ["looped", "compiled", "looped", "looped"]  # 1,000 steps, 3,000, 2,000, 1,000
-    assert plans("t0001") == ["compiled", "compiled", "looped", "looped"]
+    task = job(tmp_path / "cut off", max_epochs=4, rungs=(1,))
+    cut_off = interrupted(task, space(build, fit), data)
+    undisturbed, _ = run(replace(task, directory=tmp_path / "other"), space(build, fit), data)
+    assert plans(cut_off) == plans(undisturbed.epochs) == ["looped", "compiled", "compiled", "compiled"]
+    assert_same(cut_off, undisturbed.epochs)
+    whole, _ = run(job(tmp_path / "whole", max_epochs=3), space(build, fit), data)
+    assert plans(whole.epochs) == ["compiled"] * 3
 
 
 def test_a_metric_that_is_no_single_number_is_left_out(tmp_path):
