@@ -65,11 +65,13 @@ orphans: $(STAMP)  ## kill N=100 searches, drawn from SEED=0, and count what is 
 	$(RUN) -m tests.chaos.orphans --starts $(or $(N),100) --seed $(or $(SEED),0)
 
 .PHONY: bench
-bench: $(STAMP)  ## run the benchmarks, an hour on an idle machine; results go to benchmarks/results
+bench: $(STAMP)  ## run the benchmarks, an hour and a half on an idle machine; results go to benchmarks/results
 	@$(RUN) -c "$$NAMES" bench > $(VENV)/requirements-bench.txt
 	@$(PIP) -r $(VENV)/requirements-bench.txt
 	$(RUN) benchmarks/start_up.py
 	$(RUN) benchmarks/limit.py
+	$(RUN) benchmarks/checkpoints.py
+	$(RUN) benchmarks/execution.py
 	$(RUN) benchmarks/overhead.py
 	$(RUN) benchmarks/read_back.py
 	$(RUN) benchmarks/same_work.py
