@@ -99,6 +99,18 @@ class Recorder(Callback):
         self._supervisor.discount(name)
         return True
 
+    def _note(self, name: str, result: dict[str, Any], new: bool) -> None:
+        """What a trial tells with its first report, and again if it has changed."""
+        requested, built, place = result[keys.REQUESTED], result[keys.BUILT], dict(result[keys.PLACE])
+        plan = place.pop("execution", "")
+        if plan and new:
+            place["execution"] = self._ledger.trials[name].executed(plan, result[keys.EPOCH])
+        if not requested:  # a space without hyperparameters, or a trial that has failed before it asked for any
+            self._ledger.note(name, **place)
+            return
+        self._ledger.note(name, requested=as_plain(requested, built), **place)
+        self._searcher.tell_requested(name, requested, built)
+
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
@@ -107,11 +119,9 @@ class Recorder(Callback):
         self._supervisor.unfit.pop(result.get(keys.PLACE, {}).get("node"), None)
         if self._ledger.trials[name].status == "duplicate":
             return
-        if result.get(keys.REQUESTED):
-            requested, built = result[keys.REQUESTED], result[keys.BUILT]
-            self._ledger.note(name, requested=as_plain(requested, built), **result[keys.PLACE])
-            self._searcher.tell_requested(name, requested, built)
         new = result[keys.EPOCH] > self._ledger.last_epoch(name)  # and not trained again after a restart
+        if keys.REQUESTED in result:
+            self._note(name, result, new)
         self._hangs.reported(name, new=new)
         if keys.HELD in result:
             self._held_gib[name] = result[keys.HELD]

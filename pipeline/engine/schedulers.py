@@ -3,7 +3,8 @@
 To change one, change it here: trials do not know which decides about them.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -56,21 +57,42 @@ def make_scheduler(
 
 
 def rungs(experiment: Experiment) -> tuple[int, ...]:
-    """The epochs after which a trial may be stopped or paused, where they are the same for all."""
+    """The epochs before the last after which a trial may be stopped or paused, in ascending order.
+
+    Under "hyperband" those of all brackets. "median" decides after each epoch; but as a trial that has done well for so
+    long is as likely to go on for as long again, these are the epochs at which what lies behind it has doubled.
+    """
+    grace, most, factor = experiment.grace_epochs, experiment.max_epochs, experiment.reduction_factor
+    epochs: Iterable[float] = ()
     match experiment.scheduler:
-        case "asha" | "asha-stopping":
-            return tuple(rungs_of(experiment.max_epochs, experiment.grace_epochs, experiment.reduction_factor))
+        case "asha":
+            epochs = rungs_of(most, grace, factor)
+        case "asha-stopping":
+            scheduler: Any = ASHAScheduler(max_t=most, grace_period=grace, reduction_factor=factor)
+            epochs = (milestone for milestone, _ in scheduler._brackets[0]._rungs)
+        case "hyperband":
+            epochs = hyperband_rungs(most, factor)
         case "pbt":
-            interval = experiment.perturbation_interval
-            return tuple(range(interval, experiment.max_epochs, interval))
-        case _:
-            return ()
+            epochs = range(experiment.perturbation_interval, most, experiment.perturbation_interval)
+        case "median":
+            epochs = (grace * 2**doubled for doubled in range(most.bit_length()))
+    return tuple(sorted({math.ceil(epoch) for epoch in epochs if epoch < most}))
 
 
 def hyperband_trials(max_epochs: int, reduction_factor: float) -> int:
     """How many trials fill all of HyperBand's brackets once."""
     scheduler: Any = HyperBandScheduler(max_t=max_epochs, reduction_factor=reduction_factor)
     return sum(scheduler._get_n0(s) for s in range(scheduler._s_max_1) if scheduler._get_r0(s) > 0)
+
+
+def hyperband_rungs(max_epochs: int, reduction_factor: float) -> Iterator[int]:
+    """The epochs at which HyperBand halves one of its brackets, each once or more often."""
+    scheduler: Any = HyperBandScheduler(max_t=max_epochs, reduction_factor=reduction_factor)
+    for s in range(scheduler._s_max_1):
+        epoch = scheduler._get_r0(s)
+        while 0 < epoch < max_epochs:
+            yield epoch
+            epoch = int(epoch * reduction_factor)
 
 
 class WholeBrackets(HyperBandScheduler):

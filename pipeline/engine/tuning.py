@@ -530,7 +530,7 @@ class _Search:
             self.layout.checkpoints(trial), fill, experiment.executions_per_trial,
             retries=experiment.max_retries_per_trial,
             plan=experiment.execution, devices=devices_a_trial(experiment),
-            twice=experiment.scheduler == "pbt", rungs=rungs(experiment),
+            twice=experiment.scheduler == "pbt", rungs=(*rungs(experiment), experiment.max_epochs),
         )  # fmt: skip
 
     def _weights(self, job: Any) -> int:

@@ -55,13 +55,19 @@ class TrialRecord:
     devices: str | None = None
     gpus: float | None = None  # if not the share that the search asked for, which was too little
     outgrown: int | None = None  # the last epoch before it ran out of that share, if it did
-    execution: str | None = None  # how its steps were carried out, and why so
+    execution: str | None = None  # how its steps were carried out, and why so; from which epoch on otherwise
     # Where another's weights were taken over: after which "epoch", "from" which trial, and what was in force "before".
     changes: list[dict[str, Any]] = field(default_factory=list)
     after: int = 0  # epochs of all trials that were recorded when it was decided on
     started: float = field(default_factory=time.time)
     ended: float | None = None
     epochs: int | None = None  # once it has ended: the last that is recorded
+
+    def executed(self, plan: str, epoch: int) -> str:
+        """Its `execution` once it is known how this epoch's steps were carried out."""
+        if self.execution and not self.execution.endswith(plan):
+            return f"{self.execution}, from epoch {epoch} {plan}"
+        return self.execution or plan
 
     @property
     def hyperparameters(self) -> dict[str, Any]:

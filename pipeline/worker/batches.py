@@ -35,9 +35,11 @@ class Chunks:
         return cls(full // batches, batches, batch_size)
 
     @property
-    def large(self) -> bool:
-        """Whether a batch is too large for a chunk of several."""
-        return self.batches == 1 < self.calls
+    def single(self) -> str | None:
+        """Why no chunk holds several batches; None where each does."""
+        if self.batches > 1:
+            return None
+        return "its batches are as large as chunks" if self.calls > 1 else "an epoch has no two full batches"
 
     @property
     def examples(self) -> int:

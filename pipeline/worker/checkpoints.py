@@ -22,7 +22,7 @@ from pipeline.records.remote import RemotePath
 
 T = TypeVar("T")
 
-# A save may cost one part in so many of the time since the one before (3 %), and none is more than a minute old.
+# A save may cost one part in so many of the time since the one before (3 %), or more where a minute would be lost else.
 COST_RATIO = 33
 MOST_SECONDS = 60.0
 
@@ -37,10 +37,10 @@ class Checkpoints:
         self._saved_at = time.monotonic()
         self._cost_s = 0.0
 
-    def due(self) -> bool:
-        """Whether a save is worth its time now."""
+    def due(self, epoch_s: float) -> bool:
+        """Whether a save is worth its time now, where the next chance for one is so many seconds away."""
         passed = time.monotonic() - self._saved_at
-        return passed >= min(COST_RATIO * self._cost_s, MOST_SECONDS)
+        return passed >= COST_RATIO * self._cost_s or passed + epoch_s > MOST_SECONDS
 
     def save(
         self, model: Any, state: dict[str, Any], best: "Best | None", lists: Mapping[str, list[Any]] | None = None

@@ -122,9 +122,10 @@ def _fit(
     elif backend not in ("tensorflow", "jax"):
         chosen = Chosen("plain", f"the backend is {backend}")
     elif arrays is None:
-        chosen = Chosen("plain", "it is not trained on arrays alone")
-    elif arrays.chunks.large and asked != "plain":
-        chosen = Chosen("plain", "its batches are as large as chunks")
+        copied = tensorflow and any(isinstance(part, np.ndarray) for part in keras.tree.flatten([x, y]))
+        chosen = Chosen("plain", "it is not trained on shuffled arrays alone" + ", and Keras copies those" * copied)
+    elif arrays.chunks.single and asked != "plain":
+        chosen = Chosen("plain", arrays.chunks.single)
     else:
         chosen = planned(arrays, arrays.examples())
     reporter.plan = chosen

@@ -5,7 +5,7 @@ is left of an epoch batch by batch.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any, Protocol
 
@@ -61,18 +61,14 @@ def tensorflow_loop(model: Any, parts: list[Any], chunks: Chunks, planned: Plann
     """
     import tensorflow as tf
 
-    updating = partial(fused, model, {})  # what it makes lives as long as the graph
     signature = [tuple(tf.TensorSpec([None, *part.shape[1:]], fed_dtype(part)) for part in parts)]
+    scratch: dict[int, Any] = {}  # lives as long as the graph
 
-    @cache
-    def step(compiled: bool) -> Any:
-        """One batch's, for batches of any length: Keras's Python code takes half a second to trace."""
-
-        def step(data: Any) -> Any:
-            with nullcontext() if compiled else updating():  # XLA makes one pass of an update by itself
-                return model.train_step(data)
-
-        return tf.function(step, autograph=False, input_signature=signature)
+    @partial(tf.function, autograph=False, input_signature=signature)
+    def step(data: Any) -> Any:
+        """One batch's, of any length. All loops are of this graph: what runs as Python code runs once, as in Keras."""
+        with fused(model, scratch):
+            return model.train_step(data)
 
     @cache
     def loop(compiled: bool) -> Any:
@@ -82,7 +78,7 @@ def tensorflow_loop(model: Any, parts: list[Any], chunks: Chunks, planned: Plann
             stacked = [tf.reshape(part, [chunks.batches, chunks.batch_size, *part.shape[1:]]) for part in parts]
 
             def body(place: Any) -> Any:
-                step(compiled)(tuple(part[place] for part in stacked))
+                step(tuple(part[place] for part in stacked))
                 return (place + 1,)
 
             tf.while_loop(lambda place: place < chunks.batches, body, (tf.constant(0),))
@@ -107,7 +103,7 @@ def tensorflow_loop(model: Any, parts: list[Any], chunks: Chunks, planned: Plann
         if _is_chunk(parts, chunks):
             run(parts)
         else:
-            step(compiled())(parts)
+            step(parts)
         return model.get_metrics_result()
 
     return train_function

@@ -17,8 +17,8 @@ import keras
 Plan = Literal["plain", "looped", "compiled"]
 PLANS: tuple[Plan, ...] = get_args(Plan)
 
-# Steps that gain as much as XLA's compilation takes: 1 to 2 s of CPU, against 0.1 to 0.3 ms a step on a fast core (AMD
-# EPYC) and some 1 ms on a slow one (Intel Xeon at 2.5 GHz).
+# Steps that gain about as much as XLA's compilation takes, 1 to 2 s of CPU: on a slow core (Intel Xeon at 2.5 GHz) a
+# step gains some 1 ms, on a fast one (AMD EPYC) 0 to 0.3, and 3,000 lose half a second there in the middle.
 COMPILED_FROM_STEPS = 3000
 # Products of a step's forward pass up to which XLA was measured to gain; more outweigh what it saves around them.
 COMPILED_TO_PRODUCTS = 60e6
@@ -66,10 +66,13 @@ def choose(
     if asked != "looped" and getattr(model, "_kerasweep_uncompiled", None) is getattr(model, "_compile_config", model):
         return UNCOMPILED
     if asked != "auto":
-        return Chosen("looped" if asked == "looped" and not jax else "compiled", "asked for")
+        if jax and asked == "looped":
+            return Chosen("compiled", "JAX has no other loop")
+        return Chosen("looped" if asked == "looped" else "compiled", "asked for")
     layers = [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
     if any(not isinstance(layer, ELEMENTARY) for layer in layers):
-        return Chosen("plain", "bound by arithmetic, not by the cost of a step")
+        # XLA is slow at a convolution within a loop. TensorFlow's loop is no slower than Keras's, and traced once.
+        return Chosen("plain" if jax else "looped", "bound by arithmetic, not by the cost of a step")
     if jax:
         return Chosen("compiled", "bound by the cost of a step")
     if any(v.name == "seed_generator_state" for v in model.variables):

@@ -41,7 +41,7 @@ class Job:
     plan: str = "auto"  # how `fit` is carried out: see `plans`
     devices: int = 1  # that train it together: see `parallel`
     twice: bool = False  # whether its checkpoints are kept twice: see `checkpoints`
-    rungs: tuple[int, ...] = ()  # the epochs after which it may be stopped or paused, where they are known
+    rungs: tuple[int, ...] = ()  # the epochs after which it is stopped or paused, or may be
 
 
 @dataclass(frozen=True)

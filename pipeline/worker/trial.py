@@ -340,7 +340,7 @@ class _Progress(Reporter):
         )  # fmt: skip
         if failure:
             raise Stopped
-        if self.checkpoints.due():
+        if self.checkpoints.due(seconds):
             self.save()
         self._started = time.monotonic()  # of the next epoch, where a loop of one's own does not say when it begins
 

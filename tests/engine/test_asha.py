@@ -96,17 +96,21 @@ def test_rungs_are_grown_from_the_first_while_something_is_left_to_save(max_epoc
     assert rungs_of(max_epochs, grace, factor) == rungs
 
 
-def test_trials_are_told_their_rungs_where_all_have_the_same():
-    def told(scheduler):
-        return rungs(
-            Experiment(
-                dataset="digits", scheduler=scheduler, max_epochs=20, reduction_factor=4, perturbation_interval=6
-            )
-        )
+@pytest.mark.parametrize(
+    ("scheduler", "told"),
+    [
+        ("asha", (1, 4)), ("asha-stopping", (1, 4, 16)), ("hyperband", (1, 4, 5, 16)), ("median", (1, 2, 4, 8, 16)),
+        ("pbt", (6, 12, 18)), ("none", ()),
+    ],
+)  # fmt: skip
+def test_trials_are_told_after_which_epochs_they_may_be_stopped(scheduler, told):
+    asked = {"max_epochs": 20, "reduction_factor": 4, "perturbation_interval": 6}
+    assert rungs(Experiment(dataset="digits", scheduler=scheduler, **asked)) == told
 
-    assert told("asha") == told("asha-stopping") == (1, 4)
-    assert told("pbt") == (6, 12, 18)
-    assert told("hyperband") == told("none") == ()
+
+def test_rungs_between_two_epochs_are_at_the_second():
+    asked = {"scheduler": "asha-stopping", "max_epochs": 20, "reduction_factor": 2.5}
+    assert rungs(Experiment(dataset="digits", **asked)) == (1, 3, 7, 16)
 
 
 @pytest.mark.parametrize("slots", [1, 2, 7])

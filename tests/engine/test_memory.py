@@ -48,14 +48,14 @@ def fit(hp, model, *args, callbacks, **kwargs):
 def memory_of(search, tmp_path):
     """Bytes that the trials hold together, beside what they share."""
 
-    def run(rows):
+    def run(rows, plan):
         folder = tmp_path / str(rows)
         folder.mkdir()
         file = folder / "space.py"
         file.write_text(FILE.format(rows=rows, folder=str(folder), trials=TRIALS))
         search(
             dataset=str(file), search_space=str(file), objective="val_loss", scheduler="none", searcher="random",
-            trials=TRIALS, max_epochs=3, max_concurrent=TRIALS, cpus_per_trial=0.5,
+            trials=TRIALS, max_epochs=3, max_concurrent=TRIALS, cpus_per_trial=0.5, execution=plan,
         )  # fmt: skip
         held = [int(file.read_text()) for file in folder.glob("*.held")]
         assert len(held) == TRIALS
@@ -64,6 +64,7 @@ def memory_of(search, tmp_path):
     return run
 
 
-def test_eight_trials_hold_a_large_array_once(memory_of):
-    small, large = memory_of(1_000), memory_of(105_000)  # 4 MB, and 420 MB
+@pytest.mark.parametrize("plan", ["auto", "compiled"])
+def test_eight_trials_hold_a_large_array_once(plan, memory_of):
+    small, large = memory_of(1_000, plan), memory_of(105_000, plan)  # 4 MB, and 420 MB
     assert large < 1.1 * small

@@ -42,7 +42,8 @@ def recorder(ledger):
 def report(recorder, trial, epoch, **more):
     result = {
         "epoch": epoch, "objective": 0.5, "reported": 0.5, "metrics": {"".join(["val_", "loss"]): 0.5}, "seconds": 1.0,
-        "final": False, "requested": [], "timestamp": time.time(), "training_iteration": epoch, **more,
+        "final": False, "requested": [], "built": 0, "place": {}, "timestamp": time.time(),
+        "training_iteration": epoch, **more,
     }  # fmt: skip
     recorder.on_trial_result(epoch, [trial], trial, result)
     trial.update_last_result(result)  # as Tune does after its callbacks
@@ -84,6 +85,22 @@ def test_an_objective_that_is_missing_ends_the_search_only_where_no_trial_has_re
     report(recorder, Trial("kerasweep", stub=True, trial_id="t0001"), 1)
     recorder._end_failed("t0001", missing)
     assert recorder.fatal is None and ledger.trials["t0001"].status == "failed"
+
+
+def test_each_plan_is_recorded_with_the_epoch_from_which_it_was_carried_out(recorder, ledger):
+    trial = Trial("kerasweep", stub=True, trial_id="t0000")
+
+    def recorded(epoch, plan):
+        report(recorder, trial, epoch, place={"node": "10.0.0.2", "execution": plan})
+        return ledger.trials["t0000"].execution
+
+    assert recorded(1, "looped: few") == "looped: few"
+    assert recorded(2, "looped: few") == "looped: few"
+    assert recorded(3, "compiled: many") == "looped: few, from epoch 3 compiled: many"
+    # After a restart from an earlier checkpoint nothing new is trained.
+    assert recorded(2, "looped: few") == recorded(3, "compiled: many") == "looped: few, from epoch 3 compiled: many"
+    assert recorded(5, "looped: few") == "looped: few, from epoch 3 compiled: many, from epoch 5 looped: few"
+    assert ledger.trials["t0000"].node == "10.0.0.2"
 
 
 def test_a_trial_whose_workers_were_lost_says_what_they_held(recorder, ledger):

@@ -57,6 +57,32 @@ def test_a_trial_that_hyperband_paused_reports_what_an_undisturbed_one_does(sear
     np.testing.assert_allclose(both["val_loss"], both["val_loss_undisturbed"], rtol=1e-4)
 
 
+STEPS = """
+import keras
+
+def build(hp, data):
+    model = keras.Sequential([keras.Input(data.shape), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
+    optimizer = keras.optimizers.SGD(hp.Float("rate", 0.001, 0.1))
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+def fit(hp, model, *args, **kwargs):
+    return model.fit(*args, batch_size=1, **kwargs)
+"""
+
+
+@pytest.mark.slow
+def test_trials_are_compiled_from_the_rung_on_that_is_far_enough_from_the_next(search, tmp_path):
+    """Some 1,100 steps an epoch: one epoch to the first rung, three to the end."""
+    file = tmp_path / "steps.py"
+    file.write_text(STEPS)
+    run = search(dataset="digits", search_space=str(file), scheduler="asha", trials=4, max_epochs=4, searcher="random")
+    few, many = "looped: too few steps for a compilation to pay", "compiled: many small steps"
+    plans = {record.epochs: record.execution for record in read_trials(run.layout).values()}
+    assert plans == {1: few, 4: f"{few}, from epoch 2 {many}"}
+    assert set(run.summary["execution"]) == set(plans.values())
+
+
 MEETING = """
 import os
 import pathlib

@@ -10,6 +10,7 @@ SPACE = """
 import os
 import keras
 import numpy as np
+import tensorflow as tf
 
 KEPT = []
 
@@ -26,14 +27,17 @@ def fit(hp, model, *args, **kwargs):
     if {leak_mib}:
         KEPT.append(np.ones({leak_mib} * 2**17))
     with open({log!r}, "a") as log:
-        log.write(f"{{os.getpid()}} {{model.layers[-1].compute_dtype}} {{keras.config.epsilon():.1e}}\\n")
-    return model.fit(*args, **kwargs)
+        found = f"{{keras.config.epsilon():.1e}} {{tf.config.functions_run_eagerly()}}"
+        log.write(f"{{os.getpid()}} {{model.layers[-1].compute_dtype}} {{found}}\\n")
+    history = model.fit(*args, **kwargs)
+    tf.config.run_functions_eagerly(True)  # must not reach it either
+    return history
 """
 
 
 @pytest.fixture
 def fits(search, tmp_path):
-    """Search over three trials, one at a time; (process, dtype, epsilon) of each `fit`, the helper's first."""
+    """Search over three trials, one at a time; (process, dtype, epsilon, eager) of each `fit`, the helper's first."""
 
     def run(leak_mib=0, **settings):
         log = tmp_path / "fits"
@@ -56,7 +60,7 @@ def test_a_worker_is_kept_and_keras_settings_of_the_file_hold_for_each_trial(fit
     lines = fits()
     trials = [line for line in lines if line[0] != lines[0][0]]
     assert len(trials) == 3 and len({process for process, *_ in trials}) == 1
-    assert {tuple(rest) for _, *rest in lines} == {("bfloat16", "2.0e-07")}
+    assert {tuple(rest) for _, *rest in lines} == {("bfloat16", "2.0e-07", "False")}
 
 
 def test_a_worker_that_has_doubled_and_holds_more_than_half_its_share_is_replaced(fits):

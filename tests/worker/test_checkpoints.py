@@ -219,23 +219,29 @@ class Clock:
         self.now += self.cost
 
 
-@pytest.mark.parametrize(("cost", "pause"), [(0.0, 0.0), (0.1, 3.3), (1.0, 33.0), (1.8, 59.4), (5.0, 60.0)])
-def test_saves_come_as_often_as_their_cost_allows(cost, pause, tmp_path, monkeypatch):
-    """A thirty-third of the time since the last; but none is more than a minute old."""
+@pytest.mark.parametrize(
+    ("cost", "epoch_s", "pause"),
+    [
+        (0.0, 1.0, 0.0), (0.1, 1.0, 3.3), (1.0, 1.0, 33.0), (1.8, 0.1, 59.4), (5.0, 0.0, 60.0), (5.0, 15.0, 45.0),
+        (1.3, 40.0, 20.0), (0.9, 59.0, 1.0), (0.9, 61.0, 0.0),
+    ],
+)  # fmt: skip
+def test_saves_come_as_often_as_their_cost_allows(cost, epoch_s, pause, tmp_path, monkeypatch):
+    """A thirty-third of the time since the last; but no minute's training is lost, unless an epoch takes longer."""
     clock = Clock()
     monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=clock.monotonic))
     monkeypatch.setattr(checkpoints, "_write", clock.write)
     kept = Checkpoints(tmp_path)
-    assert kept.due(), "what it costs is not known before the first"
+    assert kept.due(0), "what it costs is not known before the first"
 
     clock.cost = cost
     kept.save(SimpleNamespace(weights=[], optimizer=None), {}, None)
 
     if pause:
         clock.now += pause - 0.01
-        assert not kept.due()
+        assert not kept.due(epoch_s)
         clock.now += 0.02
-    assert kept.due()
+    assert kept.due(epoch_s)
 
 
 def saved(folder, *, twice=False):

@@ -26,9 +26,9 @@ def classifier(optimizer="sgd", **settings):
     return model
 
 
-def fit(model, *args, seed=1, reporter=None, **kwargs):
+def fit(model, *args, seed=1, reporter=None, plan="auto", **kwargs):
     """Our `fit`, through `execution`."""
-    with execution(model, seed, reporter or Reporter()):
+    with execution(model, seed, reporter or Reporter(), plan):
         return model.fit(*args, **{"verbose": 0} | kwargs)
 
 
@@ -72,12 +72,13 @@ def witnessed(seed=1, eager=True, **kwargs):
     return epochs, model
 
 
+@pytest.mark.parametrize(("plan", "a_call"), [("plain", STEPS_PER_EXECUTION), ("looped", 1)])
 @pytest.mark.parametrize("batch_size", [2, 32], ids=["35 steps", "3 steps"])
-def test_each_epoch_sees_each_example_once_and_updates_as_often_as_keras(batch_size):
-    """35 steps are one call of 32 and one of 3; of 3 steps the last has 6 examples."""
-    epochs, model = witnessed(eager=False, batch_size=batch_size, epochs=3)
+def test_each_epoch_sees_each_example_once_and_updates_as_often_as_keras(batch_size, plan, a_call):
+    """Plain, 35 steps are one call of 32 and one of 3; of 3 steps the last has 6 examples."""
+    epochs, model = witnessed(eager=False, batch_size=batch_size, epochs=3, plan=plan)
 
-    assert model.steps_per_execution == STEPS_PER_EXECUTION
+    assert model.steps_per_execution == a_call
     assert len(epochs.times) == 3
     for times in epochs.times:
         assert times.tolist() == [1.0] * 70

@@ -93,6 +93,9 @@ def test_it_is_compiled_where_there_are_enough_steps_between_two_rungs(tmp_path)
     assert_same(cut_off, undisturbed.epochs)
     whole, _ = run(job(tmp_path / "whole", max_epochs=3), space(build, fit), data)
     assert plans(whole.epochs) == ["compiled"] * 3
+    # The best trial is trained again to its best epoch where its weights were lost.
+    again, _ = run(job(tmp_path / "again", max_epochs=2, rungs=(1, 4)), space(build, fit), data)
+    assert [e.plan for e in again.epochs] == [e.plan for e in undisturbed.epochs[:2]]
 
 
 def test_a_metric_that_is_no_single_number_is_left_out(tmp_path):
