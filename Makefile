@@ -65,17 +65,18 @@ orphans: $(STAMP)  ## kill N=100 searches, drawn from SEED=0, and count what is 
 	$(RUN) -m tests.chaos.orphans --starts $(or $(N),100) --seed $(or $(SEED),0)
 
 .PHONY: bench
-bench: $(STAMP)  ## run the benchmarks, an hour and a half on an idle machine; results go to benchmarks/results
+bench: $(STAMP)  ## run the benchmarks, two hours on an idle machine; results go to benchmarks/results
 	@$(RUN) -c "$$NAMES" bench > $(VENV)/requirements-bench.txt
 	@$(PIP) -r $(VENV)/requirements-bench.txt
 	$(RUN) benchmarks/start_up.py
 	$(RUN) benchmarks/limit.py
 	$(RUN) benchmarks/checkpoints.py
 	$(RUN) benchmarks/execution.py
+	KERAS_BACKEND=jax $(RUN) benchmarks/execution.py
 	$(RUN) benchmarks/overhead.py
 	$(RUN) benchmarks/read_back.py
-	$(RUN) benchmarks/same_work.py
-	$(RUN) benchmarks/example.py --ours 1 --keras-tuner 1 --ray-tune 1
+	$(RUN) benchmarks/same_work.py --n 1
+	$(RUN) benchmarks/example.py --ours 3 --ours-jax 1 --ours-ten 1 --keras-tuner 1 --ray-tune 1
 
 .PHONY: check
 check: $(STAMP)  ## check format, lint and types

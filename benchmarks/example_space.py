@@ -9,15 +9,11 @@ OPTIMIZERS = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD, "rmspr
 
 
 def build(hp, data):
-    """Return a compiled classifier, (batch, *data.shape) float32 -> (batch, 10) probabilities."""
-    return build_model(hp, data.shape)
-
-
-def build_model(hp, shape=(784,)):
-    model = keras.Sequential([keras.Input(shape), keras.layers.Flatten()])
+    """Return a compiled classifier, (batch, *data.shape) float32 -> (batch, data.classes) probabilities."""
+    model = keras.Sequential([keras.Input(data.shape), keras.layers.Flatten()])
     for i in range(hp.Int("num_layers", 1, 5)):
         model.add(keras.layers.Dense(hp.Int(f"units_{i}", min_value=32, max_value=512, step=32), activation="relu"))
-    model.add(keras.layers.Dense(10, activation="softmax"))
+    model.add(keras.layers.Dense(data.classes, activation="softmax"))
     optimizer = OPTIMIZERS[hp.Choice("optimizer", ["adam", "sgd", "rmsprop"])]
     learning_rate = hp.Float("learning_rate", min_value=1e-4, max_value=1e-2, sampling="log")
     model.compile(optimizer(learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])

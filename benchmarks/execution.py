@@ -1,22 +1,21 @@
-"""What an epoch costs under each execution plan, for models with and without dropout and convolutions, on MNIST.
+"""What an epoch costs under each execution plan, for models with and without dropout and convolutions.
 
 Run:  python benchmarks/execution.py --n 3
       KERAS_BACKEND=jax python benchmarks/execution.py --n 3
-One thread, as a trial has with one CPU. The plans take turns within each repetition; what is compared is the median of
-the epochs after the first, which holds tracing and compilation and is given by itself. CPU time stands beside the
-wall clock: on a shared machine it is the steadier of the two. Writes `results/<date>-execution[-jax].json`.
+      python benchmarks/execution.py --dataset digits --search-space cnn --configurations 5 --seed 1
+One thread, as a trial has with one CPU. The models are those named here, on MNIST, or are drawn from a search space.
+The plans take turns within each repetition; what is compared is the median of the epochs after the first, which holds
+tracing and compilation and is given by itself. CPU time stands beside the wall clock: on a shared machine it is the
+steadier of the two. `auto` is what is chosen where seven epochs lie between two rungs, and `auto_of_best` its epoch's
+time by that of the fastest plan. Writes `results/<date>-execution[-jax].json`.
 """
 
-import argparse
 import statistics
-import sys
 import time
-from pathlib import Path
 
+import numpy as np
 import recording
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+import subject
 
 from pipeline.worker import devices
 
@@ -24,7 +23,7 @@ devices.claim(1, 0)
 
 import keras
 
-from datasets import mnist
+from pipeline.space.hyperparameters import HyperParameters
 from pipeline.worker.execution import Reporter, execution
 from pipeline.worker.plans import PLANS, choose
 
@@ -47,7 +46,7 @@ def convolutions():
     ]  # fmt: skip
 
 
-# name: layers, batch size, examples
+# name: layers, batch size, examples; on MNIST
 MODELS = {
     "dense 448, batch 32": (lambda: dense([448]), 32, 50_000),
     "dense 448, batch 128": (lambda: dense([448]), 128, 50_000),
@@ -75,33 +74,63 @@ class Clock(Reporter):
         self.epochs.append((time.monotonic() - self._began[0], time.process_time() - self._began[1]))
 
 
-def measure(layers, batch_size, count, plan, data):
+def named(data):
+    """The models above: name to what makes one, batch size, examples."""
+
+    def compiled(layers):
+        model = keras.Sequential([keras.Input(data.shape), *layers(), keras.layers.Dense(data.classes, "softmax")])
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    return {name: (lambda layers=layers: compiled(layers), *rest) for name, (layers, *rest) in MODELS.items()}
+
+
+def from_space(asked, data):
+    """So many of a search space, in batches of its own size."""
+    space, rng = subject.load_space(asked.search_space), np.random.default_rng(asked.seed)
+    found = {}
+    for _ in range(asked.configurations):
+        values = {spec.name: value for spec, value in subject.drawn(space, data, rng)}
+        batch = []
+
+        class Model:
+            def fit(self, *args, batch_size=None, batch=batch, **kwargs):
+                batch.append(batch_size or 32)
+
+        subject.fitted(space, HyperParameters(values), Model(), data.x_train, data.y_train)
+        found[str(values)] = (lambda v=values: space.build(HyperParameters(v), data), batch[0], len(data.x_train))
+    return found
+
+
+def measure(make, batch_size, count, plan, data):
+    """Seconds of each epoch, or how it was carried out instead; and what `auto` would choose."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input(data.shape), *layers(), keras.layers.Dense(10, "softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    clock = Clock()
+    model, clock = make(), Clock()
     with execution(model, 0, clock, plan, verbose=0):
         model.fit(
             data.x_train[:count], data.y_train[:count], validation_data=(data.x_val, data.y_val), epochs=EPOCHS,
             batch_size=batch_size,
         )  # fmt: skip
-    assert clock.plan.plan == plan
-    auto = {epochs: choose(model, "auto", epochs * count // batch_size, batch_size, []).plan for epochs in (1, 2, 7)}
-    return clock.epochs, auto
+    steps = -(-count // batch_size)
+    auto = {epochs: choose(model, "auto", epochs * steps, batch_size, []) for epochs in (1, 2, 7)}
+    return clock.epochs if clock.plan.plan == plan else str(clock.plan), auto
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments = subject.options(__doc__, search_space=None)
     arguments.add_argument("--n", type=int, default=3, help="repetitions")
-    n = arguments.parse_args().n
-    data = mnist.load(0)
+    arguments.add_argument("--search-space", type=subject.lasting, help="draw models from it")
+    arguments.add_argument("--configurations", type=int, default=5)
+    asked = arguments.parse_args()
+    data = subject.load_data(asked.dataset, asked.seed)
+    models = from_space(asked, data) if asked.search_space else named(data)
     rows = []
-    for name, (layers, batch_size, count) in MODELS.items():
+    for name, (make, batch_size, count) in models.items():
         taken = {plan: [] for plan in HERE}
-        for _ in range(n):
+        for _ in range(asked.n):
             for plan in HERE:
-                epochs, auto = measure(layers, batch_size, count, plan, data)
+                epochs, auto = measure(make, batch_size, count, plan, data)
                 taken[plan].append(epochs)
         plans = {
             plan: {
@@ -110,14 +139,25 @@ def main():
                 "first_epoch_cpu_s": round(statistics.median(run[0][1] for run in runs), 3),
             }
             for plan, runs in taken.items()
+            if not isinstance(runs[0], str)
         }
-        rows.append({"model": name, "examples": count, "auto_by_epochs": auto, "plans": plans})
+        best = min(plan["epoch_cpu_s"] for plan in plans.values())
+        rows.append(
+            {
+                "model": name, "examples": count, "batch_size": batch_size,
+                "auto_by_epochs": {epochs: chosen.plan for epochs, chosen in auto.items()}, "auto": str(auto[7]),
+                "auto_of_best": round(plans[auto[7].plan]["epoch_cpu_s"] / best, 2), "plans": plans,
+                "not_served": {plan: runs[0] for plan, runs in taken.items() if isinstance(runs[0], str)},
+            }
+        )  # fmt: skip
         print(rows[-1], flush=True)
+    jax = "-jax" if BACKEND == "jax" else ""
+    asked.search_space = asked.search_space or str(subject.SPACE)  # what `label` leaves out
     recording.write(
-        "execution" + ("-jax" if BACKEND == "jax" else ""),
+        f"execution{jax}{subject.label(asked)}",
         __doc__.partition("\n")[0],
         BACKEND, "keras", "numpy",
-        n=n, epochs=EPOCHS, backend=BACKEND, rows=rows,
+        n=asked.n, dataset=asked.dataset, epochs=EPOCHS, backend=BACKEND, rows=rows,
     )  # fmt: skip
 
 

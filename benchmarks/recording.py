@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", ROOT / "benchmarks" / "results"))
 
 
 def hardware():
@@ -45,6 +46,11 @@ def commit():
     return head + ("+" if changed.stdout else "")
 
 
+def relative(path):
+    """A file of this checkout by its place in it."""
+    return str(Path(path).relative_to(ROOT)) if str(path).startswith(f"{ROOT}/") else path
+
+
 def write(name, what, *packages, **result):
     """Write `results/<date>-<name>.json`; `packages` are those whose versions matter."""
     record = {
@@ -55,6 +61,6 @@ def write(name, what, *packages, **result):
         "versions": {"python": platform.python_version()} | {package: version(package) for package in packages},
         **result,
     }
-    path = ROOT / "benchmarks" / "results" / f"{datetime.now(UTC):%Y-%m-%d}-{name}.json"
+    path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-{name}.json"
     path.write_text(json.dumps(record, indent=2) + "\n")
-    print(path.relative_to(ROOT))
+    print(relative(path))

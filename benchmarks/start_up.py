@@ -1,12 +1,14 @@
 """From the command to the first reported epoch, against a bare script that imports Keras and trains the same epoch.
 
 Run:  python benchmarks/start_up.py --n 5
-The first trial of a search over the example's space is its default model, one hidden layer of 32, which the script
-trains too, in batches of 32. On `digits` the epoch itself takes a fraction of a second, on `mnist` some seconds. The
-sides take turns. Writes `results/<date>-start-up.json`.
+      python benchmarks/start_up.py --dataset digits --search-space cnn
+The command has all defaults, but for its storage. The first trial of its search over the example's space is its default
+model, one hidden layer of 32, which the script trains too, in batches of 32. On `digits` the epoch itself takes a
+fraction of a second, on `mnist` some seconds. Once its first report stands, the search is interrupted. The sides take
+turns. Writes `results/<date>-start-up.json`.
 """
 
-import argparse
+import signal
 import statistics
 import subprocess
 import sys
@@ -15,45 +17,53 @@ import time
 from pathlib import Path
 
 import recording
-from sides import PEERS, ROOT, SPACE, timed
+import subject
+from sides import PEERS, ROOT, timed
+
+GOAL = 2  # times the script's time, at most
+INTERRUPTED = 130
 
 
-def first_report(dataset):
+def first_report(dataset, search_space):
     """Seconds until the first epoch is in the records."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
+        command = [sys.executable, "-m", "pipeline.run", dataset, "--search-space", search_space]
         process = subprocess.Popen(
-            [
-                sys.executable, "-m", "pipeline.run", dataset, "--search-space", str(SPACE), "--trials", "2",
-                "--max-epochs", "1", "--quiet", "--storage", folder,
-            ],
-            cwd=ROOT, stdout=subprocess.DEVNULL,
+            [*command, "--quiet", "--storage", folder],
+            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         while not any(file.stat().st_size for file in Path(folder).glob("*/history.jsonl")):
             if process.poll() is not None:
                 raise SystemExit("The search ended without a report.")
             time.sleep(0.02)
         seconds = time.monotonic() - began
-        if process.wait():
+        process.send_signal(signal.SIGINT)
+        if process.wait() not in (0, INTERRUPTED):
             raise SystemExit("The search failed.")
     return seconds
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments = subject.options(__doc__, dataset=None)
     arguments.add_argument("--n", type=int, default=5, help="repetitions")
-    n = arguments.parse_args().n
+    asked = arguments.parse_args()
     rows = []
-    for dataset in ("mnist", "digits"):
+    for dataset in [asked.dataset] if asked.dataset else ["mnist", "digits"]:
         runs = {"bare script": [], "first report": []}
-        for _ in range(n):
-            runs["bare script"].append(round(timed([PEERS / "bare_script.py", dataset])[0], 2))
-            runs["first report"].append(round(first_report(dataset), 2))
+        of = ("--dataset", dataset, "--search-space", asked.search_space)
+        for _ in range(asked.n):
+            runs["bare script"].append(round(timed([PEERS / "bare_script.py", *of])[0], 2))
+            runs["first report"].append(round(first_report(dataset, asked.search_space), 2))
         medians = {side: statistics.median(seconds) for side, seconds in runs.items()}
         ratio = round(medians["first report"] / medians["bare script"], 2)
         rows.append({"dataset": dataset, "ratio": ratio, "median_s": medians, "runs_s": runs})
         print(rows[-1], flush=True)
-    recording.write("start-up", __doc__.partition("\n")[0], "ray", "tensorflow", "keras", n=n, rows=rows)
+    asked.dataset = asked.dataset or "mnist"
+    recording.write(
+        f"start-up{subject.label(asked)}", __doc__.partition("\n")[0], "ray", "tensorflow", "keras",
+        n=asked.n, search_space=recording.relative(asked.search_space), goal=GOAL, rows=rows,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

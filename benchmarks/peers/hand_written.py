@@ -11,13 +11,14 @@ class Epochs:
 
     Args:
         units: width of each hidden layer.
-        x, y: (n, features) float32 and (n,) integer labels 0 to 9.
+        x, y: (n, features) float32 and (n,) integer labels 0 to classes - 1.
+        classes: how many.
         batch_size: examples a step; the last, partial batch is left out.
     """
 
-    def __init__(self, units, x, y, batch_size, rate=1e-3, seed=0):
+    def __init__(self, units, x, y, classes, batch_size, rate=1e-3, seed=0):
         rng = np.random.default_rng(seed)
-        widths = [x.shape[1], *units, 10]
+        widths = [x.shape[1], *units, classes]
         self._weights = []
         for rows, columns in itertools.pairwise(widths):
             limit = (6 / (rows + columns)) ** 0.5

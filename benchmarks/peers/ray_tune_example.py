@@ -1,65 +1,70 @@
 """The same space on Ray Tune alone, with ASHA and HyperOptSearch as its documentation shows; prints what it found.
 
 Run: python benchmarks/peers/ray_tune_example.py FOLDER --seed 0
-Ten trials of at most ten epochs, one CPU each. Every epoch is reported and the model saved by Tune's own callback.
+Ten trials of at most ten epochs, one CPU each. Every epoch is reported and the model saved by Tune's own callback. The
+space is written flat, as there it must be: every hyperparameter that random configurations request.
 """
 
-import argparse
 import json
 import os
 import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-HERE = Path(__file__).resolve()
-sys.path[:0] = [str(HERE.parents[2]), str(HERE.parents[1])]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import numpy as np
 import ray
+import subject
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.hyperopt import HyperOptSearch
 
+from pipeline.space.hyperparameters import HyperParameters
+from pipeline.space.specs import Float, Int
+
 EPOCHS, TRIALS = 10, 10
+DRAWN = 100  # configurations that are asked for hyperparameters: one of two branches is missed once in 2**100
 
 
-def train(config, data):
-    sys.path[:0] = [str(HERE.parents[2]), str(HERE.parents[1])]
-    import keras
-    from example_space import OPTIMIZERS
+def domain(spec):
+    """A hyperparameter in Ray Tune's words."""
+    low, high, step = (getattr(spec, name, None) for name in ("min_value", "max_value", "step"))
+    linear = getattr(spec, "sampling", "") == "linear"
+    if isinstance(spec, Int) and linear and (step is None or low % step == 0):
+        return tune.qrandint(low, high, step) if step else tune.randint(low, high + 1)
+    if isinstance(spec, Float) and step is None:
+        return (tune.uniform if linear else tune.loguniform)(low, high)
+    return tune.choice(list(spec.grid()))
+
+
+def train(config, data, search_space, whole):
     from ray.tune.integration.keras import TuneReportCheckpointCallback
 
-    x_train, y_train, x_val, y_val = data
-    model = keras.Sequential([keras.Input((784,))])
-    for i in range(int(config["num_layers"])):
-        model.add(keras.layers.Dense(int(config[f"units_{i}"]), activation="relu"))
-    model.add(keras.layers.Dense(10, activation="softmax"))
-    optimizer = OPTIMIZERS[config["optimizer"]](config["learning_rate"])
-    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(
-        x_train, y_train, epochs=EPOCHS, validation_data=(x_val, y_val), verbose=0,
-        callbacks=[TuneReportCheckpointCallback(metrics="val_accuracy")],
+    space = subject.load_space(search_space)
+    hp = HyperParameters({name: int(value) if name in whole else value for name, value in config.items()})
+    model = space.build(hp, data)
+    subject.fitted(
+        space, hp, model, data.x_train, data.y_train, epochs=EPOCHS, validation_data=(data.x_val, data.y_val),
+        verbose=0, callbacks=[TuneReportCheckpointCallback(metrics="val_accuracy")],
     )  # fmt: skip
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments = subject.options(__doc__)
     arguments.add_argument("folder")
-    arguments.add_argument("--seed", type=int, default=0)
     asked = arguments.parse_args()
-    from datasets import mnist
-
-    data = mnist.load(asked.seed)
-    arrays = (data.x_train.reshape(-1, 784), data.y_train, data.x_val.reshape(-1, 784), data.y_val)
+    data, space = subject.load_data(asked.dataset, asked.seed), subject.load_space(asked.search_space)
+    rng = np.random.default_rng(asked.seed)
+    specs = {spec.name: spec for _ in range(DRAWN) for spec, _ in subject.drawn(space, data, rng)}
+    whole = {name for name, spec in specs.items() if isinstance(spec, Int)}
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(subject.ROOT), str(subject.ROOT / "benchmarks")])  # for its workers
     ray.init(include_dashboard=False)
-    space = {
-        "num_layers": tune.randint(1, 6),
-        **{f"units_{i}": tune.qrandint(32, 512, 32) for i in range(5)},
-        "optimizer": tune.choice(["adam", "sgd", "rmsprop"]),
-        "learning_rate": tune.loguniform(1e-4, 1e-2),
-    }
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(train, data=arrays), {"cpu": 1}),
-        param_space=space,
+        tune.with_resources(
+            tune.with_parameters(train, data=data, search_space=asked.search_space, whole=whole), {"cpu": 1}
+        ),
+        param_space={name: domain(spec) for name, spec in specs.items()},
         tune_config=tune.TuneConfig(
             metric="val_accuracy", mode="max", num_samples=TRIALS,
             search_alg=HyperOptSearch(random_state_seed=asked.seed),
@@ -74,7 +79,7 @@ def main():
 
     with best.get_best_checkpoint("val_accuracy", "max").as_directory() as folder:
         model = keras.models.load_model(Path(folder) / "model.keras")
-    accuracy = model.evaluate(data.x_test.reshape(-1, 784), data.y_test, verbose=0)[1]
+    accuracy = model.evaluate(data.x_test, data.y_test, verbose=0)[1]
     model.save(Path(asked.folder) / "best.keras")
     epochs = [int(result.metrics["training_iteration"]) for result in results]
     found = best.metrics_dataframe["val_accuracy"].max()
