@@ -1,6 +1,6 @@
 """Which checkpoints stay: the best weights of the best trials, and while a trial goes on, its last state.
 
-So disk is bounded however many trials a search has, and nothing that is kept in the end holds an optimizer.
+So disk is bounded however many trials a search has, and nothing that is kept in the end holds an optimizer's state.
 """
 
 import bisect
