@@ -35,12 +35,14 @@ OURS = [side for side in SIDES if side.startswith("ours")]
 GOALS = {"keras_tuner": 10, "ray_tune": 6}
 
 
-def recorded(of):
-    """Runs of this subject on this processor; of ours those of the newest commit alone."""
+def recorded(of, good):
+    """Runs of this subject and threshold on this processor; of ours those of the newest commit alone."""
     lines = RUNS.read_text().splitlines() if RUNS.exists() else []
+    wanted = (of, good, recording.hardware())
     here = [
-        run for run in map(json.loads, lines) if run["hardware"] == recording.hardware() and run.get("of", "") == of
-    ]
+        run for run in map(json.loads, lines)
+        if (run.get("of", ""), run.get("good", GOOD), run["hardware"]) == wanted
+    ]  # fmt: skip
     newest = {run["side"]: run["commit"] for run in here}
     return [run for run in here if run["side"] not in OURS or run["commit"] == newest[run["side"]]]
 
@@ -80,7 +82,7 @@ def main():
     for turn in range(max(counts.values())):
         for side, count in counts.items():
             if turn < count:
-                mine = [run for run in recorded(of) if run["side"] == side]
+                mine = [run for run in recorded(of, asked.good) if run["side"] == side]
                 had = {run["seed"] for run in mine if side not in OURS or run["commit"] == recording.commit()}
                 seed = min(set(range(asked.seed, asked.seed + len(had) + 1)) - had)
                 command = (asked.dataset, "--search-space", asked.search_space, "--seed", str(seed))
@@ -88,8 +90,10 @@ def main():
                 print(found, flush=True)
                 found |= {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": recording.commit()}
                 with RUNS.open("a") as file:
-                    file.write(json.dumps(found | {"of": of, "hardware": recording.hardware()}) + "\n")
-    runs = {side: [run for run in recorded(of) if run["side"] == side] for side in SIDES}
+                    file.write(
+                        json.dumps(found | {"of": of, "good": asked.good, "hardware": recording.hardware()}) + "\n"
+                    )
+    runs = {side: [run for run in recorded(of, asked.good) if run["side"] == side] for side in SIDES}
     medians = {
         side: {name: statistics.median(run[name] for run in done) for name in ("seconds", "test_accuracy")}
         for side, done in runs.items()

@@ -31,7 +31,7 @@ def main():
     of = ("--dataset", asked.dataset, "--search-space", asked.search_space)
     data, space = subject.load_data(asked.dataset, asked.seed), subject.load_space(asked.search_space)
     rng = np.random.default_rng(asked.seed)
-    configurations = [configuration_of(subject.drawn(space, data, rng)) for _ in range(asked.configurations)]
+    configurations = [configuration_of(subject.drawn(space, data, rng)[0]) for _ in range(asked.configurations)]
     runs = {"keras_tuner": [], "tensorflow": [], "jax": [], "jax_again": []}
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(configurations, file)

@@ -52,13 +52,24 @@ def load_space(name):
     return load_search_space(find("search space", name))
 
 
+class Untrained:
+    """Stands for a model whose `fit` only tells the size of its batches."""
+
+    batch_size = 32  # Keras's own, where nothing is said
+
+    def fit(self, *args, batch_size=None, **kwargs):
+        self.batch_size = batch_size or self.batch_size
+
+
 def drawn(space, data, rng):
-    """What a space requests, in order, each at random."""
+    """What a space requests, in `build` and then in `fit`, each at random; and the size of its batches."""
     from pipeline.space.hyperparameters import HyperParameters
 
-    hp = HyperParameters({}, lambda spec: spec.random(rng))
+    hp, untrained = HyperParameters({}, lambda spec: spec.random(rng)), Untrained()
     space.build(hp, data)
-    return hp.requested
+    if space.fit:
+        space.fit(hp, untrained, data.x_train, data.y_train, validation_data=(data.x_val, data.y_val), callbacks=[])
+    return hp.requested, untrained.batch_size
 
 
 def fitted(space, hp, model, *args, **kwargs):

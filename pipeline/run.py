@@ -120,12 +120,18 @@ def command(
     elif inline:
         _inline(_experiment(dataset, given))
     elif dry_run:
-        from pipeline.console import Display, show_dry_run
-        from pipeline.engine import tuning
-
-        show_dry_run(tuning.dry_run(_experiment(dataset, given), Display(quiet=quiet), insecure=insecure))
+        _plan(dataset, given, insecure, quiet)
     else:
         _search(dataset, given, resume, insecure, quiet)
+
+
+def _plan(dataset: str | None, given: dict[str, Any], insecure: bool, quiet: bool) -> None:
+    from pipeline.console import Display, show_dry_run
+    from pipeline.engine import tuning
+    from pipeline.engine.watch import Interruption
+
+    with _signals(Interruption()):
+        show_dry_run(tuning.dry_run(_experiment(dataset, given), Display(quiet=quiet), insecure=insecure))
 
 
 def _search(dataset: str | None, given: dict[str, Any], resume: str | None, insecure: bool, quiet: bool) -> None:
@@ -242,6 +248,11 @@ def _signals(interruption: Any) -> Iterator[None]:
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, PASSED_ON)}
     try:
         yield
+    except Exception:
+        if interruption.signal is None or interruption.graceful:
+            raise
+        # Ray's compiled code makes a SystemError of what is raised within it (2.60).
+        raise Interrupted(interruption.signal) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -17,17 +17,22 @@ from pipeline.names import find
 from pipeline.space.hyperparameters import HyperParameters
 
 
-def module(kind, name):
-    file = Path(find(kind, name).file)
+def imported(kind, name):
+    """The module, and the function that was meant."""
+    target = find(kind, name)
+    file = Path(target.file)
     root = subject.ROOT if subject.ROOT in file.parents else file.parent
     sys.path.insert(0, str(root))
-    return importlib.import_module(".".join(file.relative_to(root).with_suffix("").parts))
+    module = importlib.import_module(".".join(file.relative_to(root).with_suffix("").parts))
+    return module, getattr(module, target.function)
 
 
 asked = subject.options(__doc__).parse_args()
-data, space = module("dataset", asked.dataset).load(asked.seed), module("search space", asked.search_space)
+_, load = imported("dataset", asked.dataset)
+data = load(asked.seed)
+space, build = imported("search space", asked.search_space)
 hp = HyperParameters()
-model = space.build(hp, data)
+model = build(hp) if build.__name__ == "build_model" else build(hp, data)
 train = getattr(space, "fit", lambda hp, model, *args, **kwargs: model.fit(*args, **kwargs))
 history = train(hp, model, data.x_train, data.y_train, validation_data=(data.x_val, data.y_val), epochs=1, verbose=0)
 print(history.history["val_accuracy"][0])

@@ -24,7 +24,7 @@ from pipeline.space.hyperparameters import HyperParameters
 from pipeline.space.specs import Float, Int
 
 EPOCHS, TRIALS = 10, 10
-DRAWN = 100  # configurations that are asked for hyperparameters: one of two branches is missed once in 2**100
+ENOUGH = 20  # configurations in a row that ask for no hyperparameter that is not known yet
 
 
 def domain(spec):
@@ -56,7 +56,11 @@ def main():
     asked = arguments.parse_args()
     data, space = subject.load_data(asked.dataset, asked.seed), subject.load_space(asked.search_space)
     rng = np.random.default_rng(asked.seed)
-    specs = {spec.name: spec for _ in range(DRAWN) for spec, _ in subject.drawn(space, data, rng)}
+    specs, known = {}, 0
+    while known < ENOUGH:
+        new = {spec.name: spec for spec, _ in subject.drawn(space, data, rng)[0]}
+        known = known + 1 if new.keys() <= specs.keys() else 0
+        specs |= new
     whole = {name for name, spec in specs.items() if isinstance(spec, Int)}
     os.environ["PYTHONPATH"] = os.pathsep.join([str(subject.ROOT), str(subject.ROOT / "benchmarks")])  # for its workers
     ray.init(include_dashboard=False)

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from pipeline.engine.capacity import concurrent
+from pipeline.engine.watch import PASSED_ON
 from pipeline.errors import KerasweepError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.names import HOME, Target
@@ -81,7 +83,7 @@ def cluster(
         try:
             if not ray.is_initialized():
                 started = True
-                with _own_signals():
+                with _signals_wait():
                     if address is None:
                         folders.append(new_folder())
                         _start(experiment, folders[0], warm=warm)
@@ -159,16 +161,38 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
-    """Keep the caller's SIGTERM handler: `ray.init` puts its own in its place, which exits at once (Ray 2.60)."""
+def _signals_wait() -> Iterator[None]:
+    """Do what a signal asks for once Ray has started: broken off, Ray crashes this process as it ends (2.60).
+
+    The same signal again does not wait. Ray leaves the SIGTERM handler as it is; its own would exit at once.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handler = signal.getsignal(signal.SIGTERM)
+    from ray._private import utils
+
+    handlers: dict[int, Any] = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, PASSED_ON)}
+    came: list[int] = []
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        handler = handlers[number]
+        if number in came and callable(handler):
+            handler(number, frame)
+        came.append(number)
+
+    theirs = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
     try:
+        for number, handler in handlers.items():
+            if callable(handler):
+                signal.signal(number, wait)
         yield
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        utils.set_sigterm_handler = theirs
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 @contextmanager

@@ -43,6 +43,7 @@ class Recorder(Callback):
         longest_s = max((report.seconds for report in ledger.reports), default=0.0)
         waits_s = RELEASE_S if experiment.gpu_share else 0.0
         self._hangs = Hangs(experiment.epoch_timeout_s, longest_s, watcher.warned, START_S + waits_s)
+        self._plans: dict[str, str] = {}  # that trials told, until an epoch carried out so is recorded
         self._held_gib: dict[str, tuple[float, float]] = {}  # by a trial's worker at its last report, of its node's
         self._failures: dict[str, Failure] = {}
         self._done: set[str] = set()
@@ -100,16 +101,20 @@ class Recorder(Callback):
         return True
 
     def _note(self, name: str, result: dict[str, Any], new: bool) -> None:
-        """What a trial tells with its first report, and again if it has changed."""
-        requested, built, place = result[keys.REQUESTED], result[keys.BUILT], dict(result[keys.PLACE])
-        plan = place.pop("execution", "")
-        if plan and new:
-            place["execution"] = self._ledger.trials[name].executed(plan, result[keys.EPOCH])
-        if not requested:  # a space without hyperparameters, or a trial that has failed before it asked for any
-            self._ledger.note(name, **place)
-            return
-        self._ledger.note(name, requested=as_plain(requested, built), **place)
-        self._searcher.tell_requested(name, requested, built)
+        """Record what a trial tells with its first report, and again if it has changed."""
+        requested: Requested | None = result.get(keys.REQUESTED)
+        facts: dict[str, Any] = {}
+        if requested is not None:
+            facts = dict(result[keys.PLACE])
+            if plan := facts.pop("execution", ""):
+                self._plans[name] = plan
+        if requested:  # else a space without hyperparameters, or a trial that failed before it asked for any
+            facts["requested"] = as_plain(requested, result[keys.BUILT])
+        if new and name in self._plans:
+            facts["execution"] = self._ledger.trials[name].executed(self._plans.pop(name), result[keys.EPOCH])
+        self._ledger.note(name, **facts)
+        if requested:
+            self._searcher.tell_requested(name, requested, result[keys.BUILT])
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -120,8 +125,7 @@ class Recorder(Callback):
         if self._ledger.trials[name].status == "duplicate":
             return
         new = result[keys.EPOCH] > self._ledger.last_epoch(name)  # and not trained again after a restart
-        if keys.REQUESTED in result:
-            self._note(name, result, new)
+        self._note(name, result, new)
         self._hangs.reported(name, new=new)
         if keys.HELD in result:
             self._held_gib[name] = result[keys.HELD]

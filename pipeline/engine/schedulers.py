@@ -76,7 +76,7 @@ def rungs(experiment: Experiment) -> tuple[int, ...]:
             epochs = range(experiment.perturbation_interval, most, experiment.perturbation_interval)
         case "median":
             epochs = (grace * 2**doubled for doubled in range(most.bit_length()))
-    return tuple(sorted({math.ceil(epoch) for epoch in epochs if epoch < most}))
+    return tuple(sorted({whole for whole in map(math.ceil, epochs) if whole < most}))
 
 
 def hyperband_trials(max_epochs: int, reduction_factor: float) -> int:
@@ -86,12 +86,13 @@ def hyperband_trials(max_epochs: int, reduction_factor: float) -> int:
 
 
 def hyperband_rungs(max_epochs: int, reduction_factor: float) -> Iterator[int]:
-    """The epochs at which HyperBand halves one of its brackets, each once or more often."""
+    """The epochs at which HyperBand halves one of its brackets or ends it, each once or more often."""
     scheduler: Any = HyperBandScheduler(max_t=max_epochs, reduction_factor=reduction_factor)
     for s in range(scheduler._s_max_1):
         epoch = scheduler._get_r0(s)
-        while 0 < epoch < max_epochs:
-            yield epoch
+        for _ in range(s + 1):  # it is halved so often, by a small factor at the same epoch again, and ended
+            if 0 < epoch < max_epochs:
+                yield epoch
             epoch = int(epoch * reduction_factor)
 
 

@@ -16,14 +16,16 @@ SPACES = Path(__file__).parents[1] / "spaces"
 pytestmark = pytest.mark.ray
 
 
-def wait_for_reports(run, count, timeout=120):
-    history = run / "history.jsonl"
+def wait_for(condition, timeout=120):
     deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        if history.exists() and history.read_text().count("\n") >= count:
-            return
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
-    raise AssertionError(f"no {count} reports in {history} after {timeout} s")
+
+
+def wait_for_reports(run, count):
+    history = run / "history.jsonl"
+    wait_for(lambda: history.exists() and history.read_text().count("\n") >= count)
 
 
 def epochs_of(run):
@@ -181,6 +183,30 @@ def test_a_signal_before_the_first_trial_leaves_nothing(started_cli, tmp_path):
     process.communicate(timeout=30)
     assert process.returncode == 130
     assert not list(tmp_path.rglob("experiment.yaml"))
+
+
+SLOW_DATA = """
+import time
+from pathlib import Path
+from datasets import digits
+
+def load(seed):
+    Path("loading").touch()
+    time.sleep(60)
+    return digits.load(seed)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_signal_while_data_is_loaded_is_no_error_of_rays(options, started_cli, tmp_path):
+    (tmp_path / "slow_data.py").write_text(SLOW_DATA)
+    process = started_cli("slow_data.py", *options, cwd=tmp_path)
+    wait_for(lambda: (tmp_path / "loading").exists())
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.splitlines() == ["Error: Stopped by signal 2. Nothing was recorded."]
 
 
 @pytest.mark.slow

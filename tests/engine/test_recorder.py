@@ -90,16 +90,20 @@ def test_an_objective_that_is_missing_ends_the_search_only_where_no_trial_has_re
 def test_each_plan_is_recorded_with_the_epoch_from_which_it_was_carried_out(recorder, ledger):
     trial = Trial("kerasweep", stub=True, trial_id="t0000")
 
-    def recorded(epoch, plan):
-        report(recorder, trial, epoch, place={"node": "10.0.0.2", "execution": plan})
+    def recorded(epoch, plan=None):
+        """A trial tells its plan once, and again if it has changed."""
+        told = {"place": {"node": "10.0.0.2", "execution": plan}} if plan else {}
+        report(recorder, trial, epoch, **told)
         return ledger.trials["t0000"].execution
 
-    assert recorded(1, "looped: few") == "looped: few"
-    assert recorded(2, "looped: few") == "looped: few"
-    assert recorded(3, "compiled: many") == "looped: few, from epoch 3 compiled: many"
-    # After a restart from an earlier checkpoint nothing new is trained.
-    assert recorded(2, "looped: few") == recorded(3, "compiled: many") == "looped: few, from epoch 3 compiled: many"
-    assert recorded(5, "looped: few") == "looped: few, from epoch 3 compiled: many, from epoch 5 looped: few"
+    assert recorded(1, "looped: few") == recorded(2) == "looped: few"
+    both = "looped: few, from epoch 3 compiled: many"
+    assert recorded(3, "compiled: many") == recorded(4) == both
+    # Gone on with from an earlier checkpoint: what is trained again is recorded already.
+    assert recorded(2, "looped: few") == recorded(3, "compiled: many") == recorded(5) == both
+    # And where another worker trains otherwise.
+    assert recorded(4, "plain: a GPU") == recorded(5) == both
+    assert recorded(6) == recorded(7) == f"{both}, from epoch 6 plain: a GPU"
     assert ledger.trials["t0000"].node == "10.0.0.2"
 
 

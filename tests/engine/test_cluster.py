@@ -1,0 +1,48 @@
+"""Ray's start, and a signal meanwhile."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STARTED = """
+import signal, sys
+import ray
+from pipeline import Experiment
+from pipeline.engine.cluster import cluster
+
+def stop(number, frame):
+    raise InterruptedError(number)
+
+number, init = signal.Signals[sys.argv[1]], ray.init
+for each in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(each, stop)
+
+def interrupted(**options):
+    signal.raise_signal(number)
+    init(**options)
+    signal.raise_signal(signal.SIGINT if number == signal.SIGUSR1 else signal.SIGUSR1)  # as a sweep's search gets it
+    print("started")
+
+ray.init = interrupted
+try:
+    with cluster(Experiment(dataset="digits"), []):
+        print("searched")
+except InterruptedError as error:
+    print("stopped", error, ray.is_initialized(), signal.getsignal(number) is stop)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_a_signal_while_ray_starts_waits_until_it_has(name):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", STARTED, name],
+        cwd=Path(__file__).parents[2], env=clean, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["started", f"stopped {signal.Signals[name].value} False True"]
