@@ -231,6 +231,13 @@ class Experiment(BaseModel):
             raise ValueError(f"grace_epochs must not exceed max_epochs; got {self.grace_epochs} and {self.max_epochs}.")
         return self
 
+    @model_validator(mode="after")
+    def _brackets_that_grow(self) -> "Experiment":
+        # Ray cuts rungs to whole epochs: by less than 2, one epoch grows to one, where its HyperBand waits for ever.
+        if self.scheduler == "hyperband" and self.reduction_factor < 2:
+            raise ValueError(f"reduction_factor must be at least 2 for hyperband; got {self.reduction_factor:g}.")
+        return self
+
     @property
     def gpu_share(self) -> float:
         """GPUs of a trial as a number: until it is known how many share one, a whole one."""

@@ -130,8 +130,10 @@ def _plan(dataset: str | None, given: dict[str, Any], insecure: bool, quiet: boo
     from pipeline.engine import tuning
     from pipeline.engine.watch import Interruption
 
-    with _signals(Interruption()):
-        show_dry_run(tuning.dry_run(_experiment(dataset, given), Display(quiet=quiet), insecure=insecure))
+    interruption, display = Interruption(), Display(quiet=quiet)
+    with _signals(interruption):
+        plan = tuning.dry_run(_experiment(dataset, given), display, interruption=interruption, insecure=insecure)
+    show_dry_run(plan)
 
 
 def _search(dataset: str | None, given: dict[str, Any], resume: str | None, insecure: bool, quiet: bool) -> None:
@@ -248,14 +250,14 @@ def _signals(interruption: Any) -> Iterator[None]:
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, PASSED_ON)}
     try:
         yield
-    except Exception:
+    except Exception:  # Ray's compiled code makes a SystemError of what is raised within it (2.60)
         if interruption.signal is None or interruption.graceful:
             raise
-        # Ray's compiled code makes a SystemError of what is raised within it (2.60).
-        raise Interrupted(interruption.signal) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if interruption.signal is not None and not interruption.graceful:
+        raise Interrupted(interruption.signal)
 
 
 def main() -> None:

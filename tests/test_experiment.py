@@ -128,6 +128,10 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
         ({"epoch_timeout_s": 0}, "epoch_timeout_s must be greater than 0; got 0."),
         ({"grace_epochs": 0}, "grace_epochs must be greater than 0; got 0."),
         ({"grace_epochs": 11}, "grace_epochs must not exceed max_epochs; got 11 and 10."),
+        (
+            {"scheduler": "hyperband", "reduction_factor": 1.9},
+            "reduction_factor must be at least 2 for hyperband; got 1.9.",
+        ),
         ({"reduction_factor": 1}, "reduction_factor must be greater than or equal to 1.1; got 1."),
         ({"reduction_factor": 1.0000001}, "reduction_factor must be greater than or equal to 1.1; got 1.0000001."),
         ({"trials": True}, "trials must not be a truth value; got True."),

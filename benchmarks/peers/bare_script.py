@@ -7,6 +7,7 @@ would import more.
 
 import importlib
 import sys
+from inspect import signature
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -29,10 +30,10 @@ def imported(kind, name):
 
 asked = subject.options(__doc__).parse_args()
 _, load = imported("dataset", asked.dataset)
-data = load(asked.seed)
+data = load(asked.seed) if signature(load).parameters else load()
 space, build = imported("search space", asked.search_space)
 hp = HyperParameters()
-model = build(hp) if build.__name__ == "build_model" else build(hp, data)
+model = build(hp, data) if len(signature(build).parameters) > 1 else build(hp)
 train = getattr(space, "fit", lambda hp, model, *args, **kwargs: model.fit(*args, **kwargs))
 history = train(hp, model, data.x_train, data.y_train, validation_data=(data.x_val, data.y_val), epochs=1, verbose=0)
 print(history.history["val_accuracy"][0])

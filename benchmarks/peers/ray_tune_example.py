@@ -1,12 +1,15 @@
 """The same space on Ray Tune alone, with ASHA and HyperOptSearch as its documentation shows; prints what it found.
 
-Run: python benchmarks/peers/ray_tune_example.py FOLDER --seed 0
+Run: python benchmarks/peers/ray_tune_example.py FOLDER --seed 0 --flatten
+     python benchmarks/peers/ray_tune_example.py FOLDER --seed 0
 Ten trials of at most ten epochs, one CPU each. Every epoch is reported and the model saved by Tune's own callback. The
-space is written flat, as there it must be: every hyperparameter that random configurations request.
+space is written flat, as there it must be: every hyperparameter that random configurations request. The first command
+finds these, which is not counted: a user would have written them down.
 """
 
 import json
 import os
+import pickle
 import sys
 from pathlib import Path
 
@@ -25,6 +28,7 @@ from pipeline.space.specs import Float, Int
 
 EPOCHS, TRIALS = 10, 10
 ENOUGH = 20  # configurations in a row that ask for no hyperparameter that is not known yet
+FLAT = "flat.pickle"
 
 
 def domain(spec):
@@ -36,6 +40,16 @@ def domain(spec):
     if isinstance(spec, Float) and step is None:
         return (tune.uniform if linear else tune.loguniform)(low, high)
     return tune.choice(list(spec.grid()))
+
+
+def flattened(space, data, rng):
+    """Hyperparameters by name, as found in random configurations."""
+    specs, known = {}, 0
+    while known < ENOUGH:
+        new = {spec.name: spec for spec, _ in subject.drawn(space, data, rng)[0]}
+        known = known + 1 if new.keys() <= specs.keys() else 0
+        specs |= new
+    return specs
 
 
 def train(config, data, search_space, whole):
@@ -53,14 +67,14 @@ def train(config, data, search_space, whole):
 def main():
     arguments = subject.options(__doc__)
     arguments.add_argument("folder")
+    arguments.add_argument("--flatten", action="store_true", help="write the flat space into the folder, train nothing")
     asked = arguments.parse_args()
-    data, space = subject.load_data(asked.dataset, asked.seed), subject.load_space(asked.search_space)
-    rng = np.random.default_rng(asked.seed)
-    specs, known = {}, 0
-    while known < ENOUGH:
-        new = {spec.name: spec for spec, _ in subject.drawn(space, data, rng)[0]}
-        known = known + 1 if new.keys() <= specs.keys() else 0
-        specs |= new
+    data = subject.load_data(asked.dataset, asked.seed)
+    if asked.flatten:
+        flat = flattened(subject.load_space(asked.search_space), data, np.random.default_rng(asked.seed))
+        (Path(asked.folder) / FLAT).write_bytes(pickle.dumps(flat))
+        return
+    specs = pickle.loads((Path(asked.folder) / FLAT).read_bytes())
     whole = {name for name, spec in specs.items() if isinstance(spec, Int)}
     os.environ["PYTHONPATH"] = os.pathsep.join([str(subject.ROOT), str(subject.ROOT / "benchmarks")])  # for its workers
     ray.init(include_dashboard=False)

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,7 +27,6 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # the newer output prints a banner even when it is told to be silent
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger records; Ray's loggers keep 300 KB a trial
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are ours (console), SIGTERM too
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # Tune's own state is never read back
     "TUNE_FORCE_TRIAL_CLEANUP_S": "60",  # by default a worker that hangs keeps its GPU for 600 s
@@ -164,35 +163,53 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 def _signals_wait() -> Iterator[None]:
     """Do what a signal asks for once Ray has started: broken off, Ray crashes this process as it ends (2.60).
 
-    The same signal again does not wait. Ray leaves the SIGTERM handler as it is; its own would exit at once.
+    The same signal again does not wait, unless a sweep passes it on. Nor does one that has no handler in Python. Ray
+    leaves that of SIGTERM as it is; its own would exit at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     from ray._private import utils
 
-    handlers: dict[int, Any] = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, PASSED_ON)}
+    handlers: dict[int, Any] = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM, PASSED_ON)
+        if callable(handler := signal.getsignal(number))
+    }
     came: list[int] = []
 
     def wait(number: int, frame: FrameType | None) -> None:
-        handler = handlers[number]
-        if number in came and callable(handler):
-            handler(number, frame)
-        came.append(number)
+        if number not in came:
+            came.append(number)
+        elif number != PASSED_ON:
+            handlers[number](number, frame)
 
     theirs = utils.set_sigterm_handler
     utils.set_sigterm_handler = lambda handler: None
     try:
-        for number, handler in handlers.items():
-            if callable(handler):
-                signal.signal(number, wait)
+        for number in handlers:
+            signal.signal(number, wait)
         yield
     finally:
         utils.set_sigterm_handler = theirs
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        with ExitStack() as after:  # each handler may raise
+            for number in reversed(came):
+                after.callback(signal.raise_signal, number)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def keep_signals() -> Iterator[None]:
+    """Keep Tune from taking SIGINT, and SIGUSR1 whatever it is told (2.60): nobody would know why the search ended."""
+    from ray.tune import tune
+
+    theirs = tune._setup_signal_catching
+    tune._setup_signal_catching = threading.Event
+    try:
+        yield
+    finally:
+        tune._setup_signal_catching = theirs
 
 
 @contextmanager

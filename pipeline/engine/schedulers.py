@@ -86,13 +86,12 @@ def hyperband_trials(max_epochs: int, reduction_factor: float) -> int:
 
 
 def hyperband_rungs(max_epochs: int, reduction_factor: float) -> Iterator[int]:
-    """The epochs at which HyperBand halves one of its brackets or ends it, each once or more often."""
+    """The epochs at which HyperBand halves one of its brackets or ends it, some more than once."""
     scheduler: Any = HyperBandScheduler(max_t=max_epochs, reduction_factor=reduction_factor)
     for s in range(scheduler._s_max_1):
         epoch = scheduler._get_r0(s)
-        for _ in range(s + 1):  # it is halved so often, by a small factor at the same epoch again, and ended
-            if 0 < epoch < max_epochs:
-                yield epoch
+        while 0 < epoch < max_epochs:
+            yield epoch
             epoch = int(epoch * reduction_factor)
 
 

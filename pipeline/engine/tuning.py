@@ -18,7 +18,7 @@ from typing import Any
 
 from pipeline import names
 from pipeline.engine.capacity import Slots, concurrent, devices_a_trial, live_nodes, packing_warning
-from pipeline.engine.cluster import address_of, cluster, let_trials_inherit
+from pipeline.engine.cluster import address_of, cluster, keep_signals, let_trials_inherit
 from pipeline.engine.elastic import Demand, await_place, check_place
 from pipeline.engine.nodes import Newcomers, check_nodes
 from pipeline.engine.preflight import check_local, check_writable, directory_of, processor
@@ -138,9 +138,15 @@ def check(experiment: Experiment) -> None:
         pass
 
 
-def dry_run(experiment: Experiment, watcher: Watcher | None = None, *, insecure: bool = False) -> Plan:
+def dry_run(
+    experiment: Experiment,
+    watcher: Watcher | None = None,
+    *,
+    interruption: Interruption | None = None,
+    insecure: bool = False,
+) -> Plan:
     """All that `tune` checks and finds out before the first trial; nothing is written."""
-    search = _Search(experiment, None, watcher or Watcher(), Interruption())
+    search = _Search(experiment, None, watcher or Watcher(), interruption or Interruption())
     with cluster(experiment, search.targets, insecure=insecure), search:
         return search.survey(search.prepare(waits=False))
 
@@ -317,7 +323,7 @@ class _Search:
             if not configuration.keys() <= kinds.keys():
                 with contextlib.suppress(Exception):  # it cannot be built: the next that requests the same perhaps can
                     kinds |= self.kinds(configuration)
-            if time.monotonic() > until:
+            if time.monotonic() > until or self.interruption.signal is not None:
                 break
         return replace(plan, conditional=tuple(met.values())[len(plan.requested) :], kinds=kinds)
 
@@ -451,7 +457,7 @@ class _Search:
             supervisor.paused,
         )
         # tune.run and not Tuner: a Tuner pickles all of this into the run's directory.
-        with newcomers:
+        with newcomers, keep_signals():
             ray_tune.run(
                 self._trainable(),
                 name=self.layout.engine.name,

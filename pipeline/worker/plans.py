@@ -70,10 +70,11 @@ def choose(
             return Chosen("compiled", "JAX has no other loop")
         return Chosen("looped" if asked == "looped" else "compiled", "asked for")
     layers = [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
-    if any(not isinstance(layer, ELEMENTARY) for layer in layers):
+    elementary = all(isinstance(layer, ELEMENTARY) for layer in layers)
+    if not jax and model.jit_compile:  # Keras's own choice is not to, on a CPU
+        return Chosen("compiled" if elementary else "plain", "jit_compile was set")
+    if not elementary:
         # XLA is slow at a convolution within a loop. TensorFlow's loop is no slower than Keras's, and traced once.
-        if not jax and model.jit_compile:  # TensorFlow's own choice is not to, on a CPU
-            return Chosen("plain", "jit_compile was set")
         return Chosen("plain" if jax else "looped", "bound by arithmetic, not by the cost of a step")
     if jax:
         return Chosen("compiled", "bound by the cost of a step")

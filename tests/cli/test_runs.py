@@ -12,6 +12,8 @@ import pandas as pd
 import psutil
 import pytest
 
+from pipeline.engine.watch import PASSED_ON
+
 SPACES = Path(__file__).parents[1] / "spaces"
 pytestmark = pytest.mark.ray
 
@@ -23,9 +25,9 @@ def wait_for(condition, timeout=120):
         time.sleep(0.05)
 
 
-def wait_for_reports(run, count):
+def wait_for_reports(run, count, timeout=120):
     history = run / "history.jsonl"
-    wait_for(lambda: history.exists() and history.read_text().count("\n") >= count)
+    wait_for(lambda: history.exists() and history.read_text().count("\n") >= count, timeout)
 
 
 def epochs_of(run):
@@ -129,7 +131,7 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(started_cli,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (PASSED_ON, 143)])
 def test_a_signal_ends_a_search_with_the_best_so_far(started_cli, tmp_path, number, code):
     run = tmp_path / "runs" / "stopped"
     space = SPACES / "slow.py"

@@ -109,7 +109,7 @@ def test_trials_are_told_after_which_epochs_they_may_be_stopped(scheduler, told)
 
 
 @pytest.mark.parametrize("factor", [1.1, 1.5, 1.9, 2.5])
-@pytest.mark.parametrize("scheduler", ["asha", "asha-stopping", "hyperband"])
+@pytest.mark.parametrize("scheduler", ["asha", "asha-stopping"])
 def test_rungs_ascend_to_the_last_epoch_whatever_the_factor(scheduler, factor):
     found = rungs(Experiment(dataset="digits", scheduler=scheduler, max_epochs=20, reduction_factor=factor))
     assert found[0] == 1 and list(found) == sorted(set(found)) and found[-1] < 20

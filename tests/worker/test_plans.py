@@ -412,9 +412,10 @@ def test_auto_follows_what_was_measured(layers, steps, batch_size, plan):
     assert choose(model(layers), "auto", steps, batch_size, []).plan == plan
 
 
-def test_what_the_user_had_compiled_by_xla_is_not_looped_without_it():
-    chosen = choose(model(convolutions, jit_compile=True), "auto", 10**5, 32, [])
-    assert str(chosen) == "plain: jit_compile was set"
+@pytest.mark.parametrize(("layers", "plan"), [(convolutions, "plain"), (dense, "compiled")])
+def test_what_the_user_had_compiled_by_xla_is_not_looped_without_it(layers, plan):
+    chosen = choose(model(layers, jit_compile=True), "auto", 10, 32, [])
+    assert str(chosen) == f"{plan}: jit_compile was set"
 
 
 def test_plans_are_those_that_can_be_asked_for():
