@@ -1,7 +1,6 @@
 """What can be known to be impossible before Ray is started: where a run would be written, and what it needs."""
 
 import os
-import platform
 import secrets
 import time
 from collections.abc import Iterator
@@ -112,14 +111,3 @@ def check_local(experiment: Experiment) -> None:
         raise RequestError(
             f"A trial must fit on one node; it needs {experiment.cpus_per_trial:g} CPU, and this machine has {has}."
         )
-
-
-def processor() -> str:
-    """The name of this machine's processor, as far as it tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )

@@ -21,7 +21,7 @@ from pipeline.engine.capacity import Slots, concurrent, devices_a_trial, live_no
 from pipeline.engine.cluster import address_of, cluster, keep_signals, let_trials_inherit
 from pipeline.engine.elastic import Demand, await_place, check_place
 from pipeline.engine.nodes import Newcomers, check_nodes
-from pipeline.engine.preflight import check_local, check_writable, directory_of, processor
+from pipeline.engine.preflight import check_local, check_writable, directory_of
 from pipeline.engine.resume import (
     check_budget_left,
     check_same_search,
@@ -47,6 +47,7 @@ from pipeline.records.scratch import new_folder
 from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
+from pipeline.worker.devices import processor
 from pipeline.worker.parallel import check_backend
 
 # A dry run looks for conditional hyperparameters at most so long: `mlp` takes a few seconds, large models more.

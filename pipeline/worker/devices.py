@@ -1,6 +1,7 @@
 """The share of the machine that a trial may use: threads, GPUs, GPU memory. Claimed once a process."""
 
 import os
+import platform
 import stat
 import sys
 import tempfile
@@ -170,6 +171,17 @@ def versions() -> dict[str, str]:
     # The module and not the distribution: TensorFlow has several (tensorflow-cpu, tf-nightly).
     found = getattr(importlib.import_module(backend), "__version__", "unknown")
     return {"keras": keras.__version__, "backend": backend, backend: str(found)}
+
+
+def processor() -> str:
+    """The name of this machine's processor, as far as it tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
 
 
 def threads_of(cpus: float) -> int:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.worker import batches
+from pipeline.worker import batches, plans
 from pipeline.worker.execution import Reporter, execution
 from pipeline.worker.plans import PLANS, choose
 from tests.worker import stage
@@ -396,20 +396,33 @@ def test_what_xla_cannot_compile_is_looped(digits):
     assert choose(made, "compiled", 10**5, 16, []).plan == "compiled"
 
 
+def wide():
+    return [keras.layers.Flatten(), keras.layers.Dense(2000, "relu"), keras.layers.Dense(1000, "relu")]  # 2.1 million
+
+
 @pytest.mark.parametrize(
     ("layers", "steps", "batch_size", "plan"),
     [
         (dense, 10**5, 32, "compiled"),
         (dense, 50, 32, "looped"),
-        (dense, 10**5, 50_000, "looped"),
+        (wide, 1000, 16, "compiled"),
+        (wide, 500, 16, "looped"),
         (with_dropout, 10**5, 32, "looped"),
         (convolutions, 10**5, 32, "looped"),
         (lambda: [*dense(), keras.layers.Dropout(0.1)], 10**5, 32, "looped"),
     ],
-    ids=["dense", "few steps", "large batches", "convolutions and dropout", "convolutions", "dense and dropout"],
+    ids=["dense", "few steps", "wide", "few steps, wide", "convolutions and dropout", "convolutions", "with dropout"],
 )
 def test_auto_follows_what_was_measured(layers, steps, batch_size, plan):
     assert choose(model(layers), "auto", steps, batch_size, []).plan == plan
+
+
+@pytest.mark.parametrize(
+    ("processor", "plan"), [("Intel(R) Xeon(R)", "looped"), ("AMD EPYC", "compiled"), ("", "looped")]
+)
+def test_many_products_a_step_are_compiled_where_that_was_measured_to_gain(processor, plan, monkeypatch):
+    monkeypatch.setattr(plans, "processor", lambda: processor)
+    assert choose(model(dense), "auto", 10**5, 50_000, []).plan == plan
 
 
 @pytest.mark.parametrize(("layers", "plan"), [(convolutions, "plain"), (dense, "compiled")])
