@@ -1,6 +1,7 @@
 """Follows `build` under any proposal, on the CPU: what a search space asks for, before anything is trained."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from pipeline.objective import Objective
 from pipeline.search.searcher import Fill
 from pipeline.space.hyperparameters import HyperParameters, Requested, filling
 from pipeline.space.specs import Hyperparameter, Value
+from pipeline.worker.blank import blank_weights
 from pipeline.worker.execution import Reporter, execution
 from pipeline.worker.faults import classify, user_traceback
 from pipeline.worker.modules import SearchSpace
@@ -44,7 +46,8 @@ def _tried(space: SearchSpace, data: Data, few: Data, objective: Objective) -> C
     try:
         model = build(space, hp, data)
         by_build = len(hp.requested)
-        model.run_eagerly = True  # nothing is compiled for a few examples
+        if keras.backend.backend() != "jax":  # which would compile each operation instead of one step: 3 to 5 s more
+            model.run_eagerly = True  # nothing is compiled for a few examples
         fit = space.fit or plain_fit
         arguments, named = few.fit_arguments()
         with execution(model, 0, reporter, verbose=0):
@@ -108,12 +111,22 @@ def trace(space: SearchSpace, data: Data, proposal: Mapping[str, Value], fill: F
 
     A `build` that raises has requested what it asked for until then: a trial will show that this cannot be built.
     """
+    requested, whole = _followed(space, data, proposal, fill, blank_weights())
+    # A `build` may raise for want of weights.
+    return requested if whole else _followed(space, data, proposal, fill, nullcontext())[0]
+
+
+def _followed(
+    space: SearchSpace, data: Data, proposal: Mapping[str, Value], fill: Fill, weights: AbstractContextManager[None]
+) -> tuple[Requested, bool]:
+    """What a build requests, and whether it came to its end."""
     rng = np.random.default_rng(fill if isinstance(fill, int) else None)
     hp = HyperParameters(proposal, filling(fill, lambda spec: spec.random(rng)))
     try:
-        space.build(hp, data)
+        with weights:
+            space.build(hp, data)
     except Exception:
-        pass
+        return hp.requested, False
     finally:
         keras.utils.clear_session(free_memory=False)
-    return hp.requested
+    return hp.requested, True

@@ -80,6 +80,27 @@ set_random_seed(5)
 print("\\n" + json.dumps(keras.layers.StringLookup(vocabulary=["a", "b"]).vocabulary_size()))
 """
 
+COMPILED = """
+from pipeline.worker import devices
+devices.claim(1, 0)
+import json, os
+import jax
+from pipeline.objective import Objective
+from pipeline.worker import reveal
+from search_spaces import mlp
+from tests.worker.stage import dataset
+compiled = []
+def listen(event, *_, fun_name="", **__):
+    if event.endswith("backend_compile_duration"):
+        compiled.append(fun_name)
+jax.monitoring.register_event_duration_secs_listener(listen)
+digits, space = dataset("digits"), reveal.SearchSpace("mlp", mlp.build, None)
+reveal.check(space, digits, Objective("val_loss", "min"))
+checked, compiled = compiled, []
+reveal.trace(space, digits, {"units_0": 40, "units_1": 48}, "default")
+print("\\n" + json.dumps([checked, compiled]))
+"""
+
 
 def on(backend, code, *arguments):
     """What `code` prints as JSON, last, in a process with this backend of Keras."""
@@ -131,3 +152,12 @@ def test_a_seed_decides_every_random_number_and_tensorflows_once_it_is_imported(
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 def test_a_layer_that_needs_tensorflow_has_it_after_the_seed_was_set():
     assert on("jax", LOOKUP) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", [installed("jax")])
+def test_jax_compiles_one_step_to_check_a_search_space_and_draws_no_weights_to_follow_it(backend):
+    checked, followed = on(backend, COMPILED)
+    # One by one, the operations of a step would be some 130 more; each shape that weights are drawn in is one.
+    assert len(checked) < 40 and "jit(train_step)" in checked and "jit(_uniform)" in checked
+    assert "jit(_uniform)" not in followed

@@ -156,3 +156,24 @@ def test_a_build_that_raises_has_requested_what_it_asked_for_until_then():
         raise ValueError("too wide")
 
     assert traced({"units": 3}, "default", build) == {"units": 3}
+
+
+def test_trace_draws_no_weights():
+    def drawing(shape, dtype=None):
+        raise AssertionError("an initializer was called")
+
+    def build(hp, data):
+        compiled(keras.layers.Dense(hp.Int("units", 4, 8), kernel_initializer=drawing))
+        hp.Boolean("asked_for_afterwards")
+
+    assert traced({}, "first", build) == {"units": 4, "asked_for_afterwards": True}
+
+
+def test_trace_follows_a_build_that_raises_where_weights_are_zeros():
+    def build(hp, data):
+        dense = compiled(keras.layers.Dense(hp.Int("units", 4, 8))).layers[-1]
+        if not keras.ops.convert_to_numpy(dense.kernel).any():
+            raise ValueError("weights must not be zeros")
+        hp.Boolean("asked_for_afterwards")
+
+    assert traced({"units": 5}, "first", build) == {"units": 5, "asked_for_afterwards": True}
