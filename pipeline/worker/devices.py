@@ -29,7 +29,6 @@ _claimed: dict[str, Any] = {}
 def quiet() -> None:
     """Set what a backend reads while it is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # else sums differ with the number of threads, and it logs
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 
