@@ -14,18 +14,14 @@ from typing import Any, Literal, get_args
 
 import keras
 
-from pipeline.worker.devices import processor
-
 Plan = Literal["plain", "looped", "compiled"]
 PLANS: tuple[Plan, ...] = get_args(Plan)
 
 # Steps that gain about as much as XLA's compilation takes, 1 to 2 s of CPU: on a slow core (Intel Xeon at 2.5 GHz) a
 # step gains some 1 ms, on a fast one (AMD EPYC) 0 to 0.3, and 3,000 lose half a second there in the middle.
 COMPILED_FROM_STEPS = 3000
-# Or steps times weights: where these are more than a cache holds, a step gains 1.3 to 3.7 ns a weight (AMD EPYC).
-COMPILED_FROM_UPDATES = 2e9
-# Products of a step's forward pass up to which XLA was measured to gain on an Intel Xeon; more outweigh what it saves
-# around them. On an AMD EPYC no number does: of 1.5 billion it gains an eighth.
+# Products of a step's forward pass up to which XLA gains. TensorFlow's own products are faster, and outweigh what it
+# saves around them: of 47 million both take as long, of 119 million XLA takes 6 % more (AMD EPYC).
 COMPILED_TO_PRODUCTS = 60e6
 
 
@@ -85,13 +81,11 @@ def choose(
         return Chosen("compiled", "bound by the cost of a step")
     if any(v.name == "seed_generator_state" for v in model.variables):
         return Chosen("looped", "XLA's random numbers are slow on a CPU")
-    if batch_size * model.count_params() > COMPILED_TO_PRODUCTS and "AMD" not in processor():
+    if batch_size * model.count_params() > COMPILED_TO_PRODUCTS:
         return Chosen("looped", "bound by its matrix products")
-    if steps >= COMPILED_FROM_STEPS:
-        return Chosen("compiled", "many steps")
-    if steps * model.count_params() >= COMPILED_FROM_UPDATES:
-        return Chosen("compiled", "many weights")
-    return Chosen("looped", "too few steps for a compilation to pay")
+    if steps < COMPILED_FROM_STEPS:
+        return Chosen("looped", "too few steps for a compilation to pay")
+    return Chosen("compiled", "many steps")
 
 
 UNCOMPILED = Chosen("looped", "XLA cannot compile it")

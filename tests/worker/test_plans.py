@@ -405,24 +405,24 @@ def wide():
     [
         (dense, 10**5, 32, "compiled"),
         (dense, 50, 32, "looped"),
-        (wide, 1000, 16, "compiled"),
-        (wide, 500, 16, "looped"),
+        (wide, 10**5, 16, "compiled"),
+        (wide, 10**5, 64, "looped"),
         (with_dropout, 10**5, 32, "looped"),
         (convolutions, 10**5, 32, "looped"),
         (lambda: [*dense(), keras.layers.Dropout(0.1)], 10**5, 32, "looped"),
     ],
-    ids=["dense", "few steps", "wide", "few steps, wide", "convolutions and dropout", "convolutions", "with dropout"],
+    ids=[
+        "dense",
+        "few steps",
+        "wide",
+        "wide, many examples a step",
+        "convolutions and dropout",
+        "convolutions",
+        "with dropout",
+    ],
 )
 def test_auto_follows_what_was_measured(layers, steps, batch_size, plan):
     assert choose(model(layers), "auto", steps, batch_size, []).plan == plan
-
-
-@pytest.mark.parametrize(
-    ("processor", "plan"), [("Intel(R) Xeon(R)", "looped"), ("AMD EPYC", "compiled"), ("", "looped")]
-)
-def test_many_products_a_step_are_compiled_where_that_was_measured_to_gain(processor, plan, monkeypatch):
-    monkeypatch.setattr(plans, "processor", lambda: processor)
-    assert choose(model(dense), "auto", 10**5, 50_000, []).plan == plan
 
 
 @pytest.mark.parametrize(("layers", "plan"), [(convolutions, "plain"), (dense, "compiled")])
