@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.worker import batches, plans
+from pipeline.worker import batches
 from pipeline.worker.execution import Reporter, execution
 from pipeline.worker.plans import PLANS, choose
 from tests.worker import stage
