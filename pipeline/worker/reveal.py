@@ -46,8 +46,10 @@ def _tried(space: SearchSpace, data: Data, few: Data, objective: Objective) -> C
     try:
         model = build(space, hp, data)
         by_build = len(hp.requested)
-        if keras.backend.backend() != "jax":  # which would compile each operation instead of one step: 3 to 5 s more
-            model.run_eagerly = True  # nothing is compiled for a few examples
+        # Nothing is compiled for a few examples. JAX would compile each operation: 4.5 s for a dense model, where its
+        # step takes 1.5; 17 s for `resnet`, where it takes 8.
+        if keras.backend.backend() != "jax":
+            model.run_eagerly = True
         fit = space.fit or plain_fit
         arguments, named = few.fit_arguments()
         with execution(model, 0, reporter, verbose=0):

@@ -59,6 +59,7 @@ def test_a_trial_that_hyperband_paused_reports_what_an_undisturbed_one_does(sear
 
 STEPS = """
 import keras
+import numpy as np
 
 def build(hp, data):
     model = keras.Sequential([keras.Input(data.shape), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
@@ -67,13 +68,13 @@ def build(hp, data):
     return model
 
 def fit(hp, model, *args, **kwargs):
-    return model.fit(*args, batch_size=1, **kwargs)
+    return model.fit(*(np.concatenate(4 * [arg]) for arg in args), batch_size=1, **kwargs)
 """
 
 
 @pytest.mark.slow
 def test_trials_are_compiled_from_the_rung_on_that_is_far_enough_from_the_next(search, tmp_path):
-    """Some 1,100 steps an epoch: one epoch to the first rung, three to the end."""
+    """Some 4,400 steps an epoch: one epoch to the first rung, three to the end."""
     file = tmp_path / "steps.py"
     file.write_text(STEPS)
     run = search(dataset="digits", search_space=str(file), scheduler="asha", trials=4, max_epochs=4, searcher="random")

@@ -83,7 +83,7 @@ print("\\n" + json.dumps(keras.layers.StringLookup(vocabulary=["a", "b"]).vocabu
 COMPILED = """
 from pipeline.worker import devices
 devices.claim(1, 0)
-import json, os
+import json
 import jax
 from pipeline.objective import Objective
 from pipeline.worker import reveal

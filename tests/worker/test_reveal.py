@@ -159,14 +159,22 @@ def test_a_build_that_raises_has_requested_what_it_asked_for_until_then():
 
 
 def test_trace_draws_no_weights():
-    def drawing(shape, dtype=None):
-        raise AssertionError("an initializer was called")
+    seen = []
 
     def build(hp, data):
-        compiled(keras.layers.Dense(hp.Int("units", 4, 8), kernel_initializer=drawing))
+        dense = compiled(keras.layers.Dense(hp.Int("units", 4, 8))).layers[-1]
+        seen.append(keras.ops.convert_to_numpy(dense.kernel).any())
+
+    assert traced({}, "first", build) == {"units": 4}
+    assert seen == [False]
+
+
+def test_what_an_initializer_refuses_ends_a_trace_as_it_ends_the_trial():
+    def build(hp, data):
+        keras.layers.Conv2D(2, 3, kernel_initializer=hp.Choice("initializer", ["identity"])).build((None, 8, 8, 1))
         hp.Boolean("asked_for_afterwards")
 
-    assert traced({}, "first", build) == {"units": 4, "asked_for_afterwards": True}
+    assert traced({}, "first", build) == {"initializer": "identity"}
 
 
 def test_trace_follows_a_build_that_raises_where_weights_are_zeros():
