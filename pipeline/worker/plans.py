@@ -17,8 +17,8 @@ import keras
 Plan = Literal["plain", "looped", "compiled"]
 PLANS: tuple[Plan, ...] = get_args(Plan)
 
-# Steps that gain about as much as XLA's compilation takes, 0.6 to 1.5 s of CPU: a step gains 0 to 0.3 ms, of most of the
-# models that were measured 0.1 at most (AMD EPYC).
+# Steps that gain about as much as XLA's compilation takes, 0.6 to 1.5 s of CPU: a step gains 0 to 0.3 ms, and 0.1 at
+# most of most models that were measured (AMD EPYC).
 COMPILED_FROM_STEPS = 10_000
 # Products of a step's forward pass up to which XLA gains. TensorFlow's own products are faster, and outweigh what it
 # saves around them: of 47 million both take as long, of 119 million XLA takes 6 % more (AMD EPYC).
