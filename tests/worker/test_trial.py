@@ -16,6 +16,7 @@ from pipeline.data import Dataset
 from pipeline.errors import RequestError, StorageError
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
+from pipeline.worker import plans
 from pipeline.worker.checkpoints import Checkpoints
 from pipeline.worker.evaluate import evaluate_best
 from pipeline.worker.executions import carry_out, directories
@@ -71,8 +72,9 @@ def test_every_epoch_is_reported_with_all_logs(digits, tmp_path):
     assert notes.epochs[2].metrics["loss"] < notes.epochs[0].metrics["loss"]
 
 
-def test_it_is_compiled_where_there_are_enough_steps_between_two_rungs(tmp_path):
-    """XLA's compilation is paid for by some 3,000 steps: here an epoch has 1,000 of them."""
+def test_it_is_compiled_where_there_are_enough_steps_between_two_rungs(tmp_path, monkeypatch):
+    """Three epochs of 1,000 steps are to pay for XLA's compilation here."""
+    monkeypatch.setattr(plans, "COMPILED_FROM_STEPS", 3000)
     data = dataset("digits", 1000)
 
     def build(hp: Any, data: Dataset) -> keras.Model:
@@ -83,16 +85,16 @@ def test_it_is_compiled_where_there_are_enough_steps_between_two_rungs(tmp_path)
     def fit(hp: Any, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
         return model.fit(*args, batch_size=1, **kwargs)
 
-    def plans(epochs: list[Epoch]) -> list[str]:
+    def chosen(epochs: list[Epoch]) -> list[str]:
         return [epoch.plan.partition(":")[0] for epoch in epochs]
 
     task = job(tmp_path / "cut off", max_epochs=4, rungs=(1,))
     cut_off = interrupted(task, space(build, fit), data)
     undisturbed, _ = run(replace(task, directory=tmp_path / "other"), space(build, fit), data)
-    assert plans(cut_off) == plans(undisturbed.epochs) == ["looped", "compiled", "compiled", "compiled"]
+    assert chosen(cut_off) == chosen(undisturbed.epochs) == ["looped", "compiled", "compiled", "compiled"]
     assert_same(cut_off, undisturbed.epochs)
     whole, _ = run(job(tmp_path / "whole", max_epochs=3), space(build, fit), data)
-    assert plans(whole.epochs) == ["compiled"] * 3
+    assert chosen(whole.epochs) == ["compiled"] * 3
     # The best trial is trained again to its best epoch where its weights were lost.
     again, _ = run(job(tmp_path / "again", max_epochs=2, rungs=(1, 4)), space(build, fit), data)
     assert [e.plan for e in again.epochs] == [e.plan for e in undisturbed.epochs[:2]]
