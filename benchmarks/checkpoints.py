@@ -1,9 +1,10 @@
 """What a trial's checkpoints cost: the part of its time that goes into writing them.
 
-Run:  python benchmarks/checkpoints.py --n 3
-One thread, on the disk of the temporary folder. Ten epochs of MNIST in batches of 32, on a hidden layer of 64, on five
-of 512 and on a small convolutional network; and one epoch of each, after which the trial is stopped, as most are. What
-is written is the last state, and the best epoch's weights if they are new. Writes `results/<date>-checkpoints.json`.
+Run:  python benchmarks/checkpoints.py --n 3 One thread, on the disk of the temporary folder. Ten
+epochs of MNIST in batches of 32, on a hidden layer of 64, on five of 512 and on a small
+convolutional network; and one epoch of each, after which the trial is stopped, as most are. What is
+written is the last state, and the best epoch's weights if they are new. Writes
+`results/<date>-checkpoints.json`.
 """
 
 import statistics
@@ -61,8 +62,13 @@ def space(name):
                 keras.layers.Flatten(),
             ]
         else:
-            layers = [keras.layers.Flatten(), *(keras.layers.Dense(width, "relu") for width in DENSE[name])]
-        model = keras.Sequential([keras.Input(data.shape), *layers, keras.layers.Dense(data.classes, "softmax")])
+            layers = [
+                keras.layers.Flatten(),
+                *(keras.layers.Dense(width, "relu") for width in DENSE[name]),
+            ]
+        model = keras.Sequential(
+            [keras.Input(data.shape), *layers, keras.layers.Dense(data.classes, "softmax")]
+        )
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         return model
 
@@ -71,7 +77,15 @@ def space(name):
 
 def measure(name, epochs, data):
     with tempfile.TemporaryDirectory() as folder, Timed() as timed:
-        job = Job("t0000", {}, 0, 10, Objective("val_accuracy", "max"), Path(folder), rungs=(1,) if epochs == 1 else ())
+        job = Job(
+            "t0000",
+            {},
+            0,
+            10,
+            Objective("val_accuracy", "max"),
+            Path(folder),
+            rungs=(1,) if epochs == 1 else (),
+        )
         began = time.monotonic()
         try:
             ending = train(job, space(name), data, Until(epochs))
@@ -80,9 +94,11 @@ def measure(name, epochs, data):
             pass
         whole = time.monotonic() - began
     return {
-        "trial_s": round(whole, 2), "saves": timed.saves, "saves_s": round(timed.seconds, 3),
+        "trial_s": round(whole, 2),
+        "saves": timed.saves,
+        "saves_s": round(timed.seconds, 3),
         "percent": round(100 * timed.seconds / whole, 2),
-    }  # fmt: skip
+    }
 
 
 def main():
@@ -99,14 +115,24 @@ def main():
             print(name, done[-1], flush=True)
     rows = [
         {"model": name, "epochs": epochs}
-        | {key: statistics.median(run[key] for run in done) for key in ("trial_s", "saves", "saves_s", "percent")}
+        | {
+            key: statistics.median(run[key] for run in done)
+            for key in ("trial_s", "saves", "saves_s", "percent")
+        }
         for (name, epochs), done in runs.items()
     ]
     print(*rows, f"goal: at most {GOAL} percent", sep="\n")
     recording.write(
-        f"checkpoints{subject.label(asked)}", __doc__.partition("\n")[0], "tensorflow", "keras", "numpy",
-        n=asked.n, dataset=asked.dataset, goal_percent=GOAL, rows=rows,
-    )  # fmt: skip
+        f"checkpoints{subject.label(asked)}",
+        __doc__.partition("\n")[0],
+        "tensorflow",
+        "keras",
+        "numpy",
+        n=asked.n,
+        dataset=asked.dataset,
+        goal_percent=GOAL,
+        rows=rows,
+    )
 
 
 if __name__ == "__main__":

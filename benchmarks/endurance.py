@@ -1,7 +1,8 @@
 """A long search: whether its memory levels off, what its files grow to, and what it leaves behind.
 
-`python benchmarks/endurance.py --trials 2000` starts the command line on a tiny model and looks at its processes from
-outside, at each so many trials. Memory is what a process shares with no other, in MiB.
+`python benchmarks/endurance.py --trials 2000` starts the command line on a tiny model and looks at
+its processes from outside, at each so many trials. Memory is what a process shares with no other,
+in MiB.
 """
 
 import argparse
@@ -35,18 +36,35 @@ def main():
         time.sleep(GONE_S)
         left = [name for _, name in driver.processes()]
         temporary = [path.name for path in driver.temporary.iterdir()]
-        sizes = {str(p.relative_to(driver.run)): p.stat().st_size for p in driver.run.glob("*") if p.is_file()}
+        sizes = {
+            str(p.relative_to(driver.run)): p.stat().st_size
+            for p in driver.run.glob("*")
+            if p.is_file()
+        }
         trials = sorted(driver.run.glob("trials/*"))
         weights = sum(1 for path in trials for _ in path.glob("*.npz"))
         output = driver.output.read_text()
         driver.clear()
     recording.write(
-        "endurance", f"A search of {asked.trials} trials of a tiny model: memory in MiB, files, what is left behind.",
-        "ray", "tensorflow", "hyperopt",
-        trials=asked.trials, searcher=asked.searcher, scheduler=asked.scheduler, exit_code=driver.process.returncode,
-        seconds=round(seconds), looks=looks, growth_kib_a_trial=growth(looks), bytes_of_records=sizes,
-        folders_of_trials=len(trials), checkpoints_kept=weights, processes_left=left, temporary_left=temporary,
-    )  # fmt: skip
+        "endurance",
+        f"A search of {asked.trials} trials of a tiny model: memory in MiB, files, what is left "
+        "behind.",
+        "ray",
+        "tensorflow",
+        "hyperopt",
+        trials=asked.trials,
+        searcher=asked.searcher,
+        scheduler=asked.scheduler,
+        exit_code=driver.process.returncode,
+        seconds=round(seconds),
+        looks=looks,
+        growth_kib_a_trial=growth(looks),
+        bytes_of_records=sizes,
+        folders_of_trials=len(trials),
+        checkpoints_kept=weights,
+        processes_left=left,
+        temporary_left=temporary,
+    )
     if driver.process.returncode or left or temporary:
         sys.exit(output)
 
@@ -54,10 +72,27 @@ def main():
 def start(folder, asked):
     """Start the search."""
     run = folder / "run"
-    return Driver(run, folder / "output.txt", [
-        SPACES / "few.py", "--search-space", SPACES / "tiny.py", "--trials", asked.trials, "--max-epochs", 2,
-        "--searcher", asked.searcher, "--scheduler", asked.scheduler, "--storage", run.parent, "--name", run.name,
-    ])  # fmt: skip
+    return Driver(
+        run,
+        folder / "output.txt",
+        [
+            SPACES / "few.py",
+            "--search-space",
+            SPACES / "tiny.py",
+            "--trials",
+            asked.trials,
+            "--max-epochs",
+            2,
+            "--searcher",
+            asked.searcher,
+            "--scheduler",
+            asked.scheduler,
+            "--storage",
+            run.parent,
+            "--name",
+            run.name,
+        ],
+    )
 
 
 def watch(driver, trials):
@@ -106,7 +141,10 @@ def growth(looks):
     """KiB that the driver, and all workers, grew by for each trial of the second half."""
     later = [look for look in looks if look["trials"] >= looks[-1]["trials"] / 2]
     trials = max(1, later[-1]["trials"] - later[0]["trials"])
-    return {kind: round((later[-1][kind] - later[0][kind]) * 1024 / trials, 1) for kind in ("driver", "workers", "ray")}
+    return {
+        kind: round((later[-1][kind] - later[0][kind]) * 1024 / trials, 1)
+        for kind in ("driver", "workers", "ray")
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""What `example_space` requests, asked for without Keras: for benchmarks that train nothing, or draw ahead."""
+"""What `example_space` requests, asked for without Keras: for benchmarks that train nothing, or
+draw ahead."""
 
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from pipeline.space.hyperparameters import HyperParameters, filling
 
 
 def drawn(rng, proposal=(), fill="random"):
-    """What is requested, in order, under a proposal; the rest as `fill` says, at random from `rng`."""
+    """What is requested, in order, under a proposal; the rest as `fill` says, at random from
+    `rng`."""
     hp = HyperParameters(dict(proposal), filling(fill, lambda spec: spec.random(rng)))
     for i in range(hp.Int("num_layers", 1, 5)):
         hp.Int(f"units_{i}", 32, 512, step=32)

@@ -1,13 +1,15 @@
-"""What an epoch costs under each execution plan, for models with and without dropout and convolutions.
+"""What an epoch costs under each execution plan, for models with and without dropout and
+convolutions.
 
 Run:  python benchmarks/execution.py --n 3
       KERAS_BACKEND=jax python benchmarks/execution.py --n 3
       python benchmarks/execution.py --dataset digits --search-space cnn --configurations 5 --seed 1
-One thread, as a trial has with one CPU. The models are those named here, on MNIST, or are drawn from a search space.
-The plans take turns within each repetition; what is compared is the median of the epochs after the first, which holds
-tracing and compilation and is given by itself. CPU time stands beside the wall clock: on a shared machine it is the
-steadier of the two. `auto` is what is chosen where seven epochs lie between two rungs, and `auto_of_best` its epoch's
-time by that of the fastest plan. Writes `results/<date>-execution[-jax].json`.
+One thread, as a trial has with one CPU. The models are those named here, on MNIST, or are drawn
+from a search space. The plans take turns within each repetition; what is compared is the median of
+the epochs after the first, which holds tracing and compilation and is given by itself. CPU time
+stands beside the wall clock: on a shared machine it is the steadier of the two. `auto` is what is
+chosen where seven epochs lie between two rungs, and `auto_of_best` its epoch's time by that of the
+fastest plan. Writes `results/<date>-execution[-jax].json`.
 """
 
 import statistics
@@ -29,21 +31,29 @@ from pipeline.worker.plans import PLANS, choose
 
 EPOCHS = 3
 BACKEND = keras.backend.backend()
-HERE = [plan for plan in PLANS if BACKEND == "tensorflow" or plan != "looped"]  # JAX compiles every loop
+# JAX compiles every loop
+HERE = [plan for plan in PLANS if BACKEND == "tensorflow" or plan != "looped"]
 
 
 def dense(units, dropout=0.0):
     layers = [keras.layers.Flatten()]
     for width in units:
-        layers += [keras.layers.Dense(width, "relu"), *([keras.layers.Dropout(dropout)] if dropout else [])]
+        layers += [
+            keras.layers.Dense(width, "relu"),
+            *([keras.layers.Dropout(dropout)] if dropout else []),
+        ]
     return layers
 
 
 def convolutions():
     return [
-        keras.layers.Conv2D(16, 3, activation="relu"), keras.layers.BatchNormalization(), keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(32, 3, activation="relu"), keras.layers.MaxPooling2D(), keras.layers.Flatten(),
-    ]  # fmt: skip
+        keras.layers.Conv2D(16, 3, activation="relu"),
+        keras.layers.BatchNormalization(),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(32, 3, activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Flatten(),
+    ]
 
 
 # name: layers, batch size, examples; on MNIST
@@ -71,18 +81,25 @@ class Clock(Reporter):
         self._began = time.monotonic(), time.process_time()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.epochs.append((time.monotonic() - self._began[0], time.process_time() - self._began[1]))
+        self.epochs.append(
+            (time.monotonic() - self._began[0], time.process_time() - self._began[1])
+        )
 
 
 def named(data):
     """The models above: name to what makes one, batch size, examples."""
 
     def compiled(layers):
-        model = keras.Sequential([keras.Input(data.shape), *layers(), keras.layers.Dense(data.classes, "softmax")])
+        model = keras.Sequential(
+            [keras.Input(data.shape), *layers(), keras.layers.Dense(data.classes, "softmax")]
+        )
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
         return model
 
-    return {name: (lambda layers=layers: compiled(layers), *rest) for name, (layers, *rest) in MODELS.items()}
+    return {
+        name: (lambda layers=layers: compiled(layers), *rest)
+        for name, (layers, *rest) in MODELS.items()
+    }
 
 
 def from_space(asked, data):
@@ -92,7 +109,11 @@ def from_space(asked, data):
     for _ in range(asked.configurations):
         requested, batch_size = subject.drawn(space, data, rng)
         values = {spec.name: value for spec, value in requested}
-        found[str(values)] = (lambda v=values: space.build(HyperParameters(v), data), batch_size, len(data.x_train))
+        found[str(values)] = (
+            lambda v=values: space.build(HyperParameters(v), data),
+            batch_size,
+            len(data.x_train),
+        )
     return found
 
 
@@ -103,9 +124,12 @@ def measure(make, batch_size, count, plan, data):
     model, clock = make(), Clock()
     with execution(model, 0, clock, plan, verbose=0):
         model.fit(
-            data.x_train[:count], data.y_train[:count], validation_data=(data.x_val, data.y_val), epochs=EPOCHS,
+            data.x_train[:count],
+            data.y_train[:count],
+            validation_data=(data.x_val, data.y_val),
+            epochs=EPOCHS,
             batch_size=batch_size,
-        )  # fmt: skip
+        )
     steps = -(-count // batch_size)
     auto = {epochs: choose(model, "auto", epochs * steps, batch_size, []) for epochs in (1, 2, 7)}
     return clock.epochs if clock.plan.plan == plan else str(clock.plan), auto
@@ -139,21 +163,33 @@ def main():
         best = min(plan["epoch_cpu_s"] for plan in plans.values())
         rows.append(
             {
-                "model": name, "examples": count, "batch_size": batch_size,
-                "auto_by_epochs": {epochs: chosen.plan for epochs, chosen in auto.items()}, "auto": str(auto[7]),
-                "auto_of_best": round(plans[served]["epoch_cpu_s"] / best, 2), "plans": plans,
-                "not_served": {plan: runs[0] for plan, runs in taken.items() if isinstance(runs[0], str)},
+                "model": name,
+                "examples": count,
+                "batch_size": batch_size,
+                "auto_by_epochs": {epochs: chosen.plan for epochs, chosen in auto.items()},
+                "auto": str(auto[7]),
+                "auto_of_best": round(plans[served]["epoch_cpu_s"] / best, 2),
+                "plans": plans,
+                "not_served": {
+                    plan: runs[0] for plan, runs in taken.items() if isinstance(runs[0], str)
+                },
             }
-        )  # fmt: skip
+        )
         print(rows[-1], flush=True)
     jax = "-jax" if BACKEND == "jax" else ""
     asked.search_space = asked.search_space or str(subject.SPACE)  # what `label` leaves out
     recording.write(
         f"execution{jax}{subject.label(asked)}",
         __doc__.partition("\n")[0],
-        BACKEND, "keras", "numpy",
-        n=asked.n, dataset=asked.dataset, epochs=EPOCHS, backend=BACKEND, rows=rows,
-    )  # fmt: skip
+        BACKEND,
+        "keras",
+        "numpy",
+        n=asked.n,
+        dataset=asked.dataset,
+        epochs=EPOCHS,
+        backend=BACKEND,
+        rows=rows,
+    )
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
-"""Several trials a GPU: whether memory caps hold beside a neighbour that asks for too much, and what packing gains.
+"""Several trials a GPU: whether memory caps hold beside a neighbour that asks for too much, and
+what packing gains.
 
-Run:  python benchmarks/gpu.py
-Needs a GPU, Keras, Ray (`ray[tune]`) and one backend. Takes some 7 minutes, and leaves out what does not fit into
-them. Where there is no GPU the record says so.
+Run:  python benchmarks/gpu.py Needs a GPU, Keras, Ray (`ray[tune]`) and one backend. Takes some 7
+minutes, and leaves out what does not fit into them. Where there is no GPU the record says so.
 
-`caps`, for each backend: of two processes with half of the GPU one takes memory until it is refused; the other must
-then get nine tenths of its own cap. A backend that is not there, or sees no GPU, is recorded as unverified.
-`packing`, on KERAS_BACKEND or the first backend that is there: searches with 1, 2, 4 and 8 trials a GPU, of
-configurations that differ in their learning rate alone, three epochs of MNIST each. `trials_a_minute` is from the first
-trial's start to the last one's end, processes' starts included; `used_mib` is the most that the GPU held for one trial,
-by NVML, of which `beside_mib` is beyond the cap: what CUDA's context and libraries take, for which `CONTEXT_MIB` in
-`pipeline/worker/devices.py` allows. `auto` is what `--gpus-per-trial auto` finds.
+`caps`, for each backend: of two processes with half of the GPU one takes memory until it is
+refused; the other must then get nine tenths of its own cap. A backend that is not there, or sees no
+GPU, is recorded as unverified. `packing`, on KERAS_BACKEND or the first backend that is there:
+searches with 1, 2, 4 and 8 trials a GPU, of configurations that differ in their learning rate
+alone, three epochs of MNIST each. `trials_a_minute` is from the first trial's start to the last
+one's end, processes' starts included; `used_mib` is the most that the GPU held for one trial, by
+NVML, of which `beside_mib` is beyond the cap: what CUDA's context and libraries take, for which
+`CONTEXT_MIB` in `pipeline/worker/devices.py` allows. `auto` is what `--gpus-per-trial auto` finds.
 Writes `results/<date>-gpu.json`.
 """
 
@@ -31,9 +32,15 @@ import recording
 ROOT = Path(__file__).resolve().parents[1]
 # Ray has a copy of each of its own, which serves where there is no other.
 OF_RAY = {"psutil": "thirdparty_files", "pynvml": "_private/thirdparty/pynvml"}
-LENT = [str(Path(ray.__file__).parent / at) for name, at in OF_RAY.items() if importlib.util.find_spec(name) is None]
+LENT = [
+    str(Path(ray.__file__).parent / at)
+    for name, at in OF_RAY.items()
+    if importlib.util.find_spec(name) is None
+]
 sys.path[:0] = [str(ROOT), *LENT]
-os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *LENT, *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(ROOT), *LENT, *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 
 from pipeline.worker import cuda
 from pipeline.worker.devices import CONTEXT_MIB, memory_cap_mib
@@ -42,7 +49,8 @@ BACKENDS = ("tensorflow", "jax", "torch")
 PACKED = (1, 2, 4, 8)  # trials a GPU
 SPACES = ("mlp", "cnn")
 EPOCHS = 3
-ENOUGH_S = 390  # nothing is begun later: a search takes up to a minute, and all must be done within eight
+# nothing is begun later: a search takes up to a minute, and all must be done within eight
+ENOUGH_S = 390
 LATE_S = 100
 CAPS_S = 240  # for all of `caps`, were every process to hang: packing is worth more
 CHUNK_MIB = 64
@@ -66,18 +74,24 @@ sys.stdin.read()
 
 
 class Holder:
-    """A process with half of the GPU that takes so many times its cap, and keeps it until it is ended."""
+    """A process with half of the GPU that takes so many times its cap, and keeps it until it is
+    ended."""
 
     def __init__(self, backend, times):
         environment = os.environ | {"KERAS_BACKEND": backend}
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (a pipe would fill: nobody reads it)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(times)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self._errors, text=True,
-        )  # fmt: skip
+            [sys.executable, "-c", HOLDER, str(times)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
 
     def told(self, until):
-        """What it says once it has what it gets; its last words where it failed, or took too long."""
+        """What it says once it has what it gets; its last words where it failed, or took too
+        long."""
         within = max(0, min(LATE_S, until - time.monotonic()))
         late = threading.Timer(within, self._process.kill)
         late.start()
@@ -88,7 +102,9 @@ class Holder:
         finally:
             late.cancel()
         self._errors.seek(0)
-        lines = self._errors.read().strip().splitlines() or [f"it said nothing within {within:.0f} s"]
+        lines = self._errors.read().strip().splitlines() or [
+            f"it said nothing within {within:.0f} s"
+        ]
         return {"failed": lines[-1][:300]}
 
     def end(self):
@@ -115,11 +131,18 @@ def caps(backend, until):
             holder.end()
     within = bool(greedy["refused"]) and greedy["held_mib"] <= greedy["cap_mib"]
     holds = within and not modest.get("refused", "failed")
-    return {"backend": backend, "verified": True, "holds": holds, "greedy": greedy, "modest": modest}
+    return {
+        "backend": backend,
+        "verified": True,
+        "holds": holds,
+        "greedy": greedy,
+        "modest": modest,
+    }
 
 
 class Used:
-    """The most memory that any new process, or all together, have held of the GPU, looked at ten times a second."""
+    """The most memory that any new process, or all together, have held of the GPU, looked at ten
+    times a second."""
 
     def __enter__(self):
         import pynvml
@@ -140,7 +163,11 @@ class Used:
     def _look(self):
         processes = self._nvml.nvmlDeviceGetComputeRunningProcesses(self._gpu)
         # In a container NVML may not say whose memory it is.
-        held = {process.pid: process.usedGpuMemory // 2**20 for process in processes if process.usedGpuMemory}
+        held = {
+            process.pid: process.usedGpuMemory // 2**20
+            for process in processes
+            if process.usedGpuMemory
+        }
         return self._nvml.nvmlDeviceGetMemoryInfo(self._gpu).used // 2**20, held
 
     def _watch(self):
@@ -160,10 +187,18 @@ def search(folder, space, count, starts):
     with Used() as used:
         run = tune(
             Experiment(
-                dataset="mnist", search_space=space, searcher="random", scheduler="none", trials=trials,
-                max_epochs=EPOCHS, gpus_per_trial=1 / count, storage=str(folder), start_from=str(starts), keep_models=1,
+                dataset="mnist",
+                search_space=space,
+                searcher="random",
+                scheduler="none",
+                trials=trials,
+                max_epochs=EPOCHS,
+                gpus_per_trial=1 / count,
+                storage=str(folder),
+                start_from=str(starts),
+                keep_models=1,
             )
-        )  # fmt: skip
+        )
     records = list(read_trials(run.layout).values())
     seconds = max(r.ended for r in records) - min(r.started for r in records)
     at_once = min(run.summary["concurrent"], trials)
@@ -171,13 +206,19 @@ def search(folder, space, count, starts):
     memory = cuda.memory()
     cap = memory_cap_mib(memory.total_mib, 1 / count) if count > 1 else None
     return {
-        "space": space, "a_gpu": count, "trials": trials, "at_once": at_once, "seconds": round(seconds, 1),
-        "trials_a_minute": round(60 * trials / seconds, 2), "cap_mib": cap, "used_mib": used_mib,
+        "space": space,
+        "a_gpu": count,
+        "trials": trials,
+        "at_once": at_once,
+        "seconds": round(seconds, 1),
+        "trials_a_minute": round(60 * trials / seconds, 2),
+        "cap_mib": cap,
+        "used_mib": used_mib,
         "beside_mib": used_mib - cap if cap else None,
         "failed": [r.error for r in records if r.status == "failed"],
         "needed_a_whole_gpu": sum(r.gpus is not None for r in records),
         "epoch_s": round(float(run.history.groupby("trial")["seconds"].last().median()), 2),
-    }  # fmt: skip
+    }
 
 
 def measured(folder, space):
@@ -185,8 +226,15 @@ def measured(folder, space):
     from pipeline import Experiment
     from pipeline.engine.tuning import dry_run
 
-    plan = dry_run(Experiment(dataset="mnist", search_space=space, searcher="random", gpus_per_trial="auto",
-                              storage=str(folder)))  # fmt: skip
+    plan = dry_run(
+        Experiment(
+            dataset="mnist",
+            search_space=space,
+            searcher="random",
+            gpus_per_trial="auto",
+            storage=str(folder),
+        )
+    )
     return {"space": space, "gpus_per_trial": plan.experiment.gpus_per_trial, "said": plan.measured}
 
 
@@ -196,10 +244,17 @@ def packing(began):
     from pipeline.engine.cluster import cluster
 
     found, auto, left_out = [], [], []
-    with tempfile.TemporaryDirectory() as folder, cluster(Experiment(dataset="mnist", searcher="random"), []):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        cluster(Experiment(dataset="mnist", searcher="random"), []),
+    ):
         starts = Path(folder, "starts.json")
-        starts.write_text(json.dumps([{"learning_rate": 0.001 + number * 1e-5} for number in range(max(PACKED))]))
-        cells = [(space, count) for count in PACKED for space in SPACES] + [(space, "auto") for space in SPACES]
+        starts.write_text(
+            json.dumps([{"learning_rate": 0.001 + number * 1e-5} for number in range(max(PACKED))])
+        )
+        cells = [(space, count) for count in PACKED for space in SPACES] + [
+            (space, "auto") for space in SPACES
+        ]
         for space, count in cells:
             if time.monotonic() - began > ENOUGH_S:
                 left_out.append([space, count])
@@ -210,14 +265,24 @@ def packing(began):
                 else:
                     found.append(search(folder, space, count, starts))
             except Exception as error:  # the others are worth recording
-                found.append({"space": space, "a_gpu": count, "error": f"{type(error).__name__}: {error}"[:500]})
+                found.append(
+                    {
+                        "space": space,
+                        "a_gpu": count,
+                        "error": f"{type(error).__name__}: {error}"[:500],
+                    }
+                )
             print((auto if count == "auto" and auto else found)[-1], flush=True)
     return {"packing": found, "auto": auto, "left_out": left_out}
 
 
 def main():
     began = time.monotonic()
-    packages = [name for name in ("ray", "keras", *BACKENDS) if any(importlib.metadata.distributions(name=name))]
+    packages = [
+        name
+        for name in ("ray", "keras", *BACKENDS)
+        if any(importlib.metadata.distributions(name=name))
+    ]
     if cuda.memory() is None:
         print("There is no GPU here: nothing is measured.")
         recording.write(
@@ -237,9 +302,15 @@ def main():
     os.environ.setdefault("KERAS_BACKEND", seen[0] if seen else "tensorflow")
     results |= packing(began)
     recording.write(
-        "gpu", __doc__.partition("\n")[0], *packages, verified=True, backend=os.environ["KERAS_BACKEND"], epochs=EPOCHS,
-        took_s=round(time.monotonic() - began), **results,
-    )  # fmt: skip
+        "gpu",
+        __doc__.partition("\n")[0],
+        *packages,
+        verified=True,
+        backend=os.environ["KERAS_BACKEND"],
+        epochs=EPOCHS,
+        took_s=round(time.monotonic() - began),
+        **results,
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""What our layer over Ray Tune costs: Ray's own harness against the same load through our driver, without Keras.
+"""What our layer over Ray Tune costs: Ray's own harness against the same load through our driver,
+without Keras.
 
-Run:  python benchmarks/overhead.py --n 3
-Ray's side is `timed_tune_run`, as it is shipped, with Ray's defaults. Ours is a whole search but for Keras: searcher,
-supervisor, recorder, ledger and retention as `tune` puts them together, in trials that report what a model's would and
-sleep between. Each run is a process of its own, with 2 CPUs, actors reused, and a Ray of its own that is started before
-the clock; the sides take turns. `growth_kb` is by how much the driver's resident memory grows a trial, over the last
-four fifths of 500 trials (with 16, what grows once hides it). Promised: at most 1.15 of Ray's time, and 100 KB a trial.
-Writes `results/<date>-overhead.json`.
+Run:  python benchmarks/overhead.py --n 3 Ray's side is `timed_tune_run`, as it is shipped, with
+Ray's defaults. Ours is a whole search but for Keras: searcher, supervisor, recorder, ledger and
+retention as `tune` puts them together, in trials that report what a model's would and sleep
+between. Each run is a process of its own, with 2 CPUs, actors reused, and a Ray of its own that is
+started before the clock; the sides take turns. `growth_kb` is by how much the driver's resident
+memory grows a trial, over the last four fifths of 500 trials (with 16, what grows once hides it).
+Promised: at most 1.15 of Ray's time, and 100 KB a trial. Writes `results/<date>-overhead.json`.
 """
 
 import argparse
@@ -44,7 +45,8 @@ class Memory:
         self.bytes.append(self.process.memory_info().rss)
 
     def growth_kb(self):
-        """A trial, by a line through all but the first fifth: until then pools fill and modules are loaded."""
+        """A trial, by a line through all but the first fifth: until then pools fill and modules are
+        loaded."""
         if len(self.bytes) < 100:
             return None
         first = len(self.bytes) // 5
@@ -67,23 +69,36 @@ def ray_alone(trials, reports, every_s, folder):
     os.environ["TEST_OUTPUT_JSON"] = str(took)
     ray.init(num_cpus=CPUS, include_dashboard=False, log_to_driver=False)
     timed_tune_run(
-        "overhead", num_samples=trials, results_per_second=1 / every_s, trial_length_s=reports * every_s,
-        max_runtime=3600, storage_path=folder, callbacks=[Ended()],
-    )  # fmt: skip
+        "overhead",
+        num_samples=trials,
+        results_per_second=1 / every_s,
+        trial_length_s=reports * every_s,
+        max_runtime=3600,
+        storage_path=folder,
+        callbacks=[Ended()],
+    )
     result = json.loads(took.read_text())
     assert result["trial_states"] == {"TERMINATED": trials}
     return result["time_taken"], memory
 
 
 def ours(trials, reports, every_s, folder):
-    """The same load through our driver: seconds from making the searcher to the written tables; its memory."""
+    """The same load through our driver: seconds from making the searcher to the written tables; its
+    memory."""
     from pipeline.engine.cluster import cluster
     from pipeline.experiment import Experiment
 
     experiment = Experiment(
-        dataset="mnist", search_space="mlp", searcher="random", scheduler="none", trials=trials, max_epochs=reports,
-        cpus=CPUS, storage=folder, name="run",
-    )  # fmt: skip
+        dataset="mnist",
+        search_space="mlp",
+        searcher="random",
+        scheduler="none",
+        trials=trials,
+        max_epochs=reports,
+        cpus=CPUS,
+        storage=folder,
+        name="run",
+    )
     with cluster(experiment, []):
         import example_hyperparameters
         from example_hyperparameters import trace
@@ -99,19 +114,30 @@ def ours(trials, reports, every_s, folder):
         from pipeline.records.results import write_tables
         from pipeline.worker.session import Checked, Epoch, Stopped
 
-        cloudpickle.register_pickle_by_value(example_hyperparameters)  # workers do not see this folder
+        # workers do not see this folder
+        cloudpickle.register_pickle_by_value(example_hyperparameters)
 
         class Load(KerasTrial):
-            """Talks with the driver as any trial does, and sleeps where Ray's harness does, after each report."""
+            """Talks with the driver as any trial does, and sleeps where Ray's harness does, after
+            each report."""
 
             def _train(self):
                 try:
-                    session = _RaySession(self._job, self._commands, self._answers, {"node": "here", "devices": ""})
+                    session = _RaySession(
+                        self._job, self._commands, self._answers, {"node": "here", "devices": ""}
+                    )
                     requested = trace(self._job.configuration, "default")
                     for epoch in range(1, reports + 1):
                         value = epoch / reports
-                        metrics = {"accuracy": value, "loss": 1 - value, "val_accuracy": value, "val_loss": 1 - value}
-                        told = Epoch(epoch, value, metrics, every_s, requested, len(requested), "none")
+                        metrics = {
+                            "accuracy": value,
+                            "loss": 1 - value,
+                            "val_accuracy": value,
+                            "val_loss": 1 - value,
+                        }
+                        told = Epoch(
+                            epoch, value, metrics, every_s, requested, len(requested), "none"
+                        )
                         session.report(told, lambda: None)
                         time.sleep(every_s)
                     result = _result(self._job, session.last, {}, failure=None)
@@ -168,7 +194,9 @@ def measure(side, case):
 
 def apart(side, case):
     """`measure` in a process of its own."""
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))}
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))
+    }
     command = [sys.executable, __file__, "--side", side, "--case", case]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=600)
     if done.returncode:
@@ -194,15 +222,24 @@ def main():
         row = {"case": case, "ideal_s": trials * reports * every_s / CPUS}
         for side in SIDES:
             measured = [key for key, value in runs[side][0].items() if value is not None]
-            row[side] = {key: round(statistics.median(run[key] for run in runs[side]), 2) for key in measured}
+            row[side] = {
+                key: round(statistics.median(run[key] for run in runs[side]), 2) for key in measured
+            }
             row[side]["all_seconds"] = [round(run["seconds"], 2) for run in runs[side]]
         row["ratio"] = round(row["ours"]["seconds"] / row["ray"]["seconds"], 3)
         rows.append(row)
         print(row, flush=True)
     recording.write(
-        "overhead", __doc__.partition("\n")[0], "ray", "psutil", n=given.n, cpus=CPUS,
-        promised_ratio=PROMISED, promised_growth_kb=PROMISED_KB, rows=rows,
-    )  # fmt: skip
+        "overhead",
+        __doc__.partition("\n")[0],
+        "ray",
+        "psutil",
+        n=given.n,
+        cpus=CPUS,
+        promised_ratio=PROMISED,
+        promised_growth_kb=PROMISED_KB,
+        rows=rows,
+    )
 
 
 if __name__ == "__main__":

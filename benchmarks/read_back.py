@@ -1,10 +1,11 @@
-"""What reading a run of 10,000 trials of 10 epochs back takes: its records, its tables, and a searcher told the past.
+"""What reading a run of 10,000 trials of 10 epochs back takes: its records, its tables, and a
+searcher told the past.
 
-Run:  python benchmarks/read_back.py --n 3
-The run is written by the ledger itself, with what the example's search space requests and reports. Promised: opening
-the ledger, writing the tables from it and reading them as results takes under 5 s together; what a resume adds, the
-telling of a fresh searcher, is given by itself. Each repetition is a process of its own, with the files in the system's
-cache. Writes `results/<date>-read-back.json`.
+Run:  python benchmarks/read_back.py --n 3 The run is written by the ledger itself, with what the
+example's search space requests and reports. Promised: opening the ledger, writing the tables from
+it and reading them as results takes under 5 s together; what a resume adds, the telling of a fresh
+searcher, is given by itself. Each repetition is a process of its own, with the files in the
+system's cache. Writes `results/<date>-read-back.json`.
 """
 
 import argparse
@@ -44,13 +45,30 @@ def write_run(layout):
     for number in range(TRIALS):
         trial, requested = f"t{number:04d}", trace({}, number)
         ledger.start(trial, configuration_of(requested))
-        ledger.note(trial, requested=as_plain(requested, len(requested)), node="10.0.0.1", devices="-1")
+        ledger.note(
+            trial, requested=as_plain(requested, len(requested)), node="10.0.0.1", devices="-1"
+        )
         for epoch in range(1, EPOCHS + 1):
-            metrics = dict(zip(("accuracy", "loss", "val_accuracy", "val_loss"), rng.random(4).tolist(), strict=True))
-            ledger.report(Report(trial, epoch, metrics["val_accuracy"], metrics, 1.5, 1.8e9 + number))
+            metrics = dict(
+                zip(
+                    ("accuracy", "loss", "val_accuracy", "val_loss"),
+                    rng.random(4).tolist(),
+                    strict=True,
+                )
+            )
+            ledger.report(
+                Report(trial, epoch, metrics["val_accuracy"], metrics, 1.5, 1.8e9 + number)
+            )
         ledger.end(trial, "finished")
     epochs = len(ledger.reports)
-    write_summary(layout, best=None, test=None, trials=ledger.trials, epochs=epochs, objective="val_accuracy:max")
+    write_summary(
+        layout,
+        best=None,
+        test=None,
+        trials=ledger.trials,
+        epochs=epochs,
+        objective="val_accuracy:max",
+    )
     ledger.close()
 
 
@@ -97,12 +115,21 @@ def main():
             for _ in range(given.n)
         ]
     seconds = {step: round(statistics.median(run[step] for run in runs), 2) for step in runs[0]}
-    total = statistics.median(sum(s for step, s in run.items() if not step.startswith("tell")) for run in runs)
+    total = statistics.median(
+        sum(s for step, s in run.items() if not step.startswith("tell")) for run in runs
+    )
     print(seconds, f"read back: {total:.2f} s", sep="\n")
     recording.write(
-        "read-back", __doc__.partition("\n")[0], "pandas", n=given.n, trials=TRIALS, epochs=EPOCHS,
-        promised_s=PROMISED_S, read_back_s=round(total, 2), seconds=seconds,
-    )  # fmt: skip
+        "read-back",
+        __doc__.partition("\n")[0],
+        "pandas",
+        n=given.n,
+        trials=TRIALS,
+        epochs=EPOCHS,
+        promised_s=PROMISED_S,
+        read_back_s=round(total, 2),
+        seconds=seconds,
+    )
 
 
 if __name__ == "__main__":

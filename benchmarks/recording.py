@@ -1,4 +1,5 @@
-"""Where a benchmark's result goes, and what is recorded with it: commit, hardware, versions, load."""
+"""Where a benchmark's result goes, and what is recorded with it: commit, hardware, versions,
+load."""
 
 import json
 import os
@@ -15,7 +16,8 @@ RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", ROOT / "benchmarks" / "result
 def hardware():
     with open("/proc/cpuinfo") as file:
         model = next(
-            (line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.processor()
+            (line.split(":")[1].strip() for line in file if line.startswith("model name")),
+            platform.processor(),
         )
     return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "gpu": gpus() or None}
 
@@ -29,9 +31,14 @@ def gpus():
     except pynvml.NVMLError:  # no driver
         return []
     try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(place) for place in range(pynvml.nvmlDeviceGetCount())]
+        handles = [
+            pynvml.nvmlDeviceGetHandleByIndex(place) for place in range(pynvml.nvmlDeviceGetCount())
+        ]
         return [
-            {"name": pynvml.nvmlDeviceGetName(handle), "mib": pynvml.nvmlDeviceGetMemoryInfo(handle).total // 2**20}
+            {
+                "name": pynvml.nvmlDeviceGetName(handle),
+                "mib": pynvml.nvmlDeviceGetMemoryInfo(handle).total // 2**20,
+            }
             for handle in handles
         ]
     finally:
@@ -40,9 +47,13 @@ def gpus():
 
 def commit():
     """Of the checkout; with a + where the code differs from it."""
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
     code = ("pipeline", "datasets", "search_spaces", "benchmarks/*.py")
-    changed = subprocess.run(["git", "status", "--porcelain", *code], cwd=ROOT, capture_output=True, text=True)
+    changed = subprocess.run(
+        ["git", "status", "--porcelain", *code], cwd=ROOT, capture_output=True, text=True
+    )
     return head + ("+" if changed.stdout else "")
 
 
@@ -58,7 +69,8 @@ def write(name, what, *packages, **result):
         "commit": commit(),
         "hardware": hardware(),
         "load_after": round(os.getloadavg()[0], 1),
-        "versions": {"python": platform.python_version()} | {package: version(package) for package in packages},
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in packages},
         **result,
     }
     path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-{name}.json"

@@ -1,4 +1,5 @@
-"""One side of a comparison, run as a process of its own from start to end, and timed by the clock on the wall."""
+"""One side of a comparison, run as a process of its own from start to end, and timed by the clock
+on the wall."""
 
 import json
 import os
@@ -10,7 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / "benchmarks" / "peers"
-GOOD = 0.979  # the val_accuracy of KerasTuner's example where it was first measured: the best of ten trials
+# the val_accuracy of KerasTuner's example where it was first measured: the best of ten trials
+GOOD = 0.979
 
 
 def timed(command, **environment):
@@ -25,7 +27,9 @@ def timed(command, **environment):
     )
     seconds = time.monotonic() - began
     if done.returncode:
-        raise SystemExit(f"{command} ended with exit code {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        raise SystemExit(
+            f"{command} ended with exit code {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        )
     return seconds, (done.stdout.strip().splitlines() or [""])[-1]
 
 
@@ -42,8 +46,12 @@ def peer(script, *arguments, first=None, **environment):
 
 
 def compiled(folder):
-    """Have JAX keep in this folder what it compiles: in a new one there is nothing of an earlier run."""
-    return {"JAX_COMPILATION_CACHE_DIR": str(folder), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    """Have JAX keep in this folder what it compiles: in a new one there is nothing of an earlier
+    run."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
 
 
 def is_good(accuracy, good=GOOD):
@@ -52,11 +60,13 @@ def is_good(accuracy, good=GOOD):
 
 
 def ours(*arguments, good=GOOD, **environment):
-    """Run our command; what it recorded, its seconds, and those until a val_accuracy of `good` first stood."""
+    """Run our command; what it recorded, its seconds, and those until a val_accuracy of `good`
+    first stood."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as nothing:
         began = time.time()
         seconds, _ = timed(
-            ["-m", "pipeline.run", *arguments, "--quiet", "--storage", folder], **compiled(nothing) | environment
+            ["-m", "pipeline.run", *arguments, "--quiet", "--storage", folder],
+            **compiled(nothing) | environment,
         )
         (run,) = Path(folder).iterdir()
         summary = json.loads((run / "summary.json").read_text())
@@ -64,7 +74,9 @@ def ours(*arguments, good=GOOD, **environment):
     return {
         "seconds": round(seconds, 1),
         "first_report_s": round(reports[0]["time"] - began, 1),
-        "good_s": next((round(r["time"] - began, 1) for r in reports if is_good(r["objective"], good)), None),
+        "good_s": next(
+            (round(r["time"] - began, 1) for r in reports if is_good(r["objective"], good)), None
+        ),
         "val_accuracy": summary["best"]["objective"],
         "test_accuracy": summary["test"]["accuracy"],
         "epochs": summary["epochs"],

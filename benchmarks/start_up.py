@@ -1,11 +1,13 @@
-"""From the command to the first reported epoch, against a bare script that imports Keras and trains the same epoch.
+"""From the command to the first reported epoch, against a bare script that imports Keras and trains
+the same epoch.
 
 Run:  python benchmarks/start_up.py --n 5
       python benchmarks/start_up.py --dataset digits --search-space cnn
-The command has all defaults, but for its storage. The first trial of its search over the example's space is its default
-model, one hidden layer of 32, which the script trains too, in batches of 32. On `digits` the epoch itself takes a
-fraction of a second, on `mnist` some seconds. Once its first report stands, the search is interrupted. The sides take
-turns. Writes `results/<date>-start-up.json`.
+The command has all defaults, but for its storage. The first trial of its search over the example's
+space is its default model, one hidden layer of 32, which the script trains too, in batches of 32.
+On `digits` the epoch itself takes a fraction of a second, on `mnist` some seconds. Once its first
+report stands, the search is interrupted. The sides take turns. Writes
+`results/<date>-start-up.json`.
 """
 
 import signal
@@ -31,8 +33,10 @@ def first_report(dataset, search_space):
         command = [sys.executable, "-m", "pipeline.run", dataset, "--search-space", search_space]
         process = subprocess.Popen(
             [*command, "--quiet", "--storage", folder],
-            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         while not any(file.stat().st_size for file in Path(folder).glob("*/history.jsonl")):
             if process.poll() is not None:
                 raise SystemExit("The search ended without a report.")
@@ -61,9 +65,16 @@ def main():
         print(rows[-1], flush=True)
     asked.dataset = asked.dataset or "mnist"
     recording.write(
-        f"start-up{subject.label(asked)}", __doc__.partition("\n")[0], "ray", "tensorflow", "keras",
-        n=asked.n, search_space=recording.relative(asked.search_space), goal=GOAL, rows=rows,
-    )  # fmt: skip
+        f"start-up{subject.label(asked)}",
+        __doc__.partition("\n")[0],
+        "ray",
+        "tensorflow",
+        "keras",
+        n=asked.n,
+        search_space=recording.relative(asked.search_space),
+        goal=GOAL,
+        rows=rows,
+    )
 
 
 if __name__ == "__main__":

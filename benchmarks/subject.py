@@ -1,4 +1,5 @@
-"""What the sides of a benchmark train: a dataset and a search space, named as our command takes them.
+"""What the sides of a benchmark train: a dataset and a search space, named as our command takes
+them.
 
 By default MNIST and the space of KerasTuner's example. Anything else is measured by
 `--dataset NAME_OR_FILE --search-space NAME_OR_FILE`, and recorded under names of its own.
@@ -30,7 +31,9 @@ def options(description, *, dataset="mnist", search_space=SPACE):
 def label(asked):
     """What tells a record of another subject from that of the default one: '' for the default."""
     named = {"dataset": asked.dataset, "search space": getattr(asked, "search_space", str(SPACE))}
-    words = [find(kind, name).label for kind, name in named.items() if name not in ("mnist", str(SPACE))]
+    words = [
+        find(kind, name).label for kind, name in named.items() if name not in ("mnist", str(SPACE))
+    ]
     return "".join(f"-{word}" for word in words)
 
 
@@ -41,7 +44,8 @@ def load_data(name, seed):
     data = load_dataset(find("dataset", name), seed)
     if getattr(data, "task", None) != "classification":
         raise SystemExit(
-            f"--dataset must be a Dataset for classification, of which accuracies are compared; got {name}."
+            "--dataset must be a Dataset for classification, of which accuracies are compared; "
+            f"got {name}."
         )
     return data
 
@@ -54,7 +58,8 @@ def load_space(name):
 
 
 def drawn(space, data, rng):
-    """What a space requests, in `build` and then in `fit`, each at random; and the size of its batches.
+    """What a space requests, in `build` and then in `fit`, each at random; and the size of its
+    batches.
 
     Nothing is trained: the model's own `fit` is one that returns a history of zeros.
     """
@@ -73,9 +78,16 @@ def drawn(space, data, rng):
 
     object.__setattr__(model, "fit", untrained)
     fitted(
-        space, hp, model, data.x_train, data.y_train, validation_data=(data.x_val, data.y_val), epochs=1, verbose=0,
+        space,
+        hp,
+        model,
+        data.x_train,
+        data.y_train,
+        validation_data=(data.x_val, data.y_val),
+        epochs=1,
+        verbose=0,
         callbacks=[],
-    )  # fmt: skip
+    )
     return hp.requested, sizes[0] if sizes else 32
 
 

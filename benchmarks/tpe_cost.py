@@ -1,9 +1,10 @@
-"""What a suggestion of the `hyperopt` searcher costs: 20 hyperparameters, after 100, 1,000 and 5,000 finished trials.
+"""What a suggestion of the `hyperopt` searcher costs: 20 hyperparameters, after 100, 1,000 and
+5,000 finished trials.
 
-Run:  python benchmarks/tpe_cost.py --n 30
-No model is trained. Each suggestion follows one more ended trial, as in a search, and is timed from asking to the
-configuration; the first after a resume, which encodes all of the past, is given by itself. Writes
-`results/<date>-tpe-cost.json`. At most 100 ms at 1,000 trials is what is promised.
+Run:  python benchmarks/tpe_cost.py --n 30 No model is trained. Each suggestion follows one more
+ended trial, as in a search, and is timed from asking to the configuration; the first after a
+resume, which encodes all of the past, is given by itself. Writes `results/<date>-tpe-cost.json`. At
+most 100 ms at 1,000 trials is what is promised.
 """
 
 import argparse
@@ -58,7 +59,9 @@ def end(searcher, trial, requested, rng):
 
 def measure(finished, n):
     rng = np.random.default_rng(0)
-    searcher = HyperOpt(seed=0, objective=Objective("val_loss", "min"), trials=finished + n, trace=trace)
+    searcher = HyperOpt(
+        seed=0, objective=Objective("val_loss", "min"), trials=finished + n, trace=trace
+    )
     for number in range(finished):
         searcher.tell_asked(str(number), {})
         end(searcher, str(number), trace({}, number), rng)
@@ -80,7 +83,9 @@ def measure(finished, n):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--n", type=int, default=30, help="suggestions that are timed, each number of trials")
+    arguments.add_argument(
+        "--n", type=int, default=30, help="suggestions that are timed, each number of trials"
+    )
     n = arguments.parse_args().n
     measure(100, 5)  # hyperopt and numpy are loaded
     rows = []
@@ -88,7 +93,13 @@ def main():
         rows.append(measure(finished, n))
         print(rows[-1], flush=True)
     recording.write(
-        "tpe-cost", __doc__.partition("\n")[0], "hyperopt", "numpy", n=n, promised_ms_at_1000=PROMISED_MS, rows=rows
+        "tpe-cost",
+        __doc__.partition("\n")[0],
+        "hyperopt",
+        "numpy",
+        n=n,
+        promised_ms_at_1000=PROMISED_MS,
+        rows=rows,
     )
 
 

@@ -1,8 +1,8 @@
-"""Which share of the trials TPE should take for good: proposals on a known noisy conditional function, several seeds.
+"""Which share of the trials TPE should take for good: proposals on a known noisy conditional
+function, several seeds.
 
-Run:  python benchmarks/tpe_share.py
-No model is trained. Writes `results/<date>-tpe-share.json`: for each share the mean loss of the best proposal and of
-the second half of the proposals.
+Run:  python benchmarks/tpe_share.py No model is trained. Writes `results/<date>-tpe-share.json`:
+for each share the mean loss of the best proposal and of the second half of the proposals.
 """
 
 import math
@@ -33,21 +33,28 @@ def loss(hp):
     best_rate = {"adam": -3, "rmsprop": -3.1, "sgd": -1.5}[optimizer]
     narrow = max(0, (200 - np.mean(units)) / 200)
     return (
-        0.02 + 0.02 * (rate - best_rate) ** 2 + 0.01 * (activation == "tanh") + 0.004 * abs(layers - 2)
-        + 0.01 * narrow + 0.05 * (dropout - 0.2) ** 2
-    )  # fmt: skip
+        0.02
+        + 0.02 * (rate - best_rate) ** 2
+        + 0.01 * (activation == "tanh")
+        + 0.004 * abs(layers - 2)
+        + 0.01 * narrow
+        + 0.05 * (dropout - 0.2) ** 2
+    )
 
 
 def trace(proposal, fill):
     rng = np.random.default_rng(fill if isinstance(fill, int) else 0)
-    hp = HyperParameters(proposal, lambda spec: spec.default if fill == "default" else spec.random(rng))
+    hp = HyperParameters(
+        proposal, lambda spec: spec.default if fill == "default" else spec.random(rng)
+    )
     loss(hp)
     return hp.requested
 
 
 def search(kind, seed, trials):
     if kind != "random":
-        tpe.GOOD_SHARE = kind  # 0.05 is one trial of 20 and three of 60: hyperopt's own default is one and two
+        # 0.05 is one trial of 20 and three of 60: hyperopt's own default is one and two
+        tpe.GOOD_SHARE = kind
     searcher = (Random if kind == "random" else tpe.HyperOpt)(
         seed=seed, objective=Objective("val_loss", "min"), trials=trials, trace=trace
     )
@@ -69,7 +76,9 @@ def main():
             best, later = (round(float(v), 4) for v in found.mean(axis=0))
             rows.append({"trials": trials, "share": kind, "best": best, "second_half": later})
             print(rows[-1], flush=True)
-    recording.write("tpe-share", __doc__.partition("\n")[0], "hyperopt", "numpy", seeds=SEEDS, rows=rows)
+    recording.write(
+        "tpe-share", __doc__.partition("\n")[0], "hyperopt", "numpy", seeds=SEEDS, rows=rows
+    )
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ def _checked_bytes() -> bytes:
         content = FILE.read_bytes()
     except OSError as error:
         raise RequestError(
-            f"MNIST must be at {FILE} with sha256 {SHA256}, got no readable file ({error.strerror}). {remedy}"
+            f"MNIST must be at {FILE} with sha256 {SHA256}, got no readable file "
+            f"({error.strerror}). {remedy}"
         ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != SHA256:

@@ -12,17 +12,24 @@ import psutil
 
 
 def drivers() -> list[psutil.Process]:
-    """The processes of `python -m pipeline.run`; not the shells and clients whose arguments name it."""
+    """The processes of `python -m pipeline.run`.
+
+    Not the shells and clients whose arguments name it.
+    """
     there = psutil.process_iter(["cmdline"])
-    return [process for process in there if (process.info["cmdline"] or [])[1:3] == ["-m", "pipeline.run"]]
+    return [
+        process
+        for process in there
+        if (process.info["cmdline"] or [])[1:3] == ["-m", "pipeline.run"]
+    ]
 
 
 def main() -> None:
     """Ask them all, and wait for as long as Ray does where a job is stopped."""
     asked = drivers()
     for process in asked:
-        # As SIGTERM, but it never counts as the second, which ends a search at once: KubeRay has stopped the job
-        # already where a RayJob is deleted.
+        # As SIGTERM, but it never counts as the second, which ends a search at once: KubeRay has
+        # stopped the job already where a RayJob is deleted.
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGUSR1)
     psutil.wait_procs(asked, timeout=float(os.environ["RAY_JOB_STOP_WAIT_TIME_S"]))

@@ -1,4 +1,5 @@
-"""KerasTuner's MNIST example, its import line changed: trials run side by side on Ray, all else is as it was.
+"""KerasTuner's MNIST example, its import line changed: trials run side by side on Ray, all else is
+as it was.
 
 The images come from the copy that this project holds, so that it runs without a network;
 `keras.datasets.mnist.load_data()` gives the same.
@@ -26,12 +27,22 @@ x_test, y_test = data.x_test.reshape(-1, 784).astype("float32"), data.y_test
 def build_model(hp):
     model = keras.Sequential([keras.Input((784,))])
     for i in range(hp.Int("num_layers", 1, 5)):
-        model.add(keras.layers.Dense(hp.Int(f"units_{i}", min_value=32, max_value=512, step=32), activation="relu"))
+        model.add(
+            keras.layers.Dense(
+                hp.Int(f"units_{i}", min_value=32, max_value=512, step=32), activation="relu"
+            )
+        )
     model.add(keras.layers.Dense(10, activation="softmax"))
-    optimizers = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD, "rmsprop": keras.optimizers.RMSprop}
+    optimizers = {
+        "adam": keras.optimizers.Adam,
+        "sgd": keras.optimizers.SGD,
+        "rmsprop": keras.optimizers.RMSprop,
+    }
     optimizer = optimizers[hp.Choice("optimizer", ["adam", "sgd", "rmsprop"])]
     learning_rate = hp.Float("learning_rate", min_value=1e-4, max_value=1e-2, sampling="log")
-    model.compile(optimizer(learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(
+        optimizer(learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     return model
 
 

@@ -1,7 +1,7 @@
 """Kerasweep: hyperparameter sweeps for Keras, on Ray.
 
-`from pipeline import Experiment, tune` is the whole public interface; both are loaded when first asked for, so that
-importing the package costs neither Ray nor Keras.
+`from pipeline import Experiment, tune` is the whole public interface; both are loaded when first
+asked for, so that importing the package costs neither Ray nor Keras.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -32,7 +32,9 @@ def as_targets(
 ) -> tuple[list[Array], Task, int | None]:
     """Return the targets of all parts encoded alike, with their task and number of classes."""
     if task is not None and task not in TASKS:
-        raise RequestError(f"Dataset {name!r}: task must be one of {', '.join(TASKS)}, got {task!r}.")
+        raise RequestError(
+            f"Dataset {name!r}: task must be one of {', '.join(TASKS)}, got {task!r}."
+        )
     arrays = [_array(name, "y", part) for part in parts]
     arrays = [a[:, 0] if a.ndim == 2 and a.shape[1] == 1 else a for a in arrays]
     shapes = {a.shape[1:] for a in arrays}
@@ -114,7 +116,9 @@ def check_lengths(name: str, x: Array, y: Array) -> None:
     """Refuse inputs and targets that do not belong together."""
     if x.ndim == 0 or len(x) != len(y):
         length = len(x) if x.ndim else "a single number"
-        raise RequestError(f"Dataset {name!r}: x and y must be of one length, got {length} and {len(y)}.")
+        raise RequestError(
+            f"Dataset {name!r}: x and y must be of one length, got {length} and {len(y)}."
+        )
 
 
 def split_size(name: str, split: str, size: float | int, total: int, available: int) -> int:

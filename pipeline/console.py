@@ -1,4 +1,7 @@
-"""What a person sees of a run: a live table in a terminal, plain lines elsewhere, and the result at the end."""
+"""What a person sees of a run.
+
+A live table in a terminal, plain lines elsewhere, and the result at the end.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -31,8 +34,13 @@ def print_plain(text: str) -> None:
     Console(soft_wrap=True, highlight=False).print(Text(text))
 
 
-def print_error(message: str, traceback: str = "", nodes: Sequence[tuple[str, str, str]] = ()) -> None:
-    """The user's traceback first, then one line, to standard error; below it what is wrong with nodes of a cluster."""
+def print_error(
+    message: str, traceback: str = "", nodes: Sequence[tuple[str, str, str]] = ()
+) -> None:
+    """The user's traceback first, then one line, to standard error.
+
+    Below it what is wrong with nodes of a cluster.
+    """
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     if traceback:
         console.print(Text(traceback.rstrip()))
@@ -157,7 +165,8 @@ class Display(Watcher):
         epoch = self._last[trial].epoch if trial in self._last else 0
         value = f"{best.objective:.5g}" if best and best.objective is not None else "none"
         reason = f" ({record.error})" if record.error else ""
-        return f"{trial} {self._status(record):<8} epoch {epoch:>2}  best {self._objective.name} {value}{reason}"
+        status = f"{trial} {self._status(record):<8} epoch {epoch:>2}"
+        return f"{status}  best {self._objective.name} {value}{reason}"
 
     def _status(self, record: TrialRecord) -> str:
         return "waiting" if record.trial in self._waiting else record.status
@@ -190,7 +199,9 @@ class Display(Watcher):
         budget = self._plan.experiment.time_budget_s
         done = self._tried - self._tried_before
         known = self._plan.experiment.trials < UNBOUNDED
-        by_trials = passed / done * (self._plan.experiment.trials - self._tried) if done and known else None
+        by_trials = (
+            passed / done * (self._plan.experiment.trials - self._tried) if done and known else None
+        )
         bounds = [b for b in (by_trials, budget - passed if budget else None) if b is not None]
         return max(0.0, min(bounds)) if bounds else None
 
@@ -210,7 +221,11 @@ class Display(Watcher):
                 str(epoch),
                 "" if value is None else f"{value:.5g}",
                 Text(values_of(record), overflow="ellipsis", no_wrap=True),
-                style="bold" if self._status(record) == "running" else "red" if record.status == "failed" else "",
+                style="bold"
+                if self._status(record) == "running"
+                else "red"
+                if record.status == "failed"
+                else "",
             )
         return Group(table, Text(self._progress()))
 
@@ -233,7 +248,11 @@ def _values(hyperparameters: dict[str, Any]) -> str:
 def short(path: Path | RemotePath) -> str:
     """A path as one would type it here."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if isinstance(path, Path) and path.is_relative_to(here) else str(path)
+    return (
+        str(path.relative_to(here))
+        if isinstance(path, Path) and path.is_relative_to(here)
+        else str(path)
+    )
 
 
 def _duration(seconds: float) -> str:
@@ -243,7 +262,11 @@ def _duration(seconds: float) -> str:
 def plan_rows(plan: Plan) -> dict[str, str]:
     """What a search is going to do, by heading."""
     experiment = plan.experiment
-    executions = f", {experiment.executions_per_trial} executions each" if experiment.executions_per_trial > 1 else ""
+    executions = (
+        f", {experiment.executions_per_trial} executions each"
+        if experiment.executions_per_trial > 1
+        else ""
+    )
     rows = {
         "dataset": _described(plan.data),
         "search space": f"{label(experiment.search_space)}: "
@@ -251,7 +274,9 @@ def plan_rows(plan: Plan) -> dict[str, str]:
         + f" (default model: {plan.weights:,} weights)",
         "objective": f"{plan.objective.name}, {plan.objective.direction}imised",
         "search": f"{experiment.searcher} + {experiment.scheduler}, seed {experiment.seed}"
-        + (f", starting from {short(Path(experiment.start_from))}" if experiment.start_from else ""),
+        + (
+            f", starting from {short(Path(experiment.start_from))}" if experiment.start_from else ""
+        ),
         "budget": f"{_budget(experiment.trials, experiment.max_epochs)}{executions}"
         + (f", {_duration(experiment.time_budget_s)}" if experiment.time_budget_s else ""),
         "at once": f"{plan.concurrent} trials, each {experiment.cpus_per_trial:g} CPU"
@@ -275,15 +300,25 @@ def _budget(trials: int, epochs: int) -> str:
 
 def _described(facts: dict[str, Any]) -> str:
     """A dataset in one line, as far as it is known: data from Python may be of any form."""
-    what = [str(facts["shape"] if facts["task"] is None else tuple(facts["shape"]))] if facts["shape"] else []
+    what = (
+        [str(facts["shape"] if facts["task"] is None else tuple(facts["shape"]))]
+        if facts["shape"]
+        else []
+    )
     what += [facts["dtype"]] if facts["dtype"] else []
     if facts["range"]:
         low, high = facts["range"]
         what.append(f"in [{low:.4g}, {high:.4g}]")
     task = f"{facts['classes']} classes" if facts["classes"] else facts["task"]
     names = {"train": "train", "val": "validation", "test": "test"}
-    counts = ", ".join(f"{count} {names[split]}" for split, count in facts["counts"].items() if count is not None)
-    return f"{facts['name']}: {' '.join(what)}" + (f", {task}" if task else "") + (f"; {counts}" if counts else "")
+    counts = ", ".join(
+        f"{count} {names[split]}" for split, count in facts["counts"].items() if count is not None
+    )
+    return (
+        f"{facts['name']}: {' '.join(what)}"
+        + (f", {task}" if task else "")
+        + (f"; {counts}" if counts else "")
+    )
 
 
 def print_rows(console: Console, rows: dict[str, str]) -> None:
@@ -293,7 +328,10 @@ def print_rows(console: Console, rows: dict[str, str]) -> None:
 
 
 def describe_space(plan: Plan) -> Table:
-    """Each hyperparameter with what it may be; those that the default model does not request come last."""
+    """Each hyperparameter with what it may be.
+
+    Those that the default model does not request come last.
+    """
     table = Table(box=None, pad_edge=False)
     for name in ("hyperparameter", "type", "values", "default", "decides"):
         table.add_column(name)
@@ -331,17 +369,23 @@ def show_result(run: Results, *, quiet: bool, command: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     summary, best = run.summary, run.best
     counts = summary["trials"]
-    ended = ", ".join(f"{counts[s]} {s}" for s in ("finished", "stopped", "failed", "unfinished") if counts[s])
+    ended = ", ".join(
+        f"{counts[s]} {s}" for s in ("finished", "stopped", "failed", "unfinished") if counts[s]
+    )
     took = _duration(summary.get("wall_clock_s", 0))
     rows = {"trials": f"{counts['total']} ({ended}), {summary['epochs']} epochs in {took}"}
     if counts.get("duplicate"):
         rows["duplicates"] = f"{counts['duplicate']}, ended at their first report and not counted"
     if summary.get("execution"):
-        rows["execution"] = "; ".join(f"{count} {plan}" for plan, count in summary["execution"].items())
+        rows["execution"] = "; ".join(
+            f"{count} {plan}" for plan, count in summary["execution"].items()
+        )
     if best is not None:
         rows["best trial"] = f"{best.trial}, epoch {best.epoch}"
         rows["hyperparameters"] = _values(best.hyperparameters)
-        rows |= {split: _values(summary[split]) for split in ("validation", "test") if summary.get(split)}
+        rows |= {
+            split: _values(summary[split]) for split in ("validation", "test") if summary.get(split)
+        }
         model = run.layout.best_model
         model = model if model.is_file() else model.with_suffix(".weights.h5")
         rows["model"] = short(location(at_home(run.layout, str(model))))
@@ -350,7 +394,9 @@ def show_result(run: Results, *, quiet: bool, command: str) -> None:
         console.print()
     print_rows(console, rows)
     if summary.get("exhausted"):
-        console.print(f"The search space is exhausted: it has no more than {counts['total']} configurations.")
+        console.print(
+            f"The search space is exhausted: it has no more than {counts['total']} configurations."
+        )
     if summary.get("interrupted") or counts["unfinished"]:
         console.print(Text(f"Go on with: {command} --resume {short(run.directory)}"))
 

@@ -19,7 +19,8 @@ from pipeline.arrays import (
 from pipeline.errors import RequestError
 
 SPLITS = ("train", "val", "test")
-FEW = 8  # examples that suffice to try a model: enough for a batch, and for an epoch that takes no time
+# examples that suffice to try a model: enough for a batch, and for an epoch that takes no time
+FEW = 8
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -105,7 +106,7 @@ class Dataset:
         return (self.x_train, self.y_train), {"validation_data": (self.x_val, self.y_val)}
 
     def first_inputs(self) -> Any:
-        """A batch of one training example, to build a model that takes its shapes from its first call."""
+        """A batch of one training example, for a model that is built by its first call."""
         return self.x_train[:1]
 
     def measured(self) -> dict[str, tuple[Any, ...]]:
@@ -119,7 +120,12 @@ class Dataset:
         """
         chosen = {split: _few_rows(getattr(self, f"y_{split}"), count) for split in SPLITS}
         return replace(
-            self, **{f"{a}_{s}": getattr(self, f"{a}_{s}")[rows] for s, rows in chosen.items() for a in "xy"}
+            self,
+            **{
+                f"{a}_{s}": getattr(self, f"{a}_{s}")[rows]
+                for s, rows in chosen.items()
+                for a in "xy"
+            },
         )
 
     @classmethod
@@ -225,7 +231,9 @@ class Dataset:
     ) -> "Dataset":
         """Scale the splits (train, val, test) as asked and make the dataset."""
         if standardise_target and facts["task"] != "regression":
-            raise RequestError(f"Dataset {name!r}: standardise_target is for a regression; got a {facts['task']}.")
+            raise RequestError(
+                f"Dataset {name!r}: standardise_target is for a regression; got a {facts['task']}."
+            )
         xs, ys = [x for x, _ in splits], [y for _, y in splits]
         used: dict[str, Any] = {}
         if standardise:
@@ -291,7 +299,9 @@ def _faults(data: Dataset) -> list[str]:
         if x.ndim == 0 or y.ndim == 0 or len(x) == 0 or len(y) == 0:
             faults.append(f"the {split} split must not be empty, got {x.shape} and {y.shape}")
         elif len(x) != len(y):
-            faults.append(f"x_{split} and y_{split} must be of one length, got {len(x)} and {len(y)}")
+            faults.append(
+                f"x_{split} and y_{split} must be of one length, got {len(x)} and {len(y)}"
+            )
     for array, what in (("x", "examples"), ("y", "targets")):
         shapes = {split: named[f"{array}_{split}"].shape[1:] for split in SPLITS}
         if len(set(shapes.values())) > 1:
@@ -352,7 +362,8 @@ def _number_faults(field: str, data: Dataset) -> list[str]:
         bad = array.size - int(np.isfinite(array).sum())
         if bad:
             return [
-                f"{field} must hold no NaN and no infinity, got {bad} in {array.size} values; fill or drop them first"
+                f"{field} must hold no NaN and no infinity, got {bad} in {array.size} values; fill "
+                "or drop them first"
             ]
     return []
 

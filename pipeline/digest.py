@@ -1,8 +1,10 @@
-"""What tells one thing that a user gave from another: a checksum that is the same in another process.
+"""What tells one thing that a user gave from another.
 
-So nothing goes into it that holds an address, a counter or a time: code goes in by its source, arrays by their bytes,
-objects by their classes and attributes. Of a library's code the name counts alone, so that an update of the library is
-no other search.
+A checksum that is the same in another process.
+
+So nothing goes into it that holds an address, a counter or a time: code goes in by its source,
+arrays by their bytes, objects by their classes and attributes. Of a library's code the name counts
+alone, so that an update of the library is no other search.
 """
 
 import functools
@@ -22,8 +24,15 @@ import numpy as np
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
 # Of a callback: where something is written changes nothing in a search, and often holds the time.
 PLACES = {
-    "log_dir", "filepath", "filename", "backup_dir", "_log_write_dir", "_train_dir", "_val_dir", "_current_epoch_path",
-}  # fmt: skip
+    "log_dir",
+    "filepath",
+    "filename",
+    "backup_dir",
+    "_log_write_dir",
+    "_train_dir",
+    "_val_dir",
+    "_current_epoch_path",
+}
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}", re.IGNORECASE)
 OURS = str(Path(__file__).parent)
 
@@ -42,7 +51,10 @@ class _Held:
 
 
 def _digest(thing: Any, within: tuple[Any, ...], known: dict[int, tuple[Any, bytes]]) -> bytes:
-    """Of one thing; `within` are those that hold it, since a thing may hold itself; `known` is done already."""
+    """Of one thing; `within` are those that hold it, since a thing may hold itself.
+
+    `known` is done already.
+    """
     if id(thing) in known:
         return known[id(thing)][1]
     if any(thing is outer for outer in within):
@@ -96,13 +108,19 @@ def _code(thing: Any) -> Iterator[bytes | _Held]:
     try:
         yield inspect.getsource(thing).encode()
     except (OSError, TypeError):  # typed into a console
-        own = {n: v for n, v in vars(thing).items() if inspect.isroutine(v)} if isinstance(thing, type) else None
+        own = (
+            {n: v for n, v in vars(thing).items() if inspect.isroutine(v)}
+            if isinstance(thing, type)
+            else None
+        )
         yield _Held((getattr(thing, "__code__", None), own))
     if isinstance(thing, type):
         yield _Held(thing.__bases__)
         return
     closure = [_content(cell) for cell in getattr(thing, "__closure__", None) or ()]
-    yield _Held((getattr(thing, "__defaults__", None), getattr(thing, "__kwdefaults__", None), closure))
+    yield _Held(
+        (getattr(thing, "__defaults__", None), getattr(thing, "__kwdefaults__", None), closure)
+    )
 
 
 def _content(cell: Any) -> Any:
@@ -120,7 +138,8 @@ def _object(thing: Any) -> Iterator[bytes | _Held]:
         yield _Held((array,))
         return
     library = _of_a_library(kind)
-    if library and hasattr(thing, "get_weights"):  # a layer or a model, whose names are counted through a process
+    # a layer or a model, whose names are counted through a process
+    if library and hasattr(thing, "get_weights"):
         return
     if hasattr(thing, "get_config"):
         with suppress(Exception):  # not all can be described
@@ -130,7 +149,9 @@ def _object(thing: Any) -> Iterator[bytes | _Held]:
     if hasattr(thing, "on_train_batch_end"):
         attributes = {name: value for name, value in attributes.items() if name not in PLACES}
     if library:  # its own state is no setting
-        attributes = {n: v for n, v in attributes.items() if not n.startswith("_") and _is_setting(v)}
+        attributes = {
+            n: v for n, v in attributes.items() if not n.startswith("_") and _is_setting(v)
+        }
     yield _Held((attributes,))
     if not hasattr(thing, "__dict__") and not ADDRESS.search(repr(thing)):  # a date, a path
         yield repr(thing).encode()
@@ -141,7 +162,9 @@ def _is_setting(value: Any) -> bool:
         return all(map(_is_setting, value))
     if isinstance(value, dict):
         return all(map(_is_setting, value.values()))
-    return isinstance(value, (*PLAIN, np.ndarray, np.generic, np.ufunc, type)) or inspect.isroutine(value)
+    return isinstance(value, (*PLAIN, np.ndarray, np.generic, np.ufunc, type)) or inspect.isroutine(
+        value
+    )
 
 
 def _as_array(thing: Any) -> np.ndarray | None:
@@ -157,15 +180,22 @@ def _uncounted(config: Any) -> Any:
     """Without the number that Keras gives to the second object of a class."""
     if isinstance(config, dict):
         return {
-            key: re.sub(r"_\d+$", "", value) if key == "name" and isinstance(value, str) else _uncounted(value)
+            key: re.sub(r"_\d+$", "", value)
+            if key == "name" and isinstance(value, str)
+            else _uncounted(value)
             for key, value in config.items()
         }
     return [_uncounted(value) for value in config] if isinstance(config, list | tuple) else config
 
 
 def _of_a_library(thing: Any) -> bool:
-    module = thing if inspect.ismodule(thing) else sys.modules.get(getattr(thing, "__module__", None) or "builtins")
-    if module is None or module.__name__ == "__main__":  # a notebook's is the notebook program's own file
+    module = (
+        thing
+        if inspect.ismodule(thing)
+        else sys.modules.get(getattr(thing, "__module__", None) or "builtins")
+    )
+    # a notebook's is the notebook program's own file
+    if module is None or module.__name__ == "__main__":
         return False
     file = getattr(module, "__file__", None) or ""
     known = module.__name__.partition(".")[0] in sys.stdlib_module_names

@@ -1,18 +1,17 @@
 """Every error that Kerasweep raises on purpose.
 
-    KerasweepError
-    ├── RequestError        what was asked cannot be right; exit code 2
-    │   ├── UserCodeError   a user's own module failed to load or to build; carries its traceback
-    │   ├── NodesError      nodes of a cluster are not as they must be; carries a table
-    │   └── SpaceError      a search space asks `hp` for what cannot be; always one of the three below it
-    │       ├── SpaceValueError     a ValueError too
-    │       ├── SpaceTypeError      a TypeError too
-    │       └── SpaceRuntimeError   a RuntimeError too
-    ├── StorageError        the run's directory cannot be written to, and tries were in vain; exit code 1
-    └── ProgramError        the same fault of user code in trial after trial; exit code 1
-    Interrupted             SIGINT or SIGTERM; exit code 130 or 143; no Exception, so that nobody takes it for one
+    KerasweepError ├── RequestError        what was asked cannot be right; exit code 2 │   ├──
+    UserCodeError   a user's own module failed to load or to build; carries its traceback │   ├──
+    NodesError      nodes of a cluster are not as they must be; carries a table │   └── SpaceError
+    a search space asks `hp` for what cannot be; always one of the three below it │       ├──
+    SpaceValueError     a ValueError too │       ├── SpaceTypeError      a TypeError too │       └──
+    SpaceRuntimeError   a RuntimeError too ├── StorageError        the run's directory cannot be
+    written to, and tries were in vain; exit code 1 └── ProgramError        the same fault of user
+    code in trial after trial; exit code 1 Interrupted             SIGINT or SIGTERM; exit code 130
+    or 143; no Exception, so that nobody takes it for one
 
-A configuration that cannot be trained is no error here: it is a recorded result (`worker/faults.py`).
+A configuration that cannot be trained is no error here: it is a recorded result
+    (`worker/faults.py`).
 """
 
 import difflib
@@ -50,7 +49,10 @@ class UserCodeError(RequestError):
 
 
 class NodesError(RequestError):
-    """Nodes of a cluster are not as they must be. `rows` has of each fault the node, what is wrong, what to do."""
+    """Nodes of a cluster are not as they must be.
+
+    `rows` has of each fault the node, what is wrong, what to do.
+    """
 
     rows: list[tuple[str, str, str]]
 
@@ -59,14 +61,16 @@ class NodesError(RequestError):
         self.rows = rows
 
     def __str__(self) -> str:
-        return "\n".join([self.args[0], *(f"{node}: {fault}; {remedy}." for node, fault, remedy in self.rows)])
+        return "\n".join(
+            [self.args[0], *(f"{node}: {fault}; {remedy}." for node, fault, remedy in self.rows)]
+        )
 
 
 class SpaceError(RequestError):
     """A search space asks `hp` for what cannot be.
 
-    Each is also of the kind that KerasTuner raises there, and of no other: the `except` of a hypermodel written for
-    KerasTuner catches the same.
+    Each is also of the kind that KerasTuner raises there, and of no other: the `except` of a
+    hypermodel written for KerasTuner catches the same.
     """
 
 
@@ -100,7 +104,10 @@ class ProgramError(KerasweepError):
 
 
 def _note(error: Any, user_traceback: str) -> None:
-    """Let an error carry a traceback of another process: Python shows a note below its own, where nobody catches it."""
+    """Let an error carry a traceback of another process.
+
+    Python shows a note below its own, where nobody catches it.
+    """
     error.user_traceback = user_traceback
     if user_traceback:
         error.add_note(user_traceback.rstrip())
@@ -125,7 +132,8 @@ def all_unknown(kind: str, names: Sequence[str], known: Iterable[str]) -> str:
     if len(names) == 1:
         return unknown(kind, names[0], known)
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return f"Unknown {kind}s {', '.join(map(quoted, names[:LISTED]))}{more}. Known: {', '.join(sorted(known))}."
+    listed = ", ".join(map(quoted, names[:LISTED]))
+    return f"Unknown {kind}s {listed}{more}. Known: {', '.join(sorted(known))}."
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
@@ -141,7 +149,10 @@ def quoted(value: Any) -> str:
 
 
 def one_line(text: str, longest: int = 3 * LONGEST) -> str:
-    """What another program says, or a person, as a part of an error: no control characters, cut in its middle."""
+    """What another program says, or a person, as a part of an error.
+
+    No control characters, cut in its middle.
+    """
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
     return line if len(line) <= longest else f"{line[: longest // 2]}...{line[-(longest // 2) :]}"
 
@@ -153,7 +164,11 @@ class _Quotes(reprlib.Repr):
 
     def repr_int(self, x: int, level: int) -> str:
         """Python refuses to write out more than 4300 digits."""
-        return super().repr_int(x, level) if x.bit_length() < 10_000 else f"an integer of {x.bit_length()} bits"
+        return (
+            super().repr_int(x, level)
+            if x.bit_length() < 10_000
+            else f"an integer of {x.bit_length()} bits"
+        )
 
 
 _quotes = _Quotes()

@@ -1,4 +1,7 @@
-"""`Experiment`: everything that one search is asked to do; every setting, its default and its check."""
+"""`Experiment`: everything that one search is asked to do.
+
+Every setting, its default and its check.
+"""
 
 import hashlib
 import inspect
@@ -27,7 +30,8 @@ from pipeline.fit_data import FitData
 from pipeline.objective import Objective
 from pipeline.records.remote import check_address
 
-# Named here and not imported: to know the names must cost neither Ray nor hyperopt. Tests compare them.
+# Named here and not imported: to know the names must cost neither Ray nor hyperopt. Tests compare
+# them.
 SEARCHERS = {
     "hyperopt": "Bayesian search: hyperopt's TPE, after a random start",
     "random": "each configuration drawn by itself",
@@ -37,12 +41,13 @@ SCHEDULERS = {
     "asha": "asynchronous successive halving: the best of each rung go on, the others wait",
     "asha-stopping": "Ray's: a trial that is not among the best when it comes to a rung is stopped",
     "hyperband": "synchronous Hyperband: pauses trials and halves whole brackets",
-    "pbt": "population based training: the worst take over from the best, and change how they are trained",
+    "pbt": "population based training: the worst take over from the best, and train otherwise",
     "median": "stops a trial whose best is below the median of the others",
     "none": "every trial runs to its end",
 }
 
-MOST = 10**9  # of anything that is counted or timed: far beyond it clocks and Ray's counters overflow
+# of anything that is counted or timed: far beyond it clocks and Ray's counters overflow
+MOST = 10**9
 Positive = Annotated[int, Field(gt=0, le=MOST)]
 NotNegative = Annotated[int, Field(ge=0, le=MOST)]
 Seconds = Annotated[float, Field(gt=0, le=MOST)]
@@ -52,7 +57,10 @@ UNBOUNDED = 10**6  # trials or epochs: whoever asks for so many means all that t
 
 
 class Builder(Protocol):
-    """A search space given as an object: a module, or an instance such as a KerasTuner HyperModel."""
+    """A search space given as an object.
+
+    A module, or an instance such as a KerasTuner HyperModel.
+    """
 
     @property
     def build(self) -> Callable[..., Any]:
@@ -60,12 +68,18 @@ class Builder(Protocol):
 
 
 class Experiment(BaseModel):
-    """What to search for, how, and with what. Immutable; `to_yaml` and `from_yaml` are a round trip."""
+    """What to search for, how, and with what.
+
+    Immutable; `to_yaml` and `from_yaml` are a round trip.
+    """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False,
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        allow_inf_nan=False,
         hide_input_in_errors=True,  # it may hold a secret
-    )  # fmt: skip
+    )
 
     dataset: Annotated[str | Dataset | FitData | Callable[..., Any], SkipValidation]
     search_space: Annotated[str | Callable[..., Any] | Builder, SkipValidation] = "mlp"
@@ -74,15 +88,19 @@ class Experiment(BaseModel):
     scheduler: str = "asha"
     trials: Positive = 20
     max_epochs: Positive = 10
-    executions_per_trial: Positive = 1  # trainings of each configuration, from different seeds, whose mean counts
+    # trainings of each configuration, from different seeds, whose mean counts
+    executions_per_trial: Positive = 1
     time_budget_s: Seconds | None = None
     epoch_timeout_s: Seconds | None = None  # silent for longer, a trial hangs; None: learnt
     grace_epochs: Positive = 1  # no trial is stopped before
-    reduction_factor: Annotated[float, Field(ge=1.1, le=MOST)] = 3  # of asha and hyperband: one in so many goes on
+    # of asha and hyperband: one in so many goes on
+    reduction_factor: Annotated[float, Field(ge=1.1, le=MOST)] = 3
     perturbation_interval: Positive = 2  # of pbt: epochs of a generation
     cpus_per_trial: Annotated[float, Field(gt=0, le=MOST)] = 1
-    gpus_per_trial: Annotated[float, Field(ge=0, le=MOST)] | Literal["auto"] = 0.0  # auto: a share that memory allows
-    execution: Literal["auto", "plain", "looped", "compiled"] = "auto"  # how a trial's steps are carried out
+    # auto: a share that memory allows
+    gpus_per_trial: Annotated[float, Field(ge=0, le=MOST)] | Literal["auto"] = 0.0
+    # how a trial's steps are carried out
+    execution: Literal["auto", "plain", "looped", "compiled"] = "auto"
     max_concurrent: Positive | None = None  # None: what the cluster holds
     max_retries_per_trial: NotNegative = 0  # where user code raised
     max_consecutive_failed_trials: Positive = 3  # failed in the same way, then the run ends
@@ -90,7 +108,8 @@ class Experiment(BaseModel):
     cpus: Positive | None = None  # of a cluster started here; None: all that the machine has
     gpus: NotNegative | None = None
     address: str | None = None
-    start_from: str | None = None  # a JSON list of configurations to try first, or an earlier run's directory
+    # a JSON list of configurations to try first, or an earlier run's directory
+    start_from: str | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     storage: str = "runs"
     name: str | None = None  # of the run's directory; None: dataset, space and time
@@ -106,7 +125,9 @@ class Experiment(BaseModel):
     @classmethod
     def _one_line(cls, given: Any, info: ValidationInfo) -> Any:
         # What cannot be written down, or called so in a file system.
-        if isinstance(given, str) and any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in given):
+        if isinstance(given, str) and any(
+            unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in given
+        ):
             raise ValueError(f"{info.field_name} must be one line of text; got {quoted(given)}.")
         return given
 
@@ -114,7 +135,10 @@ class Experiment(BaseModel):
     @classmethod
     def _possible_dataset(cls, given: Any) -> Any:
         if not isinstance(given, str | Dataset | FitData) and not callable(given):
-            raise ValueError(f"dataset must be a name, a Dataset or a function that loads one; got {quoted(given)}.")
+            raise ValueError(
+                "dataset must be a name, a Dataset or a function that loads one; got "
+                f"{quoted(given)}."
+            )
         return given
 
     @field_validator("search_space")
@@ -122,7 +146,8 @@ class Experiment(BaseModel):
     def _possible_search_space(cls, given: Any) -> Any:
         if not isinstance(given, str) and not callable(getattr(given, "build", given)):
             raise ValueError(
-                f"search_space must be a name, a function build(hp, data) or an object with one; got {quoted(given)}."
+                "search_space must be a name, a function build(hp, data) or an object with one; "
+                f"got {quoted(given)}."
             )
         return given
 
@@ -167,14 +192,19 @@ class Experiment(BaseModel):
     @classmethod
     def _countable_share(cls, share: Any, info: ValidationInfo) -> float:
         if share != "auto" and 0 < share < LEAST_SHARE:
-            raise ValueError(f"{info.field_name} must be at least {LEAST_SHARE:g}, if not 0; got {share:g}.")
+            raise ValueError(
+                f"{info.field_name} must be at least {LEAST_SHARE:g}, if not 0; got {share:g}."
+            )
         return share
 
     @field_validator("gpus_per_trial")
     @classmethod
     def _possible_share(cls, share: Any) -> Any:
         if share != "auto" and share > 1 and share != int(share):
-            raise ValueError(f"gpus_per_trial must be a share of one GPU (0.25, 0.5) or a whole number; got {share:g}.")
+            raise ValueError(
+                "gpus_per_trial must be a share of one GPU (0.25, 0.5) or a whole number; got "
+                f"{share:g}."
+            )
         return share
 
     @field_validator("address")
@@ -184,7 +214,8 @@ class Experiment(BaseModel):
             return address
         if address.startswith(("ray://", "http://", "https://")):
             raise ValueError(
-                f"--address must be HOST:PORT of a cluster that this host belongs to; got {quoted(address)}. From "
+                "--address must be HOST:PORT of a cluster that this host belongs to; got "
+                f"{quoted(address)}. From "
                 "elsewhere: ray job submit --address http://HOST:8265 --working-dir . -- "
                 "python -m pipeline.run … --address auto"
             )
@@ -195,7 +226,8 @@ class Experiment(BaseModel):
     def _readable(cls, path: str | None) -> str | None:
         if path is not None and "://" in path:  # not quoted: it may hold a secret
             raise ValueError(
-                "--start-from must be a JSON file or the directory of a run on a file system; what is in an object "
+                "--start-from must be a JSON file or the directory of a run on a file system; what "
+                "is in an object "
                 "store must be copied first."
             )
         return path
@@ -219,23 +251,32 @@ class Experiment(BaseModel):
             return name
         if not re.fullmatch(r"\w([\w.\- ]*[\w.\-])?", name):
             raise ValueError(
-                f"name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got {quoted(name)}."
+                "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); "
+                f"got {quoted(name)}."
             )
         if len(name.encode()) > 255:  # more is too long on Linux
-            raise ValueError(f"name must be one folder's name, of at most 255 bytes; got {quoted(name)}.")
+            raise ValueError(
+                f"name must be one folder's name, of at most 255 bytes; got {quoted(name)}."
+            )
         return name
 
     @model_validator(mode="after")
     def _grace_within_epochs(self) -> "Experiment":
         if self.grace_epochs > self.max_epochs:
-            raise ValueError(f"grace_epochs must not exceed max_epochs; got {self.grace_epochs} and {self.max_epochs}.")
+            raise ValueError(
+                f"grace_epochs must not exceed max_epochs; got {self.grace_epochs} and "
+                f"{self.max_epochs}."
+            )
         return self
 
     @model_validator(mode="after")
     def _brackets_that_grow(self) -> "Experiment":
-        # Ray cuts rungs to whole epochs: by less than 2, one epoch grows to one, where its HyperBand waits for ever.
+        # Ray cuts rungs to whole epochs: by less than 2, one epoch grows to one, where its
+        # HyperBand waits for ever.
         if self.scheduler == "hyperband" and self.reduction_factor < 2:
-            raise ValueError(f"reduction_factor must be at least 2 for hyperband; got {self.reduction_factor:g}.")
+            raise ValueError(
+                f"reduction_factor must be at least 2 for hyperband; got {self.reduction_factor:g}."
+            )
         return self
 
     @property
@@ -245,9 +286,12 @@ class Experiment(BaseModel):
 
     @model_validator(mode="after")
     def _population_on_a_file_system(self) -> "Experiment":
-        # Its trials go on with one another's checkpoints: none may be ahead of the records when they are brought back.
+        # Its trials go on with one another's checkpoints: none may be ahead of the records when
+        # they are brought back.
         if self.scheduler == "pbt" and "://" in self.storage:
-            raise ValueError(f"scheduler pbt must have its storage on a file system; got {quoted(self.storage)}.")
+            raise ValueError(
+                f"scheduler pbt must have its storage on a file system; got {quoted(self.storage)}."
+            )
         return self
 
     @classmethod
@@ -261,7 +305,9 @@ class Experiment(BaseModel):
 
     def changed(self, **settings: Any) -> "Experiment":
         """The same with other settings, checked again."""
-        return self.checked(**{name: getattr(self, name) for name in type(self).model_fields} | settings)
+        return self.checked(
+            **{name: getattr(self, name) for name in type(self).model_fields} | settings
+        )
 
     def to_yaml(self) -> str:
         """Plain YAML. Objects are recorded by qualified name and hash, and cannot be read back."""
@@ -276,7 +322,8 @@ class Experiment(BaseModel):
         """Read what `to_yaml` wrote, or a person.
 
         Raises:
-            RequestError: it is not YAML, not a mapping, or its settings are wrong; the message names `source`.
+            RequestError: it is not YAML, not a mapping, or its settings are wrong; the message
+                names `source`.
         """
         plain = settings_in(text, source)
         for name in ("dataset", "search_space"):
@@ -284,7 +331,8 @@ class Experiment(BaseModel):
                 what = plain[name].get("object")
                 what = one_line(what, LONGEST) if isinstance(what, str) else "an object"
                 raise RequestError(
-                    f"The {name.replace('_', ' ')} of {source} was a Python object ({what}) and not a name; "
+                    f"The {name.replace('_', ' ')} of {source} was a Python object ({what}) and "
+                    "not a name; "
                     f"resume it from Python: tune(Experiment(…), resume=…)."
                 )
         try:
@@ -301,15 +349,19 @@ def settings_in(text: str, source: str) -> dict[str, Any]:
     """
     if len(text) > LARGEST_FILE:
         raise RequestError(
-            f"{source} must hold settings, one a line (dataset: mnist); it has {len(text):,} characters."
+            f"{source} must hold settings, one a line (dataset: mnist); it has {len(text):,} "
+            "characters."
         )
     try:
         plain = yaml.load(text, _Loader)
-    except Exception as error:  # PyYAML lets out what Python raises of a date that cannot be, of deep nesting
+    # PyYAML lets out what Python raises of a date that cannot be, of deep nesting
+    except Exception as error:
         what = "" if isinstance(error, yaml.YAMLError) else "a value cannot be read: "
         raise RequestError(f"{source} must be YAML; {what}{one_line(str(error))}") from error
     if not isinstance(plain, dict) or not all(isinstance(key, str) for key in plain):
-        raise RequestError(f"{source} must hold settings, one a line (dataset: mnist); got {text.strip()[:60]!r}.")
+        raise RequestError(
+            f"{source} must hold settings, one a line (dataset: mnist); got {text.strip()[:60]!r}."
+        )
     return plain
 
 
@@ -327,12 +379,22 @@ def seconds_in(name: str, text: str) -> float:
 
 
 def fingerprint(thing: Any) -> dict[str, Any]:
-    """Qualified name and SHA-256 of a dataset or a search space: of its arrays, or of its source and its settings."""
+    """Qualified name and SHA-256 of a dataset or a search space.
+
+    Of its arrays, or of its source and its settings.
+    """
     if isinstance(thing, FitData):
         return {"object": thing.name, "sha256": thing.sha256(), "inputs": thing.inputs()}
     if isinstance(thing, Dataset):
         digest = hashlib.sha256()
-        for array in (thing.x_train, thing.y_train, thing.x_val, thing.y_val, thing.x_test, thing.y_test):
+        for array in (
+            thing.x_train,
+            thing.y_train,
+            thing.x_val,
+            thing.y_val,
+            thing.x_test,
+            thing.y_test,
+        ):
             digest.update(array.tobytes())
         return {"object": thing.name, "sha256": digest.hexdigest()}
     distinctive = getattr(thing, "distinctive", thing)
@@ -353,11 +415,15 @@ def label(thing: str | Any) -> str:
     else:
         name = getattr(thing, "__name__", type(thing).__name__)
     plain = re.sub(r"[^\w.-]+", "_", name).strip("_.")  # a name with a slash, a <lambda>
-    return plain.encode()[:100].decode(errors="ignore") or "object"  # two and the time are one folder's name
+    # two and the time are one folder's name
+    return plain.encode()[:100].decode(errors="ignore") or "object"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without merging (`<<`): a few lines that merge each other ask for more memory than there is."""
+    """YAML without merging (`<<`).
+
+    A few lines that merge each other ask for more memory than there is.
+    """
 
     def flatten_mapping(self, node: Any) -> None:
         """Leave the key: no value can be made of it."""
@@ -367,7 +433,9 @@ def _sentences(faults: Sequence[Any]) -> list[str]:
     """Pydantic's faults in our words."""
     surplus = [str(fault["loc"][0]) for fault in faults if fault["type"] == "extra_forbidden"]
     # Of what may be a number or "auto" it is enough to say what is wrong with the number.
-    told = [f for f in faults if f["type"] != "extra_forbidden" and f["loc"][1:] != ("literal['auto']",)]
+    told = [
+        f for f in faults if f["type"] != "extra_forbidden" and f["loc"][1:] != ("literal['auto']",)
+    ]
     lines = [_sentence(fault) for fault in told]
     return [*lines, all_unknown("setting", surplus, Experiment.model_fields)] if surplus else lines
 

@@ -1,8 +1,10 @@
-"""Data as `search(x, y, …)` was handed it: whatever Keras's `fit` takes, neither checked nor understood.
+"""Data as `search(x, y, …)` was handed it.
 
-Inputs and targets are arrays or nests of them (dicts, lists and tuples, for a model with several inputs or outputs), or
-`x` is a function that makes a `tf.data.Dataset`, a `PyDataset` or a generator where it is called: such an object itself
-cannot be sent to another process.
+Whatever Keras's `fit` takes, neither checked nor understood.
+
+Inputs and targets are arrays or nests of them (dicts, lists and tuples, for a model with several
+inputs or outputs), or `x` is a function that makes a `tf.data.Dataset`, a `PyDataset` or a
+generator where it is called: such an object itself cannot be sent to another process.
 """
 
 import inspect
@@ -22,9 +24,12 @@ Nest = Any  # an array, or a dict, list or tuple of nests
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FitData:
-    """What `fit` gets, beside its callbacks: `(x, y, sample_weight)` to train on, and to validate on.
+    """What `fit` gets, beside its callbacks.
 
-    There is no test split: who hands over arrays keeps that back. `build` functions that take `data` find `shape`.
+    `(x, y, sample_weight)` to train on, and to validate on.
+
+    There is no test split: who hands over arrays keeps that back. `build` functions that take
+        `data` find `shape`.
     """
 
     name: str
@@ -49,7 +54,8 @@ class FitData:
         """
         train = _parts("x and y", (x, y, sample_weight))
         if validation_data is not None:
-            several = isinstance(validation_data, list | tuple)  # Keras takes a list for a tuple here
+            # Keras takes a list for a tuple here
+            several = isinstance(validation_data, list | tuple)
             given = tuple(validation_data) if several else (validation_data,)
             return cls(name=name, train=train, val=_parts("validation_data", given))
         if not validation_split:
@@ -58,18 +64,26 @@ class FitData:
         if not 0 < validation_split < 1 or count is None:
             raise RequestError(
                 "validation_split must be a fraction in (0, 1) of arrays; "
-                + ("a function needs validation_data." if callable(x) else f"got {validation_split}.")
+                + (
+                    "a function needs validation_data."
+                    if callable(x)
+                    else f"got {validation_split}."
+                )
             )
         at = math.floor(count * (1 - validation_split))
         if not 0 < at < count:
             raise RequestError(
-                f"validation_split must leave examples on both sides; got {validation_split} of {count}."
+                f"validation_split must leave examples on both sides; got {validation_split} of "
+                f"{count}."
             )
         return cls(name=name, train=_rows(train, slice(at)), val=_rows(train, slice(at, None)))
 
     @classmethod
     def like(cls, name: str, inputs: Any) -> "FitData":
-        """Zeros in the place of inputs that only `inputs()` is known of: enough to build a model on."""
+        """Zeros in the place of inputs that only `inputs()` is known of.
+
+        Enough to build a model on.
+        """
         return cls(name=name, train=(None if inputs is None else _zeros(inputs), None, None))
 
     @property
@@ -84,7 +98,10 @@ class FitData:
         return tuple(getattr(first, "shape", ())[1:])
 
     def inputs(self) -> Any:
-        """The nest of the inputs, each as `{"shape": of an example, "dtype": its name}`; None where unknown."""
+        """The nest of the inputs, each as `{"shape": of an example, "dtype": its name}`.
+
+        None where unknown.
+        """
         if self.train[0] is None or callable(self.train[0]):
             return None
         return _map(self.train[0], lambda a: {"shape": list(a.shape[1:]), "dtype": str(a.dtype)})
@@ -97,21 +114,26 @@ class FitData:
             arguments["sample_weight"] = weight
         if self.val is not None:
             val = _made(self.val)
-            arguments["validation_data"] = val[0] if val[1] is None else val[: 2 if val[2] is None else 3]
+            arguments["validation_data"] = (
+                val[0] if val[1] is None else val[: 2 if val[2] is None else 3]
+            )
         return tuple(part for part in (x, y) if part is not None), arguments
 
     def first_inputs(self) -> Any:
-        """A batch of one training example, to build a model that takes its shapes from its first call.
+        """A batch of one training example, for a model that is built by its first call.
 
         Raises:
             RequestError: there is no data, or it is not known here.
         """
         if self.train[0] is None:
-            raise RequestError("A model that takes its shapes from its first call needs data; there is none here.")
+            raise RequestError(
+                "A model that takes its shapes from its first call needs data; there is none here."
+            )
         x = _made(self.train)[0]
         if not callable(self.train[0]):
             return _map(x, lambda a: a[:1])
-        batch = x[0] if hasattr(x, "__getitem__") else next(iter(x))  # a PyDataset counts its batches
+        # a PyDataset counts its batches
+        batch = x[0] if hasattr(x, "__getitem__") else next(iter(x))
         return batch[0] if isinstance(batch, tuple) else batch
 
     def measured(self) -> dict[str, tuple[Any, ...]]:
@@ -120,7 +142,11 @@ class FitData:
 
     def few(self, count: int = FEW) -> "FitData":
         """A few examples of each split."""
-        return replace(self, train=_few(self.train, count), val=None if self.val is None else _few(self.val, count))
+        return replace(
+            self,
+            train=_few(self.train, count),
+            val=None if self.val is None else _few(self.val, count),
+        )
 
     def describe(self) -> dict[str, Any]:
         """What is known of it, fit for JSON; the keys of `Dataset.describe`."""
@@ -132,7 +158,9 @@ class FitData:
             "classes": None,
             "shape": None if made else [list(a.shape[1:]) for a in _leaves(self.train[0])],
             "target_shape": None,
-            "dtype": None if made else ", ".join(sorted({str(a.dtype) for a in _leaves(self.train[0])})),
+            "dtype": None
+            if made
+            else ", ".join(sorted({str(a.dtype) for a in _leaves(self.train[0])})),
             "range": None,
             "counts": {k: None if v is None else _length(v[0]) for k, v in counts.items()},
             "source": "",
@@ -155,7 +183,9 @@ def _rows(parts: tuple[Nest, ...], rows: slice) -> tuple[Nest, ...]:
 def _parts(field: str, given: tuple[Any, ...]) -> tuple[Nest, ...]:
     """(x, y, sample_weight) with arrays for what can be one."""
     if len(given) > 3:
-        raise RequestError(f"{field} must be (x, y) or (x, y, sample_weight); got {len(given)} parts.")
+        raise RequestError(
+            f"{field} must be (x, y) or (x, y, sample_weight); got {len(given)} parts."
+        )
     return tuple(_sendable(field, part) for part in (*given, None, None)[:3])
 
 
@@ -164,13 +194,17 @@ def _sendable(field: str, part: Any) -> Nest:
         return part
     if isinstance(part, dict):
         return {key: _sendable(field, value) for key, value in part.items()}
-    if isinstance(part, list | tuple) and any(isinstance(p, dict) or np.ndim(_shaped(p)) for p in part):
+    if isinstance(part, list | tuple) and any(
+        isinstance(p, dict) or np.ndim(_shaped(p)) for p in part
+    ):
         return type(part)(_sendable(field, value) for value in part)
     array = np.asarray(_shaped(part))
     if array.ndim == 0:
         raise RequestError(
-            f"{field} must be arrays, or a function without arguments that makes a dataset in the trial's own process; "
-            f"got {type(part).__name__}, which cannot be sent there. Write: def make(): return …, and give make."
+            f"{field} must be arrays, or a function without arguments that makes a dataset in the "
+            "trial's own process; "
+            f"got {type(part).__name__}, which cannot be sent there. Write: def make(): return …, "
+            "and give make."
         )
     return array
 
@@ -205,7 +239,9 @@ class _Short:
 
     def __call__(self) -> Any:
         made = self._make()
-        return made.take(self._batches) if hasattr(made, "take") and hasattr(made, "batch") else made
+        return (
+            made.take(self._batches) if hasattr(made, "take") and hasattr(made, "batch") else made
+        )
 
 
 def _map(nest: Nest, function: Callable[[Any], Any]) -> Nest:

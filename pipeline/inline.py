@@ -1,4 +1,7 @@
-"""One trial in this process, for debugging: no Ray, breakpoints work, a user's exception comes through unwrapped."""
+"""One trial in this process, for debugging.
+
+No Ray, breakpoints work, a user's exception comes through unwrapped.
+"""
 
 import tempfile
 from collections.abc import Callable
@@ -13,7 +16,9 @@ from pipeline.objective import Objective
 
 
 def run_inline(experiment: Experiment, shown: Callable[[Path], Callable[[Any], None]]) -> None:
-    """Train the first random configuration; nothing is recorded but its checkpoints, in a temporary folder.
+    """Train the first random configuration.
+
+    Nothing is recorded but its checkpoints, in a temporary folder.
 
     Args:
         experiment: its dataset, search space, objective, epochs and seed are used.
@@ -40,7 +45,13 @@ def run_inline(experiment: Experiment, shown: Callable[[Path], Callable[[Any], N
 
     together = devices_a_trial(experiment)
     job = Job(
-        "t0000", {}, experiment.seed, experiment.max_epochs, objective, directory, plan=experiment.execution,
+        "t0000",
+        {},
+        experiment.seed,
+        experiment.max_epochs,
+        objective,
+        directory,
+        plan=experiment.execution,
         devices=together,
-    )  # fmt: skip
+    )
     train(job, family, data, Printing(), unwrapped=True)

@@ -1,8 +1,9 @@
 """From a name to the file of a dataset or search space, without importing anything.
 
-A name is one of ours (`mnist`), a file (`path/to/my_space.py`), or a module (`package.module`); a file or a module may
-be followed by `:function`. A plug-in may import Keras at its top like any Keras file, and the driver must not load it,
-so parents of a dotted name are walked through Python's path finders instead of being imported.
+A name is one of ours (`mnist`), a file (`path/to/my_space.py`), or a module (`package.module`); a
+file or a module may be followed by `:function`. A plug-in may import Keras at its top like any
+Keras file, and the driver must not load it, so parents of a dotted name are walked through Python's
+path finders instead of being imported.
 """
 
 import ast
@@ -22,16 +23,19 @@ Kind = Literal["dataset", "search space"]
 
 HOME = Path(__file__).resolve().parents[1]
 FOLDERS: dict[Kind, Path] = {"dataset": HOME / "datasets", "search space": HOME / "search_spaces"}
-ENTRIES: dict[Kind, tuple[str, ...]] = {"dataset": ("load",), "search space": ("build", "build_model")}
+ENTRIES: dict[Kind, tuple[str, ...]] = {
+    "dataset": ("load",),
+    "search space": ("build", "build_model"),
+}
 
 
 @dataclass(frozen=True)
 class Target:
     """Where a dataset or search space is defined.
 
-    `file` is absolute, as the driver sees it. `module` is the dotted name to import it by, for what was named so;
-    `root` is the folder that must be on the path for that, or for a file's own imports of its neighbours; None for
-    what is ours.
+    `file` is absolute, as the driver sees it. `module` is the dotted name to import it by, for what
+    was named so; `root` is the folder that must be on the path for that, or for a file's own
+    imports of its neighbours; None for what is ours.
     """
 
     kind: Kind
@@ -47,7 +51,10 @@ class Target:
         return hashlib.sha256(Path(self.file).read_bytes()).hexdigest()
 
     def located(self) -> tuple[Path, Path]:
-        """File and root as this process sees them: code that travelled lies beside `pipeline` (`engine/shipping`)."""
+        """File and root as this process sees them.
+
+        Code that travelled lies beside `pipeline` (`engine/shipping`).
+        """
         file = Path(self.file)
         if self.root is None:
             return FOLDERS[self.kind] / file.name, HOME
@@ -69,7 +76,10 @@ class Target:
 def registered(kind: Kind) -> dict[str, str]:
     """Every dataset or search space of ours: name to the first line of its docstring."""
     files = sorted(p for p in FOLDERS[kind].glob("*.py") if not p.stem.startswith("_"))
-    return {p.stem: (ast.get_docstring(ast.parse(p.read_text())) or "").partition("\n")[0] for p in files}
+    return {
+        p.stem: (ast.get_docstring(ast.parse(p.read_text())) or "").partition("\n")[0]
+        for p in files
+    }
 
 
 def find(kind: Kind, name: str) -> Target:
@@ -86,12 +96,16 @@ def find(kind: Kind, name: str) -> Target:
     if path.endswith(".py") or "/" in path:
         file = absolute(path)
         if not os.path.isfile(file):
-            raise RequestError(f"A {kind} given as a file must exist; there is no file {quoted(path)}.")
+            raise RequestError(
+                f"A {kind} given as a file must exist; there is no file {quoted(path)}."
+            )
         return _checked(kind, name, file, function, root=file.parent)
     found = _find_module(path)
     if found is None:
         line = unknown(kind, path, registered(kind))
-        raise RequestError(f"{line} A file (my_module.py) or a module on the path (package.module) works too.")
+        raise RequestError(
+            f"{line} A file (my_module.py) or a module on the path (package.module) works too."
+        )
     file, root = found
     return _checked(kind, name, file, function, module=path, root=root)
 
@@ -102,7 +116,10 @@ def resolve(kind: Kind, given: Any) -> Any:
 
 
 def lasting(name: str) -> str:
-    """A file's name as an absolute path: it means the same in the records as it did on the command line."""
+    """A file's name as an absolute path.
+
+    It means the same in the records as it did on the command line.
+    """
     path, _, function = name.partition(":") if not os.path.exists(name) else (name, "", "")
     if not path.endswith(".py") and "/" not in path:
         return name
@@ -117,10 +134,13 @@ def absolute(path: str) -> Path:
         RequestError: no file can be called so.
     """
     try:
-        # Not pathlib's, which raise errors of their own: a home that nobody has, a link that leads to itself.
+        # Not pathlib's, which raise errors of their own: a home that nobody has, a link that leads
+        # to itself.
         return Path(os.path.realpath(os.path.expanduser(path)))
     except ValueError as error:
-        raise RequestError(f"A path must be text that a file can be called; got {quoted(path)}.") from error
+        raise RequestError(
+            f"A path must be text that a file can be called; got {quoted(path)}."
+        ) from error
 
 
 def _find_module(dotted: str) -> tuple[Path, Path] | None:
@@ -130,7 +150,8 @@ def _find_module(dotted: str) -> tuple[Path, Path] | None:
     search = [str(Path.cwd()), *sys.path]
     root: Path | None = None
     for depth, part in enumerate(parts, start=1):
-        # By its last part alone: a namespace package looks its parent up in sys.modules, where it is not.
+        # By its last part alone: a namespace package looks its parent up in sys.modules, where it
+        # is not.
         spec = PathFinder.find_spec(part, search)
         if spec is None:
             return None
@@ -146,22 +167,36 @@ def _find_module(dotted: str) -> tuple[Path, Path] | None:
 
 
 def _checked(
-    kind: Kind, name: str, file: Path, function: str, module: str | None = None, root: Path | None = None
+    kind: Kind,
+    name: str,
+    file: Path,
+    function: str,
+    module: str | None = None,
+    root: Path | None = None,
 ) -> Target:
     """Check, on the syntax tree alone, that the file defines what it is asked for."""
     try:
         tree = ast.parse(file.read_bytes(), filename=str(file))
     except OSError as error:
-        raise RequestError(f"A {kind} must be a file that can be read; {one_line(str(error))}.") from error
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two: nested too deep
-        where = f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else str(error)
+        raise RequestError(
+            f"A {kind} must be a file that can be read; {one_line(str(error))}."
+        ) from error
+    # the last two: nested too deep
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        where = (
+            f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else str(error)
+        )
         raise UserCodeError(f"A {kind} must be valid Python; {file}, {one_line(where)}.") from error
     defined = _top_level_names(tree)
     wanted = (function,) if function else ENTRIES[kind]
     entry = next((w for w in wanted if w in defined), wanted[0] if "*" in defined else None)
     if entry is None:
         has = one_line(", ".join(sorted(n for n in defined if not n.startswith("_"))) or "nothing")
-        signatures = {"build": "build(hp, data)", "build_model": "build_model(hp)", "load": "load(seed)"}
+        signatures = {
+            "build": "build(hp, data)",
+            "build_model": "build_model(hp)",
+            "load": "load(seed)",
+        }
         must = " or ".join(signatures.get(w, f"{one_line(w)}()") for w in wanted)
         raise RequestError(f"A {kind} must define {must}; {file} defines {has}.")
     return Target(kind, name, str(file), entry, module, str(root) if root else None)

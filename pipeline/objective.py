@@ -11,21 +11,62 @@ Direction = Literal["min", "max"]
 
 # Keras's own losses and metrics, by the name that `compile` gives them in the logs.
 MINIMISED = {
-    "loss", "mae", "mean_absolute_error", "mse", "mean_squared_error", "rmse", "root_mean_squared_error",
-    "msle", "mean_squared_logarithmic_error", "mape", "mean_absolute_percentage_error", "log_cosh", "logcosh",
-    "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "kl_divergence",
-    "kullback_leibler_divergence", "poisson", "hinge", "squared_hinge", "categorical_hinge", "huber",
-    "false_positives", "false_negatives",
-}  # fmt: skip
+    "loss",
+    "mae",
+    "mean_absolute_error",
+    "mse",
+    "mean_squared_error",
+    "rmse",
+    "root_mean_squared_error",
+    "msle",
+    "mean_squared_logarithmic_error",
+    "mape",
+    "mean_absolute_percentage_error",
+    "log_cosh",
+    "logcosh",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
+    "kl_divergence",
+    "kullback_leibler_divergence",
+    "poisson",
+    "hinge",
+    "squared_hinge",
+    "categorical_hinge",
+    "huber",
+    "false_positives",
+    "false_negatives",
+}
 MAXIMISED = {
-    "accuracy", "acc", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy",
-    "top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy", "auc", "precision", "recall", "f1_score",
-    "fbeta_score", "r2_score", "cosine_similarity", "mean_iou", "iou", "binary_io_u", "one_hot_io_u",
-    "one_hot_mean_io_u", "precision_at_recall", "recall_at_precision", "sensitivity_at_specificity",
-    "specificity_at_sensitivity", "true_positives", "true_negatives",
-}  # fmt: skip
+    "accuracy",
+    "acc",
+    "binary_accuracy",
+    "categorical_accuracy",
+    "sparse_categorical_accuracy",
+    "top_k_categorical_accuracy",
+    "sparse_top_k_categorical_accuracy",
+    "auc",
+    "precision",
+    "recall",
+    "f1_score",
+    "fbeta_score",
+    "r2_score",
+    "cosine_similarity",
+    "mean_iou",
+    "iou",
+    "binary_io_u",
+    "one_hot_io_u",
+    "one_hot_mean_io_u",
+    "precision_at_recall",
+    "recall_at_precision",
+    "sensitivity_at_specificity",
+    "specificity_at_sensitivity",
+    "true_positives",
+    "true_negatives",
+}
 
-# Far worse than any real value, yet finite: schedulers and searchers compare and average what they get.
+# Far worse than any real value, yet finite: schedulers and searchers compare and average what they
+# get.
 WORST = 1e30
 
 
@@ -46,7 +87,9 @@ class Objective:
         name, _, direction = text.strip().partition(":")
         possible = 0 < len(name) <= LONGEST and name.isprintable()
         if not possible or (direction and direction not in ("min", "max")):
-            raise RequestError(f"An objective must be NAME, NAME:min or NAME:max; got {quoted(text)}.")
+            raise RequestError(
+                f"An objective must be NAME, NAME:min or NAME:max; got {quoted(text)}."
+            )
         if direction:
             return cls(name, "min" if direction == "min" else "max")
         # Keras numbers the metrics of a second model in the same process: auc_1.
@@ -64,7 +107,10 @@ class Objective:
 
     @classmethod
     def of(cls, text: str | None, task: str) -> "Objective":
-        """What was asked for, or the task's own: validation loss for regression, else validation accuracy."""
+        """What was asked for, or the task's own.
+
+        Validation loss for regression, else validation accuracy.
+        """
         return cls.parse(text or ("val_loss" if task == "regression" else "val_accuracy"))
 
     def __str__(self) -> str:

@@ -1,4 +1,7 @@
-"""The command line: `python -m pipeline.run mnist`. Parses, calls, prints; no defaults of its own, no Ray, no Keras."""
+"""The command line: `python -m pipeline.run mnist`.
+
+Parses, calls, prints; no defaults of its own, no Ray, no Keras.
+"""
 
 import os
 import signal
@@ -23,21 +26,33 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 def _option(text: str, name: str | None = None) -> Any:
     """An option whose default is `Experiment`'s; it is left unset here and shown in the help."""
-    default = "" if name is None or Field[name].default is None else f" [default: {Field[name].default}]"
+    default = (
+        "" if name is None or Field[name].default is None else f" [default: {Field[name].default}]"
+    )
     return typer.Option(help=text + default)
 
 
 @app.command()
 def command(
     dataset: Annotated[
-        str | None, typer.Argument(help="A dataset's name, a .py file, a module, an experiment.yaml or a sweep.yaml.")
+        str | None,
+        typer.Argument(
+            help="A dataset's name, a .py file, a module, an experiment.yaml or a sweep.yaml."
+        ),
     ] = None,
     search_space: Annotated[
         str | None,
-        typer.Option("--search-space", "--space", help="A search space's name, a .py file, a module, module:function."),
+        typer.Option(
+            "--search-space",
+            "--space",
+            help="A search space's name, a .py file, a module, module:function.",
+        ),
     ] = None,
     objective: Annotated[
-        str | None, _option("Metric to optimise: NAME, or NAME:min or NAME:max. [default: val_accuracy or val_loss]")
+        str | None,
+        _option(
+            "Metric to optimise: NAME, or NAME:min or NAME:max. [default: val_accuracy or val_loss]"
+        ),
     ] = None,
     searcher: Annotated[str | None, _option("hyperopt, random or grid.", "searcher")] = None,
     scheduler: Annotated[
@@ -46,9 +61,12 @@ def command(
     trials: Annotated[int | None, _option("Configurations to try.", "trials")] = None,
     max_epochs: Annotated[int | None, _option("Epochs of a trial, at most.", "max_epochs")] = None,
     executions_per_trial: Annotated[
-        int | None, _option("Trainings of a configuration, whose mean counts.", "executions_per_trial")
+        int | None,
+        _option("Trainings of a configuration, whose mean counts.", "executions_per_trial"),
     ] = None,
-    time_budget: Annotated[str | None, _option("End the search after so long: 90s, 10m, 8h.")] = None,
+    time_budget: Annotated[
+        str | None, _option("End the search after so long: 90s, 10m, 8h.")
+    ] = None,
     epoch_timeout: Annotated[
         str | None,
         _option(
@@ -58,7 +76,8 @@ def command(
     ] = None,
     grace_epochs: Annotated[int | None, _option("Stop no trial before.", "grace_epochs")] = None,
     reduction_factor: Annotated[
-        float | None, _option("Of asha and hyperband: one trial in so many goes on.", "reduction_factor")
+        float | None,
+        _option("Of asha and hyperband: one trial in so many goes on.", "reduction_factor"),
     ] = None,
     perturbation_interval: Annotated[
         int | None, _option("Of pbt: epochs of a generation.", "perturbation_interval")
@@ -66,48 +85,92 @@ def command(
     cpus_per_trial: Annotated[float | None, _option("CPUs of a trial.", "cpus_per_trial")] = None,
     gpus_per_trial: Annotated[
         str | None,
-        _option("GPUs of a trial; a share like 0.25 packs several on one; auto: as many as fit. [default: 0]"),
+        _option(
+            "GPUs of a trial; a share like 0.25 packs several on one; auto: as many as fit. "
+            "[default: 0]"
+        ),
     ] = None,
     execution: Annotated[
-        str | None, _option("How a trial's steps are carried out: auto, plain, looped or compiled.", "execution")
+        str | None,
+        _option(
+            "How a trial's steps are carried out: auto, plain, looped or compiled.", "execution"
+        ),
     ] = None,
-    max_concurrent: Annotated[int | None, _option("Trials at once, at most. [default: what fits]")] = None,
-    keep_models: Annotated[int | None, _option("Trials whose best weights are kept.", "keep_models")] = None,
+    max_concurrent: Annotated[
+        int | None, _option("Trials at once, at most. [default: what fits]")
+    ] = None,
+    keep_models: Annotated[
+        int | None, _option("Trials whose best weights are kept.", "keep_models")
+    ] = None,
     cpus: Annotated[int | None, _option("CPUs to use of this machine. [default: all]")] = None,
     gpus: Annotated[int | None, _option("GPUs to use of this machine. [default: all]")] = None,
     address: Annotated[str | None, _option("HOST:PORT of a running Ray cluster, or auto.")] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Join a cluster, too, that lets in whoever reaches it.")
+        bool,
+        typer.Option("--insecure", help="Join a cluster, too, that lets in whoever reaches it."),
     ] = False,
     start_from: Annotated[
-        str | None, _option("First try the configurations of a JSON list, or the best of an earlier run's directory.")
+        str | None,
+        _option(
+            "First try the configurations of a JSON list, or the best of an earlier run's "
+            "directory."
+        ),
     ] = None,
-    seed: Annotated[int | None, _option("Of the search, the splits and each trial.", "seed")] = None,
-    storage: Annotated[str | None, _option("Folder of the run directories; or s3://… or gs://….", "storage")] = None,
-    name: Annotated[str | None, _option("Name of the run's directory. [default: dataset, space and time]")] = None,
-    resume: Annotated[str | None, _option("Go on with the run in this directory; --trials extends it.")] = None,
+    seed: Annotated[
+        int | None, _option("Of the search, the splits and each trial.", "seed")
+    ] = None,
+    storage: Annotated[
+        str | None, _option("Folder of the run directories; or s3://… or gs://….", "storage")
+    ] = None,
+    name: Annotated[
+        str | None, _option("Name of the run's directory. [default: dataset, space and time]")
+    ] = None,
+    resume: Annotated[
+        str | None, _option("Go on with the run in this directory; --trials extends it.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the plan, train nothing.")
     ] = False,
-    inline: Annotated[bool, typer.Option("--inline", help="Run one trial in this process, for debugging.")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="Name what there is to choose from.")] = False,
+    inline: Annotated[
+        bool, typer.Option("--inline", help="Run one trial in this process, for debugging.")
+    ] = False,
+    list_all: Annotated[
+        bool, typer.Option("--list", help="Name what there is to choose from.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the result only.")] = False,
 ) -> None:
     """Search for the hyperparameters of a Keras model, on Ray."""
     settings = {
-        "search_space": search_space, "objective": objective, "searcher": searcher, "scheduler": scheduler,
-        "trials": trials, "max_epochs": max_epochs, "executions_per_trial": executions_per_trial,
+        "search_space": search_space,
+        "objective": objective,
+        "searcher": searcher,
+        "scheduler": scheduler,
+        "trials": trials,
+        "max_epochs": max_epochs,
+        "executions_per_trial": executions_per_trial,
         "time_budget_s": _seconds("--time-budget", time_budget),
-        "epoch_timeout_s": _seconds("--epoch-timeout", epoch_timeout), "keep_models": keep_models,
+        "epoch_timeout_s": _seconds("--epoch-timeout", epoch_timeout),
+        "keep_models": keep_models,
         "perturbation_interval": perturbation_interval,
-        "grace_epochs": grace_epochs, "reduction_factor": reduction_factor, "cpus_per_trial": cpus_per_trial,
-        "gpus_per_trial": _number(gpus_per_trial), "execution": execution,
-        "max_concurrent": max_concurrent, "cpus": cpus, "gpus": gpus,
-        "address": address, "start_from": start_from, "seed": seed, "storage": storage, "name": name,
-    }  # fmt: skip
+        "grace_epochs": grace_epochs,
+        "reduction_factor": reduction_factor,
+        "cpus_per_trial": cpus_per_trial,
+        "gpus_per_trial": _number(gpus_per_trial),
+        "execution": execution,
+        "max_concurrent": max_concurrent,
+        "cpus": cpus,
+        "gpus": gpus,
+        "address": address,
+        "start_from": start_from,
+        "seed": seed,
+        "storage": storage,
+        "name": name,
+    }
     given = {key: value for key, value in settings.items() if value is not None}
     if resume is not None and (dry_run or inline or list_all):
-        raise RequestError("--resume goes on with a run; it cannot be combined with --dry-run, --inline or --list.")
+        raise RequestError(
+            "--resume goes on with a run; it cannot be combined with --dry-run, --inline or --list."
+        )
     sweep = None if list_all or resume is not None else _sweep(dataset, given)
     if sweep is not None and inline:
         raise RequestError(f"--inline trains one trial of one experiment; {dataset} is a sweep.")
@@ -132,11 +195,15 @@ def _plan(dataset: str | None, given: dict[str, Any], insecure: bool, quiet: boo
 
     interruption, display = Interruption(), Display(quiet=quiet)
     with _signals(interruption):
-        plan = tuning.dry_run(_experiment(dataset, given), display, interruption=interruption, insecure=insecure)
+        plan = tuning.dry_run(
+            _experiment(dataset, given), display, interruption=interruption, insecure=insecure
+        )
     show_dry_run(plan)
 
 
-def _search(dataset: str | None, given: dict[str, Any], resume: str | None, insecure: bool, quiet: bool) -> None:
+def _search(
+    dataset: str | None, given: dict[str, Any], resume: str | None, insecure: bool, quiet: bool
+) -> None:
     from pipeline.engine import tuning
     from pipeline.engine.resume import resumed
     from pipeline.engine.watch import Interruption
@@ -151,7 +218,11 @@ def _search(dataset: str | None, given: dict[str, Any], resume: str | None, inse
         from pipeline.console import Display, show_result
 
         run = tuning.tune(
-            experiment, resume=resume, watcher=Display(quiet=quiet), interruption=interruption, insecure=insecure
+            experiment,
+            resume=resume,
+            watcher=Display(quiet=quiet),
+            interruption=interruption,
+            insecure=insecure,
         )
         show_result(run, quiet=quiet, command=COMMAND)
     if interruption.signal is not None:
@@ -160,7 +231,9 @@ def _search(dataset: str | None, given: dict[str, Any], resume: str | None, inse
 
 def _experiment(dataset: str | None, given: dict[str, Any]) -> Experiment:
     if dataset is None:
-        raise RequestError(f"A dataset must be given: {COMMAND} mnist. What there is: {COMMAND} --list")
+        raise RequestError(
+            f"A dataset must be given: {COMMAND} mnist. What there is: {COMMAND} --list"
+        )
     if dataset.endswith(FILES):
         # Its name is that of the run it came from; asked again, it is a run of its own.
         return Experiment.from_yaml(_text(dataset), dataset).changed(**{"name": None} | given)
@@ -173,7 +246,9 @@ def _text(file: str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise RequestError(f"{file} must be text that can be read; {one_line(str(error))}.") from error
+        raise RequestError(
+            f"{file} must be text that can be read; {one_line(str(error))}."
+        ) from error
 
 
 def _sweep(dataset: str | None, given: dict[str, Any]) -> Any:
@@ -218,7 +293,9 @@ def _seconds(option: str, text: str | None) -> float | None:
 
 def _inline(experiment: Experiment) -> None:
     if experiment.start_from is not None:
-        raise RequestError("--inline trains one random configuration; it cannot be combined with --start-from.")
+        raise RequestError(
+            "--inline trains one random configuration; it cannot be combined with --start-from."
+        )
     from pipeline.console import show_inline
     from pipeline.inline import run_inline
 
@@ -229,8 +306,8 @@ def _inline(experiment: Experiment) -> None:
 def _signals(interruption: Any) -> Iterator[None]:
     """The first SIGINT or SIGTERM ends the search cleanly, the second at once.
 
-    What a sweep passes on is no second one: whoever stops a job sends a signal to each of its processes (Ray, a
-    terminal), and each search of a sweep gets it twice.
+    What a sweep passes on is no second one: whoever stops a job sends a signal to each of its
+    processes (Ray, a terminal), and each search of a sweep gets it twice.
     """
     from pipeline.engine.watch import PASSED_ON
 
@@ -247,7 +324,10 @@ def _signals(interruption: Any) -> Iterator[None]:
             if not interruption.graceful:
                 raise Interrupted(interruption.signal)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, PASSED_ON)}
+    before = {
+        number: signal.signal(number, handle)
+        for number in (signal.SIGINT, signal.SIGTERM, PASSED_ON)
+    }
     try:
         yield
     except Exception:  # Ray's compiled code makes a SystemError of what is raised within it (2.60)
@@ -286,7 +366,9 @@ def main() -> None:
         from pipeline.console import print_error
 
         rows = getattr(error, "rows", ())
-        print_error(str(error.args[0]) if rows else str(error), getattr(error, "user_traceback", ""), rows)
+        print_error(
+            str(error.args[0]) if rows else str(error), getattr(error, "user_traceback", ""), rows
+        )
         sys.exit(error.exit_code)
 
 

@@ -1,4 +1,7 @@
-"""What the families share: the input, the output layer with its loss, the optimizer, the batch size."""
+"""What the families share.
+
+The input, the output layer with its loss, the optimizer, the batch size.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +22,8 @@ def compiled(
     probabilities for more or for one-hot labels, (batch, targets) real numbers for a regression.
 
     Args:
-        layers: Keras layers, or functions of a tensor such as a residual block, one after the other.
+        layers: Keras layers, or functions of a tensor such as a residual block, one after the
+            other.
         data: says the shapes of input and output.
         optimizer: trains it.
     """
@@ -40,12 +44,17 @@ def compiled(
 def optimizer(
     hp: Any, *, fastest: float = 1e-2, default: float = 1e-3, momentum: float = 0.0
 ) -> keras.optimizers.Optimizer:
-    """Return the optimizer that `hp` chooses, at a learning rate from 1e-4 to `fastest`; `momentum` is SGD's."""
+    """Return the optimizer that `hp` chooses, at a learning rate from 1e-4 to `fastest`.
+
+    `momentum` is SGD's.
+    """
     kind = hp.Choice("optimizer", list(OPTIMIZERS))
     learning_rate = hp.Float("learning_rate", 1e-4, fastest, sampling="log", default=default)
     if kind == "sgd":
         return keras.optimizers.SGD(learning_rate=learning_rate, momentum=momentum)
-    return {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[kind](learning_rate=learning_rate)
+    return {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[kind](
+        learning_rate=learning_rate
+    )
 
 
 def fit(hp: Any, model: keras.Model, x: Any, y: Any, **kwargs: Any) -> keras.callbacks.History:

@@ -32,10 +32,12 @@ def check(family: str, data: Dataset) -> None:
 
 
 def augmentation(hp: Any, data: Dataset) -> list[Callable[..., Any]]:
-    """Return layers that vary training images at random, or none: `hp` decides, and tunes the strength if so.
+    """Return layers that vary training images at random, or none.
 
-    They move, turn, scale and change the contrast, all at one strength, as RandAugment does. None of
-    them flips: a mirrored digit or letter is another one or none, and nothing in the arrays says
+    `hp` decides, and tunes the strength if so.
+
+    They move, turn, scale and change the contrast, all at one strength, as RandAugment does. None
+    of them flips: a mirrored digit or letter is another one or none, and nothing in the arrays says
     whether a class survives it. At inference images pass unchanged, so the layers stay in the model
     that is saved. On MNIST they add 4 s of CPU time to an epoch.
 
@@ -45,7 +47,9 @@ def augmentation(hp: Any, data: Dataset) -> list[Callable[..., Any]]:
     if not hp.Boolean("augmentation"):
         return []
     strength = hp.Float("augmentation_strength", 0.1, 1.0, step=0.1, default=0.5)
-    translation, rotation, zoom, contrast = (strength * full for full in (TRANSLATION, ROTATION, ZOOM, CONTRAST))
+    translation, rotation, zoom, contrast = (
+        strength * full for full in (TRANSLATION, ROTATION, ZOOM, CONTRAST)
+    )
     low, high = (0.0, 1.0) if data.dtype == "uint8" else data.range
     # What comes into view continues the border: black is background in some datasets only.
     border = {"fill_mode": "nearest"}
@@ -56,23 +60,27 @@ def augmentation(hp: Any, data: Dataset) -> list[Callable[..., Any]]:
         # A pair: of a single number Keras 3.15 makes the factors 1 to 1 + contrast, none below 1.
         keras.layers.RandomContrast((contrast, contrast), value_range=(low, high)),
     ]
-    # They would also be active where nobody says whether it is training, as in `model(x)`: for these layers, and no
-    # others, Keras takes that for a yes. What is said here is what then holds; `fit` says yes.
+    # They would also be active where nobody says whether it is training, as in `model(x)`: for
+    # these layers, and no others, Keras takes that for a yes. What is said here is what then holds;
+    # `fit` says yes.
     return [partial(layer, training=False) for layer in layers]
 
 
 def batch_normalisation() -> keras.layers.BatchNormalization:
-    """Return a batch normalisation whose moving averages follow within an epoch of the digits, 34 steps.
+    """Return a batch normalisation whose moving averages follow within an epoch of 34 steps.
 
-    Schedulers judge the first epochs. At 0.9 four default `xception` models validated at 0.10 to 0.25
-    after the first, at 0.8 six at 0.88 to 0.95; after ten they were alike. Keras's 0.99 needs some 500
-    steps.
+    Schedulers judge the first epochs. At 0.9 four default `xception` models validated at 0.10 to
+    0.25 after the first, at 0.8 six at 0.88 to 0.95; after ten they were alike. Keras's 0.99 needs
+    some 500 steps.
     """
     return keras.layers.BatchNormalization(momentum=0.8)
 
 
 def is_large(data: Dataset) -> bool:
-    """Whether images are of a size for which the papers' first layers are made: 224 pixels a side, not MNIST's 28."""
+    """Whether images are of a size for which the papers' first layers are made.
+
+    224 pixels a side, not MNIST's 28.
+    """
     return min(data.shape[:2]) >= 64
 
 

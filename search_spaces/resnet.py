@@ -1,9 +1,9 @@
 """Residual network for images: two to four stages of basic or bottleneck blocks, version 1 or 2.
 
-Expect: test accuracy 0.983 to 0.986 on mnist after 2 epochs, 0.969 to 0.986 on digits after 10, over 3
-        seeds each: the default model of 78,042 weights. An epoch of mnist takes 22 to 33 s of CPU time,
-        validation included, one of digits 0.4 to 0.6 s and the first 6 s, on one thread of a shared
-        2-core Intel Xeon at 2.5 GHz
+Expect: test accuracy 0.983 to 0.986 on mnist after 2 epochs, 0.969 to 0.986 on digits after 10,
+        over 3 seeds each: the default model of 78,042 weights. An epoch of mnist takes 22 to 33 s
+        of CPU time, validation included, one of digits 0.4 to 0.6 s and the first 6 s, on one
+        thread of a shared 2-core Intel Xeon at 2.5 GHz
 Run:    python -m pipeline.run mnist --search-space resnet
 Source: He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016 (version
         1); "Identity mappings in deep residual networks", ECCV 2016 (version 2)
@@ -46,8 +46,11 @@ def build(hp: Any, data: Dataset) -> keras.Model:
     for stage in range(hp.Int("num_stages", 2, 4, default=3)):
         for i in range(hp.Int(f"blocks_{stage}", 1, 6)):
             halving = stage > 0 and i == 0
-            blocks.append(Block(version, bottleneck, kernel_size, filters * 2**stage, 2 if halving else 1))
-    # Blocks of version 2 begin with what those of version 1 end with, so that it is left to do at either end.
+            blocks.append(
+                Block(version, bottleneck, kernel_size, filters * 2**stage, 2 if halving else 1)
+            )
+    # Blocks of version 2 begin with what those of version 1 end with, so that it is left to do at
+    # either end.
     activated = [_images.batch_normalisation(), layers.ReLU()]
     first, last = (activated, []) if version == "v1" else ([], activated)
     return _heads.compiled(
@@ -66,7 +69,9 @@ def build(hp: Any, data: Dataset) -> keras.Model:
 
 @dataclass(frozen=True)
 class Block:
-    """Convolutions, and around them a shortcut: what is learnt is the difference between output and input.
+    """Convolutions, and around them a shortcut.
+
+    What is learnt is the difference between output and input.
 
     (batch, height, width, channels) -> (batch, height / strides, width / strides, filters), of a
     bottleneck 4 · filters.
@@ -119,8 +124,13 @@ class Block:
         return _convolution(filters, 1, self.strides)
 
 
-def _stem(filters: int, strides: int, data: Dataset, first: list[keras.Layer]) -> list[Callable[[Any], Any]]:
-    """What comes before the stages: for large images as for ImageNet (224 pixels to 56), else as for CIFAR."""
+def _stem(
+    filters: int, strides: int, data: Dataset, first: list[keras.Layer]
+) -> list[Callable[[Any], Any]]:
+    """What comes before the stages.
+
+    For large images as for ImageNet (224 pixels to 56), else as for CIFAR.
+    """
     if not _images.is_large(data):
         return [_convolution(filters, 3, strides), *first]
     return [_convolution(filters, 7, strides), *first, layers.MaxPooling2D(3, 2, padding="same")]
@@ -128,4 +138,11 @@ def _stem(filters: int, strides: int, data: Dataset, first: list[keras.Layer]) -
 
 def _convolution(filters: int, kernel_size: int, strides: int = 1) -> keras.Layer:
     # No bias: a normalisation follows, which would take it away again.
-    return layers.Conv2D(filters, kernel_size, strides, padding="same", use_bias=False, kernel_initializer="he_normal")
+    return layers.Conv2D(
+        filters,
+        kernel_size,
+        strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+    )

@@ -1,9 +1,11 @@
-"""Xception for images: separable convolutions with shortcuts, in an entry, a middle and an exit flow.
+"""Xception for images.
 
-Expect: test accuracy 0.977 to 0.984 on mnist after 2 epochs, 0.969 to 0.978 on digits after 10, over 3
-        seeds each: the default model of 89,442 weights. An epoch of mnist takes 41 to 72 s of CPU time,
-        validation included, one of digits 0.6 to 0.9 s and the first 15 s, on one thread of a shared
-        2-core Intel Xeon at 2.5 GHz
+Separable convolutions with shortcuts, in an entry, a middle and an exit flow.
+
+Expect: test accuracy 0.977 to 0.984 on mnist after 2 epochs, 0.969 to 0.978 on digits after 10,
+        over 3 seeds each: the default model of 89,442 weights. An epoch of mnist takes 41 to 72 s
+        of CPU time, validation included, one of digits 0.6 to 0.9 s and the first 15 s, on one
+        thread of a shared 2-core Intel Xeon at 2.5 GHz
 Run:    python -m pipeline.run mnist --search-space xception
 Source: Chollet, "Xception: Deep learning with depthwise separable convolutions", CVPR 2017
 """
@@ -56,7 +58,14 @@ def build(hp: Any, data: Dataset) -> keras.Model:
         layers.ReLU(),
     ]
     return _heads.compiled(
-        [*augmentation, *entry, *middle, *exit_flow, _images.pooling(hp), *_images.dropout(hp, default=0.0)],
+        [
+            *augmentation,
+            *entry,
+            *middle,
+            *exit_flow,
+            _images.pooling(hp),
+            *_images.dropout(hp, default=0.0),
+        ],
         data,
         _heads.optimizer(hp, fastest=1e-1, momentum=0.9),
     )
@@ -75,7 +84,9 @@ class Convolution:
         """Apply it to a tensor."""
         kind = layers.SeparableConv2D if self.separable else layers.Conv2D
         # No bias: the normalisation would take it away again.
-        convolution = kind(self.filters, self.kernel_size, self.strides, padding="same", use_bias=False)
+        convolution = kind(
+            self.filters, self.kernel_size, self.strides, padding="same", use_bias=False
+        )
         return _images.batch_normalisation()(convolution(x))
 
 

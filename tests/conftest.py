@@ -21,7 +21,9 @@ SECRET = "it is not for others"  # a key to a store
 def installed(backend):
     """A parameter that is skipped where Keras's backend of that name is not installed."""
     reason = f"{backend} is not installed: pip install '.[{backend}]'"
-    return pytest.param(backend, marks=pytest.mark.skipif(importlib.util.find_spec(backend) is None, reason=reason))
+    return pytest.param(
+        backend, marks=pytest.mark.skipif(importlib.util.find_spec(backend) is None, reason=reason)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +59,11 @@ def bucket(store, monkeypatch):
 
     _, address = store
     settings = {
-        "AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "somebody",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_EC2_METADATA_DISABLED": "true",
-    }  # fmt: skip
+    }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     remote._store.cache_clear()

@@ -1,4 +1,5 @@
-"""Ray's cluster launcher takes cluster.yaml, and no open cluster comes of it; what cluster.local.yaml installs.
+"""Ray's cluster launcher takes cluster.yaml, and no open cluster comes of it; what
+cluster.local.yaml installs.
 
 No cluster is started here: tests/hosts does.
 """
@@ -33,7 +34,9 @@ def prepared(written):
 
 
 def machines(config, resource):
-    return [kind for kind in config["available_node_types"].values() if kind["resources"].get(resource)]
+    return [
+        kind for kind in config["available_node_types"].values() if kind["resources"].get(resource)
+    ]
 
 
 def test_ray_accepts_the_file(prepared):
@@ -89,14 +92,18 @@ def test_the_head_is_no_gpu_machine_and_no_spot_machine(prepared):
 
 @pytest.mark.parametrize("node", ["head", "worker"])
 def test_every_start_authenticates_by_token(prepared, node):
-    starts = [command for command in prepared[f"{node}_start_ray_commands"] if "ray start" in command]
+    starts = [
+        command for command in prepared[f"{node}_start_ray_commands"] if "ray start" in command
+    ]
     assert starts
     for command in starts:
         assert "RAY_AUTH_MODE=token ray start" in command
 
 
 def test_a_job_that_is_stopped_has_time_to_save_everything(prepared):
-    start = next(command for command in prepared["head_start_ray_commands"] if "ray start" in command)
+    start = next(
+        command for command in prepared["head_start_ray_commands"] if "ray start" in command
+    )
     assert "RAY_JOB_STOP_WAIT_TIME_S=110" in start
 
 
@@ -112,7 +119,9 @@ def test_the_token_is_mounted_from_its_default_place(prepared):
 
 
 def test_the_dashboard_listens_on_loopback_alone(prepared):
-    start = next(command for command in prepared["head_start_ray_commands"] if "ray start" in command)
+    start = next(
+        command for command in prepared["head_start_ray_commands"] if "ray start" in command
+    )
     assert "--dashboard-host=127.0.0.1" in start
 
 
@@ -123,19 +132,26 @@ def test_the_repository_is_mounted_without_what_git_ignores(prepared):
 
 
 def test_nodes_install_extras_that_exist_at_pinned_versions(prepared):
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
     installs = {
-        node: [command for command in prepared[f"{node}_setup_commands"] if "pip install" in command]
+        node: [
+            command for command in prepared[f"{node}_setup_commands"] if "pip install" in command
+        ]
         for node in ("head", "worker")
     }
-    assert all("-c constraints.txt" in command for commands in installs.values() for command in commands)
+    assert all(
+        "-c constraints.txt" in command for commands in installs.values() for command in commands
+    )
     assert any("[cluster]" in command for command in installs["head"]) and "cluster" in extras
     assert any("[gpu]" in command for command in installs["worker"]) and "gpu" in extras
 
 
 @pytest.fixture
 def set_up(tmp_path):
-    """Carry out what cluster.local.yaml sets a machine up with, but that its pip installs nothing; what pip was asked.
+    """Carry out what cluster.local.yaml sets a machine up with, but that its pip installs nothing;
+    what pip was asked.
 
     Asked to `break`, pip fails.
     """
@@ -152,7 +168,9 @@ def set_up(tmp_path):
     (programs / "python3.11").symlink_to(sys.executable)
     (home / "venv" / "bin" / "python").symlink_to(sys.executable)
     pip = home / "venv" / "bin" / "pip"
-    pip.write_text(f"#!/bin/sh\ntest ! -e {tmp_path}/break || exit 1\necho $@ >> {tmp_path}/asked\n")
+    pip.write_text(
+        f"#!/bin/sh\ntest ! -e {tmp_path}/break || exit 1\necho $@ >> {tmp_path}/asked\n"
+    )
     pip.chmod(0o755)
 
     def run():
@@ -174,13 +192,18 @@ def set_up(tmp_path):
 
 def wanted(*extras):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [*project["dependencies"], *(name for extra in extras for name in project["optional-dependencies"][extra])]
+    return [
+        *project["dependencies"],
+        *(name for extra in extras for name in project["optional-dependencies"][extra]),
+    ]
 
 
 INSTALL = "install -q -c constraints.txt -r requirements.txt\n"
 
 
-def test_a_machine_of_ones_own_gets_what_pyproject_names_once_and_again_where_that_changed(set_up, tmp_path):
+def test_a_machine_of_ones_own_gets_what_pyproject_names_once_and_again_where_that_changed(
+    set_up, tmp_path
+):
     assert set_up() == (0, INSTALL, wanted("cluster"))
     assert set_up()[:2] == (0, "")
     (tmp_path / "home" / "kerasweep" / "constraints.txt").write_text("ray==2.60.1\n")

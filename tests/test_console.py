@@ -14,9 +14,14 @@ from pipeline.records.ledger import Report, TrialRecord
 from pipeline.space.specs import Boolean, Float, Int
 
 FACTS = {
-    "name": "few", "shape": [8, 8, 1], "dtype": "float32", "range": [0.0, 1.0], "classes": 10, "task": "classification",
+    "name": "few",
+    "shape": [8, 8, 1],
+    "dtype": "float32",
+    "range": [0.0, 1.0],
+    "classes": 10,
+    "task": "classification",
     "counts": {"train": 96, "val": 32, "test": 32},
-}  # fmt: skip
+}
 
 
 def record(trial, status="running", **requested):
@@ -33,9 +38,13 @@ def shown():
     def display(*, terminal, **settings):
         file = io.StringIO()
         made = Display()
-        made.console = Console(file=file, force_terminal=terminal, width=160, highlight=False, color_system=None)
+        made.console = Console(
+            file=file, force_terminal=terminal, width=160, highlight=False, color_system=None
+        )
         experiment = Experiment(dataset="digits", trials=4, **settings)
-        plan = Plan(experiment, Objective("val_accuracy", "max"), FACTS, [], 650, 2, None, Path("runs/mine"))
+        plan = Plan(
+            experiment, Objective("val_accuracy", "max"), FACTS, [], 650, 2, None, Path("runs/mine")
+        )
         made.planned(plan)
         return made, file
 
@@ -69,7 +78,10 @@ def test_elsewhere_each_trial_is_a_line(shown):
         display.started(record("t0000", units=32))
         display.reported(report("t0000", 1, 0.5))
         display.ended(record("t0000", "finished", units=32))
-    assert file.getvalue().splitlines()[-1] == "t0000 finished epoch  1  best val_accuracy 0.5  units=32"
+    assert (
+        file.getvalue().splitlines()[-1]
+        == "t0000 finished epoch  1  best val_accuracy 0.5  units=32"
+    )
     assert "\x1b" not in file.getvalue()
 
 
@@ -87,26 +99,47 @@ def test_quiet_shows_nothing_of_a_run(capsys):
 
 def test_a_warning_is_a_line_for_who_asked_for_quiet_too(capsys):
     Display(quiet=True).warned("history.jsonl was damaged [0]; no line is from its copy.")
-    assert capsys.readouterr().out == "Warning: history.jsonl was damaged [0]; no line is from its copy.\n"
+    assert (
+        capsys.readouterr().out
+        == "Warning: history.jsonl was damaged [0]; no line is from its copy.\n"
+    )
 
 
 def test_the_plan_says_why_so_many_trials_share_a_gpu():
     line = "the default model's peak is 812 of 81,559 MiB: 16 trials a GPU, 4,497 MiB each"
     plan = Plan(
-        Experiment(dataset="digits", gpus_per_trial=0.0625), Objective("val_accuracy", "max"), FACTS, [], 650, 16, (),
-        Path("runs/mine"), measured=line,
-    )  # fmt: skip
+        Experiment(dataset="digits", gpus_per_trial=0.0625),
+        Objective("val_accuracy", "max"),
+        FACTS,
+        [],
+        650,
+        16,
+        (),
+        Path("runs/mine"),
+        measured=line,
+    )
     assert plan_rows(plan)["GPU memory"] == line
     assert plan_rows(plan)["at once"] == "16 trials, each 1 CPU and 0.0625 GPU"
 
 
 def test_a_dry_run_marks_what_only_other_configurations_request_and_says_what_each_decides():
-    layers, rate = Int(name="layers", min_value=1, max_value=2), Float(name="rate", min_value=0.0, max_value=1.0)
+    layers, rate = (
+        Int(name="layers", min_value=1, max_value=2),
+        Float(name="rate", min_value=0.0, max_value=1.0),
+    )
     units, broken = Int(name="units_1", min_value=8, max_value=16, start=12), Boolean(name="broken")
     plan = Plan(
-        Experiment(dataset="digits"), Objective("val_accuracy", "max"), FACTS, [(layers, 1), (rate, 0.5)], 650, 2, (),
-        Path("runs/mine"), (units, broken), {"layers": "model", "rate": "algorithm", "units_1": "model"},
-    )  # fmt: skip
+        Experiment(dataset="digits"),
+        Objective("val_accuracy", "max"),
+        FACTS,
+        [(layers, 1), (rate, 0.5)],
+        650,
+        2,
+        (),
+        Path("runs/mine"),
+        (units, broken),
+        {"layers": "model", "rate": "algorithm", "units_1": "model"},
+    )
     console = Console(file=io.StringIO(), width=80)
     console.print(describe_space(plan))
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]

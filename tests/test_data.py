@@ -38,7 +38,9 @@ def rows(data: Dataset, split: str) -> set[int]:
 
 
 def test_describe_is_plain_json_with_the_facts() -> None:
-    data = Dataset.split("mine", numbered(), labels(), 0, source="here", licence="CC0", standardise=True)
+    data = Dataset.split(
+        "mine", numbered(), labels(), 0, source="here", licence="CC0", standardise=True
+    )
 
     described = json.loads(json.dumps(data.describe()))
 
@@ -225,7 +227,9 @@ def test_strings_are_numbered_in_sorted_order_over_both_parts() -> None:
 
 def test_given_task_overrides_what_the_labels_look_like() -> None:
     regression = Dataset.split("mine", numbered(), labels(), 0, task="regression")
-    classification = Dataset.split("mine", numbered(), labels().astype(float), 0, task="classification")
+    classification = Dataset.split(
+        "mine", numbered(), labels().astype(float), 0, task="classification"
+    )
 
     assert regression.y_train.dtype == np.float32
     assert classification.classes == 2
@@ -302,7 +306,10 @@ def test_nan_target_of_a_regression_is_refused() -> None:
 
 
 def test_one_hot_labels_are_kept() -> None:
-    hot = {f"y_{split}": np.eye(2)[labels(n)] for split, n in zip(("train", "val", "test"), (6, 4, 2), strict=True)}
+    hot = {
+        f"y_{split}": np.eye(2)[labels(n)]
+        for split, n in zip(("train", "val", "test"), (6, 4, 2), strict=True)
+    }
 
     assert made(**hot).target_shape == (2,)
     with pytest.raises(RequestError, match="need 3 columns, one a class, y_train has 2"):
@@ -342,7 +349,9 @@ def test_arrays_are_taken_as_they_are(dtype: str) -> None:
 
     assert data.dtype == dtype
     assert data.standardisation is None
-    assert sorted(np.concatenate([data.x_train, data.x_val, data.x_test]).ravel()) == sorted(x.ravel())
+    assert sorted(np.concatenate([data.x_train, data.x_val, data.x_test]).ravel()) == sorted(
+        x.ravel()
+    )
 
 
 def test_float64_becomes_float32() -> None:

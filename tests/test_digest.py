@@ -1,4 +1,5 @@
-"""Checksums of what users give: other where something differs that counts, the same in another process."""
+"""Checksums of what users give: other where something differs that counts, the same in another
+process."""
 
 import datetime
 import functools
@@ -28,18 +29,32 @@ class Settings:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda k: k, lambda k: float(k), lambda k: str(k), lambda k: [k], lambda k: {"a": k}, lambda k: {k, "b"},
-        lambda k: np.full(3, k), lambda k: np.zeros(3, f"float{32 + 32 * k}"), lambda k: np.zeros((2 + k, 3 - k)),
-        lambda k: np.array([[k, "a"], [None]][: 2 - k], object), lambda k: Path(f"data{k}.csv"),
-        lambda k: datetime.date(2024, 1, 1 + k), lambda k: Settings(depth=k), lambda k: Settings(inner=[Settings(a=k)]),
-        lambda k: functools.partial(max, k), lambda k: (np.sum, np.mean)[k], lambda k: lambda: k,
+        lambda k: k,
+        lambda k: float(k),
+        lambda k: str(k),
+        lambda k: [k],
+        lambda k: {"a": k},
+        lambda k: {k, "b"},
+        lambda k: np.full(3, k),
+        lambda k: np.zeros(3, f"float{32 + 32 * k}"),
+        lambda k: np.zeros((2 + k, 3 - k)),
+        lambda k: np.array([[k, "a"], [None]][: 2 - k], object),
+        lambda k: Path(f"data{k}.csv"),
+        lambda k: datetime.date(2024, 1, 1 + k),
+        lambda k: Settings(depth=k),
+        lambda k: Settings(inner=[Settings(a=k)]),
+        lambda k: functools.partial(max, k),
+        lambda k: (np.sum, np.mean)[k],
+        lambda k: lambda: k,
         lambda k: Settings(a=k).__init__,
         lambda k: typed(f"def thing():\n    return lambda: {k}"),
         lambda k: typed(f"def thing(width={k}):\n    return width"),
         lambda k: typed(f"class thing:\n    def build(self):\n        return [{k} for _ in 'ab']"),
-        lambda k: typed(f"class thing:\n    def build(self, x):\n        return x in {{'a', 'b', {k}}}")(),
+        lambda k: typed(
+            f"class thing:\n    def build(self, x):\n        return x in {{'a', 'b', {k}}}"
+        )(),
     ],
-)  # fmt: skip
+)
 def test_what_is_made_alike_has_one_checksum_and_what_is_not_has_another(make):
     assert sha256(make(0)) == sha256(make(0)) != sha256(make(1))
 

@@ -46,13 +46,34 @@ def test_the_defaults_are_the_documented_ones() -> None:
     settings = Experiment(dataset="mnist").model_dump()
 
     assert settings == {
-        "dataset": "mnist", "search_space": "mlp", "objective": None, "searcher": "hyperopt", "scheduler": "asha",
-        "trials": 20, "max_epochs": 10, "time_budget_s": None, "grace_epochs": 1, "reduction_factor": 3,
-        "cpus_per_trial": 1, "gpus_per_trial": 0, "max_concurrent": None, "cpus": None, "gpus": None, "address": None,
-        "seed": 0, "storage": "runs", "name": None, "executions_per_trial": 1, "keep_models": 10, "start_from": None,
-        "max_consecutive_failed_trials": 3, "max_retries_per_trial": 0, "perturbation_interval": 2, "execution": "auto",
+        "dataset": "mnist",
+        "search_space": "mlp",
+        "objective": None,
+        "searcher": "hyperopt",
+        "scheduler": "asha",
+        "trials": 20,
+        "max_epochs": 10,
+        "time_budget_s": None,
+        "grace_epochs": 1,
+        "reduction_factor": 3,
+        "cpus_per_trial": 1,
+        "gpus_per_trial": 0,
+        "max_concurrent": None,
+        "cpus": None,
+        "gpus": None,
+        "address": None,
+        "seed": 0,
+        "storage": "runs",
+        "name": None,
+        "executions_per_trial": 1,
+        "keep_models": 10,
+        "start_from": None,
+        "max_consecutive_failed_trials": 3,
+        "max_retries_per_trial": 0,
+        "perturbation_interval": 2,
+        "execution": "auto",
         "epoch_timeout_s": None,
-    }  # fmt: skip
+    }
 
 
 def test_the_defaults_pass_their_own_checks() -> None:
@@ -91,13 +112,21 @@ def test_the_schedulers_are_those_that_the_engine_makes() -> None:
     from pipeline.objective import Objective
 
     made = {
-        name: type(make_scheduler(Experiment(dataset="mnist", scheduler=name), Objective("val_loss", "min")))
+        name: type(
+            make_scheduler(
+                Experiment(dataset="mnist", scheduler=name), Objective("val_loss", "min")
+            )
+        )
         for name in SCHEDULERS
     }
 
-    assert len(set(made.values())) == len(SCHEDULERS), "an unknown name falls through to the default"
+    assert len(set(made.values())) == len(SCHEDULERS), (
+        "an unknown name falls through to the default"
+    )
     assert made["none"].__name__ == "FIFOScheduler"
-    assert {*re.findall(r'case "([\w-]+)"', inspect.getsource(make_scheduler)), "none"} == set(SCHEDULERS)
+    assert {*re.findall(r'case "([\w-]+)"', inspect.getsource(make_scheduler)), "none"} == set(
+        SCHEDULERS
+    )
 
 
 @pytest.mark.parametrize("name", [*SEARCHERS])
@@ -111,20 +140,34 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"searcher": "gird"}, "Unknown searcher 'gird'. Known: grid, hyperopt, random. Did you mean 'grid'?"),
+        (
+            {"searcher": "gird"},
+            "Unknown searcher 'gird'. Known: grid, hyperopt, random. Did you mean 'grid'?",
+        ),
         (
             {"scheduler": "ash"},
-            "Unknown scheduler 'ash'. Known: asha, asha-stopping, hyperband, median, none, pbt. Did you mean 'asha'?",
+            "Unknown scheduler 'ash'. Known: asha, asha-stopping, hyperband, median, none, pbt. "
+            "Did you mean 'asha'?",
         ),
         ({"searcher": "zzz"}, "Unknown searcher 'zzz'. Known: grid, hyperopt, random."),
         ({"searcher": None}, "searcher: input should be a valid string; got None."),
         ({"trials": 0}, "trials must be greater than 0; got 0."),
         ({"trials": -3}, "trials must be greater than 0; got -3."),
-        ({"trials": "x"}, "trials: input should be a valid integer, unable to parse string as an integer; got 'x'."),
-        ({"trials": 2.5}, "trials: input should be a valid integer, got a number with a fractional part; got 2.5."),
+        (
+            {"trials": "x"},
+            "trials: input should be a valid integer, unable to parse string as an integer; got "
+            "'x'.",
+        ),
+        (
+            {"trials": 2.5},
+            "trials: input should be a valid integer, got a number with a fractional part; got 2.5.",
+        ),
         ({"max_epochs": 0}, "max_epochs must be greater than 0; got 0."),
         ({"time_budget_s": 0}, "time_budget_s must be greater than 0; got 0."),
-        ({"time_budget_s": float("inf")}, "time_budget_s: input should be a finite number; got inf."),
+        (
+            {"time_budget_s": float("inf")},
+            "time_budget_s: input should be a finite number; got inf.",
+        ),
         ({"epoch_timeout_s": 0}, "epoch_timeout_s must be greater than 0; got 0."),
         ({"grace_epochs": 0}, "grace_epochs must be greater than 0; got 0."),
         ({"grace_epochs": 11}, "grace_epochs must not exceed max_epochs; got 11 and 10."),
@@ -133,22 +176,34 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
             "reduction_factor must be at least 2 for hyperband; got 1.9.",
         ),
         ({"reduction_factor": 1}, "reduction_factor must be greater than or equal to 1.1; got 1."),
-        ({"reduction_factor": 1.0000001}, "reduction_factor must be greater than or equal to 1.1; got 1.0000001."),
+        (
+            {"reduction_factor": 1.0000001},
+            "reduction_factor must be greater than or equal to 1.1; got 1.0000001.",
+        ),
         ({"trials": True}, "trials must not be a truth value; got True."),
         ({"cpus_per_trial": False}, "cpus_per_trial must not be a truth value; got False."),
         ({"trials": 10**9 + 1}, "trials must be less than or equal to 1000000000; got 1000000001."),
         ({"seed": 10**5000}, "seed must be less than 4294967296; got an integer of 16610 bits."),
-        ({"time_budget_s": 1e300}, "time_budget_s must be less than or equal to 1000000000; got 1e+300."),
+        (
+            {"time_budget_s": 1e300},
+            "time_budget_s must be less than or equal to 1000000000; got 1e+300.",
+        ),
         ({"cpus_per_trial": 1e-5}, "cpus_per_trial must be at least 0.0001, if not 0; got 1e-05."),
         ({"gpus_per_trial": 1e-5}, "gpus_per_trial must be at least 0.0001, if not 0; got 1e-05."),
         ({"storage": "a\0b"}, "storage must be one line of text; got 'a\\x00b'."),
         ({"dataset": "a\nb"}, "dataset must be one line of text; got 'a\\nb'."),
         ({"start_from": "\ud800"}, "start_from must be one line of text; got '\\ud800'."),
-        ({"name": "x" * 256}, f"name must be one folder's name, of at most 255 bytes; got '{'x' * 57}...{'x' * 58}'."),
+        (
+            {"name": "x" * 256},
+            f"name must be one folder's name, of at most 255 bytes; got '{'x' * 57}...{'x' * 58}'.",
+        ),
         ({"cpus_per_trial": 0}, "cpus_per_trial must be greater than 0; got 0."),
         ({"cpus_per_trial": -1}, "cpus_per_trial must be greater than 0; got -1."),
         ({"cpus_per_trial": 1.5}, "cpus_per_trial above 1 must be whole; got 1.5."),
-        ({"cpus_per_trial": float("inf")}, "cpus_per_trial: input should be a finite number; got inf."),
+        (
+            {"cpus_per_trial": float("inf")},
+            "cpus_per_trial: input should be a finite number; got inf.",
+        ),
         ({"gpus_per_trial": -0.5}, "gpus_per_trial must be greater than or equal to 0; got -0.5."),
         (
             {"gpus_per_trial": 1.5},
@@ -156,7 +211,10 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
         ),
         ({"gpus_per_trial": "many"}, "gpus_per_trial must be a number or auto; got 'many'."),
         ({"gpus_per_trial": [1]}, "gpus_per_trial must be a number or auto; got [1]."),
-        ({"gpus_per_trial": float("nan")}, "gpus_per_trial: input should be a finite number; got nan."),
+        (
+            {"gpus_per_trial": float("nan")},
+            "gpus_per_trial: input should be a finite number; got nan.",
+        ),
         ({"max_concurrent": 0}, "max_concurrent must be greater than 0; got 0."),
         ({"executions_per_trial": 0}, "executions_per_trial must be greater than 0; got 0."),
         ({"keep_models": 0}, "keep_models must be greater than 0; got 0."),
@@ -169,35 +227,51 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
         ({"gpus": -1}, "gpus must be greater than or equal to 0; got -1."),
         ({"seed": -1}, "seed must be greater than or equal to 0; got -1."),
         ({"seed": 2**32}, "seed must be less than 4294967296; got 4294967296."),
-        ({"objective": "loss:up"}, "An objective must be NAME, NAME:min or NAME:max; got 'loss:up'."),
+        (
+            {"objective": "loss:up"},
+            "An objective must be NAME, NAME:min or NAME:max; got 'loss:up'.",
+        ),
         (
             {"objective": "val_acc_uracy"},
-            "The direction of objective 'val_acc_uracy' is not known; write val_acc_uracy:min or val_acc_uracy:max. "
+            "The direction of objective 'val_acc_uracy' is not known; write val_acc_uracy:min or "
+            "val_acc_uracy:max. "
             "Did you mean 'val_accuracy'?",
         ),
         ({"address": "somewhere"}, "--address must be HOST:PORT or auto; got 'somewhere'."),
         (
             {"address": "ray://head:10001"},
-            "--address must be HOST:PORT of a cluster that this host belongs to; got 'ray://head:10001'. "
+            "--address must be HOST:PORT of a cluster that this host belongs to; got "
+            "'ray://head:10001'. "
             "From elsewhere: ray job submit --address http://HOST:8265 --working-dir . -- "
             "python -m pipeline.run … --address auto",
         ),
         (
             {"address": "http://head:8265"},
-            "--address must be HOST:PORT of a cluster that this host belongs to; got 'http://head:8265'. "
+            "--address must be HOST:PORT of a cluster that this host belongs to; got "
+            "'http://head:8265'. "
             "From elsewhere: ray job submit --address http://HOST:8265 --working-dir . -- "
             "python -m pipeline.run … --address auto",
         ),
         (
             {"name": "a/b"},
-            "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got 'a/b'.",
+            "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got "
+            "'a/b'.",
         ),
         (
             {"name": "a "},
-            "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got 'a '.",
+            "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got "
+            "'a '.",
         ),
-        ({"name": ".."}, "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got '..'."),
-        ({"name": ""}, "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got ''."),
+        (
+            {"name": ".."},
+            "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got "
+            "'..'.",
+        ),
+        (
+            {"name": ""},
+            "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got "
+            "''.",
+        ),
         ({"dataset": 3}, "dataset must be a name, a Dataset or a function that loads one; got 3."),
         (
             {"search_space": 3},
@@ -205,25 +279,40 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
         ),
         (
             {"trails": 3},
-            f"Unknown setting 'trails'. Known: {', '.join(sorted(Experiment.model_fields))}. Did you mean 'trials'?",
+            f"Unknown setting 'trails'. Known: {', '.join(sorted(Experiment.model_fields))}. Did "
+            "you mean 'trials'?",
         ),
     ],
-)  # fmt: skip
-def test_an_impossible_setting_is_refused_in_one_line(settings: dict[str, Any], message: str) -> None:
+)
+def test_an_impossible_setting_is_refused_in_one_line(
+    settings: dict[str, Any], message: str
+) -> None:
     assert refusal(**settings) == message
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"gpus_per_trial": 0.25}, {"gpus_per_trial": 2}, {"cpus_per_trial": 0.5}, {"cpus_per_trial": 4},
-        {"address": "auto"}, {"address": "10.0.0.1:6379"}, {"address": "[::1]:6379"}, {"address": "head-1.net:6379"},
-        {"grace_epochs": 10}, {"reduction_factor": 2.5}, {"seed": 2**32 - 1}, {"name": "2026-01-01_a.b"},
+        {"gpus_per_trial": 0.25},
+        {"gpus_per_trial": 2},
+        {"cpus_per_trial": 0.5},
+        {"cpus_per_trial": 4},
+        {"address": "auto"},
+        {"address": "10.0.0.1:6379"},
+        {"address": "[::1]:6379"},
+        {"address": "head-1.net:6379"},
+        {"grace_epochs": 10},
+        {"reduction_factor": 2.5},
+        {"seed": 2**32 - 1},
+        {"name": "2026-01-01_a.b"},
         {"name": "my project"},
-        {"objective": "val_auc"}, {"objective": "mine:max"}, {"time_budget_s": 0.5}, {"gpus": 0},
+        {"objective": "val_auc"},
+        {"objective": "mine:max"},
+        {"time_budget_s": 0.5},
+        {"gpus": 0},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_possible_setting_is_taken_as_it_is(settings: dict[str, Any]) -> None:
     experiment = Experiment.checked(dataset="mnist", **settings)
 
@@ -252,7 +341,9 @@ def test_many_unknown_settings_are_told_in_one_sentence() -> None:
 
 
 def test_all_faults_come_in_one_error() -> None:
-    message = refusal(trials=0, max_epochs=-1, searcher="gird", trails=3, gpus_per_trial=1.5, name="a/b")
+    message = refusal(
+        trials=0, max_epochs=-1, searcher="gird", trails=3, gpus_per_trial=1.5, name="a/b"
+    )
 
     for part in (
         "trials must be greater than 0; got 0.",
@@ -268,7 +359,9 @@ def test_all_faults_come_in_one_error() -> None:
 # Objects in place of names.
 
 
-@pytest.mark.parametrize("space", [build, Model(), Model().build, sys.modules[__name__], lambda hp: None])
+@pytest.mark.parametrize(
+    "space", [build, Model(), Model().build, sys.modules[__name__], lambda hp: None]
+)
 def test_a_search_space_may_be_a_function_or_an_object_with_build(space: Any) -> None:
     assert Experiment.checked(dataset="mnist", search_space=space).search_space is space
 
@@ -315,12 +408,21 @@ def test_a_dataset_is_recorded_by_its_arrays() -> None:
 @pytest.mark.parametrize(
     ("thing", "short"),
     [
-        ("mnist", "mnist"), ("path/to/my_data.py", "my_data"), ("my_data.py:load", "my_data"), ("a.b.c", "c"),
-        ("a.b.c:load", "c"), ("with space.py", "with_space"), (build, "build"), (Model(), "Model"),
-        (lambda hp: None, "lambda"), (dataset("a/b"), "a_b"), (dataset("../x"), "x"), (dataset("…"), "object"),
+        ("mnist", "mnist"),
+        ("path/to/my_data.py", "my_data"),
+        ("my_data.py:load", "my_data"),
+        ("a.b.c", "c"),
+        ("a.b.c:load", "c"),
+        ("with space.py", "with_space"),
+        (build, "build"),
+        (Model(), "Model"),
+        (lambda hp: None, "lambda"),
+        (dataset("a/b"), "a_b"),
+        (dataset("../x"), "x"),
+        (dataset("…"), "object"),
         ("x" * 300 + ".py", "x" * 100),
     ],
-)  # fmt: skip
+)
 def test_a_label_is_short_and_fit_for_a_folder(thing: Any, short: str) -> None:
     assert label(thing) == short
 
@@ -330,19 +432,42 @@ def test_a_label_is_short_and_fit_for_a_folder(thing: Any, short: str) -> None:
 
 def test_an_experiment_comes_back_from_yaml() -> None:
     experiment = Experiment(
-        dataset="digits", search_space="my.space:tiny", objective="mine:max", searcher="grid", scheduler="median",
-        trials=3, max_epochs=4, time_budget_s=90.5, grace_epochs=2, reduction_factor=2.5, cpus_per_trial=0.5,
-        gpus_per_trial=0.25, max_concurrent=2, cpus=4, gpus=1, address="auto", seed=7, storage="elsewhere", name="mine",
-        start_from="good.json", epoch_timeout_s=30,
-    )  # fmt: skip
-    changed = [n for n in Experiment.model_fields if n != "dataset" and getattr(experiment, n) in (None, "mlp", 20)]
+        dataset="digits",
+        search_space="my.space:tiny",
+        objective="mine:max",
+        searcher="grid",
+        scheduler="median",
+        trials=3,
+        max_epochs=4,
+        time_budget_s=90.5,
+        grace_epochs=2,
+        reduction_factor=2.5,
+        cpus_per_trial=0.5,
+        gpus_per_trial=0.25,
+        max_concurrent=2,
+        cpus=4,
+        gpus=1,
+        address="auto",
+        seed=7,
+        storage="elsewhere",
+        name="mine",
+        start_from="good.json",
+        epoch_timeout_s=30,
+    )
+    changed = [
+        n
+        for n in Experiment.model_fields
+        if n != "dataset" and getattr(experiment, n) in (None, "mlp", 20)
+    ]
 
     assert changed == []  # every setting is tried
     assert Experiment.from_yaml(experiment.to_yaml(), "experiment.yaml") == experiment
 
 
 def test_yaml_holds_every_setting_in_order() -> None:
-    assert list(yaml.safe_load(Experiment(dataset="mnist").to_yaml())) == list(Experiment.model_fields)
+    assert list(yaml.safe_load(Experiment(dataset="mnist").to_yaml())) == list(
+        Experiment.model_fields
+    )
 
 
 def test_yaml_may_hold_only_what_differs() -> None:
@@ -355,17 +480,36 @@ def test_yaml_may_hold_only_what_differs() -> None:
     ("text", "message"),
     [
         ("dataset: [", r"mine\.yaml must be YAML; while parsing a flow .* line 1, column 11"),
-        ("- mnist", r"mine\.yaml must hold settings, one a line \(dataset: mnist\); got '- mnist'\."),
+        (
+            "- mnist",
+            r"mine\.yaml must hold settings, one a line \(dataset: mnist\); got '- mnist'\.",
+        ),
         ("", r"mine\.yaml must hold settings, one a line \(dataset: mnist\); got ''\."),
         ("1: 2", r"mine\.yaml must hold settings, one a line \(dataset: mnist\); got '1: 2'\."),
         ("trials: 3", r"mine\.yaml: dataset must be given\."),
         ("dataset: mnist\ntrials: 0", r"mine\.yaml: trials must be greater than 0; got 0\."),
         ("dataset: mnist\ntrails: 3", r"mine\.yaml: Unknown setting 'trails'\. .*"),
-        ("dataset: 2026-13-45", r"mine\.yaml must be YAML; a value cannot be read: month must be in 1\.\.12$"),
-        ("[" * 3000, r"mine\.yaml must be YAML; a value cannot be read: maximum recursion depth exceeded"),
-        ("a: &a {x: 1}\nb: {<<: [*a, *a]}", r"mine\.yaml must be YAML; could not .* 'tag:yaml.org,2002:merge'"),
-        ("#" * 300000, r"mine\.yaml must hold settings, one a line \(dataset: mnist\); it has 300,000 characters\."),
-        ("dataset: !!python/object:os.system {}", r"mine\.yaml must be YAML; could not determine a constructor .*"),
+        (
+            "dataset: 2026-13-45",
+            r"mine\.yaml must be YAML; a value cannot be read: month must be in 1\.\.12$",
+        ),
+        (
+            "[" * 3000,
+            r"mine\.yaml must be YAML; a value cannot be read: maximum recursion depth exceeded",
+        ),
+        (
+            "a: &a {x: 1}\nb: {<<: [*a, *a]}",
+            r"mine\.yaml must be YAML; could not .* 'tag:yaml.org,2002:merge'",
+        ),
+        (
+            "#" * 300000,
+            r"mine\.yaml must hold settings, one a line \(dataset: mnist\); it has 300,000 "
+            r"characters\.",
+        ),
+        (
+            "dataset: !!python/object:os.system {}",
+            r"mine\.yaml must be YAML; could not determine a constructor .*",
+        ),
     ],
 )
 def test_what_is_no_experiment_is_refused_by_its_file(text: str, message: str) -> None:
@@ -392,4 +536,6 @@ def test_an_object_is_recorded_but_cannot_be_read_back(settings: dict[str, Any],
     with pytest.raises(RequestError) as refused:
         Experiment.from_yaml(text, "mine.yaml")
 
-    assert str(refused.value) == (f"{what} and not a name; resume it from Python: tune(Experiment(…), resume=…).")
+    assert str(refused.value) == (
+        f"{what} and not a name; resume it from Python: tune(Experiment(…), resume=…)."
+    )

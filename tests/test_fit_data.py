@@ -1,4 +1,5 @@
-"""Data in any form that Keras's `fit` takes: nests, functions that make it, splits, and what is refused."""
+"""Data in any form that Keras's `fit` takes: nests, functions that make it, splits, and what is
+refused."""
 
 import functools
 
@@ -23,7 +24,9 @@ def made():
 
 
 def test_arrays_come_back_as_fit_takes_them():
-    positional, named = FitData.of("d", X, Y, sample_weight=Y / 20, validation_data=(X[:5], Y[:5])).fit_arguments()
+    positional, named = FitData.of(
+        "d", X, Y, sample_weight=Y / 20, validation_data=(X[:5], Y[:5])
+    ).fit_arguments()
     assert positional[0] is X and positional[1] is Y
     assert sorted(named) == ["sample_weight", "validation_data"]
     assert [len(part) for part in named["validation_data"]] == [5, 5]
@@ -39,7 +42,13 @@ def test_validation_split_takes_the_last_part_of_everything():
     (x, y), named = data.fit_arguments()
     assert y.tolist() == list(range(15)) and x["b"][1].tolist() == list(range(15))
     val_x, val_y, val_weight = named["validation_data"]
-    assert val_y.tolist() == [15, 16, 17, 18, 19] and val_weight.tolist() == [150, 160, 170, 180, 190]
+    assert val_y.tolist() == [15, 16, 17, 18, 19] and val_weight.tolist() == [
+        150,
+        160,
+        170,
+        180,
+        190,
+    ]
     assert val_x["a"].shape == (5, 2)
     assert named["sample_weight"].tolist() == [10 * i for i in range(15)]
 
@@ -100,7 +109,10 @@ def test_inputs_are_known_by_shape_and_type_and_made_anew_from_that():
     again = FitData.like("d", given.inputs())
     assert again.inputs() == given.inputs()
     assert again.first_inputs()["b"][0].shape == (1, 2)
-    assert given.inputs()["b"] == [{"shape": [2], "dtype": "float32"}, {"shape": [], "dtype": "int64"}]
+    assert given.inputs()["b"] == [
+        {"shape": [2], "dtype": "float32"},
+        {"shape": [], "dtype": "int64"},
+    ]
     assert FitData.of("d", made).inputs() is None
 
 
@@ -117,11 +129,17 @@ def test_checksum_tells_contents_and_functions_apart():
         return Y, X
 
     different = [
-        FitData.of("d", X, Y), FitData.of("d", X, Y + 1), FitData.of("d", X, Y, Y), FitData.of("d", {"a": X}, Y[::-1]),
-        FitData.of("d", made), FitData.of("d", other), FitData.of("d", functools.partial(made)),
-        FitData.of("d", functools.partial(made, 1)), FitData.of("d", np.array([["a"], [None]], object)),
+        FitData.of("d", X, Y),
+        FitData.of("d", X, Y + 1),
+        FitData.of("d", X, Y, Y),
+        FitData.of("d", {"a": X}, Y[::-1]),
+        FitData.of("d", made),
+        FitData.of("d", other),
+        FitData.of("d", functools.partial(made)),
+        FitData.of("d", functools.partial(made, 1)),
+        FitData.of("d", np.array([["a"], [None]], object)),
         FitData.of("d", np.array([["b"], [None]], object)),
-    ]  # fmt: skip
+    ]
     assert len({data.sha256() for data in different}) == len(different)
     assert FitData.of("d", X.copy(), Y.copy()).sha256() == different[0].sha256()
     again = np.array([["".join(["a"])], [None]], object)
@@ -163,7 +181,9 @@ def test_shape_is_that_of_the_first_input():
 
 @pytest.mark.parametrize("given", [iter([1]), object(), 3.5])
 def test_what_cannot_be_sent_is_refused_with_what_to_write(given):
-    with pytest.raises(RequestError, match=r"arrays, or a function .* got \w+, .* Write: def make\(\): return"):
+    with pytest.raises(
+        RequestError, match=r"arrays, or a function .* got \w+, .* Write: def make\(\): return"
+    ):
         FitData.of("d", given)
     with pytest.raises(RequestError, match=r"validation_data must be arrays, or a function"):
         FitData.of("d", X, Y, validation_data=given)
@@ -171,7 +191,10 @@ def test_what_cannot_be_sent_is_refused_with_what_to_write(given):
 
 @pytest.mark.parametrize("split", [1.0, -0.5, 7])
 def test_an_impossible_split_is_refused(split):
-    with pytest.raises(RequestError, match=rf"validation_split must be a fraction in \(0, 1\) of arrays; got {split}"):
+    with pytest.raises(
+        RequestError,
+        match=rf"validation_split must be a fraction in \(0, 1\) of arrays; got {split}",
+    ):
         FitData.of("d", X, Y, validation_split=split)
 
 
@@ -186,5 +209,8 @@ def test_what_a_function_makes_is_not_split():
 
 
 def test_validation_data_of_four_parts_is_refused():
-    with pytest.raises(RequestError, match=r"validation_data must be \(x, y\) or \(x, y, sample_weight\); got 4 parts"):
+    with pytest.raises(
+        RequestError,
+        match=r"validation_data must be \(x, y\) or \(x, y, sample_weight\); got 4 parts",
+    ):
         FitData.of("d", X, Y, validation_data=(X, Y, Y, Y))

@@ -56,11 +56,15 @@ def test_a_helper_of_ours_is_no_search_space(name: str) -> None:
 
 
 def test_a_dataset_is_no_search_space() -> None:
-    with pytest.raises(RequestError, match="Unknown search space 'mnist'. Known: cnn, mlp, resnet, xception."):
+    with pytest.raises(
+        RequestError, match="Unknown search space 'mnist'. Known: cnn, mlp, resnet, xception."
+    ):
         find("search space", "mnist")
 
 
-def test_an_installed_package_called_datasets_cannot_take_ours(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_called_datasets_cannot_take_ours(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pipeline.worker.modules import load_dataset
 
     write(here / "site" / "datasets" / "__init__.py", RAISES)
@@ -96,7 +100,9 @@ def test_a_file_is_found_from_here(name: str, here: Path) -> None:
     assert target.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_an_absolute_file_and_one_at_home_are_found(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absolute_file_and_one_at_home_are_found(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = write(here / "home" / "mine.py")
     monkeypatch.setenv("HOME", str(here / "home"))
 
@@ -121,7 +127,10 @@ def test_a_missing_file_is_refused() -> None:
     with pytest.raises(RequestError) as refused:
         find("dataset", "data/mine.py")
 
-    assert str(refused.value) == "A dataset given as a file must exist; there is no file 'data/mine.py'."
+    assert (
+        str(refused.value)
+        == "A dataset given as a file must exist; there is no file 'data/mine.py'."
+    )
 
 
 @pytest.mark.parametrize("name", ["~nobody/mine.py", "x" * 5000 + ".py", "loop.py"])
@@ -129,7 +138,10 @@ def test_a_file_that_cannot_be_is_missing_too(here: Path, name: str) -> None:
     (here / "loop.py").symlink_to("loop.py")
 
     for means in (name, lasting(name)):
-        with pytest.raises(RequestError, match="A dataset given as a file must exist; there is no file '.{6,120}'.$"):
+        with pytest.raises(
+            RequestError,
+            match="A dataset given as a file must exist; there is no file '.{6,120}'.$",
+        ):
             find("dataset", means)
 
 
@@ -143,7 +155,9 @@ def test_what_no_file_can_be_called_is_refused(name: str) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_refused() -> None:
-    with pytest.raises(RequestError, match=r"A dataset must be a file that can be read; \[Errno 5\]"):
+    with pytest.raises(
+        RequestError, match=r"A dataset must be a file that can be read; \[Errno 5\]"
+    ):
         find("dataset", "/proc/self/mem")
 
 
@@ -156,14 +170,18 @@ def test_what_is_nested_too_deep_is_no_valid_python(here: Path) -> None:
 def test_a_folder_is_no_file(here: Path) -> None:
     (here / "data").mkdir()
 
-    with pytest.raises(RequestError, match="A dataset given as a file must exist; there is no file 'data/'."):
+    with pytest.raises(
+        RequestError, match="A dataset given as a file must exist; there is no file 'data/'."
+    ):
         find("dataset", "data/")
 
 
 # Modules.
 
 
-def test_a_module_is_found_without_importing_it_or_its_parents(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_is_found_without_importing_it_or_its_parents(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(here / "lib" / "parent_pkg" / "__init__.py", RAISES)
     write(here / "lib" / "parent_pkg" / "child" / "__init__.py", RAISES)
     file = write(here / "lib" / "parent_pkg" / "child" / "mine.py", BUILD)
@@ -180,15 +198,25 @@ def test_a_module_is_found_without_importing_it_or_its_parents(here: Path, monke
 def test_a_module_and_a_package_of_the_current_folder_are_found(here: Path) -> None:
     module, package = write(here / "solo_module.py"), write(here / "solo_package" / "__init__.py")
 
-    assert (find("dataset", "solo_module").file, find("dataset", "solo_module").root) == (str(module), str(here))
-    assert (find("dataset", "solo_package").file, find("dataset", "solo_package").root) == (str(package), str(here))
+    assert (find("dataset", "solo_module").file, find("dataset", "solo_module").root) == (
+        str(module),
+        str(here),
+    )
+    assert (find("dataset", "solo_package").file, find("dataset", "solo_package").root) == (
+        str(package),
+        str(here),
+    )
 
 
 def test_folders_without_an_init_are_packages_too(here: Path) -> None:
     file = write(here / "outer_ns" / "inner_ns" / "mine.py")
     target = find("dataset", "outer_ns.inner_ns.mine")
 
-    assert (target.file, target.root, target.module) == (str(file), str(here), "outer_ns.inner_ns.mine")
+    assert (target.file, target.root, target.module) == (
+        str(file),
+        str(here),
+        "outer_ns.inner_ns.mine",
+    )
 
 
 def test_the_first_on_the_path_is_found_and_this_folder_comes_before(
@@ -210,7 +238,9 @@ def test_a_module_may_name_its_function(here: Path) -> None:
     assert (target.function, target.module) == ("tiny", "mine_pkg.space")
 
 
-@pytest.mark.parametrize("name", ["pkg_ns", "pkg_ns.missing", "plain_module.missing", "no.such.module", "a b", "", "."])
+@pytest.mark.parametrize(
+    "name", ["pkg_ns", "pkg_ns.missing", "plain_module.missing", "no.such.module", "a b", "", "."]
+)
 def test_what_is_no_module_is_unknown(name: str, here: Path) -> None:
     write(here / "pkg_ns" / "mine.py")
     write(here / "plain_module.py")
@@ -218,7 +248,9 @@ def test_what_is_no_module_is_unknown(name: str, here: Path) -> None:
     with pytest.raises(RequestError) as refused:
         find("dataset", name)
 
-    assert str(refused.value).startswith(f"Unknown dataset {name!r}. Known: breast_cancer, diabetes, digits, mnist.")
+    assert str(refused.value).startswith(
+        f"Unknown dataset {name!r}. Known: breast_cancer, diabetes, digits, mnist."
+    )
 
 
 # Unknown names.
@@ -229,7 +261,8 @@ def test_unknown_dataset_lists_known_ones() -> None:
         find("dataset", "mnst")
 
     assert str(refused.value) == (
-        "Unknown dataset 'mnst'. Known: breast_cancer, diabetes, digits, mnist. Did you mean 'mnist'? "
+        "Unknown dataset 'mnst'. Known: breast_cancer, diabetes, digits, mnist. Did you mean "
+        "'mnist'? "
         "A file (my_module.py) or a module on the path (package.module) works too."
     )
 
@@ -302,7 +335,11 @@ def test_what_is_defined_elsewhere_does_not_count(text: str, here: Path) -> None
 @pytest.mark.parametrize(
     ("kind", "text", "message"),
     [
-        ("dataset", "def lod(seed): ...\nN = 3\n_x = 1", "A dataset must define load(seed); {file} defines N, lod."),
+        (
+            "dataset",
+            "def lod(seed): ...\nN = 3\n_x = 1",
+            "A dataset must define load(seed); {file} defines N, lod.",
+        ),
         ("dataset", "", "A dataset must define load(seed); {file} defines nothing."),
         (
             "search space",
@@ -311,7 +348,9 @@ def test_what_is_defined_elsewhere_does_not_count(text: str, here: Path) -> None
         ),
     ],
 )
-def test_a_file_without_it_is_refused_with_what_it_has(kind: str, text: str, message: str, here: Path) -> None:
+def test_a_file_without_it_is_refused_with_what_it_has(
+    kind: str, text: str, message: str, here: Path
+) -> None:
     file = write(here / "mine.py", text)
 
     with pytest.raises(RequestError) as refused:
@@ -343,21 +382,28 @@ def test_a_syntax_error_is_named_by_its_line(here: Path) -> None:
     with pytest.raises(UserCodeError) as refused:
         find("dataset", "mine.py")
 
-    assert str(refused.value) == f"A dataset must be valid Python; {file}, line 2: '(' was never closed."
+    assert (
+        str(refused.value)
+        == f"A dataset must be valid Python; {file}, line 2: '(' was never closed."
+    )
     assert refused.value.exit_code == 2
 
 
 def test_a_file_that_is_no_text_is_refused(here: Path) -> None:
     (here / "mine.py").write_bytes(b"x = 1\x00\n")
 
-    with pytest.raises(UserCodeError, match="A dataset must be valid Python; .*mine.py, .*null bytes"):
+    with pytest.raises(
+        UserCodeError, match="A dataset must be valid Python; .*mine.py, .*null bytes"
+    ):
         find("dataset", "mine.py")
 
 
 # Where another process finds it.
 
 
-def test_code_that_travelled_is_found_beside_ours(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_that_travelled_is_found_beside_ours(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = write(here / "pkg" / "mine.py")
     target = find("dataset", "pkg.mine")
 

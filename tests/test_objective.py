@@ -53,17 +53,22 @@ def test_it_is_written_as_it_is_read() -> None:
         ("", "An objective must be NAME, NAME:min or NAME:max; got ''."),
         (":min", "An objective must be NAME, NAME:min or NAME:max; got ':min'."),
         ("a\nb:min", "An objective must be NAME, NAME:min or NAME:max; got 'a\\nb:min'."),
-        ("x" * 121, f"An objective must be NAME, NAME:min or NAME:max; got '{'x' * 57}...{'x' * 58}'."),
+        (
+            "x" * 121,
+            f"An objective must be NAME, NAME:min or NAME:max; got '{'x' * 57}...{'x' * 58}'.",
+        ),
         (
             "Did you mean 'this'?",
-            "The direction of objective \"Did you mean 'this'?\" is not known; write Did you mean 'this'?:min or "
+            "The direction of objective \"Did you mean 'this'?\" is not known; write Did you mean "
+            "'this'?:min or "
             "Did you mean 'this'?:max.",
         ),
         ("loss:up", "An objective must be NAME, NAME:min or NAME:max; got 'loss:up'."),
         ("loss:min:max", "An objective must be NAME, NAME:min or NAME:max; got 'loss:min:max'."),
         (
             "val_acuracy",
-            "The direction of objective 'val_acuracy' is not known; write val_acuracy:min or val_acuracy:max. "
+            "The direction of objective 'val_acuracy' is not known; write val_acuracy:min or "
+            "val_acuracy:max. "
             "Did you mean 'val_accuracy'?",
         ),
         ("zzz", "The direction of objective 'zzz' is not known; write zzz:min or zzz:max."),

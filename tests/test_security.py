@@ -1,4 +1,5 @@
-"""What SECURITY.md promises: who can reach a search, what it keeps to itself, and what it runs of what it reads."""
+"""What SECURITY.md promises: who can reach a search, what it keeps to itself, and what it runs of
+what it reads."""
 
 import os
 import re
@@ -53,12 +54,24 @@ def holding(folder, secret):
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_local_cluster_asks_for_a_token_that_stands_nowhere(started_cli, home):
-    """Neither does another secret of the environment: in no record, no log, no command line, no output."""
+    """Neither does another secret of the environment: in no record, no log, no command line, no
+    output."""
     other = secrets.token_hex(16)
     process = started_cli(
-        "digits", "--search-space", SPACES / "slow.py", "--trials", 4, "--max-epochs", 3, "--name", "run",
-        cwd=home, HOME=str(home), TMPDIR=str(home), AWS_SECRET_ACCESS_KEY=other,
-    )  # fmt: skip
+        "digits",
+        "--search-space",
+        SPACES / "slow.py",
+        "--trials",
+        4,
+        "--max-epochs",
+        3,
+        "--name",
+        "run",
+        cwd=home,
+        HOME=str(home),
+        TMPDIR=str(home),
+        AWS_SECRET_ACCESS_KEY=other,
+    )
     history = home / "runs" / "run" / "history.jsonl"
     deadline = time.monotonic() + 200
     while not (history.exists() and history.read_text()):
@@ -98,14 +111,17 @@ def test_no_token_is_left_in_the_home_of_who_imported_ray_before(home):
     )
     free = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     environment = {**free, "HOME": str(home), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=home, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=home, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "[]\n"
 
 
 def test_a_model_that_brings_code_along_is_not_loaded(tmp_path):
     trap = tmp_path / "sprung"
-    sprung = eval(f"lambda x: (open({str(trap)!r}, 'w').close(), x)[1]")  # a function's code is all that Keras saves
+    # a function's code is all that Keras saves
+    sprung = eval(f"lambda x: (open({str(trap)!r}, 'w').close(), x)[1]")
     layer = keras.layers.Lambda(sprung, output_shape=(4,))
     keras.Sequential([keras.Input((4,)), layer]).save(tmp_path / "model.keras")
     with pytest.raises(ValueError, match="safe"):

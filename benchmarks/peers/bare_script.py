@@ -1,8 +1,8 @@
-"""What somebody writes without any tool: import Keras, build one model, train one epoch, say how good it is.
+"""What somebody writes without any tool: import Keras, build one model, train one epoch, say how
+good it is.
 
-Run: python benchmarks/peers/bare_script.py --dataset mnist
-The model is the search space's at its defaults. Both files are imported as any others, and not by our loader, which
-would import more.
+Run: python benchmarks/peers/bare_script.py --dataset mnist The model is the search space's at its
+defaults. Both files are imported as any others, and not by our loader, which would import more.
 """
 
 import importlib
@@ -35,5 +35,13 @@ space, build = imported("search space", asked.search_space)
 hp = HyperParameters()
 model = build(hp, data) if len(signature(build).parameters) > 1 else build(hp)
 train = getattr(space, "fit", lambda hp, model, *args, **kwargs: model.fit(*args, **kwargs))
-history = train(hp, model, data.x_train, data.y_train, validation_data=(data.x_val, data.y_val), epochs=1, verbose=0)
+history = train(
+    hp,
+    model,
+    data.x_train,
+    data.y_train,
+    validation_data=(data.x_val, data.y_val),
+    epochs=1,
+    verbose=0,
+)
 print(history.history["val_accuracy"][0])

@@ -22,7 +22,9 @@ class Epochs:
         self._weights = []
         for rows, columns in itertools.pairwise(widths):
             limit = (6 / (rows + columns)) ** 0.5
-            self._weights.append(tf.Variable(rng.uniform(-limit, limit, (rows, columns)).astype("float32")))
+            self._weights.append(
+                tf.Variable(rng.uniform(-limit, limit, (rows, columns)).astype("float32"))
+            )
             self._weights.append(tf.Variable(np.zeros(columns, "float32")))
         self._first = [tf.Variable(tf.zeros_like(w)) for w in self._weights]
         self._second = [tf.Variable(tf.zeros_like(w)) for w in self._weights]
@@ -56,7 +58,9 @@ class Epochs:
             weights = [w - rate * m / (tf.sqrt(v) + 1e-7) for w, m, v in moved]
             return i + 1, t, total + loss, weights, first, second
 
-        held = [[tf.identity(v) for v in group] for group in (self._weights, self._first, self._second)]
+        held = [
+            [tf.identity(v) for v in group] for group in (self._weights, self._first, self._second)
+        ]
         state = (0, self._done.read_value(), 0.0, *held)
         _, t, total, *held = tf.while_loop(lambda i, *_: i < self._steps, step, state)
         for group, new in zip((self._weights, self._first, self._second), held, strict=True):

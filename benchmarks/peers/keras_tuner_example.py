@@ -2,7 +2,8 @@
 
 Run: python benchmarks/peers/keras_tuner_example.py FOLDER --seed 0
      python benchmarks/peers/keras_tuner_example.py FOLDER --configurations FILE --epochs 3
-The second trains the given configurations, on this project's own split of the data, in place of ten random ones.
+The second trains the given configurations, on this project's own split of the data, in place of ten
+random ones.
 """
 
 import json
@@ -57,14 +58,26 @@ def main():
         oracle = Listed(given, objective=kt.Objective("val_accuracy", "max"), max_trials=len(given))
         tuner = kt.Tuner(oracle, model, directory=asked.folder, project_name="listed")
         tuner.search(
-            data.x_train, data.y_train, epochs=asked.epochs, validation_data=(data.x_val, data.y_val), verbose=0,
-        )  # fmt: skip
+            data.x_train,
+            data.y_train,
+            epochs=asked.epochs,
+            validation_data=(data.x_val, data.y_val),
+            verbose=0,
+        )
     else:
         tuner = kt.RandomSearch(
-            model, objective="val_accuracy", max_trials=10, executions_per_trial=1, seed=asked.seed,
-            directory=asked.folder, project_name="example",
-        )  # fmt: skip
-        x, y = np.concatenate([data.x_train, data.x_val]), np.concatenate([data.y_train, data.y_val])
+            model,
+            objective="val_accuracy",
+            max_trials=10,
+            executions_per_trial=1,
+            seed=asked.seed,
+            directory=asked.folder,
+            project_name="example",
+        )
+        x, y = (
+            np.concatenate([data.x_train, data.x_val]),
+            np.concatenate([data.y_train, data.y_val]),
+        )
         tuner.search(x, y, epochs=asked.epochs, validation_split=0.2, verbose=0)
     best = tuner.get_best_models(1)[0]
     best.save(Path(asked.folder) / "best.keras")

@@ -1,10 +1,12 @@
-"""The same space on Ray Tune alone, with ASHA and HyperOptSearch as its documentation shows; prints what it found.
+"""The same space on Ray Tune alone, with ASHA and HyperOptSearch as its documentation shows; prints
+what it found.
 
 Run: python benchmarks/peers/ray_tune_example.py FOLDER --seed 0 --flatten
      python benchmarks/peers/ray_tune_example.py FOLDER --seed 0
-Ten trials of at most ten epochs, one CPU each. Every epoch is reported and the model saved by Tune's own callback. The
-space is written flat, as there it must be: every hyperparameter that random configurations request. The first command
-finds these, which is not counted: a user would have written them down.
+Ten trials of at most ten epochs, one CPU each. Every epoch is reported and the model saved by
+Tune's own callback. The space is written flat, as there it must be: every hyperparameter that
+random configurations request. The first command finds these, which is not counted: a user would
+have written them down.
 """
 
 import json
@@ -56,41 +58,60 @@ def train(config, data, search_space, whole):
     from ray.tune.integration.keras import TuneReportCheckpointCallback
 
     space = subject.load_space(search_space)
-    hp = HyperParameters({name: int(value) if name in whole else value for name, value in config.items()})
+    hp = HyperParameters(
+        {name: int(value) if name in whole else value for name, value in config.items()}
+    )
     model = space.build(hp, data)
     subject.fitted(
-        space, hp, model, data.x_train, data.y_train, epochs=EPOCHS, validation_data=(data.x_val, data.y_val),
-        verbose=0, callbacks=[TuneReportCheckpointCallback(metrics="val_accuracy")],
-    )  # fmt: skip
+        space,
+        hp,
+        model,
+        data.x_train,
+        data.y_train,
+        epochs=EPOCHS,
+        validation_data=(data.x_val, data.y_val),
+        verbose=0,
+        callbacks=[TuneReportCheckpointCallback(metrics="val_accuracy")],
+    )
 
 
 def main():
     arguments = subject.options(__doc__)
     arguments.add_argument("folder")
-    arguments.add_argument("--flatten", action="store_true", help="write the flat space into the folder, train nothing")
+    arguments.add_argument(
+        "--flatten", action="store_true", help="write the flat space into the folder, train nothing"
+    )
     asked = arguments.parse_args()
     data = subject.load_data(asked.dataset, asked.seed)
     if asked.flatten:
-        flat = flattened(subject.load_space(asked.search_space), data, np.random.default_rng(asked.seed))
+        flat = flattened(
+            subject.load_space(asked.search_space), data, np.random.default_rng(asked.seed)
+        )
         (Path(asked.folder) / FLAT).write_bytes(pickle.dumps(flat))
         return
     specs = pickle.loads((Path(asked.folder) / FLAT).read_bytes())
     whole = {name for name, spec in specs.items() if isinstance(spec, Int)}
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(subject.ROOT), str(subject.ROOT / "benchmarks")])  # for its workers
+    # for its workers
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(subject.ROOT), str(subject.ROOT / "benchmarks")]
+    )
     ray.init(include_dashboard=False)
     tuner = tune.Tuner(
         tune.with_resources(
-            tune.with_parameters(train, data=data, search_space=asked.search_space, whole=whole), {"cpu": 1}
+            tune.with_parameters(train, data=data, search_space=asked.search_space, whole=whole),
+            {"cpu": 1},
         ),
         param_space={name: domain(spec) for name, spec in specs.items()},
         tune_config=tune.TuneConfig(
-            metric="val_accuracy", mode="max", num_samples=TRIALS,
+            metric="val_accuracy",
+            mode="max",
+            num_samples=TRIALS,
             search_alg=HyperOptSearch(random_state_seed=asked.seed),
             scheduler=ASHAScheduler(max_t=EPOCHS, grace_period=1, reduction_factor=3),
             max_concurrent_trials=len(os.sched_getaffinity(0)),
         ),
         run_config=tune.RunConfig(storage_path=str(Path(asked.folder).resolve()), verbose=0),
-    )  # fmt: skip
+    )
     results = tuner.fit()
     best = results.get_best_result(scope="all")
     import keras
@@ -101,7 +122,9 @@ def main():
     model.save(Path(asked.folder) / "best.keras")
     epochs = [int(result.metrics["training_iteration"]) for result in results]
     found = best.metrics_dataframe["val_accuracy"].max()
-    print(json.dumps({"val_accuracy": float(found), "test_accuracy": accuracy, "epochs": sum(epochs)}))
+    print(
+        json.dumps({"val_accuracy": float(found), "test_accuracy": accuracy, "epochs": sum(epochs)})
+    )
 
 
 if __name__ == "__main__":

@@ -1,1 +1,4 @@
-"""All that knows Ray: the cluster, the trials on it, Tune's searcher and schedulers. No Keras here."""
+"""All that knows Ray: the cluster, the trials on it, Tune's searcher and schedulers.
+
+No Keras here.
+"""

@@ -1,6 +1,7 @@
 """Whether a cluster asks for a token, and takes ours: asked of its head, as anybody could.
 
-What the head is set to is nowhere to be read, and Ray itself would try a wrong token for 20 s (2.60).
+What the head is set to is nowhere to be read, and Ray itself would try a wrong token for 20 s
+(2.60).
 """
 
 import os
@@ -15,7 +16,7 @@ KNOCK_S = 5.0
 
 
 def check_access(address: str, *, insecure: bool) -> None:
-    """Refuse a cluster that lets anybody in, unless its head is on loopback alone, and one that would not let us in.
+    """Refuse a cluster that lets anybody in, unless it is on loopback alone, or that refuses us.
 
     TLS is left to Ray: such a cluster asks each client for a certificate.
 
@@ -25,12 +26,16 @@ def check_access(address: str, *, insecure: bool) -> None:
 
     Raises:
         RequestError: in one line, what to do.
-        ConnectionError: as Ray raises it: there is no cluster to be found on this host; or it does not answer, which is
-            no sign that it is closed.
+        ConnectionError: as Ray raises it: there is no cluster to be found on this host; or it does
+            not answer, which is no sign that it is closed.
     """
     import grpc
-    from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
-    from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
+    from ray._private.authentication.authentication_token_setup import (
+        maybe_enable_token_auth_if_token_available,
+    )
+    from ray._private.authentication.http_token_authentication import (
+        get_auth_headers_if_auth_enabled,
+    )
     from ray._private.services import canonicalize_bootstrap_address
     from ray.exceptions import AuthenticationError
 
@@ -44,8 +49,10 @@ def check_access(address: str, *, insecure: bool) -> None:
         raise ConnectionError(f"{to_anybody.name.replace('_', ' ').lower()}.")
     if to_anybody is grpc.StatusCode.OK and not insecure and not _on_loopback_alone(head):
         raise RequestError(
-            f"A cluster must ask for a token; {head} lets in whoever reaches it, to run what they like. Turn it on: "
-            "`ray get-auth-token --generate` once, ~/.ray/auth_token copied to each host, RAY_AUTH_MODE=token set for "
+            f"A cluster must ask for a token; {head} lets in whoever reaches it, to run what they "
+            "like. Turn it on: "
+            "`ray get-auth-token --generate` once, ~/.ray/auth_token copied to each host, "
+            "RAY_AUTH_MODE=token set for "
             "each `ray start` and for this command. To go on without: --insecure."
         )
     if to_anybody is grpc.StatusCode.UNAUTHENTICATED:
@@ -57,18 +64,20 @@ def check_access(address: str, *, insecure: bool) -> None:
         if not ours or _knock(head, ours) is not grpc.StatusCode.OK:
             has = "another one" if ours else "none"
             raise RequestError(
-                f"The token of the cluster must be known; {head} asks for it, and this process has {has}. Copy "
+                f"The token of the cluster must be known; {head} asks for it, and this process has "
+                f"{has}. Copy "
                 "~/.ray/auth_token from the cluster's head, and set RAY_AUTH_MODE=token."
             )
 
 
 def _knock(head: str, token: dict[str, str]) -> Any:
-    """What the head says to somebody with this token, or with none, who asks whether it is there."""
+    """What the head answers to a caller with this token, or with none."""
     import grpc
     from ray._private.ray_constants import GLOBAL_GRPC_OPTIONS
 
     shown = [(name.lower(), value) for name, value in token.items()]
-    with grpc.insecure_channel(head, options=GLOBAL_GRPC_OPTIONS) as channel:  # past a proxy, as Ray goes
+    # past a proxy, as Ray goes
+    with grpc.insecure_channel(head, options=GLOBAL_GRPC_OPTIONS) as channel:
         ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")
         try:
             ask(b"", timeout=KNOCK_S, metadata=shown, wait_for_ready=True)

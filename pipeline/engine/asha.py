@@ -1,13 +1,16 @@
-"""Asynchronous successive halving that promotes: trials wait at a rung, and of those the best are let on.
+"""Asynchronous successive halving that promotes.
 
-Ray's `ASHAScheduler` decides once, when a trial comes to a rung: it goes on if it is among the best of those that came
-before. So the first always goes on, and where a searcher learns, and each trial is better than the last, so does nearly
-everyone: of 20 trials of the example in `benchmarks/` ten trained to the end, 122 epochs in all. Here a trial that is
-not let on waits, with its state saved, and goes on if its turn comes: 46 to 55 epochs.
+Trials wait at a rung, and of those the best are let on.
 
-Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020), algorithm 2. That one lets on
-whoever is among the best of a rung, which again may be nearly everyone; here no more are let on than one in so many of
-those that came, and at the end the best of each rung.
+Ray's `ASHAScheduler` decides once, when a trial comes to a rung: it goes on if it is among the best
+of those that came before. So the first always goes on, and where a searcher learns, and each trial
+is better than the last, so does nearly everyone: of 20 trials of the example in `benchmarks/` ten
+trained to the end, 122 epochs in all. Here a trial that is not let on waits, with its state saved,
+and goes on if its turn comes: 46 to 55 epochs.
+
+Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020), algorithm
+2. That one lets on whoever is among the best of a rung, which again may be nearly everyone; here no
+more are let on than one in so many of those that came, and at the end the best of each rung.
 """
 
 from bisect import bisect_left, insort
@@ -23,12 +26,15 @@ from pipeline.objective import WORST, Objective
 
 WENT_ON = "went_on"  # in a report of the past: whether the trial reported more
 
-# So many wait at a rung at most, the best of those that were not let on: each keeps a checkpoint on disk.
+# So many wait at a rung at most, the best of those that were not let on: each keeps a checkpoint on
+# disk.
 MOST_WAITING = 50
 
 
 def rungs_of(max_epochs: int, grace_epochs: int, reduction_factor: float) -> list[int]:
-    """The epochs at which trials are compared: `grace_epochs`, and each time `reduction_factor` as many.
+    """The epochs at which trials are compared.
+
+    `grace_epochs`, and each time `reduction_factor` as many.
 
     There is none where fewer epochs are left than a trial has had: little is saved there.
     """
@@ -46,7 +52,8 @@ class Rung:
 
     def __init__(self, epoch: int, most: int, reduction_factor: float) -> None:
         self.epoch = epoch
-        self.came: dict[str, int] = {}  # trial -> with the report of which epoch: one may report every third only
+        # trial -> with the report of which epoch: one may report every third only
+        self.came: dict[str, int] = {}
         self.let_on: set[str] = set()
         self._most, self._factor = most, reduction_factor  # so many can come
         self._places: dict[str, tuple[float, int]] = {}  # of equal ones the first is the better
@@ -70,7 +77,10 @@ class Rung:
         return bisect_left(self._sorted, self._places[trial])
 
     def best(self) -> int:
-        """How many may go on, of those that came so far: at least one, if these are all that can come."""
+        """How many may go on, of those that came so far.
+
+        At least one, if these are all that can come.
+        """
         return max(int(len(self.came) / self._factor), int(len(self.came) >= self._most))
 
     def most_best(self) -> int:
@@ -86,8 +96,8 @@ class Promoting(Pausing):
         max_epochs: where a trial ends by itself.
         grace_epochs: the first rung.
         reduction_factor: one in so many goes on.
-        trials: how many there may be. Who cannot be among the best any more, whatever comes, is stopped and not kept,
-            but for one in case that one of the best fails later.
+        trials: how many there may be. Who cannot be among the best any more, whatever comes, is
+            stopped and not kept, but for one in case that one of the best fails later.
         complete: whether no more trials will be added.
     """
 
@@ -115,11 +125,14 @@ class Promoting(Pausing):
         if here is None or result.get(WENT_ON):
             return TrialScheduler.CONTINUE
         waiting = sorted([*self._waiting(here), trial], key=lambda t: here.rank(t.trial_id))
-        # Of the past it is known who went on; who else was to is decided by `choose_trial_to_run`, as it was then.
+        # Of the past it is known who went on; who else was to is decided by `choose_trial_to_run`,
+        # as it was then.
         if WENT_ON not in result and trial in self._next(here, waiting):
             here.let_on.add(name)
             return TrialScheduler.CONTINUE
-        return TrialScheduler.STOP if trial in self._outranked(here, waiting) else TrialScheduler.PAUSE
+        return (
+            TrialScheduler.STOP if trial in self._outranked(here, waiting) else TrialScheduler.PAUSE
+        )
 
     def _come(self, name: str, result: dict[str, Any]) -> Rung | None:
         """Take up a report; the highest rung that the trial came to with it."""
@@ -128,7 +141,8 @@ class Promoting(Pausing):
             if name not in rung.came and rung.epoch <= result[EPOCH]:
                 rung.put(name, result[EPOCH], self._objective.loss(result[OBJECTIVE]))
                 new = rung
-            elif rung.came.get(name, result[EPOCH]) < result[EPOCH]:  # whoever is past it was let on
+            # whoever is past it was let on
+            elif rung.came.get(name, result[EPOCH]) < result[EPOCH]:
                 rung.let_on.add(name)
         self._epochs[name] = max(result[EPOCH], self._epochs.get(name, 0))
         return new
@@ -136,7 +150,8 @@ class Promoting(Pausing):
     def repeated(self, trial: Trial, epoch: int) -> str:
         """Wait where it waited before."""
         waits = any(
-            rung.came.get(trial.trial_id) == epoch and trial.trial_id not in rung.let_on for rung in self._rungs
+            rung.came.get(trial.trial_id) == epoch and trial.trial_id not in rung.let_on
+            for rung in self._rungs
         )
         return TrialScheduler.PAUSE if waits else TrialScheduler.CONTINUE
 
@@ -151,7 +166,10 @@ class Promoting(Pausing):
                 rung.lose(trial.trial_id)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """A trial ended: who did so at a rung, by diverging there, is one of those that came to it."""
+        """A trial ended.
+
+        Who did so at a rung, by diverging there, is one of those that came to it.
+        """
         super().on_trial_complete(tune_controller, trial, result)
         self._come(trial.trial_id, result)
         self._used(trial)
@@ -185,29 +203,39 @@ class Promoting(Pausing):
 
     def _waiting(self, rung: Rung) -> list[Trial]:
         """Who waits at a rung to be let on, the best first."""
-        waiting = [t for t in self.paused() if self._rung_of(t) is rung and t.trial_id not in rung.let_on]
+        waiting = [
+            t for t in self.paused() if self._rung_of(t) is rung and t.trial_id not in rung.let_on
+        ]
         return sorted(waiting, key=lambda t: rung.rank(t.trial_id))
 
     def _next(self, rung: Rung, waiting: list[Trial]) -> list[Trial]:
         """Those of the waiting that may go on."""
         best = rung.best()
-        return [t for t in waiting[: max(best - len(rung.let_on), 0)] if rung.rank(t.trial_id) < best]
+        return [
+            t for t in waiting[: max(best - len(rung.let_on), 0)] if rung.rank(t.trial_id) < best
+        ]
 
     def _outranked(self, rung: Rung, waiting: list[Trial]) -> list[Trial]:
         """Those of the waiting that will never go on, or are too many to be kept."""
         return [
             t
             for place, t in enumerate(waiting)
-            if place >= MOST_WAITING or rung.rank(t.trial_id) > max(rung.best(), rung.most_best())  # one in reserve
+            # one in reserve
+            if place >= MOST_WAITING or rung.rank(t.trial_id) > max(rung.best(), rung.most_best())
         ]
 
     def _promotable(self) -> list[Trial]:
         """Those that may go on, of the highest rung first, the best of it first."""
         chosen = [t for t in self.paused() if t.trial_id in self._rung_of(t).let_on]
-        return chosen + [t for rung in reversed(self._rungs) for t in self._next(rung, self._waiting(rung))]
+        return chosen + [
+            t for rung in reversed(self._rungs) for t in self._next(rung, self._waiting(rung))
+        ]
 
     def _left_at_the_end(self, tune_controller: Any) -> list[Trial]:
-        """Once nothing runs and nothing comes: the best of each rung goes on whatever the count; then it is over."""
+        """Once nothing runs and nothing comes: the best of each rung goes on whatever the count.
+
+        Then it is over.
+        """
         waiting = self.paused()
         if not waiting or len(waiting) < len(self._members) or not self._complete():
             return []
@@ -219,7 +247,7 @@ class Promoting(Pausing):
         return []
 
     def _used(self, trial: Trial) -> None:
-        """Who was let on from its last rung and had nothing more to train leaves its place to another."""
+        """A promoted trial that had nothing left to train frees its place."""
         last = next((rung for rung in reversed(self._rungs) if trial.trial_id in rung.came), None)
         if last is not None and self._epochs[trial.trial_id] <= last.came[trial.trial_id]:
             last.let_on.discard(trial.trial_id)

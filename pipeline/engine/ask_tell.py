@@ -1,4 +1,7 @@
-"""The adapter between our searchers and Tune: what goes out (`suggest`), under trial ids of ours."""
+"""The adapter between our searchers and Tune.
+
+What goes out (`suggest`), under trial ids of ours.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +30,8 @@ class AskTell(RaySearcher):
         ledger: records every trial before it is handed out.
         trials: how many there may be.
         job: makes a trial's task from its id and configuration.
-        wanted: whether another trial can be used now. A proposal made later knows more, so none is made ahead.
+        wanted: whether another trial can be used now. A proposal made later knows more, so none is
+            made ahead.
         all_wait: whether no trial goes on before there are no more to come.
         resources: what a trial takes, as Ray counts it.
     """
@@ -51,7 +55,10 @@ class AskTell(RaySearcher):
         self._resources = resources
 
     def next_id(self) -> str:
-        """The id of the next trial: it says its place in the search, so a rerun has the same ones."""
+        """The id of the next trial.
+
+        It says its place in the search, so a rerun has the same ones.
+        """
         return f"t{len(self._ledger.trials):04d}"
 
     def is_over(self, trial_id: str) -> bool:
@@ -94,8 +101,8 @@ class AskTell(RaySearcher):
 class Trials(SearchGenerator):
     """Makes Tune's trials, the unfinished ones of a resumed run first.
 
-    Tune's own generator draws random ids and cannot take up a trial that exists; both are in one method, which this
-    overrides (Ray 2.60).
+    Tune's own generator draws random ids and cannot take up a trial that exists; both are in one
+    method, which this overrides (Ray 2.60).
 
     Args:
         searcher: proposes.
@@ -140,24 +147,32 @@ class Trials(SearchGenerator):
     def is_finished(self) -> bool:
         """Whether there will be nothing more to run.
 
-        While a trial is paused Tune is told that there will: it then keeps the worker of whoever pauses for the next,
-        where it would start a process, and import TensorFlow, for each that goes on.
+        While a trial is paused Tune is told that there will: it then keeps the worker of whoever
+        pauses for the next, where it would start a process, and import TensorFlow, for each that
+        goes on.
         """
         return self._halted or (self.complete and not self._paused())
 
     def set_finished(self) -> None:
-        """End it, whoever waits: Tune says so where the whole search is to stop, and tells the scheduler nothing."""
+        """End it, whoever waits.
+
+        Tune says so where the whole search is to stop, and tells the scheduler nothing.
+        """
         super().set_finished()
         self._halted = True
 
     def _create(self, trial_id: str, task: dict[str, Any]) -> Trial:
-        if self._adapter.is_over(trial_id):  # for the scheduler alone: Tune is not given it, so it needs no folder
-            return Trial("past", stub=True, trial_id=trial_id, config=task, _setup_default_resource=False)
+        # for the scheduler alone: Tune is not given it, so it needs no folder
+        if self._adapter.is_over(trial_id):
+            return Trial(
+                "past", stub=True, trial_id=trial_id, config=task, _setup_default_resource=False
+            )
         experiment: Any = self._experiment
         spec = {**experiment.spec, "config": task}
         trial = _create_trial_from_spec(
             spec, self._parser, evaluated_params={}, experiment_tag=trial_id, trial_id=trial_id
         )
-        # Tune does this when it asks for an actor, but not when a waiting trial takes over one that just came free.
+        # Tune does this when it asks for an actor, but not when a waiting trial takes over one that
+        # just came free.
         trial.init_local_path()
         return trial

@@ -71,7 +71,10 @@ class Slots:
     def places(self) -> int:
         """For how many there is a place, were more asked for than are."""
         if time.monotonic() - self._at > LOOK_EVERY_S:
-            self._at, self._count = time.monotonic(), max(1, concurrent(self._experiment, live_nodes()))
+            self._at, self._count = (
+                time.monotonic(),
+                max(1, concurrent(self._experiment, live_nodes())),
+            )
             for call in self.looked:
                 call()
         return self._count
@@ -84,6 +87,7 @@ def packing_warning(experiment: Experiment) -> str | None:
     if not 0 < share < 1 or 1 - fits * share < 0.02:  # 0.33 is meant to be a third
         return None
     return (
-        f"{share:g} of a GPU does not divide it evenly: {fits} trials a GPU leave {1 - fits * share:.0%} of each "
+        f"{share:g} of a GPU does not divide it evenly: {fits} trials a GPU leave "
+        f"{1 - fits * share:.0%} of each "
         f"unused; {1 / fits:.3g} or {1 / (fits + 1):.3g} would not."
     )

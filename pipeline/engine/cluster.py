@@ -26,19 +26,20 @@ ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a user's relative paths keep their meaning
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # the newer output prints a banner even when it is told to be silent
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger records; Ray's loggers keep 300 KB a trial
+    # the ledger records; Ray's loggers keep 300 KB a trial
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # Tune's own state is never read back
     "TUNE_FORCE_TRIAL_CLEANUP_S": "60",  # by default a worker that hangs keeps its GPU for 600 s
     "TUNE_WARN_THRESHOLD_S": "60",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Ray knows that a node is lost after 15 to 70 s. By default it says after 1 s that a worker "is unavailable": held
-    # against its trial, which is started anew at once, perhaps on the same node.
+    # Ray knows that a node is lost after 15 to 70 s. By default it says after 1 s that a worker "is
+    # unavailable": held against its trial, which is started anew at once, perhaps on the same node.
     "RAY_timeout_ms_task_wait_for_death_info": "120000",
 }
-# glibc gives each of a process's many threads a heap of its own, where what it freed stays: of chunks of data that were
-# gathered in several threads, 30 MB a trial.
+# glibc gives each of a process's many threads a heap of its own, where what it freed stays: of
+# chunks of data that were gathered in several threads, 30 MB a trial.
 HEAPS = {"MALLOC_ARENA_MAX": "2"}
 # A local cluster listens on loopback alone, and asks for a token of this process.
 LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
@@ -47,7 +48,10 @@ _given: dict[str, str | None] = {}  # the caller's own, of the variables that a 
 
 
 def address_of(experiment: Experiment) -> str | None:
-    """The cluster to join: what was asked for, else what Ray's own variable names; None is this machine alone."""
+    """The cluster to join: what was asked for, else what Ray's own variable names.
+
+    None is this machine alone.
+    """
     named = experiment.address or os.environ.get("RAY_ADDRESS")
     return None if named in ("", "local") else named
 
@@ -63,7 +67,8 @@ def cluster(
     Args:
         experiment: what Ray is for.
         targets: modules of the user's that other hosts need.
-        warm: let the processes that a local Ray holds ready import Keras while the driver is still setting up.
+        warm: let the processes that a local Ray holds ready import Keras while the driver is still
+            setting up.
         insecure: join a cluster that asks for no token, too.
     """
     address = address_of(experiment)
@@ -99,7 +104,10 @@ def cluster(
 
 
 def _let_raylet_print(allowed: bool) -> None:
-    """Of each process that dies it prints a paragraph; here the records and the closing lines say what came of it."""
+    """Of each process that dies it prints a paragraph.
+
+    Here the records and the closing lines say what came of it.
+    """
     from ray._private import worker
 
     # `log_to_driver` does not reach `listen_error_messages` (2.60).
@@ -107,7 +115,10 @@ def _let_raylet_print(allowed: bool) -> None:
 
 
 def _take_token() -> None:
-    """Have a token where the caller imported Ray first: Ray would write one that all may read into the home (2.60)."""
+    """Have a token where the caller imported Ray first.
+
+    Ray would write one that all may read into the home (2.60).
+    """
     from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
     _given.setdefault("RAY_AUTH_MODE", os.environ.get("RAY_AUTH_MODE"))  # Ray sets it
@@ -124,7 +135,9 @@ def _set(variables: dict[str, str]) -> None:
 
 
 def _give_back() -> None:
-    """Show a cluster the caller's own token: an earlier search of this process may have put a local one in its place.
+    """Show a cluster the caller's own token.
+
+    An earlier search of this process may have put a local one in its place.
 
     Ray keeps all of it from when it was imported, so it is told too.
     """
@@ -139,7 +152,9 @@ def _give_back() -> None:
         else:
             os.environ[name] = value
     _given.clear()
-    ray_constants.ENABLE_RAY_CLUSTER = os.environ.get(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "1") != "0"
+    ray_constants.ENABLE_RAY_CLUSTER = (
+        os.environ.get(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "1") != "0"
+    )
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
 
@@ -161,10 +176,12 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Do what a signal asks for once Ray has started: broken off, Ray crashes this process as it ends (2.60).
+    """Do what a signal asks for once Ray has started.
 
-    The same signal again does not wait, unless a sweep passes it on. Nor does one that has no handler in Python. Ray
-    leaves that of SIGTERM as it is; its own would exit at once.
+    Broken off, Ray crashes this process as it ends (2.60).
+
+    The same signal again does not wait, unless a sweep passes it on. Nor does one that has no
+    handler in Python. Ray leaves that of SIGTERM as it is; its own would exit at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -201,7 +218,10 @@ def _signals_wait() -> Iterator[None]:
 
 @contextmanager
 def keep_signals() -> Iterator[None]:
-    """Keep Tune from taking SIGINT, and SIGUSR1 whatever it is told (2.60): nobody would know why the search ended."""
+    """Keep Tune from taking SIGINT, and SIGUSR1 whatever it is told (2.60).
+
+    Nobody would know why the search ended.
+    """
     from ray.tune import tune
 
     theirs = tune._setup_signal_catching
@@ -214,7 +234,9 @@ def keep_signals() -> Iterator[None]:
 
 @contextmanager
 def let_trials_inherit() -> Iterator[None]:
-    """Keep Tune from giving its actors environment variables: Ray would start a process for each (Ray 2.60).
+    """Keep Tune from giving its actors environment variables.
+
+    Ray would start a process for each (Ray 2.60).
 
     The processes have them, as they were started from this one; all but one of PyTorch Lightning's.
     """
@@ -239,16 +261,20 @@ def _start(experiment: Experiment, temporary: str, *, warm: bool) -> None:
     import ray
     from ray._private import ray_constants
 
-    # Else Ray replaces a loopback address by the machine's own. It reads this from the environment when it is imported,
-    # which the caller may have done before.
+    # Else Ray replaces a loopback address by the machine's own. It reads this from the environment
+    # when it is imported, which the caller may have done before.
     ray_constants.ENABLE_RAY_CLUSTER = False
-    # Workers find what the driver finds, also when it is not the current directory that holds it. They inherit it: with
-    # a runtime environment Ray starts a process for each actor, and those that it holds ready stay unused (2.60).
-    inherited = {"PYTHONPATH": os.pathsep.join(p for p in (str(HOME), os.environ.get("PYTHONPATH")) if p)}
+    # Workers find what the driver finds, also when it is not the current directory that holds it.
+    # They inherit it: with a runtime environment Ray starts a process for each actor, and those
+    # that it holds ready stay unused (2.60).
+    inherited = {
+        "PYTHONPATH": os.pathsep.join(p for p in (str(HOME), os.environ.get("PYTHONPATH")) if p)
+    }
     inherited |= {name: value for name, value in HEAPS.items() if name not in os.environ}
     if warm and _uses_most(experiment):
         inherited |= {"RAY_preload_python_modules": "pipeline.engine.warm"}
-        inherited |= {"OMP_NUM_THREADS": str(threads_of(experiment.cpus_per_trial))}  # read while NumPy is imported
+        # read while NumPy is imported
+        inherited |= {"OMP_NUM_THREADS": str(threads_of(experiment.cpus_per_trial))}
     try:
         with _environment(inherited), _agents_ending(Path(temporary)):
             ray.init(
@@ -261,20 +287,25 @@ def _start(experiment: Experiment, temporary: str, *, warm: bool) -> None:
                 _temp_dir=temporary,
             )
     except Exception as error:  # of its own kind where Ray waits for a busy machine for 30 s (2.60)
-        raise KerasweepError(f"Ray did not start on this machine: {' '.join(str(error).split())[:300]}") from error
+        raise KerasweepError(
+            f"Ray did not start on this machine: {' '.join(str(error).split())[:300]}"
+        ) from error
 
 
 @contextmanager
 def _agents_ending(temporary: Path) -> Iterator[None]:
     """Let Ray's two agents end as soon as the node does, also if that is while Ray starts.
 
-    Where it was killed, they try for a minute to report that to a server which is dead too, unless the node's log has
-    this line (`ray/_private/process_watcher.py`, 2.60): with it they were gone after 2.5 s.
+    Where it was killed, they try for a minute to report that to a server which is dead too, unless
+    the node's log has this line (`ray/_private/process_watcher.py`, 2.60): with it they were gone
+    after 2.5 s.
     """
     started = threading.Event()
 
     def tell() -> None:
-        while not (logs := list(temporary.glob("session_*/logs/raylet.out"))) and not started.wait(0.05):
+        while not (logs := list(temporary.glob("session_*/logs/raylet.out"))) and not started.wait(
+            0.05
+        ):
             pass
         for log in logs:
             with log.open("a") as file:
@@ -304,11 +335,17 @@ def _join(address: str, targets: list[Target], folders: list[str], *, insecure: 
     _give_back()
     try:
         check_access(address, insecure=insecure)
-        ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.CRITICAL)
+        ray.init(
+            address=address,
+            runtime_env=environment,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+        )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         line = " ".join(str(error).split())[:300]
         raise RequestError(
-            f"--address must name a running Ray cluster that this host belongs to; {address} did not answer: {line} "
+            f"--address must name a running Ray cluster that this host belongs to; {address} did "
+            f"not answer: {line} "
             "From another host: ray job submit --address http://HOST:8265 --working-dir . -- "
             "python -m pipeline.run … --address auto"
         ) from error

@@ -1,7 +1,8 @@
 """Clusters that grow: whether one may, and what it is asked for.
 
-Ray's autoscaler sees what waits for a place, and Tune shows it one trial at a time. Were more trials begun only to be
-seen, their configurations would be chosen before anything was learnt. So the autoscaler is told of the demand itself.
+Ray's autoscaler sees what waits for a place, and Tune shows it one trial at a time. Were more
+trials begun only to be seen, their configurations would be chosen before anything was learnt. So
+the autoscaler is told of the demand itself.
 """
 
 import json
@@ -17,7 +18,8 @@ from pipeline.errors import Interrupted, KerasweepError, RequestError
 from pipeline.experiment import Experiment
 
 MOST_ASKED = 1000  # trials at once: what is asked for is one message
-GROWTH_S = 1800.0  # until the first node must be there; a machine with a GPU takes minutes, if there is one to be had
+# until the first node must be there; a machine with a GPU takes minutes, if there is one to be had
+GROWTH_S = 1800.0
 TELLS_WITHIN_S = 10.0  # an autoscaler reports every five seconds
 
 
@@ -35,7 +37,8 @@ def check_place(experiment: Experiment) -> None:
         for node in sorted(nodes, key=lambda n: (-n.get("GPU", 0), -n.get("CPU", 0)))[:4]
     )
     raise RequestError(
-        f"A trial must fit on one node; it needs {needs(experiment)}, and the cluster's nodes have {has}."
+        f"A trial must fit on one node; it needs {needs(experiment)}, and the cluster's nodes have "
+        f"{has}."
     )
 
 
@@ -68,12 +71,14 @@ def await_place(
         waited = time.monotonic() - began
         if waited > left_s:
             raise KerasweepError(
-                f"A trial needs {needs(experiment)}; the time budget ended before the cluster had started a node that "
+                f"A trial needs {needs(experiment)}; the time budget ended before the cluster had "
+                "started a node that "
                 "holds it. Why: ray status"
             )
         if waited > GROWTH_S:
             raise KerasweepError(
-                f"A trial needs {needs(experiment)}; in {GROWTH_S / 60:g} minutes the cluster has not started a node "
+                f"A trial needs {needs(experiment)}; in {GROWTH_S / 60:g} minutes the cluster has "
+                "not started a node "
                 "that holds it. Why: ray status"
             )
         ask()
@@ -81,10 +86,10 @@ def await_place(
 
 
 class Demand:
-    """What a search asks of the cluster's autoscaler, which starts as much of it as the cluster may have at most.
+    """What a search asks of the cluster's autoscaler, which starts as much as the cluster may have.
 
-    There is one such request in a cluster: of two searches the one counts that asked last. Each asks again every few
-    seconds, so that one which ends takes nothing from the other for long.
+    There is one such request in a cluster: of two searches the one counts that asked last. Each
+    asks again every few seconds, so that one which ends takes nothing from the other for long.
 
     Ray keeps the request of a process that was killed outright. To take it back:
         python -c "import ray, ray.autoscaler.sdk as a; ray.init('auto'); a.request_resources(0)"
@@ -114,7 +119,7 @@ def _request(bundles: list[dict[str, float]]) -> None:
 
 
 def _never(experiment: Experiment) -> bool:
-    """Whether the cluster has told which nodes it may start, as the newer autoscaler does, and none holds a trial."""
+    """Whether the cluster told which nodes it may start, and none of them holds a trial."""
     from ray._private.state import state
 
     config = state.get_cluster_config()
@@ -122,18 +127,22 @@ def _never(experiment: Experiment) -> bool:
 
 
 def _may_hold(groups: Iterable[Any], trial: dict[str, float]) -> bool:
-    """Whether a node of any of the groups may hold what a trial takes; of one without resources it is not known."""
+    """Whether a node of any of the groups may hold what a trial takes.
+
+    Of one without resources it is not known.
+    """
     startable = [group.resources for group in groups if group.max_count]
     return not startable or any(
-        not node or all(node.get(name, 0) >= amount for name, amount in trial.items()) for node in startable
+        not node or all(node.get(name, 0) >= amount for name, amount in trial.items())
+        for node in startable
     )
 
 
 def _grows() -> bool:
     """Whether the cluster has an autoscaler that starts nodes.
 
-    Each cluster has a process that reports nodes as one would (Ray 2.60). It names the type of a node by the node's id
-    where there are no types to choose from.
+    Each cluster has a process that reports nodes as one would (Ray 2.60). It names the type of a
+    node by the node's id where there are no types to choose from.
     """
     from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
     from ray.experimental.internal_kv import _internal_kv_get

@@ -1,4 +1,7 @@
-"""The one actor beside the trials: loads the data, follows `build`, measures the best model. On the CPU."""
+"""The one actor beside the trials: loads the data, follows `build`, measures the best model.
+
+On the CPU.
+"""
 
 import contextlib
 import math
@@ -23,17 +26,22 @@ from pipeline.worker import devices
 from pipeline.worker.session import Job
 
 LOOK_EVERY_S = 2.0
-ASLEEP_S = 30.0  # without a look this process was stopped: Ctrl-Z, a frozen container, a laptop that was closed
+# without a look this process was stopped: Ctrl-Z, a frozen container, a laptop that was closed
+ASLEEP_S = 30.0
 FOLLOW_S = 300.0  # a model is built in seconds
 
 
 @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3)
 class Helper:
-    """Lives as long as the search. It takes no CPU from the trials: it works while they wait for it, or not at all."""
+    """Lives as long as the search.
+
+    It takes no CPU from the trials: it works while they wait for it, or not at all.
+    """
 
     def __init__(self, search_space: Target | Any, cpus: float, folder: str) -> None:
         self._source = search_space
-        os.chdir(folder)  # the driver's, on the driver's node: a user's relative paths keep their meaning
+        # the driver's, on the driver's node: a user's relative paths keep their meaning
+        os.chdir(folder)
         devices.prepare(cpus, gpus=0)
         self._cpus = cpus
         self._space: Any = None
@@ -61,7 +69,9 @@ class Helper:
 
         return kinds(self._search_space(), data, configuration, known)
 
-    def fits(self, data: Data, configuration: Mapping[str, Value], other: Mapping[str, Value]) -> bool:
+    def fits(
+        self, data: Data, configuration: Mapping[str, Value], other: Mapping[str, Value]
+    ) -> bool:
         """See `worker.kinds.fits`."""
         from pipeline.worker.kinds import fits
 
@@ -100,7 +110,10 @@ class Helper:
 
 
 class Calls:
-    """Asks the helper. Ray starts it anew, and asks again, where its process is frozen or takes without end."""
+    """Asks the helper.
+
+    Ray starts it anew, and asks again, where its process is frozen or takes without end.
+    """
 
     def __init__(self, helper: Any) -> None:
         self._helper = helper
@@ -110,7 +123,10 @@ class Calls:
         return self(method, *arguments, limit_s=FOLLOW_S)
 
     def __call__(self, method: Any, *arguments: Any, limit_s: float = math.inf) -> Any:
-        """Call a method and raise what it raised, as it was; `limit_s` seconds are more than it may ever need."""
+        """Call a method and raise what it raised, as it was.
+
+        `limit_s` seconds are more than it may ever need.
+        """
         try:
             reference = method.remote(*arguments)
             self._await(reference, limit_s)
@@ -142,7 +158,9 @@ class Calls:
                 else:
                     continue
                 if ended is not None:
-                    raise KerasweepError(f"The process that loads the data and follows the search space {what}.")
+                    raise KerasweepError(
+                        f"The process that loads the data and follows the search space {what}."
+                    )
                 process.kill()
                 since, looks, ended = now, 0, process
 
@@ -151,6 +169,7 @@ class Calls:
         known = actors(self._helper._actor_id.hex())
         try:
             process = psutil.Process(known.get("Pid", 0))
-            return process if process.cmdline()[0].startswith("ray::") else None  # another's may have taken its number
+            # another's may have taken its number
+            return process if process.cmdline()[0].startswith("ray::") else None
         except (psutil.Error, IndexError):
             return None

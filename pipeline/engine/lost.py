@@ -1,6 +1,7 @@
 """Workers that are lost: which losses are held against a trial, and what is known of why.
 
-Tune ends a trial after so many (`tuning.py`); the third without an epoch between says that the host cannot hold it.
+Tune ends a trial after so many (`tuning.py`); the third without an epoch between says that the host
+cannot hold it.
 """
 
 import re
@@ -21,15 +22,19 @@ class InPlace:
     """Stands in place of a method of Tune's controller."""
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        """As nothing: Tune pickles what its controller holds, into a state that is never read back."""
+        """As nothing.
+
+        Tune pickles what its controller holds, into a state that is never read back.
+        """
         return object, ()
 
 
 class Lost(InPlace):
     """Tune's handling of a worker's failure, once for each.
 
-    One that dies while it is handed over to the next trial fails twice, first itself and then its task. Tune queues the
-    trial again with the first, gives it up with the second, and still takes it for being handed over (Ray 2.60).
+    One that dies while it is handed over to the next trial fails twice, first itself and then its
+    task. Tune queues the trial again with the first, gives it up with the second, and still takes
+    it for being handed over (Ray 2.60).
     """
 
     def __init__(
@@ -39,14 +44,20 @@ class Lost(InPlace):
         too_little: Callable[[str], bool] = lambda trial: False,
         unfit: Callable[[str, str], None] = lambda node, reason: None,
     ) -> None:
-        self._controller, self._fail, self._reasons = controller, controller._trial_task_failure, reasons
+        self._controller, self._fail, self._reasons = (
+            controller,
+            controller._trial_task_failure,
+            reasons,
+        )
         # Is told of a trial that ran out of its share of a GPU; says whether it gets more.
         self._too_little = too_little
         self._unfit = unfit  # is told of a node that cannot train, and why
 
     def __call__(self, trial: Trial, exception: Exception) -> None:
         """A trial's worker failed."""
-        handed_over = trial in self._controller._resetting_trials and isinstance(exception, RayActorError)
+        handed_over = trial in self._controller._resetting_trials and isinstance(
+            exception, RayActorError
+        )
         self._controller._resetting_trials.discard(trial)
         if trial.status != Trial.PENDING or trial in self._controller._trial_to_actor:
             self._reasons[trial.trial_id] = reason_of(exception)
@@ -55,7 +66,8 @@ class Lost(InPlace):
             gets_more = isinstance(exception, OutOfShare) and self._too_little(trial.trial_id)
             # Of a node that was taken back with notice Tune knows by itself.
             lost_node = NODE_DIED in str(exception) and not getattr(exception, "preempted", False)
-            if gets_more or lost_node or unfit_node or handed_over:  # that says nothing of the trial
+            # that says nothing of the trial
+            if gets_more or lost_node or unfit_node or handed_over:
                 trial.run_metadata.num_failures -= 1  # Tune is about to count it
             self._fail(trial, exception=exception)
 

@@ -1,4 +1,7 @@
-"""How many trials share a GPU, found out: the default model trains for some steps on a whole one."""
+"""How many trials share a GPU, found out.
+
+The default model trains for some steps on a whole one.
+"""
 
 import math
 import tempfile
@@ -19,9 +22,11 @@ from pipeline.worker import cuda, devices
 from pipeline.worker.session import Job, Stopped, Until
 
 MOST = 16  # trials a GPU: it computes one after the other, and each holds a process
-HEADROOM = 1.25  # other configurations are larger than the default, and memory is handed out in pieces
+# other configurations are larger than the default, and memory is handed out in pieces
+HEADROOM = 1.25
 EXAMPLES = 2048  # some steps of any sensible batch size
-FINEST = 10_000  # parts of a GPU that Ray counts: seven shares of 1/7, each rounded up, would be more than one
+# parts of a GPU that Ray counts: seven shares of 1/7, each rounded up, would be more than one
+FINEST = 10_000
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,9 @@ class Measured:
     failure: str = ""
 
 
-def measured_share(experiment: Experiment, search_space: Any, data: Any, job: Job) -> tuple[float, str]:
+def measured_share(
+    experiment: Experiment, search_space: Any, data: Any, job: Job
+) -> tuple[float, str]:
     """The share of a GPU that lets as many trials as possible share one, and a line on why.
 
     Raises:
@@ -69,7 +76,9 @@ def answer(probe: Any) -> Any:
 
 
 def _not_measured(why: str) -> KerasweepError:
-    return KerasweepError(f"gpus_per_trial auto could not measure the default model. {one_line(why)}")
+    return KerasweepError(
+        f"gpus_per_trial auto could not measure the default model. {one_line(why)}"
+    )
 
 
 def checked(found: Measured | None) -> Measured:
@@ -80,15 +89,18 @@ def checked(found: Measured | None) -> Measured:
     """
     if found is None:
         raise RequestError(
-            "gpus_per_trial auto must find a GPU to measure on; where Ray counts one, CUDA shows none. Give a number."
+            "gpus_per_trial auto must find a GPU to measure on; where Ray counts one, CUDA shows "
+            "none. Give a number."
         )
     if found.failure:
         raise RequestError(
-            f"gpus_per_trial auto must see the default configuration train on a whole GPU; it failed: {found.failure}"
+            "gpus_per_trial auto must see the default configuration train on a whole GPU; it "
+            f"failed: {found.failure}"
         )
     if not found.peak_mib:
         raise RequestError(
-            "gpus_per_trial auto must know what the default model takes of a GPU; Keras's backend tells no peak. Give "
+            "gpus_per_trial auto must know what the default model takes of a GPU; Keras's backend "
+            "tells no peak. Give "
             "a number."
         )
     return found
@@ -97,16 +109,24 @@ def checked(found: Measured | None) -> Measured:
 def most_of_use(experiment: Experiment, nodes: list[dict[str, float]]) -> int:
     """How many trials a GPU there are CPUs for, and trials, on the node that has most."""
     gpus = [node for node in nodes if node.get("GPU", 0)]
-    by_cpu = [math.floor(node.get("CPU", 0) / experiment.cpus_per_trial / node["GPU"] + 1e-9) for node in gpus]
+    by_cpu = [
+        math.floor(node.get("CPU", 0) / experiment.cpus_per_trial / node["GPU"] + 1e-9)
+        for node in gpus
+    ]
     at_once = min(experiment.trials, experiment.max_concurrent or experiment.trials)
     by_trials = math.ceil(at_once / max(1, sum(math.floor(node["GPU"]) for node in gpus)))
     return max(1, min(MOST, max(by_cpu, default=1), by_trials))
 
 
 def most_that_fit(found: Measured, most: int) -> int:
-    """How many trials of that peak share a GPU, each within the cap of its share; 1 where no two do."""
+    """How many trials of that peak share a GPU, each within the cap of its share.
+
+    1 where no two do.
+    """
     needed = found.peak_mib * HEADROOM
-    fit = (n for n in range(most, 1, -1) if devices.memory_cap_mib(found.total_mib, 1 / n) >= needed)
+    fit = (
+        n for n in range(most, 1, -1) if devices.memory_cap_mib(found.total_mib, 1 / n) >= needed
+    )
     return next(fit, 1)
 
 
@@ -122,7 +142,10 @@ def _measure(search_space: Target | Any, data: Data, job: Job, cpus: float) -> M
 
 
 def train_default(search_space: Target | Any, data: Data, job: Job) -> str:
-    """Train the default configuration for some steps, all its executions; why that failed, if it did."""
+    """Train the default configuration for some steps, all its executions.
+
+    Why that failed, if it did.
+    """
     from pipeline.worker.executions import carry_out
     from pipeline.worker.modules import load_search_space
 

@@ -1,7 +1,9 @@
-"""What a trial needs of each node of a cluster that was joined: asked of all of them, before the first trial.
+"""What a trial needs of each node of a cluster that was joined.
 
-Ray finds it out later, and dearly: that storage is not shared, for one, after the first epoch of a trial. Nodes that
-come later are asked while trials run.
+Asked of all of them, before the first trial.
+
+Ray finds it out later, and dearly: that storage is not shared, for one, after the first epoch of a
+trial. Nodes that come later are asked while trials run.
 """
 
 import importlib.util
@@ -28,8 +30,8 @@ from pipeline.names import HOME
 from pipeline.records.remote import RemotePath, location, unreachable
 from pipeline.worker.devices import memory_cap_mib
 
-# All nodes together: each has to start a process, and to fetch the code. Where something is wrong already, nobody waits
-# for those that are slow.
+# All nodes together: each has to start a process, and to fetch the code. Where something is wrong
+# already, nobody waits for those that are slow.
 ANSWER_S, FOUND_S = 60.0, 15.0
 ENDED_S = 5.0  # until that asking is over: it looks up every second
 AGAIN_S = 60.0  # between two times that nodes are asked which come later and have not answered
@@ -42,15 +44,21 @@ Finding = tuple[str, str]  # what is wrong, what to do
 
 
 def check_nodes(
-    experiment: Experiment, place: Path | RemotePath, preparing: Callable[[str], None], asked: set[str]
+    experiment: Experiment,
+    place: Path | RemotePath,
+    preparing: Callable[[str], None],
+    asked: set[str],
 ) -> None:
-    """Ask every node, unless there is only Ray on this machine's loopback: that has what this process has.
+    """Ask every node, unless there is only Ray on this machine's loopback.
+
+    That has what this process has.
 
     Args:
         experiment: what trials will need.
         place: the run's directory, there already or not.
         preparing: is told that it takes a while.
-        asked: ids of nodes that are fit, which are not asked again; those that turn out to be are added.
+        asked: ids of nodes that are fit, which are not asked again; those that turn out to be are
+            added.
 
     Raises:
         NodesError: any node is not as it must be.
@@ -69,8 +77,9 @@ def check_nodes(
 class Newcomers:
     """Asks the nodes that come while trials run, beside them, as long as it is entered.
 
-    One that does not answer may be busy with trials already, or gone: it is asked again, and nothing is said of it. One
-    that is not as it must be is asked twice: storage may fail for a moment, which trials would survive.
+    One that does not answer may be busy with trials already, or gone: it is asked again, and
+    nothing is said of it. One that is not as it must be is asked twice: storage may fail for a
+    moment, which trials would survive.
 
     Args:
         experiment: what trials need.
@@ -113,7 +122,9 @@ class Newcomers:
         }
         if nodes:
             self._tried |= dict.fromkeys(nodes, now)
-            self._thread = threading.Thread(target=self._ask, args=(nodes,), name="newcomers", daemon=True)
+            self._thread = threading.Thread(
+                target=self._ask, args=(nodes,), name="newcomers", daemon=True
+            )
             self._thread.start()
 
     def _ask(self, nodes: dict[str, Any]) -> None:
@@ -141,7 +152,9 @@ def _refuse(nodes: dict[str, Any], found: dict[str, list[Finding]], slow: int = 
         unfit = sum(map(bool, found.values()))
         waited = f" ({slow} not asked to the end)" if slow else ""
         raise NodesError(
-            f"Every node of the cluster must be fit for trials; {unfit} of {len(_alive())} are not{waited}.", rows
+            f"Every node of the cluster must be fit for trials; {unfit} of {len(_alive())} are "
+            f"not{waited}.",
+            rows,
         )
 
 
@@ -158,12 +171,14 @@ def _alive() -> dict[str, Any]:
     import ray
 
     alive = [node for node in ray.nodes() if node["Alive"]]
-    return {node["NodeID"]: node for node in sorted(alive, key=lambda node: node["NodeManagerAddress"])}
+    return {
+        node["NodeID"]: node for node in sorted(alive, key=lambda node: node["NodeManagerAddress"])
+    }
 
 
 @contextmanager
 def _probe(place: Path | RemotePath) -> Iterator[Any]:
-    """A folder in the run's storage that holds one file of this process, for as long as it takes."""
+    """A folder in the run's storage that holds one file of this process, for a while."""
     stamp = f"{time.time():.0f}-{secrets.token_hex(8)}"
     if isinstance(place, RemotePath):
         there = place.parent / ".probe"
@@ -222,7 +237,8 @@ def _found(
 ) -> tuple[Found, Found]:
     """What is wrong with each node, by what it says, and the same of those that say nothing.
 
-    Nothing of those that are gone, and of those that were not waited for; nobody is, once it is `over`.
+    Nothing of those that are gone, and of those that were not waited for; nobody is, once it is
+    `over`.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -231,7 +247,11 @@ def _found(
     taken, tasks = _taken(nodes), {}
     packed = {name: _packed(experiment, node["Resources"]) for name, node in nodes.items()}
     for name, node in nodes.items():
-        gpus = int(node["Resources"].get("GPU", 0)) if experiment.gpu_share and name not in taken else 0
+        gpus = (
+            int(node["Resources"].get("GPU", 0))
+            if experiment.gpu_share and name not in taken
+            else 0
+        )
         there = task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False))
         tasks[there.remote(str(probe), name, gpus, experiment.gpu_share, packed[name])] = name
     here = facts()
@@ -239,7 +259,8 @@ def _found(
     silent: Found = {}
     began, waiting = time.monotonic(), list(tasks)
     while True:
-        # A node may go meanwhile, as one that is preempted does, or that was idle; what is said of it is not wrong.
+        # A node may go meanwhile, as one that is preempted does, or that was idle; what is said of
+        # it is not wrong.
         alive = _alive()
         found, silent = ({name: of[name] for name in alive if name in of} for of in (found, silent))
         passed = time.monotonic() - began
@@ -257,7 +278,9 @@ def _found(
                 said = ray.get(one)
             except ray.exceptions.RayError as error:
                 last = one_line(str(error).strip().splitlines()[-1])
-                silent[name] = [(last, "see Ray's logs on that host, or take it out of the cluster")]
+                silent[name] = [
+                    (last, "see Ray's logs on that host, or take it out of the cluster")
+                ]
                 continue
             said["storage"] = said["storage"] or _unseen(probe / name, name)
             if name in busy:
@@ -278,7 +301,7 @@ def _packed(experiment: Experiment, resources: dict[str, float]) -> int:
 
 
 def _unseen(file: Any, name: str) -> str | None:
-    """What is wrong where a node has written its name into a file, and this host does not find it there."""
+    """The fault where a node wrote its name into a file and this host does not find it there."""
     with suppress(OSError):
         if file.read_bytes() == name.encode():
             return None
@@ -286,14 +309,23 @@ def _unseen(file: Any, name: str) -> str | None:
 
 
 def _taken(nodes: dict[str, Any]) -> set[str]:
-    """Nodes of which others have GPUs, through Ray: trials will wait for them, and their memory is in use."""
+    """Nodes of which others have GPUs, through Ray.
+
+    Trials will wait for them, and their memory is in use.
+    """
     from ray._private.state import available_resources_per_node
 
     free = available_resources_per_node()
-    return {n for n, node in nodes.items() if free.get(n, {}).get("GPU", 0) < node["Resources"].get("GPU", 0)}
+    return {
+        n
+        for n, node in nodes.items()
+        if free.get(n, {}).get("GPU", 0) < node["Resources"].get("GPU", 0)
+    }
 
 
-def answer(probe: str, name: str, gpus: int, gpu_share: float = 0.0, packed: int = 1) -> dict[str, Any]:
+def answer(
+    probe: str, name: str, gpus: int, gpu_share: float = 0.0, packed: int = 1
+) -> dict[str, Any]:
     """What a node says of itself.
 
     Args:
@@ -313,7 +345,9 @@ def answer(probe: str, name: str, gpus: int, gpu_share: float = 0.0, packed: int
     until = time.monotonic() + FREED_S
     while True:
         memory = _gpus(gpus) if gpus else []
-        short = not isinstance(memory, str) and any(_short(*one, gpu_share, packed) for one in memory)
+        short = not isinstance(memory, str) and any(
+            _short(*one, gpu_share, packed) for one in memory
+        )
         if not short or time.monotonic() > until:
             break
         time.sleep(0.5)
@@ -321,12 +355,16 @@ def answer(probe: str, name: str, gpus: int, gpu_share: float = 0.0, packed: int
 
 
 def facts() -> dict[str, Any]:
-    """Where this process finds our code and its backend, and at which versions what must be alike everywhere."""
-    found = {"python": ".".join(platform.python_version_tuple()[:2]), "kerasweep": pipeline.__version__}
+    """Where this process finds our code and its backend, and the versions that must be alike."""
+    found = {
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "kerasweep": pipeline.__version__,
+    }
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     for package in (*ALIKE, backend):
         with suppress(PackageNotFoundError):
-            found[package] = version(package).partition("+")[0]  # what follows says for which devices it was built
+            # what follows says for which devices it was built
+            found[package] = version(package).partition("+")[0]
     others = importlib.util.find_spec("datasets")
     return {
         "versions": found,
@@ -337,16 +375,25 @@ def facts() -> dict[str, Any]:
 
 
 def _gpus(count: int) -> list[tuple[int, int]] | str:
-    """Free and total memory of each of the GPUs that Ray gives away here, in MiB; or why it is not known."""
+    """Free and total memory of each of the GPUs that Ray gives away here, in MiB.
+
+    Or why it is not known.
+    """
     import pynvml
 
     try:
         pynvml.nvmlInit()
         seen = os.environ.get("CUDA_VISIBLE_DEVICES")
-        names = [str(n) for n in range(pynvml.nvmlDeviceGetCount())] if seen is None else seen.split(",")
+        names = (
+            [str(n) for n in range(pynvml.nvmlDeviceGetCount())]
+            if seen is None
+            else seen.split(",")
+        )
         names = names[:count]  # it counts from the first
         handles = [
-            pynvml.nvmlDeviceGetHandleByIndex(int(n)) if n.isdigit() else pynvml.nvmlDeviceGetHandleByUUID(n)
+            pynvml.nvmlDeviceGetHandleByIndex(int(n))
+            if n.isdigit()
+            else pynvml.nvmlDeviceGetHandleByUUID(n)
             for n in names
         ]
         memory = [pynvml.nvmlDeviceGetMemoryInfo(handle) for handle in handles]
@@ -365,7 +412,9 @@ def _short(free: int, total: int, gpu_share: float, packed: int) -> int:
     return needed if free < needed else 0
 
 
-def findings(said: dict[str, Any], here: dict[str, Any], gpu_share: float, packed: int = 1) -> Iterator[Finding]:
+def findings(
+    said: dict[str, Any], here: dict[str, Any], gpu_share: float, packed: int = 1
+) -> Iterator[Finding]:
     """What is wrong with a node, by what it says of itself and what the driver says of `here`."""
     install = "install there what this host has: pip install -c constraints.txt '.[cluster]'"
     backend, there = said["backend"]
@@ -377,14 +426,23 @@ def findings(said: dict[str, Any], here: dict[str, Any], gpu_share: float, packe
     if not there:
         yield f"KERAS_BACKEND={backend}, and no {backend}", install
     if said["datasets"] is None or Path(said["datasets"]).parents[1] != Path(said["code"]):
-        yield f"`datasets` is {said['datasets']}", f"let Ray on that host find {said['code']} first: see its PYTHONPATH"
+        yield (
+            f"`datasets` is {said['datasets']}",
+            f"let Ray on that host find {said['code']} first: see its PYTHONPATH",
+        )
     if said["storage"]:
         remedy = "give --storage a folder that all hosts share, mounted at the same path, or s3://…"
         if isinstance(location(said["place"]), RemotePath):
-            remedy = "let that host into it: by a role of its own, or by variables that are set for its `ray start`"
+            remedy = (
+                "let that host into it: by a role of its own, or by variables that are set for "
+                "its `ray start`"
+            )
         yield f"storage {said['place']}: {said['storage']}", remedy
     if isinstance(said["gpus"], str):
-        yield f"GPUs: {said['gpus']}", "see `nvidia-smi` on that host, or start Ray there with --num-gpus 0"
+        yield (
+            f"GPUs: {said['gpus']}",
+            "see `nvidia-smi` on that host, or start Ray there with --num-gpus 0",
+        )
         return
     for number, (free, total) in enumerate(said["gpus"]):
         if needed := _short(free, total, gpu_share, packed):

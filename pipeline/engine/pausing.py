@@ -19,11 +19,17 @@ class Pausing(TrialScheduler):
         raise NotImplementedError
 
     def repeated(self, trial: Trial, epoch: int) -> str:
-        """The decision on an epoch that was seen before: a worker may be lost before it has saved for its pause."""
+        """The decision on an epoch that was seen before.
+
+        A worker may be lost before it has saved for its pause.
+        """
         raise NotImplementedError
 
     def compared(self, trial: str) -> bool:
-        """Whether a trial was compared with others, under hyperparameters that stay its own: it can be learnt from."""
+        """Whether a trial was compared with others, under hyperparameters that stay its own.
+
+        It can be learnt from.
+        """
         return False
 
     def failed(self, trial: Trial) -> None:

@@ -1,9 +1,12 @@
-"""Population based training over Tune: generations that are the same however many trials run at once.
+"""Population based training over Tune.
 
-Ray's own scheduler refuses a searcher as the source of its population, multiplies past bounds and steps, indexes what a
-conditional trial never requested, and draws from a global generator. This one pauses every trial at the end of a
-generation; once all of them are there, the worst take over the checkpoints of the best, and all go on. What follows
-from the records alone can be replayed from them.
+Generations that are the same however many trials run at once.
+
+Ray's own scheduler refuses a searcher as the source of its population, multiplies past bounds and
+steps, indexes what a conditional trial never requested, and draws from a global generator. This one
+pauses every trial at the end of a generation; once all of them are there, the worst take over the
+checkpoints of the best, and all go on. What follows from the records alone can be replayed from
+them.
 """
 
 from collections.abc import Callable
@@ -33,11 +36,11 @@ class PopulationBased(Pausing):
     Args:
         interval: epochs from one boundary to the next.
         max_epochs: where a trial ends by itself.
-        turn: carries out a boundary: is given the epoch and each member's objective there, and returns the new tasks
-            of the trials that changed.
+        turn: carries out a boundary: is given the epoch and each member's objective there, and
+            returns the new tasks of the trials that changed.
         complete: whether no more trials will be added.
-        saved: whether a trial's state at a boundary is there to be taken over. A driver that is killed takes with it
-            the workers that have reported a boundary and not yet saved.
+        saved: whether a trial's state at a boundary is there to be taken over. A driver that is
+            killed takes with it the workers that have reported a boundary and not yet saved.
     """
 
     def __init__(
@@ -80,7 +83,10 @@ class PopulationBased(Pausing):
         return len(self._free())
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """The next of a generation, once all stood at the boundary. New trials are started by Tune itself."""
+        """The next of a generation, once all stood at the boundary.
+
+        New trials are started by Tune itself.
+        """
         paused, free = self.paused(), self._free()
         if not free and paused and len(paused) == len(self._members) and self._complete():
             if unsaved := self._unsaved(paused):
@@ -100,7 +106,7 @@ class PopulationBased(Pausing):
         return max(self._values[trial.trial_id], default=0)
 
     def _unsaved(self, paused: list[Trial]) -> Trial | None:
-        """A trial that has to come to its boundary again, from an older checkpoint, to be saved there; once."""
+        """A trial that must reach its boundary again, to be saved there; once."""
         for trial in paused:
             place = trial.trial_id, self._boundary(trial)
             if place not in self._sent_back and not self._saved(*place):
@@ -109,9 +115,12 @@ class PopulationBased(Pausing):
         return None
 
     def _carry_out(self, paused: list[Trial]) -> None:
-        # All stand at the same: whoever is behind, added when a run was extended, passes by what was carried out.
+        # All stand at the same: whoever is behind, added when a run was extended, passes by what
+        # was carried out.
         boundary = self._boundary(paused[0])
-        tasks = self._turn(boundary, {t.trial_id: self._values[t.trial_id][boundary] for t in paused})
+        tasks = self._turn(
+            boundary, {t.trial_id: self._values[t.trial_id][boundary] for t in paused}
+        )
         for trial in paused:
             if trial.trial_id in tasks:
                 set_task(trial, tasks[trial.trial_id])  # a larger model may need a whole GPU
@@ -121,8 +130,8 @@ class PopulationBased(Pausing):
 class Turn:
     """Carries out a boundary: decides who takes over from whom, moves the checkpoints, records it.
 
-    A driver may be killed in the middle. No trial goes on before all is recorded, so what is not recorded is done
-    again, from sources that are as they were.
+    A driver may be killed in the middle. No trial goes on before all is recorded, so what is not
+    recorded is done again, from sources that are as they were.
     """
 
     def __init__(
@@ -143,9 +152,12 @@ class Turn:
     def __call__(self, epoch: int, values: dict[str, float]) -> dict[str, Any]:
         """The new tasks of those trials that changed, by trial."""
         records = self._ledger.trials
-        members = [Member(t, self._objective.loss(value), records[t].asked) for t, value in values.items()]
+        members = [
+            Member(t, self._objective.loss(value), records[t].asked) for t, value in values.items()
+        ]
         perturbed: set[str] = set()
-        for record in records.values():  # all, and as they began: the same whenever this process was started
+        # all, and as they began: the same whenever this process was started
+        for record in records.values():
             kinds = self._kinds(record.in_force(1)) if record.requested else {}
             perturbed |= {name for name, kind in kinds.items() if kind == "algorithm"}
         changes = evolve(members, perturbed, self._seed, epoch)
@@ -155,12 +167,14 @@ class Turn:
         return {c.trial: self._task(c.trial, records[c.trial].hyperparameters) for c in changes}
 
     def saved(self, trial: str, epoch: int) -> bool:
-        """Whether a trial's last checkpoint, of each of its executions, is of `epoch`, or of an earlier end."""
+        """Whether all its executions' last checkpoints are of `epoch`, or of an earlier end."""
         files = list(self._layout.trial(trial).rglob(LAST))
         for file in files:
             Checkpoints(file.parent).mend()
         states = [Checkpoints(file.parent).last_state() for file in files]
-        return len(files) == self._executions and all(s and (s["epoch"] >= epoch or s["ended"]) for s in states)
+        return len(files) == self._executions and all(
+            s and (s["epoch"] >= epoch or s["ended"]) for s in states
+        )
 
     def _take_over(self, change: Change, epoch: int) -> None:
         source, target = self._layout.trial(change.source), self._layout.trial(change.trial)
@@ -170,5 +184,7 @@ class Turn:
         for file in source.rglob(LAST):
             path, data = target / file.relative_to(source), file.read_bytes()
             for each in (path, path.with_name(SPARE[LAST])):
-                self._ledger.write(partial(persist, self._layout, each, partial(write_whole, each, data)))
+                self._ledger.write(
+                    partial(persist, self._layout, each, partial(write_whole, each, data))
+                )
         self._ledger.change(change.trial, epoch, change.source, requested)

@@ -1,4 +1,7 @@
-"""What can be known to be impossible before Ray is started: where a run would be written, and what it needs."""
+"""What can be known to be impossible before Ray is started.
+
+Where a run would be written, and what it needs.
+"""
 
 import os
 import secrets
@@ -14,7 +17,9 @@ from pipeline.records.remote import RemotePath, location, unreachable
 
 
 def directory_of(experiment: Experiment) -> Path | RemotePath:
-    """The directory of a new run: the name asked for, or one of dataset, search space and time that is free.
+    """The directory of a new run.
+
+    The name asked for, or one of dataset, search space and time that is free.
 
     Raises:
         RequestError: the name asked for is taken.
@@ -24,11 +29,13 @@ def directory_of(experiment: Experiment) -> Path | RemotePath:
         root = storage / experiment.name
         if _exists(root):
             raise RequestError(
-                f"A new run needs a directory of its own; {root} exists. Go on with it by --resume {root}, or choose "
+                f"A new run needs a directory of its own; {root} exists. Go on with it by --resume "
+                f"{root}, or choose "
                 "another --name."
             )
         return root
-    stem = f"{label(experiment.dataset)}-{label(experiment.search_space)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    names = f"{label(experiment.dataset)}-{label(experiment.search_space)}"
+    stem = f"{names}-{time.strftime('%Y%m%d-%H%M%S')}"
     root, number = storage / stem, 1
     while _exists(root):
         number += 1
@@ -70,12 +77,17 @@ def check_writable(root: Path | RemotePath) -> None:
 
 def not_writable(fault: str) -> RequestError:
     """What to say where storage cannot be written to."""
-    return RequestError(f"The storage path must be a folder that can be written to; {one_line(fault)}.")
+    return RequestError(
+        f"The storage path must be a folder that can be written to; {one_line(fault)}."
+    )
 
 
 @contextmanager
 def made(folder: Path) -> Iterator[Path]:
-    """A folder, with what is missing on the way to it, for a while; what another process put there meanwhile stays."""
+    """A folder, with what is missing on the way to it, for a while.
+
+    What another process put there meanwhile stays.
+    """
     missing = []
     try:
         for part in reversed([folder, *folder.parents]):
@@ -97,17 +109,20 @@ def check_local(experiment: Experiment) -> None:
     """
     if experiment.gpus is not None and experiment.gpu_share > experiment.gpus:
         raise RequestError(
-            f"A trial must fit on one node; it needs {experiment.gpu_share:g} GPU, and {experiment.gpus} may be used."
+            f"A trial must fit on one node; it needs {experiment.gpu_share:g} GPU, and "
+            f"{experiment.gpus} may be used."
         )
     if experiment.cpus is not None:
         if experiment.cpus_per_trial > experiment.cpus:
             raise RequestError(
-                f"A trial must fit on one node; it needs {experiment.cpus_per_trial:g} CPU, and {experiment.cpus} may "
+                f"A trial must fit on one node; it needs {experiment.cpus_per_trial:g} CPU, and "
+                f"{experiment.cpus} may "
                 "be used."
             )
         return
     has = len(os.sched_getaffinity(0))
     if experiment.cpus_per_trial > has:
         raise RequestError(
-            f"A trial must fit on one node; it needs {experiment.cpus_per_trial:g} CPU, and this machine has {has}."
+            f"A trial must fit on one node; it needs {experiment.cpus_per_trial:g} CPU, and this "
+            f"machine has {has}."
         )

@@ -21,7 +21,9 @@ from pipeline.space.hyperparameters import Requested
 from pipeline.worker.devices import RELEASE_S
 from pipeline.worker.faults import OBJECTIVE, Failure
 
-UNFIT_TIMES = 2  # trials that a node could not train, and none that it did between: it would take one after the other
+# trials that a node could not train, and none that it did between: it would take one after the
+# other
+UNFIT_TIMES = 2
 
 
 class Recorder(Callback):
@@ -42,9 +44,13 @@ class Recorder(Callback):
         self._retention = retention
         longest_s = max((report.seconds for report in ledger.reports), default=0.0)
         waits_s = RELEASE_S if experiment.gpu_share else 0.0
-        self._hangs = Hangs(experiment.epoch_timeout_s, longest_s, watcher.warned, START_S + waits_s)
-        self._plans: dict[str, str] = {}  # that trials told, until an epoch carried out so is recorded
-        self._held_gib: dict[str, tuple[float, float]] = {}  # by a trial's worker at its last report, of its node's
+        self._hangs = Hangs(
+            experiment.epoch_timeout_s, longest_s, watcher.warned, START_S + waits_s
+        )
+        # that trials told, until an epoch carried out so is recorded
+        self._plans: dict[str, str] = {}
+        # by a trial's worker at its last report, of its node's
+        self._held_gib: dict[str, tuple[float, float]] = {}
         self._failures: dict[str, Failure] = {}
         self._done: set[str] = set()
         self._same_fault: list[Failure] = []
@@ -74,16 +80,22 @@ class Recorder(Callback):
             self._hangs.look(self._supervisor.controller)
         for node, reasons in self._supervisor.unfit.items():
             if len(reasons) >= UNFIT_TIMES:
-                self.refuse(RequestError(reasons[-1] + f" (On {node}.)" * (not node.startswith("127."))))
+                self.refuse(
+                    RequestError(reasons[-1] + f" (On {node}.)" * (not node.startswith("127.")))
+                )
         self._watcher.tick()
 
-    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
         """A trial got its worker."""
         self._actors[trial.trial_id] = trial.temporary_state.ray_actor
         self._watcher.started(self._ledger.trials[trial.trial_id])
 
     def ends_duplicate(self, name: str, result: dict[str, Any]) -> bool:
-        """Whether a trial's first report shows that another has its configuration; it is then recorded as over.
+        """Whether a trial's first report shows that another has its configuration.
+
+        It is then recorded as over.
 
         The stopper asks, so that the scheduler sees nothing of it.
         """
@@ -93,9 +105,12 @@ class Recorder(Callback):
             return False
         # In one write: a trial that has told what it requests and is not over is none.
         self._ledger.end(
-            name, "duplicate", f"the same configuration as {other}",
-            requested=as_plain(requested, result[keys.BUILT]), **result[keys.PLACE],
-        )  # fmt: skip
+            name,
+            "duplicate",
+            f"the same configuration as {other}",
+            requested=as_plain(requested, result[keys.BUILT]),
+            **result[keys.PLACE],
+        )
         self._searcher.tell_duplicate(name, requested, result[keys.BUILT])
         self._supervisor.discount(name)
         return True
@@ -108,10 +123,13 @@ class Recorder(Callback):
             facts = dict(result[keys.PLACE])
             if plan := facts.pop("execution", ""):
                 self._plans[name] = plan
-        if requested:  # else a space without hyperparameters, or a trial that failed before it asked for any
+        # else a space without hyperparameters, or a trial that failed before it asked for any
+        if requested:
             facts["requested"] = as_plain(requested, result[keys.BUILT])
         if new and name in self._plans:
-            facts["execution"] = self._ledger.trials[name].executed(self._plans.pop(name), result[keys.EPOCH])
+            facts["execution"] = self._ledger.trials[name].executed(
+                self._plans.pop(name), result[keys.EPOCH]
+            )
         self._ledger.note(name, **facts)
         if requested:
             self._searcher.tell_requested(name, requested, result[keys.BUILT])
@@ -124,7 +142,8 @@ class Recorder(Callback):
         self._supervisor.unfit.pop(result.get(keys.PLACE, {}).get("node"), None)
         if self._ledger.trials[name].status == "duplicate":
             return
-        new = result[keys.EPOCH] > self._ledger.last_epoch(name)  # and not trained again after a restart
+        # and not trained again after a restart
+        new = result[keys.EPOCH] > self._ledger.last_epoch(name)
         self._note(name, result, new)
         self._hangs.reported(name, new=new)
         if keys.HELD in result:
@@ -141,7 +160,8 @@ class Recorder(Callback):
                 name,
                 result[keys.EPOCH],
                 result[keys.REPORTED],
-                # A worker's message brings the names anew: kept apart, they would be a third of what a report holds.
+                # A worker's message brings the names anew: kept apart, they would be a third of
+                # what a report holds.
                 {sys.intern(metric): value for metric, value in result[keys.METRICS].items()},
                 round(result[keys.SECONDS], 4),
                 round(result["timestamp"], 3),
@@ -155,7 +175,9 @@ class Recorder(Callback):
         if self._supervisor.pauses(name):
             self._watcher.waits(self._ledger.trials[name])
 
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
         """A trial is over: it came to its end, failed, or the scheduler stopped it."""
         name = trial.trial_id
         failure = self._failures.get(name)
@@ -169,7 +191,9 @@ class Recorder(Callback):
             self._end(name, "stopped")
         _forget(trial)
 
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
         """A trial's worker died or hung more often than is tolerated."""
         if self._ledger.trials[trial.trial_id].status == "duplicate":
             self._over(trial.trial_id)
@@ -179,7 +203,10 @@ class Recorder(Callback):
         _forget(trial)
 
     def _loss(self, name: str) -> str:
-        """Why a trial's workers were lost, as far as is known; to be out of memory is the usual cause."""
+        """Why a trial's workers were lost, as far as is known.
+
+        To be out of memory is the usual cause.
+        """
         reason = self._supervisor.losses.get(name, "its worker was lost")
         if name not in self._held_gib:
             return reason
@@ -196,10 +223,12 @@ class Recorder(Callback):
         if failure.kind != "program":
             return
         self._blame(failure)
-        # In so many trials, and none that trained between, it is the program's fault and not a configuration's.
+        # In so many trials, and none that trained between, it is the program's fault and not a
+        # configuration's.
         if len(self._same_fault) >= self._experiment.max_consecutive_failed_trials:
             self.fatal = ProgramError(
-                f"{len(self._same_fault)} trials in a row failed in the same way: {failure.reason}", failure.traceback
+                f"{len(self._same_fault)} trials in a row failed in the same way: {failure.reason}",
+                failure.traceback,
             )
 
     def _blame(self, failure: Failure) -> None:
@@ -208,13 +237,18 @@ class Recorder(Callback):
         self._same_fault.append(failure)
 
     def _remember_faults(self) -> None:
-        """Count on where an earlier process was killed; where it had ended for them, they are likely mended."""
+        """Count on where an earlier process was killed.
+
+        Where it had ended for them, they are likely mended.
+        """
         ended = [record for record in self._ledger.trials.values() if record.ended is not None]
         for record in sorted(ended, key=lambda record: record.ended or 0.0):
             if record.status in ("finished", "stopped"):
                 self._same_fault.clear()
             elif record.fault is not None:
-                self._blame(Failure("program", record.error or "", record.traceback or "", record.fault))
+                self._blame(
+                    Failure("program", record.error or "", record.traceback or "", record.fault)
+                )
         if len(self._same_fault) >= self._experiment.max_consecutive_failed_trials:
             self._same_fault.clear()
 
@@ -234,7 +268,9 @@ class Recorder(Callback):
 
 
 def _forget(trial: Trial) -> None:
-    """Let go of what Tune keeps of an ended trial: 45 KB of its metrics, for tables of its own that nobody asks for.
+    """Let go of what Tune keeps of an ended trial.
+
+    45 KB of its metrics, for tables of its own that nobody asks for.
 
     Tune holds every trial until the end of the search (ray-project/ray#64231, Ray 2.60).
     """
@@ -247,7 +283,9 @@ def tell_past(ledger: Ledger, searcher: Searcher, objective: Objective) -> None:
     for name, record in ledger.trials.items():
         searcher.tell_asked(name, record.configuration)
         if record.requested is not None:
-            tell = searcher.tell_duplicate if record.status == "duplicate" else searcher.tell_requested
+            tell = (
+                searcher.tell_duplicate if record.status == "duplicate" else searcher.tell_requested
+            )
             tell(name, record.asked, record.built)
     for report in ledger.reports:
         value = objective.worst if report.objective is None else report.objective

@@ -1,4 +1,7 @@
-"""The past of a resumed run, put back: Tune's trials, the scheduler's state, and which trials go first."""
+"""The past of a resumed run, put back.
+
+Tune's trials, the scheduler's state, and which trials go first.
+"""
 
 from collections.abc import Callable
 
@@ -48,7 +51,8 @@ def replay(
         )
         for report in ledger.reports
     ]
-    # A driver killed between a decision and its record: the decision follows from the reports, so it is made again.
+    # A driver killed between a decision and its record: the decision follows from the reports, so
+    # it is made again.
     before = {name: record.after for name, record in ledger.trials.items()}
     for name in supervisor.replay(trials.values(), ended, reports, before):
         ledger.end(name, "finished" if last.get(name, 0) >= adapter.max_epochs else "stopped")

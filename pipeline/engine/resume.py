@@ -12,16 +12,34 @@ from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.records.kept import Warned, clear
 from pipeline.records.layout import LAST, SPARE, Layout
-from pipeline.records.ledger import ENDED, Ledger, read_experiment, read_history, read_settings, read_trials
+from pipeline.records.ledger import (
+    ENDED,
+    Ledger,
+    read_experiment,
+    read_history,
+    read_settings,
+    read_trials,
+)
 from pipeline.records.mirror import named_by_home, opened
 from pipeline.records.results import Results
 from pipeline.worker.checkpoints import Checkpoints
 
 # What a resume may change without making the run another search.
 MAY_CHANGE = {
-    "trials", "time_budget_s", "cpus_per_trial", "gpus_per_trial", "max_concurrent", "cpus", "gpus", "address",
-    "keep_models", "max_consecutive_failed_trials", "max_retries_per_trial", "max_epochs", "epoch_timeout_s",
-}  # fmt: skip
+    "trials",
+    "time_budget_s",
+    "cpus_per_trial",
+    "gpus_per_trial",
+    "max_concurrent",
+    "cpus",
+    "gpus",
+    "address",
+    "keep_models",
+    "max_consecutive_failed_trials",
+    "max_retries_per_trial",
+    "max_epochs",
+    "epoch_timeout_s",
+}
 # What these did with a trial followed from how many epochs it could have.
 BOUND_TO_EPOCHS = {"hyperband", "pbt"}
 # From the start of a process, or a worker's, to an epoch's beginning.
@@ -42,7 +60,9 @@ def resumed(directory: str | Path, **settings: Any) -> Experiment:
     wrong = sorted(n for n in given.keys() - MAY_CHANGE if given[n] != getattr(experiment, n))
     if wrong:
         possible = ", ".join(sorted(MAY_CHANGE))
-        raise RequestError(f"A resumed run keeps its {', '.join(wrong)}. What may change: {possible}.")
+        raise RequestError(
+            f"A resumed run keeps its {', '.join(wrong)}. What may change: {possible}."
+        )
     changed = experiment.changed(**{n: v for n, v in given.items() if n in MAY_CHANGE})
     _check_epochs(changed, experiment.max_epochs)
     return changed
@@ -50,10 +70,14 @@ def resumed(directory: str | Path, **settings: Any) -> Experiment:
 
 def _check_epochs(experiment: Experiment, before: int) -> None:
     if experiment.max_epochs < before:
-        raise RequestError(f"A resumed run may have more epochs, not fewer than {before}; got {experiment.max_epochs}.")
+        raise RequestError(
+            f"A resumed run may have more epochs, not fewer than {before}; got "
+            f"{experiment.max_epochs}."
+        )
     if experiment.max_epochs > before and experiment.scheduler in BOUND_TO_EPOCHS:
         raise RequestError(
-            f"A resumed run of {experiment.scheduler} keeps its max_epochs ({before}); a new one can learn from it: "
+            f"A resumed run of {experiment.scheduler} keeps its max_epochs ({before}); a new one "
+            "can learn from it: "
             "--start-from RUN."
         )
 
@@ -65,19 +89,28 @@ def with_lasting_names(experiment: Experiment) -> Experiment:
 
 
 def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
-    lasting = {n: names.lasting(settings[n]) for n in ("dataset", "search_space") if isinstance(settings.get(n), str)}
+    lasting = {
+        n: names.lasting(settings[n])
+        for n in ("dataset", "search_space")
+        if isinstance(settings.get(n), str)
+    }
     if settings.get("start_from") is not None:
         lasting["start_from"] = str(names.absolute(settings["start_from"]))
     return settings | lasting
 
 
 def check_same_search(experiment: Experiment, layout: Layout) -> None:
-    """Refuse to go on with a run as another search. What was given as an object is compared by its fingerprint."""
+    """Refuse to go on with a run as another search.
+
+    What was given as an object is compared by its fingerprint.
+    """
     recorded = read_settings(layout)
     asked = yaml.safe_load(with_lasting_names(experiment).to_yaml())
     defaults = {n: field.default for n, field in Experiment.model_fields.items()}
     wrong = sorted(
-        n for n in asked.keys() - MAY_CHANGE - {"name", "storage"} if asked[n] != recorded.get(n, defaults[n])
+        n
+        for n in asked.keys() - MAY_CHANGE - {"name", "storage"}
+        if asked[n] != recorded.get(n, defaults[n])
     )
     _check_epochs(experiment, epochs_before(layout))
     if wrong:
@@ -89,11 +122,15 @@ def check_same_search(experiment: Experiment, layout: Layout) -> None:
 
 def epochs_before(layout: Layout) -> int:
     """How many epochs a trial could have when the run was last gone on with."""
-    return int(read_settings(layout).get("max_epochs", Experiment.model_fields["max_epochs"].default))
+    return int(
+        read_settings(layout).get("max_epochs", Experiment.model_fields["max_epochs"].default)
+    )
 
 
 def mend(layout: Layout, warned: Warned) -> None:
-    """Put right what is damaged of a run's records, as far as there is a good copy; `warned` is told.
+    """Put right what is damaged of a run's records, as far as there is a good copy.
+
+    `warned` is told.
 
     Raises:
         RequestError: what is damaged or gone was the only one; or another process has the run.
@@ -112,32 +149,44 @@ def _check_none_lost(ledger: Ledger) -> None:
     names = [f"t{number:04d}" for number in range(len(ledger.trials))]
     for name in itertools.chain(names, (report.trial for report in ledger.reports)):
         if name not in ledger.trials:
-            raise RequestError(f"{layout.trial_record(name)} must hold one trial's record; it is missing.")
+            raise RequestError(
+                f"{layout.trial_record(name)} must hold one trial's record; it is missing."
+            )
     for name, record in ledger.trials.items():
         last = ledger.last_epoch(name)
         if record.status in ENDED and record.epochs is not None and last < record.epochs:
             raise RequestError(
-                f"{layout.history} must hold each report; of {name} epochs {last + 1} to {record.epochs} are missing."
+                f"{layout.history} must hold each report; of {name} epochs {last + 1} to "
+                f"{record.epochs} are missing."
             )
 
 
 def _leave_checkpoints_ahead(ledger: Ledger, warned: Warned) -> None:
-    """Let no trial go on from an epoch that is not recorded: from the start it comes to the same again."""
+    """Let no trial go on from an epoch that is not recorded.
+
+    From the start it comes to the same again.
+    """
     for trial in ledger.unfinished():
         folder = ledger.layout.checkpoints(trial)
-        for directory in dict.fromkeys(f.parent for name in (LAST, SPARE[LAST]) for f in folder.rglob(name)):
+        for directory in dict.fromkeys(
+            f.parent for name in (LAST, SPARE[LAST]) for f in folder.rglob(name)
+        ):
             checkpoints = Checkpoints(directory)
             if said := checkpoints.mend():
                 warned(f"{trial}: {said}.")
             report = (checkpoints.last_state() or {}).get("report") or {"epoch": 0}
             if report["epoch"] > ledger.last_epoch(trial):
                 checkpoints.remove()
-                has = "has lost reports" if ledger.layout.home is None else "did not get all reports"
-                warned(f"{ledger.layout.history} {has} of {trial}; it is trained again from the start.")
+                has = (
+                    "has lost reports" if ledger.layout.home is None else "did not get all reports"
+                )
+                warned(
+                    f"{ledger.layout.history} {has} of {trial}; it is trained again from the start."
+                )
 
 
 def _make_way_for_outputs(layout: Layout, warned: Warned) -> None:
-    """Say what is damaged of that which the end of a run writes, and let it be written once more."""
+    """Name damaged files that the end of a run writes, and let them be written once more."""
     with suppress(RequestError):  # it did not end, or its summary is to be written anew
         for fault in Results(layout.root).faults():
             warned(f"{fault} It is written anew at the end.")
@@ -146,7 +195,10 @@ def _make_way_for_outputs(layout: Layout, warned: Warned) -> None:
 
 
 def is_complete(experiment: Experiment, layout: Layout) -> bool:
-    """Whether a run has done all that is asked for, and what came of it is whole: there is nothing to go on with."""
+    """Whether a run has done all that is asked for, and what came of it is whole.
+
+    There is nothing to go on with.
+    """
     return _is_searched(experiment, layout) and not Results(layout.root).faults()
 
 
@@ -162,23 +214,28 @@ def _is_searched(experiment: Experiment, layout: Layout) -> bool:
         # A summary may be older than the records: of a run that took more, and was killed.
         ended = all(record.status in ENDED for record in read_trials(layout).values())
         return bool(ended and summary["epochs"] == len(read_history(layout)))
-    except (RequestError, KeyError, TypeError):  # it did not end, or its summary is to be written anew
+    # it did not end, or its summary is to be written anew
+    except (RequestError, KeyError, TypeError):
         return False
 
 
 def check_budget_left(experiment: Experiment, layout: Layout) -> None:
-    """Refuse to go on with a run whose time budget is spent, unless no more than its end is missing."""
+    """Refuse to go on with a run whose time budget is spent, unless only its end is missing."""
     if experiment.time_budget_s is None or _is_searched(experiment, layout):
         return
     if (spent := earlier_seconds(layout)) >= experiment.time_budget_s:
         raise RequestError(
-            f"The time budget counts in total: of {experiment.time_budget_s:g} s this run has spent {spent:.0f} s. "
+            f"The time budget counts in total: of {experiment.time_budget_s:g} s this run has "
+            f"spent {spent:.0f} s. "
             "To go on it needs a longer --time-budget."
         )
 
 
 def earlier_seconds(layout: Layout) -> float:
-    """Wall clock that earlier processes spent on this run; of those that were killed, until their last report."""
+    """Wall clock that earlier processes spent on this run.
+
+    Of those that were killed, until their last report.
+    """
     reports = read_history(layout)
     spent, later = 0.0, reports
     with suppress(RequestError, KeyError, TypeError, ValueError):
@@ -188,7 +245,8 @@ def earlier_seconds(layout: Layout) -> float:
     if later is reports:
         before = min((trial.started for trial in read_trials(layout).values()), default=None)
     for report in later:
-        # Between two processes nothing was spent: no more than the epoch itself, and its trial's start.
+        # Between two processes nothing was spent: no more than the epoch itself, and its trial's
+        # start.
         passed = report.seconds if before is None else max(report.time - before, 0.0)
         spent += min(passed, report.seconds + START_S)
         before = report.time

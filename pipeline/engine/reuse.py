@@ -1,7 +1,10 @@
-"""Which workers are kept for the next trial: a process that has imported TensorFlow is worth seconds.
+"""Which workers are kept for the next trial.
 
-Tune keeps one, and as many as trials wait for a process of theirs (Ray 2.60). So where all wait for the last, as a
-population does at each boundary, it would end the others and start processes in their place.
+A process that has imported TensorFlow is worth seconds.
+
+Tune keeps one, and as many as trials wait for a process of theirs (Ray 2.60). So where all wait for
+the last, as a population does at each boundary, it would end the others and start processes in
+their place.
 """
 
 import time
@@ -13,7 +16,8 @@ from ray.tune.utils.object_cache import _ObjectCache
 
 from pipeline.engine.lost import InPlace
 
-# Several times what a process takes to start. It is not kept for longer, since it takes a place in the cluster.
+# Several times what a process takes to start. It is not kept for longer, since it takes a place in
+# the cluster.
 IDLE_S = 60.0
 
 
@@ -25,13 +29,18 @@ class IdleWorkers(_ObjectCache):
         clock: gives seconds.
     """
 
-    def __init__(self, places: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, places: Callable[[], int], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__()
         self._places, self._clock = places, clock
         self._since: dict[Any, float] = {}
 
     def cache_object(self, key: Any, obj: Any) -> bool:
-        """Keep a worker, whose trial still counts as one that has a place; False to have it ended."""
+        """Keep a worker, whose trial still counts as one that has a place.
+
+        False to have it ended.
+        """
         if self._num_cached_objects > self._places():
             return False
         self._cached_objects[key].append(obj)

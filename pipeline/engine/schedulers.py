@@ -30,15 +30,22 @@ def make_scheduler(
     complete: Callable[[], bool] = lambda: True,
     saved: Callable[[str, int], bool] = lambda trial, epoch: True,
 ) -> TrialScheduler:
-    """The scheduler that the experiment names; see `Promoting` and `PopulationBased` for the functions."""
+    """The scheduler that the experiment names.
+
+    See `Promoting` and `PopulationBased` for the functions.
+    """
     # A restarted trial repeats Tune's iterations, never epochs.
     shared: dict[str, Any] = {"time_attr": EPOCH, "metric": OBJECTIVE, "mode": objective.direction}
     match experiment.scheduler:
         case "asha":
             return Promoting(
-                objective, experiment.max_epochs, experiment.grace_epochs, experiment.reduction_factor,
-                experiment.trials, complete,
-            )  # fmt: skip
+                objective,
+                experiment.max_epochs,
+                experiment.grace_epochs,
+                experiment.reduction_factor,
+                experiment.trials,
+                complete,
+            )
         case "asha-stopping":
             return ASHAScheduler(
                 **shared,
@@ -47,9 +54,13 @@ def make_scheduler(
                 reduction_factor=experiment.reduction_factor,
             )
         case "hyperband":
-            return WholeBrackets(**shared, max_t=experiment.max_epochs, reduction_factor=experiment.reduction_factor)
+            return WholeBrackets(
+                **shared, max_t=experiment.max_epochs, reduction_factor=experiment.reduction_factor
+            )
         case "pbt":
-            return PopulationBased(experiment.perturbation_interval, experiment.max_epochs, turn, complete, saved)
+            return PopulationBased(
+                experiment.perturbation_interval, experiment.max_epochs, turn, complete, saved
+            )
         case "median":
             return MedianStoppingRule(**shared, grace_period=experiment.grace_epochs)
         case _:
@@ -59,10 +70,15 @@ def make_scheduler(
 def rungs(experiment: Experiment) -> tuple[int, ...]:
     """The epochs before the last after which a trial may be stopped or paused, in ascending order.
 
-    Under "hyperband" those of all brackets. "median" decides after each epoch; but as a trial that has done well for so
-    long is as likely to go on for as long again, these are the epochs at which what lies behind it has doubled.
+    Under "hyperband" those of all brackets. "median" decides after each epoch; but as a trial that
+    has done well for so long is as likely to go on for as long again, these are the epochs at which
+    what lies behind it has doubled.
     """
-    grace, most, factor = experiment.grace_epochs, experiment.max_epochs, experiment.reduction_factor
+    grace, most, factor = (
+        experiment.grace_epochs,
+        experiment.max_epochs,
+        experiment.reduction_factor,
+    )
     epochs: Iterable[float] = ()
     match experiment.scheduler:
         case "asha":
@@ -96,26 +112,31 @@ def hyperband_rungs(max_epochs: int, reduction_factor: float) -> Iterator[int]:
 
 
 class WholeBrackets(HyperBandScheduler):
-    """Ray's HyperBand, with brackets that are filled once, and as a whole where there are trials enough.
+    """Ray's HyperBand, with brackets that are filled once, and whole if there are trials enough.
 
-    Ray halves a bracket as soon as every trial in it has reached the rung, be it only the first two of nine, and fills
-    up a bracket again whose trials have ended. So a bracket is closed when it was full, and until then it asks for the
-    rest of its trials, whatever runs at the time.
+    Ray halves a bracket as soon as every trial in it has reached the rung, be it only the first two
+    of nine, and fills up a bracket again whose trials have ended. So a bracket is closed when it
+    was full, and until then it asks for the rest of its trials, whatever runs at the time.
 
-    Two more faults of Ray 2.60 would let trials wait without end, and the search with them. At a bracket's last rung
-    those that came first wait for the last, which overlooks one that is just being saved: here each ends as it comes.
-    And once a bracket was halved, a trial that ends by itself no longer lets the others go on.
+    Two more faults of Ray 2.60 would let trials wait without end, and the search with them. At a
+    bracket's last rung those that came first wait for the last, which overlooks one that is just
+    being saved: here each ends as it comes. And once a bracket was halved, a trial that ends by
+    itself no longer lets the others go on.
     """
 
     @property
     def unfilled(self) -> bool:
         """Whether the current bracket lacks trials, and none of them has been let on yet.
 
-        A search whose trials do not fill the last bracket halves that one as it is; trials that are added to a finished
-        search would not be compared in it.
+        A search whose trials do not fill the last bracket halves that one as it is; trials that are
+        added to a finished search would not be compared in it.
         """
         bracket: Any = self._state["bracket"]
-        return bracket is not None and len(bracket._all_trials) < bracket._n0 and bracket._r == bracket._r0
+        return (
+            bracket is not None
+            and len(bracket._all_trials) < bracket._n0
+            and bracket._r == bracket._r0
+        )
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Add to the current bracket while it is being filled, else to a new one."""
@@ -139,7 +160,8 @@ class WholeBrackets(HyperBandScheduler):
     def forget(self, trial: Trial) -> None:
         """Take a trial's last report back.
 
-        Ray would halve the bracket without waiting for the trial, and fail on finding it neither paused nor running.
+        Ray would halve the bracket without waiting for the trial, and fail on finding it neither
+        paused nor running.
         """
         info: Any = self._trial_info[trial]
         if trial in info[0]._live_trials:

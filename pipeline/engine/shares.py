@@ -1,7 +1,10 @@
-"""What a trial is given of a GPU: the share that was asked for, or a whole one where that proved to be too little.
+"""What a trial is given of a GPU.
 
-A trial that runs out of its share's memory is tried once more, alone on a GPU. If it trains there, so does from the
-start whoever has as many weights or more; who has fewer gets a share. If it does not, it is recorded as failed.
+The share that was asked for, or a whole one where that proved to be too little.
+
+A trial that runs out of its share's memory is tried once more, alone on a GPU. If it trains there,
+so does from the start whoever has as many weights or more; who has fewer gets a share. If it does
+not, it is recorded as failed.
 """
 
 import math
@@ -42,7 +45,8 @@ class Shares:
         self._resources, self._a_gpu = resources_of(experiment), trials_a_gpu(experiment)
         self._ledger, self._weights, self._warned = ledger, weights, warned
         self._shared = 0 < experiment.gpu_share < 1
-        self._large: dict[str, float] = {}  # weights of those that needed a whole GPU, and trained there
+        # weights of those that needed a whole GPU, and trained there
+        self._large: dict[str, float] = {}
         self._job = job
         for trial in ledger.trials:
             self.reported(trial, ledger.last_epoch(trial))
@@ -57,7 +61,11 @@ class Shares:
 
     def of(self, job: Job) -> dict[str, float]:
         """What a trial takes, as Ray counts it."""
-        if self._large and self._begins(job.trial) and self._weights(job) >= min(self._large.values()):
+        if (
+            self._large
+            and self._begins(job.trial)
+            and self._weights(job) >= min(self._large.values())
+        ):
             self._ledger.note(job.trial, gpus=1.0)
         return {**self._resources, "GPU": 1.0} if self.whole(job.trial) else self._resources
 
@@ -65,7 +73,11 @@ class Shares:
         """Whether a trial has a share, and is yet to show whether its configuration fits there."""
         record = self._ledger.trials[trial]
         since = record.changes[-1]["epoch"] if record.changes else 0
-        return not self.whole(trial) and record.status not in ENDED and self._ledger.last_epoch(trial) <= since
+        return (
+            not self.whole(trial)
+            and record.status not in ENDED
+            and self._ledger.last_epoch(trial) <= since
+        )
 
     def too_little(self, trial: str) -> bool:
         """A trial ran out of its share's memory; whether it gets more now."""
@@ -73,19 +85,26 @@ class Shares:
             return False
         self._ledger.note(trial, gpus=1.0, outgrown=self._ledger.last_epoch(trial))
         share = f"{self._resources['GPU']:.4g} of a GPU"
-        self._warned(f"{trial}: out of memory with {share}; it is tried once more, alone on a whole one.")
+        self._warned(
+            f"{trial}: out of memory with {share}; it is tried once more, alone on a whole one."
+        )
         return True
 
     def reported(self, trial: str, epoch: int) -> None:
-        """A trial came to the end of an epoch; if its share was too little for that one, a whole GPU is enough."""
+        """A trial came to the end of an epoch.
+
+        If its share was too little for that one, a whole GPU is enough.
+        """
         record = self._ledger.trials[trial]
         if trial in self._large or not self.whole(trial) or record.status == "failed":
             return
         if record.outgrown is not None and epoch > record.outgrown:
             configuration = record.in_force(record.outgrown + 1) or record.configuration
-            # Of a model that only a worker can build it is not known how large it is: nobody is as large.
+            # Of a model that only a worker can build it is not known how large it is: nobody is as
+            # large.
             weights = 0
-            with suppress(KerasweepError):  # Tune asks from within: what is raised here would end the search
+            # Tune asks from within: what is raised here would end the search
+            with suppress(KerasweepError):
                 weights = self._weights(self._job(trial, configuration))
             self._large[trial] = weights or math.inf
 

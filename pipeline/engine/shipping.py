@@ -1,4 +1,7 @@
-"""Code that travels: what a worker on a host without a checkout needs, in one folder, and users' objects to it."""
+"""Code that travels.
+
+What a worker on a host without a checkout needs, in one folder, and users' objects to it.
+"""
 
 import functools
 import inspect
@@ -13,7 +16,9 @@ from pipeline.names import HOME, Target
 from pipeline.records.scratch import new_folder
 
 # Never part of a user's code, and often large.
-LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", "*.pyc", "runs", "node_modules", "venv", "*.keras", "*.h5")
+LEFT_OUT = shutil.ignore_patterns(
+    "__pycache__", ".*", "*.pyc", "runs", "node_modules", "venv", "*.keras", "*.h5"
+)
 MOST_MIB = 100
 
 
@@ -36,8 +41,10 @@ def stage(targets: list[Target]) -> str:
     if size > MOST_MIB:
         shutil.rmtree(folder, ignore_errors=True)
         raise RequestError(
-            f"Code must be small enough to travel; with the Python packages beside {targets[0].file} it is "
-            f"{size:.0f} MiB, at most {MOST_MIB} are possible. Put your module into a folder of its own."
+            "Code must be small enough to travel; with the Python packages beside "
+            f"{targets[0].file} it is "
+            f"{size:.0f} MiB, at most {MOST_MIB} are possible. Put your module into a folder of "
+            "its own."
         )
     return str(folder)
 
@@ -69,12 +76,16 @@ def check_sendable(what: str, thing: Any) -> None:
     except Exception as error:  # each kind of thing has its own
         line = " ".join(str(error).split())[:300]
         raise RequestError(
-            f"The {what} must be something that can be sent to another process; {label(thing)} is not: {line}"
+            f"The {what} must be something that can be sent to another process; {label(thing)} is "
+            f"not: {line}"
         ) from error
 
 
 def with_code(thing: Any) -> Any:
-    """Make Ray take the code of a user's function along, and not only its name: a worker may not have its module."""
+    """Make Ray take the code of a user's function along, and not only its name.
+
+    A worker may not have its module.
+    """
     for part in (thing, *getattr(thing, "parts", ())):  # a user's within ours
         _by_value(part)
     return thing
@@ -89,7 +100,11 @@ def _by_value(thing: Any) -> None:
         for part in (thing.func, *thing.args, *thing.keywords.values()):
             _by_value(part)
         return
-    kinds = () if inspect.isroutine(thing) else (thing if isinstance(thing, type) else type(thing)).__mro__
+    kinds = (
+        ()
+        if inspect.isroutine(thing)
+        else (thing if isinstance(thing, type) else type(thing)).__mro__
+    )
     own = thing.__name__ if inspect.ismodule(thing) else getattr(thing, "__module__", None)
     for name in {own, *(kind.__module__ for kind in kinds)}:
         module = sys.modules.get(name or "")

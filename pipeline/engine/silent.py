@@ -6,7 +6,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 
 
 class Silent(TrialProgressCallback):
-    """Takes the place of Tune's own, which prints a line for each paused trial that ends (Ray 2.60)."""
+    """Replaces Tune's own, which prints a line for each paused trial that ends (Ray 2.60)."""
 
     def on_trial_result(self, *_: Any, **info: Any) -> None:
         """Nothing."""

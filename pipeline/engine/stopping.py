@@ -1,4 +1,7 @@
-"""What ends a search before its trials do: a signal, the time budget, a fault of program or storage; each duplicate."""
+"""What ends a search before its trials do.
+
+A signal, the time budget, a fault of program or storage; each duplicate.
+"""
 
 import time
 
@@ -12,7 +15,9 @@ from pipeline.records.ledger import Ledger
 class Halt(Stopper):
     """Tune's stopper. `deadline` is of the monotonic clock; None for no budget."""
 
-    def __init__(self, recorder: Recorder, ledger: Ledger, interruption: Interruption, deadline: float | None) -> None:
+    def __init__(
+        self, recorder: Recorder, ledger: Ledger, interruption: Interruption, deadline: float | None
+    ) -> None:
         self._recorder, self._ledger = recorder, ledger
         self._interruption, self._deadline = interruption, deadline
 
@@ -21,7 +26,10 @@ class Halt(Stopper):
         return {}
 
     def __call__(self, trial_id: str, result: dict[str, object]) -> bool:
-        """Whether the trial turned out to be a duplicate. Tune asks before it asks the scheduler."""
+        """Whether the trial turned out to be a duplicate.
+
+        Tune asks before it asks the scheduler.
+        """
         return self._recorder.ends_duplicate(trial_id, result)
 
     def stop_all(self) -> bool:

@@ -1,6 +1,9 @@
-"""Stands between Tune and the scheduler: concurrency, restarts and the past are settled here, decisions are not.
+"""Stands between Tune and the scheduler.
 
-A scheduler sees each epoch of each trial once, in the order of the records, whatever died in between.
+Concurrency, restarts and the past are settled here, decisions are not.
+
+A scheduler sees each epoch of each trial once, in the order of the records, whatever died in
+between.
 """
 
 from collections import deque
@@ -47,7 +50,8 @@ class Supervisor(TrialScheduler):
         slots: for how many trials there is a place, as of now.
         compared: is told of a trial that stands compared with the others, though it has not ended.
         shares: what trials are given of a GPU.
-        most: how many may run at once, however much they take; None for as many as there is a place for.
+        most: how many may run at once, however much they take; None for as many as there is a place
+            for.
     """
 
     _supports_buffered_results = False
@@ -71,7 +75,8 @@ class Supervisor(TrialScheduler):
         self._discounted: set[str] = set()
         self._grown: set[str] = set()  # whose workers hold too much memory to be kept
         self.losses: dict[str, str] = {}  # trial -> why its worker was lost, the last time
-        self.unfit: dict[str, list[str]] = {}  # node -> why it cannot train, as often as it was tried in vain
+        # node -> why it cannot train, as often as it was tried in vain
+        self.unfit: dict[str, list[str]] = {}
         self.controller: Any = None  # Tune's, once it runs
 
     def wanted(self) -> bool:
@@ -80,7 +85,9 @@ class Supervisor(TrialScheduler):
             return True
         if self._waiting_for_a_gpu():
             return False
-        free = self._free_beside([t for t in self._live.values() if t.status in (Trial.PENDING, Trial.RUNNING)])
+        free = self._free_beside(
+            [t for t in self._live.values() if t.status in (Trial.PENDING, Trial.RUNNING)]
+        )
         if isinstance(self.inner, Pausing):  # who waited goes before who is new
             free -= self.inner.ready()
         return not self._live or free > 0
@@ -89,7 +96,11 @@ class Supervisor(TrialScheduler):
         """Trials that are to have a whole GPU and do not run yet."""
         if self._shares is None:
             return []
-        return [t for t in self._live.values() if t.status == Trial.PENDING and self._shares.whole(t.trial_id)]
+        return [
+            t
+            for t in self._live.values()
+            if t.status == Trial.PENDING and self._shares.whole(t.trial_id)
+        ]
 
     def _free_beside(self, trials: Collection[Trial]) -> int:
         """How many more trials may run at once."""
@@ -98,7 +109,9 @@ class Supervisor(TrialScheduler):
 
     def paused(self) -> bool:
         """Whether any trial waits to go on, or is about to."""
-        return any(t.status == Trial.PAUSED or name in self._pausing for name, t in self._live.items())
+        return any(
+            t.status == Trial.PAUSED or name in self._pausing for name, t in self._live.items()
+        )
 
     def pauses(self, trial: str) -> bool:
         """Whether the last decision on a trial was to pause it."""
@@ -126,7 +139,10 @@ class Supervisor(TrialScheduler):
             self.inner.on_trial_add(tune_controller, trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """A trial is lost for good; when Tune queues one again it says the same, then with status ERROR."""
+        """A trial is lost for good.
+
+        When Tune queues one again it says the same, then with status ERROR.
+        """
         if trial.status != Trial.ERROR:
             self._live.pop(trial.trial_id, None)
             self.inner.on_trial_error(tune_controller, trial)
@@ -136,12 +152,16 @@ class Supervisor(TrialScheduler):
         if self._shares is not None and self._shares.whole(trial.trial_id):
             self._shares.give(trial)
         if isinstance(self.inner, WholeBrackets) and trial.trial_id in self._pausing:
-            # Lost before it was saved: it comes to its rung once more, and the bracket is to wait for it there.
+            # Lost before it was saved: it comes to its rung once more, and the bracket is to wait
+            # for it there.
             self._seen[trial.trial_id] -= 1
             self.inner.forget(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """The decision on a new epoch. Epochs trained again after a restart were decided on already."""
+        """The decision on a new epoch.
+
+        Epochs trained again after a restart were decided on already.
+        """
         if self._shares is not None:
             self._shares.reported(trial.trial_id, result[EPOCH])
         if result.get(FINAL):  # no epoch: nothing to decide on
@@ -152,7 +172,9 @@ class Supervisor(TrialScheduler):
             return self._noted(trial, self.inner.repeated(trial, result[EPOCH]))
         self._seen[trial.trial_id] = result[EPOCH]
         self._note_memory(trial, result)
-        decision = self._noted(trial, str(self.inner.on_trial_result(tune_controller, trial, result)))
+        decision = self._noted(
+            trial, str(self.inner.on_trial_result(tune_controller, trial, result))
+        )
         comparable = decision == TrialScheduler.PAUSE
         if isinstance(self.inner, Pausing):
             comparable = self.inner.compared(trial.trial_id)
@@ -161,17 +183,21 @@ class Supervisor(TrialScheduler):
         return decision
 
     def _noted(self, trial: Trial, decision: str) -> str:
-        (self._pausing.add if decision == TrialScheduler.PAUSE else self._pausing.discard)(trial.trial_id)
+        (self._pausing.add if decision == TrialScheduler.PAUSE else self._pausing.discard)(
+            trial.trial_id
+        )
         return decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """A trial ended."""
         self._live.pop(trial.trial_id, None)
         self._note_memory(trial, result)
-        if self._shares is not None and result.get(FAILURE) is None:  # its last epoch may have come with its end alone
+        # its last epoch may have come with its end alone
+        if self._shares is not None and result.get(FAILURE) is None:
             self._shares.reported(trial.trial_id, result.get(EPOCH, 0))
         told = result.get(EPOCH, 0) <= self._seen.get(trial.trial_id, 0)
-        if told or trial.trial_id in self._discounted:  # its end says nothing more, or it is a duplicate's
+        # its end says nothing more, or it is a duplicate's
+        if told or trial.trial_id in self._discounted:
             self.inner.on_trial_remove(tune_controller, trial)
         else:
             self.inner.on_trial_complete(tune_controller, trial, result)
@@ -186,31 +212,46 @@ class Supervisor(TrialScheduler):
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """What runs next, if another may run.
 
-        Tune's own limit counts paused trials, which starves HyperBand of its brackets (ray-project/ray#37605), so the
-        number of actors is limited here. Tune starts waiting trials by itself, up to `_max_pending_trials` (2.60).
+        Tune's own limit counts paused trials, which starves HyperBand of its brackets
+        (ray-project/ray#37605), so the number of actors is limited here. Tune starts waiting trials
+        by itself, up to `_max_pending_trials` (2.60).
         """
         controller = tune_controller._tune_controller
         if self.controller is not controller:
             self.controller = controller
             self._keep_workers(controller)
-            too_little = self._shares.too_little if self._shares is not None else lambda trial: False
-            controller._trial_task_failure = Lost(controller, self.losses, too_little, self._refused)
-        if alone := self._waiting_for_a_gpu():  # were others started, their shares would never leave a GPU free
+            too_little = (
+                self._shares.too_little if self._shares is not None else lambda trial: False
+            )
+            controller._trial_task_failure = Lost(
+                controller, self.losses, too_little, self._refused
+            )
+        # were others started, their shares would never leave a GPU free
+        if alone := self._waiting_for_a_gpu():
             controller._max_pending_trials = 0
             known = controller.get_trials()
-            return next((t for t in alone if t in known and t not in controller._trial_to_actor), None)
+            return next(
+                (t for t in alone if t in known and t not in controller._trial_to_actor), None
+            )
         free = self._free_beside(controller._trial_to_actor)
-        # Tune counts who waits for a process, not who takes an idle worker: with those it would start one too many.
-        controller._max_pending_trials = 0 if controller._actor_cache.num_cached_objects else max(free, 0)
+        # Tune counts who waits for a process, not who takes an idle worker: with those it would
+        # start one too many.
+        controller._max_pending_trials = (
+            0 if controller._actor_cache.num_cached_objects else max(free, 0)
+        )
         chosen = self.inner.choose_trial_to_run(tune_controller) if free > 0 else None
         if chosen in controller._trial_to_actor:
-            # Its worker is being started. Were it to take over one that came free, Tune would give up the other and
-            # start one anew for the next trial: where trials are shorter than that takes, all would share one worker.
+            # Its worker is being started. Were it to take over one that came free, Tune would give
+            # up the other and start one anew for the next trial: where trials are shorter than that
+            # takes, all would share one worker.
             without = (
-                t for t in self._live.values() if t.status == Trial.PENDING and t not in controller._trial_to_actor
+                t
+                for t in self._live.values()
+                if t.status == Trial.PENDING and t not in controller._trial_to_actor
             )
             chosen = next(without, chosen)
-        # `inner` knows a resumed run's trials from the replay; Tune takes them up one after the other.
+        # `inner` knows a resumed run's trials from the replay; Tune takes them up one after the
+        # other.
         return chosen if chosen in controller.get_trials() else None
 
     def _refused(self, node: str, reason: str) -> None:
@@ -221,7 +262,9 @@ class Supervisor(TrialScheduler):
 
     def _keep_workers(self, controller: Any) -> None:
         """Have Tune keep those that are wanted and no others (Ray 2.60 has no setting)."""
-        controller._maybe_cache_trial_actor = Keeping(controller._maybe_cache_trial_actor, self._grown)
+        controller._maybe_cache_trial_actor = Keeping(
+            controller._maybe_cache_trial_actor, self._grown
+        )
         controller._actor_cache = IdleWorkers(lambda: self._free_beside(controller._trial_to_actor))
 
     def before_step(self) -> None:
@@ -249,7 +292,8 @@ class Supervisor(TrialScheduler):
         """Rebuild the scheduler's state from what was recorded.
 
         Args:
-            trials: all of the past, in the order in which they were added; their status is set to what it is now.
+            trials: all of the past, in the order in which they were added; their status is set to
+                what it is now.
             ended: those that are over.
             reports: every epoch, in the order in which they came.
             before: how many epochs had come when a trial was added; none, of one that is not named.
@@ -268,12 +312,14 @@ class Supervisor(TrialScheduler):
             while to_add and (
                 report is None
                 or before.get(to_add[0].trial_id, 0) <= number
-                or report.trial not in past.trials  # reports before it are lost: cut off, and no copy of them
+                # reports before it are lost: cut off, and no copy of them
+                or report.trial not in past.trials
             ):
                 added.append(to_add.popleft())
                 past.trials[added[-1].trial_id] = added[-1]
                 self.on_trial_add(past, added[-1])
-            for trial in added:  # once all are there: a bracket is halved as soon as none is left to wait for
+            # once all are there: a bracket is halved as soon as none is left to wait for
+            for trial in added:
                 if trial.trial_id in ended and trial.trial_id not in latest:
                     past.end(trial, None)
             if report is None:
@@ -284,13 +330,19 @@ class Supervisor(TrialScheduler):
             trial.set_status(Trial.RUNNING)
             if report.diverged:  # no scheduler decides on that
                 if report.last:
-                    past.end(trial, {EPOCH: report.epoch, OBJECTIVE: report.objective, FAILURE: True})
+                    past.end(
+                        trial, {EPOCH: report.epoch, OBJECTIVE: report.objective, FAILURE: True}
+                    )
                 continue
             result = {EPOCH: report.epoch, OBJECTIVE: report.objective, FINAL: report.final}
             # Under fewer trials than there were to be, the decision might be another now.
             result[WENT_ON] = report.epoch < latest[report.trial]
             decision = self.on_trial_result(past, trial, result)
-            if decision == TrialScheduler.STOP and result[WENT_ON] and isinstance(self.inner, MedianStoppingRule):
+            if (
+                decision == TrialScheduler.STOP
+                and result[WENT_ON]
+                and isinstance(self.inner, MedianStoppingRule)
+            ):
                 self.inner._stopped_trials.discard(trial)  # which would hear no more of it
             if report.last or (decision == TrialScheduler.STOP and not result[WENT_ON]):
                 past.end(trial, result | {FAILURE: True} if report.failed else result)

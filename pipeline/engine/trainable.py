@@ -1,9 +1,12 @@
-"""A trial as a Ray actor: Keras's `fit` runs in a thread of it and waits, after each epoch, for Tune's decision.
+"""A trial as a Ray actor.
 
-A class and not a function trainable. When Tune pauses or stops a trial its thread is waiting in `report`, so it can
-write its checkpoint and unwind at once: a worker that already imported TensorFlow is reused without the races of
-Ray's function runner (its reset allows an old thread two seconds and then fails the *new* trial), and a pause saves the
-epoch that it paused at, not the last one that happened to be saved.
+Keras's `fit` runs in a thread of it and waits, after each epoch, for Tune's decision.
+
+A class and not a function trainable. When Tune pauses or stops a trial its thread is waiting in
+`report`, so it can write its checkpoint and unwind at once: a worker that already imported
+TensorFlow is reused without the races of Ray's function runner (its reset allows an old thread two
+seconds and then fails the *new* trial), and a pause saves the epoch that it paused at, not the last
+one that happened to be saved.
 """
 
 import gc
@@ -41,16 +44,17 @@ FINAL = "final"  # what `fit` returned, and no epoch
 SECONDS = "seconds"
 HELD = "held_gib"  # by the worker, and what its node has
 GROWN = "grown"  # the worker holds more memory than one that is to take another trial should
-REQUESTED = "requested"  # with the first report, and again when it has grown, or the plan is another
+# with the first report, and again when it has grown, or the plan is another
+REQUESTED = "requested"
 BUILT = "built"  # so many of them by `build`
 PLACE = "place"
 WARNING = "warning"  # what a person should know
 FAILURE = "failure"
 ENDED = "ended"
 
-# A worker is given another trial while it holds no more than this part of its share of the node's memory, or this many
-# times what it held before its first: what trials leave behind, such as TensorFlow's, adds up
-# (tensorflow/tensorflow#62854).
+# A worker is given another trial while it holds no more than this part of its share of the node's
+# memory, or this many times what it held before its first: what trials leave behind, such as
+# TensorFlow's, adds up (tensorflow/tensorflow#62854).
 KEPT_SHARE, KEPT_TIMES = 0.5, 2.0
 
 # A trial that was told to end is between two epochs, so it unwinds in the time of a save.
@@ -83,7 +87,8 @@ def import_keras() -> None:
     import pipeline.worker.modules  # noqa: F401
 
     if not gc.get_freeze_count():
-        # All of it stays: looked through at each collection, TensorFlow's objects cost a trial half a second.
+        # All of it stays: looked through at each collection, TensorFlow's objects cost a trial half
+        # a second.
         gc.collect()
         gc.freeze()
 
@@ -110,18 +115,24 @@ class KerasTrial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Let the trial go on until its next report, and return it."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._train, name=f"trial-{self._job.trial}", daemon=True)
+            self._thread = threading.Thread(
+                target=self._train, name=f"trial-{self._job.trial}", daemon=True
+            )
             self._thread.start()
         else:
             self._commands.put("continue")
         report = self._wait()
         held = held_bytes()
-        return report | {GROWN: self._has_grown(held), HELD: (held / 2**30, get_system_memory() / 2**30)}
+        return report | {
+            GROWN: self._has_grown(held),
+            HELD: (held / 2**30, get_system_memory() / 2**30),
+        }
 
     def save(self, checkpoint_dir: str | None = None) -> _TrainingResult:
         """Have the trial write its state where it belongs, in the run.
 
-        Ray's own would also copy something to storage that every node sees: there is nothing that Tune should keep.
+        Ray's own would also copy something to storage that every node sees: there is nothing that
+        Tune should keep.
         """
         if self._thread is not None and self._thread.is_alive():
             self._commands.put("save")
@@ -177,7 +188,10 @@ class KerasTrial(tune.Trainable):
 
     def _train(self) -> None:
         try:
-            place = {"node": ray.util.get_node_ip_address(), "node_id": ray.get_runtime_context().get_node_id()}
+            place = {
+                "node": ray.util.get_node_ip_address(),
+                "node_id": ray.get_runtime_context().get_node_id(),
+            }
             place["devices"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
             try:
                 devices.claim(self._has("CPU"), self._has("GPU"))
@@ -193,11 +207,17 @@ class KerasTrial(tune.Trainable):
                 failure = classify(error)
                 if failure.kind == "request":
                     raise UnfitNode(place["node"], failure.reason) from error
-                self._answers.put(_result(self._job, None, place, failure) | {ENDED: True, "done": True})
+                self._answers.put(
+                    _result(self._job, None, place, failure) | {ENDED: True, "done": True}
+                )
                 return
             session = _RaySession(self._job, self._commands, self._answers, place)
             ending = carry_out(self._job, self._space, data, session)
-            if ending.failure is not None and ending.failure.where == DEVICE_MEMORY and 0 < self._has("GPU") < 1:
+            if (
+                ending.failure is not None
+                and ending.failure.where == DEVICE_MEMORY
+                and 0 < self._has("GPU") < 1
+            ):
                 raise OutOfShare(ending.failure.reason)
             result = _result(self._job, session.last, place, failure=ending.failure)
             self._answers.put(result | {ENDED: True, "done": True})
@@ -211,16 +231,23 @@ class _RaySession:
     """The `Session` of a trial's thread: hands a report over and waits for what to do next."""
 
     def __init__(
-        self, job: Job, commands: "queue.Queue[Command]", answers: "queue.Queue[Any]", place: dict[str, Any]
+        self,
+        job: Job,
+        commands: "queue.Queue[Command]",
+        answers: "queue.Queue[Any]",
+        place: dict[str, Any],
     ) -> None:
         self._job, self._commands, self._answers, self._place = job, commands, answers, place
         self._told: tuple[Requested, str] | None = None
         self.last: Epoch | None = None
 
-    def report(self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None) -> None:
+    def report(
+        self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None
+    ) -> None:
         self.last = epoch
         result = _result(self._job, epoch, self._place, failure=failure)
-        if (epoch.requested, epoch.plan) != self._told:  # once, and again if `fit` asks for more later
+        # once, and again if `fit` asks for more later
+        if (epoch.requested, epoch.plan) != self._told:
             self._told = epoch.requested, epoch.plan
         else:
             del result[REQUESTED]
@@ -235,8 +262,13 @@ class _RaySession:
             self._answers.put({})
 
 
-def _result(job: Job, epoch: Epoch | None, place: dict[str, Any], failure: Failure | None) -> dict[str, Any]:
-    """A report as Tune takes it. The objective is always there and finite, or schedulers fail in their own ways."""
+def _result(
+    job: Job, epoch: Epoch | None, place: dict[str, Any], failure: Failure | None
+) -> dict[str, Any]:
+    """A report as Tune takes it.
+
+    The objective is always there and finite, or schedulers fail in their own ways.
+    """
     value = epoch.objective if epoch else None
     return {
         EPOCH: epoch.epoch if epoch else 0,

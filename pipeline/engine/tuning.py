@@ -50,23 +50,29 @@ from pipeline.space.specs import Hyperparameter
 from pipeline.worker.devices import processor
 from pipeline.worker.parallel import check_backend
 
-# A dry run looks for conditional hyperparameters at most so long: `mlp` takes a few seconds, large models more.
+# A dry run looks for conditional hyperparameters at most so long: `mlp` takes a few seconds, large
+# models more.
 SURVEY_S = 6.0
 
 
 class Run(Results):
-    """A run that ended: `best`, `trials` and `history` (data frames), `summary`, and the best model."""
+    """A run that ended.
+
+    `best`, `trials` and `history` (data frames), `summary`, and the best model.
+    """
 
     def best_model(self) -> Any:
         """Load `best/model.keras`; imports Keras.
 
         Raises:
-            RequestError: it is damaged, or Keras could not describe the model, so that only its weights are there.
+            RequestError: it is damaged, or Keras could not describe the model, so that only its
+                weights are there.
         """
         path = self.model_file()
         if path == self.layout.best_weights:
             raise RequestError(
-                f"A model must be one that Keras can describe to be loaded; of this one only the weights were saved. "
+                "A model must be one that Keras can describe to be loaded; of this one only the "
+                "weights were saved. "
                 f"Build it, and load_weights({str(path)!r})."
             )
         from pipeline.worker.evaluate import load_model
@@ -86,15 +92,19 @@ def tune(
 
     Args:
         experiment: what to search for.
-        resume: the directory of an earlier run to go on with, under `experiment`'s settings: see `resume.resumed`.
+        resume: the directory of an earlier run to go on with, under `experiment`'s settings: see
+            `resume.resumed`.
         watcher: is told how it goes.
         interruption: ends the search early once it is set; the best so far is kept and written.
-        insecure: join a cluster, too, that asks for no token: whoever reaches it can run code there.
+        insecure: join a cluster, too, that asks for no token: whoever reaches it can run code
+            there.
 
     Raises:
         RequestError: something that was asked for cannot be right; nothing was written.
-        ProgramError: user code failed in the same way in trial after trial; what was recorded is kept.
-        StorageError: the run's directory could not be written to; what was recorded can be gone on with.
+        ProgramError: user code failed in the same way in trial after trial; what was recorded is
+            kept.
+        StorageError: the run's directory could not be written to; what was recorded can be gone on
+            with.
     """
     watcher = watcher or Watcher()
     interruption = interruption or Interruption()
@@ -153,7 +163,10 @@ def dry_run(
 
 
 def met_by_default(experiment: Experiment) -> list[Hyperparameter]:
-    """What the default model of an experiment meets, found in a process that sees no GPU; nothing is written."""
+    """What the default model of an experiment meets, found in a process that sees no GPU.
+
+    Nothing is written.
+    """
     search_space = names.resolve("search space", experiment.search_space)
     with cluster(experiment, [search_space] if isinstance(search_space, Target) else []):
         import ray
@@ -216,7 +229,10 @@ class _Search:
         self.layout = self._layout_of(place)
 
     def _layout_of(self, place: Path | RemotePath) -> Layout:
-        """Of the run in a place; if that is in an object store, with a folder of this machine to work on it in."""
+        """Of the run in a place.
+
+        If that is in an object store, with a folder of this machine to work on it in.
+        """
         if isinstance(place, Path):
             return Layout(place.resolve())  # the helper and the trials may work in another folder
         if self.mirror is None or self.mirror.home != place:
@@ -236,7 +252,10 @@ class _Search:
             self.mirror.close()
 
     def prepare(self, *, waits: bool = True) -> Plan:
-        """Everything before the first trial; `waits` for a cluster to grow, where that has to be."""
+        """Everything before the first trial.
+
+        `waits` for a cluster to grow, where that has to be.
+        """
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -256,7 +275,9 @@ class _Search:
         self.data = self.helper.load.remote(with_code(self.dataset), self.experiment.seed)
         # These imports take the driver seconds in which it otherwise only waits for the data.
         slow = ["ray.tune", *(["hyperopt"] if self.experiment.searcher == "hyperopt" else [])]
-        threading.Thread(target=lambda: [importlib.import_module(name) for name in slow], daemon=True).start()
+        threading.Thread(
+            target=lambda: [importlib.import_module(name) for name in slow], daemon=True
+        ).start()
         facts = call(self.helper.describe, self.data)
         self.examples = facts["counts"]
         self.objective = Objective.of(self.experiment.objective, facts["task"])
@@ -271,16 +292,22 @@ class _Search:
             self.first = starts.settled(self.starts, checked.requested, self._trace)
         warning = packing_warning(self.experiment)
         return Plan(
-            self.experiment, self.objective, facts, checked.requested, checked.weights,
-            min(self.slots(), self.experiment.trials), (*checked.warnings, *([warning] if warning else [])),
-            self.layout.place, measured=measured,
-        )  # fmt: skip
+            self.experiment,
+            self.objective,
+            facts,
+            checked.requested,
+            checked.weights,
+            min(self.slots(), self.experiment.trials),
+            (*checked.warnings, *([warning] if warning else [])),
+            self.layout.place,
+            measured=measured,
+        )
 
     def _check_nodes(self) -> None:
         check_nodes(self.experiment, self.layout.place, self.watcher.preparing, self._fit)
 
     def _await_place(self) -> None:
-        """Have a node that holds a trial, in what is left of the time budget, and those fit that came."""
+        """Wait for a node that holds a trial, within the time budget, and check nodes that came."""
         began, left_s = time.monotonic(), math.inf
         if self.experiment.time_budget_s is not None:
             left_s = self.experiment.time_budget_s - self._waited_s
@@ -290,20 +317,28 @@ class _Search:
         self._check_nodes()
 
     def _share_a_gpu(self, waits: bool) -> str:
-        """Find out how many trials share a GPU, and go on with that as what was asked for; a line on why."""
+        """Find out how many trials share a GPU, and go on with that as what was asked for.
+
+        A line on why.
+        """
         from pipeline.engine.measure import measured_share
 
         if not waits and not concurrent(self.experiment, live_nodes()):
             return "measured once the cluster has a node that holds a trial on a GPU"
         self._await_place()
         self.watcher.preparing("measuring the default model's memory on a GPU")
-        share, line = measured_share(self.experiment, with_code(self.search_space), self.data, self._job("t0000", {}))
+        share, line = measured_share(
+            self.experiment, with_code(self.search_space), self.data, self._job("t0000", {})
+        )
         self.experiment = self.experiment.changed(gpus_per_trial=share)
         self.slots = Slots(self.experiment)
         return line
 
     def kinds(self, configuration: dict[str, Any]) -> dict[str, str]:
-        """Whether each hyperparameter decides the model or how it is trained; found out once for each name."""
+        """Whether each hyperparameter decides the model or how it is trained.
+
+        Found out once for each name.
+        """
         if not configuration.keys() <= self._kinds.keys():
             found = self.call.follow(self.helper.kinds, self.data, configuration, list(self._kinds))
             # What `build` does not request is asked for by `fit` alone.
@@ -322,7 +357,8 @@ class _Search:
             met |= {spec.name: spec for spec, _ in requested if spec.name not in met}
             configuration = configuration_of(requested)
             if not configuration.keys() <= kinds.keys():
-                with contextlib.suppress(Exception):  # it cannot be built: the next that requests the same perhaps can
+                # it cannot be built: the next that requests the same perhaps can
+                with contextlib.suppress(Exception):
                     kinds |= self.kinds(configuration)
             if time.monotonic() > until or self.interruption.signal is not None:
                 break
@@ -333,7 +369,10 @@ class _Search:
         return bool(self.call.follow(self.helper.fits, self.data, configuration, other))
 
     def run(self, inherited: bool) -> Run:
-        """Prepare, search, evaluate; `inherited` says whether Ray's processes have this one's environment."""
+        """Prepare, search, evaluate.
+
+        `inherited` says whether Ray's processes have this one's environment.
+        """
         demand = Demand(self.experiment)
         if not inherited:  # else it is this machine
             trials = self.experiment.trials if self.experiment.gpus_per_trial != "auto" else 1
@@ -349,7 +388,8 @@ class _Search:
         demand.experiment = self.experiment  # its share of a GPU may have been found out
         self._await_place()
         self.interruption.graceful = True
-        if self.interruption.signal is not None:  # Ray's start-up may have swallowed what the handler raised
+        # Ray's start-up may have swallowed what the handler raised
+        if self.interruption.signal is not None:
             raise Interrupted(self.interruption.signal)
         if self.past is None:
             plan = self._make_directory(plan)
@@ -366,9 +406,13 @@ class _Search:
             earlier_s = earlier_seconds(self.layout)
             if not inherited:
                 self._ask = lambda: demand.ask(
-                    self.experiment.trials - sum(record.status in COUNTED for record in ledger.trials.values())
+                    self.experiment.trials
+                    - sum(record.status in COUNTED for record in ledger.trials.values())
                 )
-            with self.watcher.searching(), let_trials_inherit() if inherited else contextlib.nullcontext():
+            with (
+                self.watcher.searching(),
+                let_trials_inherit() if inherited else contextlib.nullcontext(),
+            ):
                 fatal, exhausted = self._searched(ledger, earlier_s)
             summary = self._conclude(ledger, earlier_s, exhausted)
         finally:
@@ -377,12 +421,19 @@ class _Search:
             self.mirror.finish()
         if fatal is not None:
             raise fatal
-        if summary["best"] is None and self.interruption.signal is None and summary["trials"]["failed"]:
+        if (
+            summary["best"] is None
+            and self.interruption.signal is None
+            and summary["trials"]["failed"]
+        ):
             _raise_all_failed(ledger)
         return Run(self.layout.place)
 
     def _make_directory(self, plan: Plan) -> Plan:
-        """Make the run's directory; where another run took its name meanwhile, the next one that is free."""
+        """Make the run's directory.
+
+        Where another run took its name meanwhile, the next one that is free.
+        """
         while True:
             try:
                 if self.mirror is not None:
@@ -404,7 +455,10 @@ class _Search:
             write_starts(layout, self.starts)
 
     def _searched(self, ledger: Ledger, earlier_s: float) -> tuple[KerasweepError | None, bool]:
-        """Search; where a record could not be written, that is what is raised, whatever Tune makes of it."""
+        """Search.
+
+        Where a record could not be written, that is what is raised, whatever Tune makes of it.
+        """
         try:
             return self._search(ledger, earlier_s)
         finally:
@@ -427,34 +481,67 @@ class _Search:
 
         experiment = self.experiment
         searcher = SEARCHERS[experiment.searcher](
-            seed=experiment.seed, objective=self.objective, trials=experiment.trials, trace=self._trace,
-            starts=self.first, earlier=self.earlier,
-        )  # fmt: skip
+            seed=experiment.seed,
+            objective=self.objective,
+            trials=experiment.trials,
+            trace=self._trace,
+            starts=self.first,
+            earlier=self.earlier,
+        )
         # What `fit` asks for must not be known sooner where fewer trials run at once.
         searcher.meet(self.checked.requested, self.checked.built)
         tell_past(ledger, searcher, self.objective)
         turn = Turn(
-            ledger, self.layout, self.objective, experiment.seed, experiment.executions_per_trial,
-            self.kinds, self.fits, lambda *a: adapter.task(*a),
-        )  # fmt: skip
-        scheduler = make_scheduler(experiment, self.objective, turn, lambda: trials.complete, turn.saved)
+            ledger,
+            self.layout,
+            self.objective,
+            experiment.seed,
+            experiment.executions_per_trial,
+            self.kinds,
+            self.fits,
+            lambda *a: adapter.task(*a),
+        )
+        scheduler = make_scheduler(
+            experiment, self.objective, turn, lambda: trials.complete, turn.saved
+        )
         shares = Shares(experiment, ledger, self._job, self._weights, self.watcher.warned)
-        supervisor = Supervisor(scheduler, self.slots.places, searcher.tell_compared, shares, experiment.max_concurrent)
+        supervisor = Supervisor(
+            scheduler, self.slots.places, searcher.tell_compared, shares, experiment.max_concurrent
+        )
         adapter = AskTell(
-            searcher, ledger, experiment.trials, self._job, supervisor.wanted, supervisor.all_wait,
-            experiment.max_epochs, shares.of,
-        )  # fmt: skip
+            searcher,
+            ledger,
+            experiment.trials,
+            self._job,
+            supervisor.wanted,
+            supervisor.all_wait,
+            experiment.max_epochs,
+            shares.of,
+        )
         recorder = Recorder(
-            ledger, searcher, self.objective, experiment, supervisor, self._retention(ledger), self.watcher
+            ledger,
+            searcher,
+            self.objective,
+            experiment,
+            supervisor,
+            self._retention(ledger),
+            self.watcher,
         )
         newcomers = Newcomers(experiment, self.layout.place, self._fit, recorder.refuse)
         self.slots.looked = [newcomers.look, self._ask]
         budget_s = experiment.time_budget_s
         left_s = None if budget_s is None else budget_s - earlier_s - self._waited_s
-        halt = Halt(recorder, ledger, self.interruption, None if left_s is None else time.monotonic() + left_s)
+        halt = Halt(
+            recorder,
+            ledger,
+            self.interruption,
+            None if left_s is None else time.monotonic() + left_s,
+        )
         trials = Trials(
             adapter,
-            lambda create: replay(ledger, adapter, supervisor, searcher, self.objective, create, self.watcher),
+            lambda create: replay(
+                ledger, adapter, supervisor, searcher, self.objective, create, self.watcher
+            ),
             supervisor.paused,
         )
         # tune.run and not Tuner: a Tuner pickles all of this into the run's directory.
@@ -468,11 +555,15 @@ class _Search:
                 num_samples=-1,
                 callbacks=[recorder, Silent()],
                 stop=halt,
-                max_failures=2,  # the third death without an epoch between (`recorder`) ends a trial
+                # the third death without an epoch between (`recorder`) ends a trial
+                max_failures=2,
                 raise_on_failed_trial=False,
-                # A GPU's memory is given back by a process that ends; TensorFlow is imported once a worker elsewhere.
+                # A GPU's memory is given back by a process that ends; TensorFlow is imported once a
+                # worker elsewhere.
                 reuse_actors=experiment.gpu_share == 0,
-                checkpoint_config=ray_tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+                checkpoint_config=ray_tune.CheckpointConfig(
+                    checkpoint_frequency=0, checkpoint_at_end=False
+                ),
                 trial_dirname_creator=lambda trial: trial.trial_id,
                 trial_name_creator=lambda trial: trial.trial_id,
                 verbose=0,
@@ -480,15 +571,23 @@ class _Search:
         return recorder.fatal, adapter.exhausted
 
     def _trainable(self) -> Any:
-        """What trains in a worker. `benchmarks/overhead.py` puts something without Keras in its place."""
+        """What trains in a worker.
+
+        `benchmarks/overhead.py` puts something without Keras in its place.
+        """
         from ray.tune import with_parameters
 
         from pipeline.engine.trainable import KerasTrial, Setting
 
-        return with_parameters(KerasTrial, setting=Setting(with_code(self.search_space), [self.data]))
+        return with_parameters(
+            KerasTrial, setting=Setting(with_code(self.search_space), [self.data])
+        )
 
     def _conclude(self, ledger: Ledger, earlier_s: float, exhausted: bool) -> dict[str, Any]:
-        """Write the tables, measure the best model once, and write the summary last: who finds it finds the rest."""
+        """Write the tables, measure the best model once, and write the summary last.
+
+        Who finds it finds the rest.
+        """
         best = find_best(ledger.trials, ledger.reports, self.objective)
         write_tables(self.layout, self.objective, ledger)
         measured = None
@@ -510,19 +609,36 @@ class _Search:
         shutil.rmtree(self.layout.engine, ignore_errors=True)
         self._retention(ledger).conclude(ledger.trials.values())
         return write_summary(
-            self.layout, best=best, test=measured and measured["test"], trials=ledger.trials,
-            epochs=len(ledger.reports), **facts,
-        )  # fmt: skip
+            self.layout,
+            best=best,
+            test=measured and measured["test"],
+            trials=ledger.trials,
+            epochs=len(ledger.reports),
+            **facts,
+        )
 
     def _device(self) -> dict[str, Any]:
         """What a trial had, and the machine that searched."""
-        share = {"cpus_per_trial": self.experiment.cpus_per_trial, "gpus_per_trial": self.experiment.gpu_share}
+        share = {
+            "cpus_per_trial": self.experiment.cpus_per_trial,
+            "gpus_per_trial": self.experiment.gpu_share,
+        }
         return {**share, "machine": platform.machine(), "processor": processor()}
 
     def _evaluated(self, best: Best) -> dict[str, Any]:
         # The helper has no GPU.
-        job = replace(self._job(best.trial, best.hyperparameters), max_epochs=max(best.epoch, 1), devices=1)
-        return dict(self.call(self.helper.evaluate, job, self.data, None if best.final else best.epoch, self.layout))
+        job = replace(
+            self._job(best.trial, best.hyperparameters), max_epochs=max(best.epoch, 1), devices=1
+        )
+        return dict(
+            self.call(
+                self.helper.evaluate,
+                job,
+                self.data,
+                None if best.final else best.epoch,
+                self.layout,
+            )
+        )
 
     def _job(self, trial: str, configuration: dict[str, Any]) -> Any:
         from pipeline.engine.ask_tell import number_of
@@ -533,12 +649,20 @@ class _Search:
         experiment = self.experiment
         fill = SEARCHERS[experiment.searcher].fill_of(number_of(trial), len(self.first))
         return Job(
-            trial, configuration, experiment.seed, experiment.max_epochs, self.objective,
-            self.layout.checkpoints(trial), fill, experiment.executions_per_trial,
+            trial,
+            configuration,
+            experiment.seed,
+            experiment.max_epochs,
+            self.objective,
+            self.layout.checkpoints(trial),
+            fill,
+            experiment.executions_per_trial,
             retries=experiment.max_retries_per_trial,
-            plan=experiment.execution, devices=devices_a_trial(experiment),
-            twice=experiment.scheduler == "pbt", rungs=(*rungs(experiment), experiment.max_epochs),
-        )  # fmt: skip
+            plan=experiment.execution,
+            devices=devices_a_trial(experiment),
+            twice=experiment.scheduler == "pbt",
+            rungs=(*rungs(experiment), experiment.max_epochs),
+        )
 
     def _weights(self, job: Any) -> int:
         """How many a trial's model has."""
@@ -570,5 +694,6 @@ def _versions() -> dict[str, str]:
 def _raise_all_failed(ledger: Ledger) -> None:
     record = next(r for r in ledger.trials.values() if r.status == "failed")
     raise ProgramError(
-        f"No trial reported a finite objective; the first failed so: {record.error}", record.traceback or ""
+        f"No trial reported a finite objective; the first failed so: {record.error}",
+        record.traceback or "",
     )

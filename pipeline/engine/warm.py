@@ -1,7 +1,7 @@
 """Imported by every process that a local Ray holds ready, before it is given anything to do.
 
-What a trial and the helper import is then there when the driver has settled what to search: TensorFlow alone takes five
-seconds, and until then a second core has nothing to do.
+What a trial and the helper import is then there when the driver has settled what to search:
+TensorFlow alone takes five seconds, and until then a second core has nothing to do.
 """
 
 import contextlib
@@ -9,7 +9,8 @@ import os
 
 from pipeline.worker import devices
 
-# What is wrong is said by the trial, which does the same; here it would end the process, and Ray start another.
+# What is wrong is said by the trial, which does the same; here it would end the process, and Ray
+# start another.
 with contextlib.suppress(Exception):
     devices.prepare(float(os.environ["OMP_NUM_THREADS"]), gpus=0)
 

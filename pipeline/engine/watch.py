@@ -1,4 +1,7 @@
-"""What passes between a run and whoever watches it: what is planned, what happens, and a wish to stop."""
+"""What passes between a run and whoever watches it.
+
+What is planned, what happens, and a wish to stop.
+"""
 
 import signal
 from collections.abc import Iterator
@@ -14,7 +17,8 @@ from pipeline.records.remote import RemotePath
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
 
-# What a sweep sends to its searches when it is to stop: as SIGTERM, but it never counts as the second.
+# What a sweep sends to its searches when it is to stop: as SIGTERM, but it never counts as the
+# second.
 PASSED_ON = signal.SIGUSR1
 
 
@@ -30,8 +34,10 @@ class Plan:
     concurrent: int
     warnings: tuple[str, ...]
     directory: Path | RemotePath
-    conditional: tuple[Hyperparameter, ...] = ()  # requested by others than the default model, as far as was looked
-    kinds: dict[str, str] | None = None  # of each of both, "model" or "algorithm", if it can be built; from a dry run
+    # requested by others than the default model, as far as was looked
+    conditional: tuple[Hyperparameter, ...] = ()
+    # of each of both, "model" or "algorithm", if it can be built; from a dry run
+    kinds: dict[str, str] | None = None
     measured: str = ""  # why so many trials share a GPU, where that was left to us
 
 
@@ -74,7 +80,8 @@ class Watcher:
 class Interruption:
     """Whether the run was asked to stop; the command line's signal handlers set it.
 
-    `graceful` says that trials run, so that it is enough to set `signal`; before, there is nothing to save.
+    `graceful` says that trials run, so that it is enough to set `signal`; before, there is nothing
+    to save.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,9 @@
-"""KerasTuner's tuners on our engine: `from pipeline import keras_tuner as kt` in place of `import keras_tuner as kt`.
+"""KerasTuner's tuners on our engine.
 
-A script written for KerasTuner (1.4.8) runs as it stands, its trials side by side on Ray. What is not offered raises,
-and so does an argument that is not honoured; none is dropped silently.
+`from pipeline import keras_tuner as kt` in place of `import keras_tuner as kt`.
+
+A script written for KerasTuner (1.4.8) runs as it stands, its trials side by side on Ray. What is
+not offered raises, and so does an argument that is not honoured; none is dropped silently.
 """
 
 from importlib import import_module
@@ -10,25 +12,40 @@ from typing import Any
 from pipeline.errors import unknown
 from pipeline.keras_tuner import errors
 from pipeline.keras_tuner.hypermodel import HyperModel
-from pipeline.keras_tuner.tuners import BayesianOptimization, GridSearch, Hyperband, RandomSearch, Tuner
+from pipeline.keras_tuner.tuners import (
+    BayesianOptimization,
+    GridSearch,
+    Hyperband,
+    RandomSearch,
+    Tuner,
+)
 from pipeline.objective import Objective
 from pipeline.space.hyperparameters import HyperParameters
 
 __all__ = [
-    "BayesianOptimization", "GridSearch", "HyperModel", "HyperParameters", "Hyperband", "Objective", "RandomSearch",
-    "Tuner", "errors",
-]  # fmt: skip
+    "BayesianOptimization",
+    "GridSearch",
+    "HyperModel",
+    "HyperParameters",
+    "Hyperband",
+    "Objective",
+    "RandomSearch",
+    "Tuner",
+    "errors",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    if name == "applications":  # KerasTuner's ready hypermodels are its own, and run here as they are
+    # KerasTuner's ready hypermodels are its own, and run here as they are
+    if name == "applications":
         try:
             return import_module("keras_tuner.applications")
         except ImportError:
             raise AttributeError(
-                "keras_tuner.applications must be installed (pip install keras-tuner); the search spaces 'resnet' and "
+                "keras_tuner.applications must be installed (pip install keras-tuner); the search "
+                "spaces 'resnet' and "
                 "'xception' of this project need nothing."
             ) from None
     raise AttributeError(unknown("part of KerasTuner here", name, __all__))

@@ -11,15 +11,30 @@ from pipeline.space.hyperparameters import HyperParameters
 
 # In the order of Keras's `fit`: `search` takes them by position too.
 FIT_ARGUMENTS = (
-    "x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_split", "validation_data", "shuffle",
-    "class_weight", "sample_weight", "initial_epoch", "steps_per_epoch", "validation_steps", "validation_batch_size",
+    "x",
+    "y",
+    "batch_size",
+    "epochs",
+    "verbose",
+    "callbacks",
+    "validation_split",
+    "validation_data",
+    "shuffle",
+    "class_weight",
+    "sample_weight",
+    "initial_epoch",
+    "steps_per_epoch",
+    "validation_steps",
+    "validation_batch_size",
     "validation_freq",
-)  # fmt: skip
+)
 DEFAULT_OBJECTIVE = "default_objective"  # of a `fit` that returns a number, which is minimised
 
 
 NOT_HONOURED = {
-    "num_initial_points": "it is the Gaussian process's; TPE takes a quarter of the trials, 5 to 20",
+    "num_initial_points": (
+        "it is the Gaussian process's; TPE takes a quarter of the trials, 5 to 20"
+    ),
     "alpha": "it is the Gaussian process's, and TPE has none",
     "beta": "it is the Gaussian process's, and TPE has none",
     "distribution_strategy": "give gpus_per_trial",
@@ -53,9 +68,15 @@ def as_objective(given: Any) -> Objective:
     if isinstance(given, str):
         return Objective.parse(given)
     if isinstance(given, list | tuple):
-        raise RequestError(f"objective must be one metric; got {len(given)}. Report their sum as a metric of your own.")
+        raise RequestError(
+            f"objective must be one metric; got {len(given)}. Report their sum as a metric of your "
+            "own."
+        )
     if not hasattr(given, "name") or getattr(given, "direction", None) not in ("min", "max"):
-        raise RequestError(f"objective must be a metric's name or an Objective(name, 'min' or 'max'); got {given!r}.")
+        raise RequestError(
+            "objective must be a metric's name or an Objective(name, 'min' or 'max'); got "
+            f"{given!r}."
+        )
     return Objective(given.name, given.direction)
 
 
@@ -69,32 +90,46 @@ def as_hyperparameters(given: Any) -> HyperParameters:
 
 
 def refuse(others: Mapping[str, Any], known: Iterable[str] = ()) -> None:
-    """Refuse what is not honoured, whatever its value but None; `known` are the arguments that are."""
+    """Refuse what is not honoured, whatever its value but None.
+
+    `known` are the arguments that are.
+    """
     given = {name: value for name, value in others.items() if value is not None}
     for name in given:
         if name not in NOT_HONOURED:
             raise RequestError(unknown("argument of a tuner", name, known))
     if given:
-        reasons = "; ".join(f"{name} is not honoured: {NOT_HONOURED[name]}" for name in sorted(given))
+        reasons = "; ".join(
+            f"{name} is not honoured: {NOT_HONOURED[name]}" for name in sorted(given)
+        )
         raise RequestError(f"{reasons}.")
 
 
 def refuse_hooks(tuner: type) -> None:
     """Refuse a tuner with methods of its own that KerasTuner would call, and we do not."""
-    reasons = [f"{name} is not called here: {instead}" for name, instead in NOT_CALLED.items() if hasattr(tuner, name)]
+    reasons = [
+        f"{name} is not called here: {instead}"
+        for name, instead in NOT_CALLED.items()
+        if hasattr(tuner, name)
+    ]
     if reasons:
         raise RequestError(
-            f"A tuner's methods must be those that it comes with; {tuner.__name__}'s {'; '.join(reasons)}."
+            f"A tuner's methods must be those that it comes with; {tuner.__name__}'s "
+            f"{'; '.join(reasons)}."
         )
 
 
-def of_search(hypermodel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def of_search(
+    hypermodel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What `search` was given, by name; and which of x and y were given so."""
     names = _names(hypermodel)
     named = dict(zip(names, args, strict=False))
     twice = sorted(named.keys() & kwargs.keys())
     if twice:
-        raise RequestError(f"search takes the arguments of Keras's fit, each once; got {', '.join(twice)} twice.")
+        raise RequestError(
+            f"search takes the arguments of Keras's fit, each once; got {', '.join(twice)} twice."
+        )
     if len(args) > len(names):
         raise RequestError(f"search takes {len(names)} arguments by position; got {len(args)}.")
     given = named | kwargs
@@ -105,7 +140,9 @@ def of_search(hypermodel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         raise RequestError(unknown("argument of search", min(new), FIT_ARGUMENTS))
     for name, only in (("initial_epoch", 0), ("validation_freq", 1)):
         if given.pop(name, only) != only:
-            raise RequestError(f"{name} of search must be {only}: each epoch of a trial is validated and counted.")
+            raise RequestError(
+                f"{name} of search must be {only}: each epoch of a trial is validated and counted."
+            )
     return given, ()
 
 

@@ -4,7 +4,10 @@ from pipeline.errors import RequestError
 
 
 class FailedTrialError(Exception):
-    """Raised in `build` or `fit`: this configuration cannot be trained. The trial failed, and the search goes on."""
+    """Raised in `build` or `fit`: this configuration cannot be trained.
+
+    The trial failed, and the search goes on.
+    """
 
 
 class FatalError(RequestError):

@@ -1,4 +1,7 @@
-"""KerasTuner's `HyperModel`, and what makes one a search space: arguments of the tuner and of `search` go along."""
+"""KerasTuner's `HyperModel`, and what makes one a search space.
+
+Arguments of the tuner and of `search` go along.
+"""
 
 import copy
 import inspect
@@ -15,7 +18,9 @@ from pipeline.space.specs import Hyperparameter, Value
 
 
 class HyperModel:
-    """A model family: `build(hp)` returns a model, `fit(hp, model, …)` may be overridden to train it in another way.
+    """A model family.
+
+    `build(hp)` returns a model, `fit(hp, model, …)` may be overridden to train it in another way.
 
     Args:
         name: for whoever reads it.
@@ -55,7 +60,7 @@ class FunctionModel(HyperModel):
 
 
 def own_fit(hypermodel: Any) -> bool:
-    """Whether a hypermodel trains in a way of its own, KerasTuner's own HyperModel counted as none."""
+    """Whether a hypermodel has a `fit` of its own; KerasTuner's HyperModel counts as none."""
     fit = getattr(type(hypermodel), "fit", None)
     theirs = str(getattr(fit, "__module__", "")).startswith("keras_tuner.")
     return fit is not None and fit is not HyperModel.fit and not theirs
@@ -71,10 +76,12 @@ class Family:
     tune_new: bool = True
     allow_new: bool = True
     max_model_size: int | None = None
-    compiling: dict[str, Any] = field(default_factory=dict)  # optimizer, loss and metrics, as `portable` made them
+    # optimizer, loss and metrics, as `portable` made them
+    compiling: dict[str, Any] = field(default_factory=dict)
     callbacks: list[Any] = field(default_factory=list)
     fitting: dict[str, Any] = field(default_factory=dict)  # what else `search` was given for `fit`
-    passed: tuple[str, ...] = ()  # of epochs and verbose, what `search` was given: `fit` gets no more than that
+    # of epochs and verbose, what `search` was given: `fit` gets no more than that
+    passed: tuple[str, ...] = ()
     by_name: tuple[str, ...] = ()  # of x and y, what `search` was given as a keyword
 
     def __post_init__(self) -> None:
@@ -84,22 +91,40 @@ class Family:
     @property
     def original(self) -> Any:
         """What the user gave: it names the search space, and tells it from another."""
-        return self.hypermodel.function if isinstance(self.hypermodel, FunctionModel) else self.hypermodel
+        return (
+            self.hypermodel.function
+            if isinstance(self.hypermodel, FunctionModel)
+            else self.hypermodel
+        )
 
     @property
     def parts(self) -> list[Any]:
-        """All that may be the user's own code: the hypermodel and the callbacks, with what they hold; what is given."""
+        """All that may be the user's own code.
+
+        The hypermodel and the callbacks, with what they hold; what is given.
+        """
         objects = [self.original, *self.callbacks]
-        held = [list(getattr(thing, "__dict__", {}).values()) for thing in objects if not inspect.isroutine(thing)]
+        held = [
+            list(getattr(thing, "__dict__", {}).values())
+            for thing in objects
+            if not inspect.isroutine(thing)
+        ]
         return [*objects, *_leaves([held, self.compiling, self.fitting])]
 
     @property
     def distinctive(self) -> Any:
         """All that tells this search space from another; how much is printed does not."""
         return (
-            self._original_sha256, [spec.to_dict() for spec in self.given], dict(self.values), self.tune_new,
-            self.allow_new, self.max_model_size, self.compiling, self.callbacks, self.fitting,
-        )  # fmt: skip
+            self._original_sha256,
+            [spec.to_dict() for spec in self.given],
+            dict(self.values),
+            self.tune_new,
+            self.allow_new,
+            self.max_model_size,
+            self.compiling,
+            self.callbacks,
+            self.fitting,
+        )
 
     def build(self, hp: HyperParameters, data: Any = None) -> Any:
         """Return the model, compiled as the tuner was told."""
@@ -115,7 +140,8 @@ class Family:
             size = sum(math.prod(weight.shape) for weight in model.trainable_weights)
             if size > self.max_model_size:
                 raise FailedTrialError(
-                    f"max_model_size allows {self.max_model_size:,} weights; this model has {size:,}."
+                    f"max_model_size allows {self.max_model_size:,} weights; this model has "
+                    f"{size:,}."
                 )
         return model
 
@@ -125,16 +151,23 @@ class Family:
         theirs = copy.deepcopy(self.callbacks)
         for callback in theirs:
             _own_folder(callback, ours)
-        # `epochs=hp.Int("epochs", 5, 20)` in a `fit` that passes **kwargs on must not meet another `epochs`.
+        # `epochs=hp.Int("epochs", 5, 20)` in a `fit` that passes **kwargs on must not meet another
+        # `epochs`.
         kwargs = {
-            k: v for k, v in kwargs.items() if k not in ("epochs", "verbose", "initial_epoch") or k in self.passed
+            k: v
+            for k, v in kwargs.items()
+            if k not in ("epochs", "verbose", "initial_epoch") or k in self.passed
         }
         named = dict(zip(("x", "y"), data, strict=False))
         positional = [value for name, value in named.items() if name not in self.by_name]
         kwargs |= {name: value for name, value in named.items() if name in self.by_name}
         arguments = self.fitting | kwargs | {"callbacks": [*theirs, *ours]}
         fit = getattr(self.hypermodel, "fit", None)
-        return model.fit(*positional, **arguments) if fit is None else fit(hp, model, *positional, **arguments)
+        return (
+            model.fit(*positional, **arguments)
+            if fit is None
+            else fit(hp, model, *positional, **arguments)
+        )
 
 
 def _leaves(nest: Any) -> Iterator[Any]:
@@ -154,7 +187,9 @@ def _own_folder(callback: Any, ours: list[Any]) -> None:
     """Let each trial's TensorBoard write to a folder of its own, as KerasTuner does."""
     reporter = next((c for c in ours if hasattr(c, "trial")), None)
     if reporter is not None and type(callback).__name__ == "TensorBoard":
-        callback.log_dir = os.path.join(callback.log_dir, reporter.trial, f"execution{reporter.execution}")
+        callback.log_dir = os.path.join(
+            callback.log_dir, reporter.trial, f"execution{reporter.execution}"
+        )
 
 
 @dataclass(frozen=True)
@@ -165,12 +200,18 @@ class _Made:
     settings: dict[str, Any]
 
     def get_config(self) -> dict[str, Any]:
-        """As Keras's objects are asked for what tells one from another: Keras counts its names, and `digest` knows."""
+        """As Keras's objects are asked for what tells one from another.
+
+        Keras counts its names, and `digest` knows.
+        """
         return {"kind": self.kind, "settings": self.settings}
 
 
 def portable(thing: Any) -> Any:
-    """An optimizer, a loss or metrics in a form that another process can make anew; functions and names stay."""
+    """An optimizer, a loss or metrics in a form that another process can make anew.
+
+    Functions and names stay.
+    """
     if isinstance(thing, dict):
         return {key: portable(value) for key, value in thing.items()}
     if isinstance(thing, list | tuple):
@@ -186,4 +227,6 @@ def restored(thing: Any) -> Any:
         return {key: restored(value) for key, value in thing.items()}
     if isinstance(thing, list):
         return [restored(value) for value in thing]
-    return thing.kind.from_config(copy.deepcopy(thing.settings)) if isinstance(thing, _Made) else thing
+    return (
+        thing.kind.from_config(copy.deepcopy(thing.settings)) if isinstance(thing, _Made) else thing
+    )

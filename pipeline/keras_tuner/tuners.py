@@ -1,7 +1,8 @@
 """KerasTuner's tuners: its arguments, our search.
 
-`RandomSearch`, `GridSearch` and `BayesianOptimization` train every trial to its end, as there; `scheduler="asha"` lets
-them stop poor ones early. `Hyperband` pauses and goes on with a trial where KerasTuner starts it anew.
+`RandomSearch`, `GridSearch` and `BayesianOptimization` train every trial to its end, as there;
+`scheduler="asha"` lets them stop poor ones early. `Hyperband` pauses and goes on with a trial where
+KerasTuner starts it anew.
 """
 
 import inspect
@@ -14,7 +15,13 @@ import numpy as np
 from pipeline.errors import RequestError
 from pipeline.experiment import UNBOUNDED, Experiment
 from pipeline.fit_data import FitData
-from pipeline.keras_tuner.arguments import as_hyperparameters, as_objective, of_search, refuse, refuse_hooks
+from pipeline.keras_tuner.arguments import (
+    as_hyperparameters,
+    as_objective,
+    of_search,
+    refuse,
+    refuse_hooks,
+)
 from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import COUNTED, TrialRecord, read_history, read_settings, read_trials
@@ -29,14 +36,17 @@ class Tuner:
 
     Args:
         hypermodel: `build_model(hp)`, or a HyperModel.
-        objective: a metric's name, or an `Objective`. None minimises the number that the hypermodel's `fit` returns.
+        objective: a metric's name, or an `Objective`. None minimises the number that the
+            hypermodel's `fit` returns.
         seed: of the search and each trial; None draws one, which the run's `experiment.yaml` holds.
         hyperparameters: hyperparameters that win over those of the same name in the model.
-        tune_new_entries: whether hyperparameters that are not among them are tuned, else they stay at their defaults.
+        tune_new_entries: whether hyperparameters that are not among them are tuned, else they stay
+            at their defaults.
         allow_new_entries: whether the model may ask for such.
-        max_retries_per_trial: so often a trial whose code raised is tried again, from its last checkpoint. Whose worker
-            dies goes on in any case.
-        max_consecutive_failed_trials: so many trials in a row that fail in the same way end the search.
+        max_retries_per_trial: so often a trial whose code raised is tried again, from its last
+            checkpoint. Whose worker dies goes on in any case.
+        max_consecutive_failed_trials: so many trials in a row that fail in the same way end the
+            search.
         executions_per_trial: trainings from different seeds; their mean is the trial's objective.
         max_model_size: a model with more weights is a failed trial.
         optimizer: compiled into each model in place of its own.
@@ -46,7 +56,8 @@ class Tuner:
         project_name: its folder there. A project that exists is gone on with.
         overwrite: remove a project that exists.
         keep_models: so many trials' best weights are kept for `get_best_models`.
-        scheduler: what stops poor trials early: asha, asha-stopping, hyperband, median, pbt or none.
+        scheduler: what stops poor trials early: asha, asha-stopping, hyperband, median, pbt or
+            none.
         cpus_per_trial: CPUs, and so threads, of a trial.
         gpus_per_trial: GPUs of a trial; 0.25 puts four on one, "auto" as many as its memory allows.
         max_concurrent: trials at once, at most.
@@ -87,10 +98,19 @@ class Tuner:
         address: str | None = None,
         **others: Any,
     ) -> None:
-        refuse(others, (n for n in inspect.signature(Tuner.__init__).parameters if n not in ("self", "others")))
+        refuse(
+            others,
+            (
+                n
+                for n in inspect.signature(Tuner.__init__).parameters
+                if n not in ("self", "others")
+            ),
+        )
         refuse_hooks(type(self))
         if not callable(getattr(hypermodel, "build", hypermodel)):
-            raise RequestError(f"hypermodel must be build_model(hp) or a HyperModel; got {hypermodel!r}.")
+            raise RequestError(
+                f"hypermodel must be build_model(hp) or a HyperModel; got {hypermodel!r}."
+            )
         self.hypermodel = hypermodel if hasattr(hypermodel, "build") else FunctionModel(hypermodel)
         self.objective = as_objective(objective)
         given = as_hyperparameters(hyperparameters)
@@ -103,27 +123,42 @@ class Tuner:
             max_model_size=max_model_size,
             compiling={
                 name: portable(value)
-                for name, value in {"optimizer": optimizer, "loss": loss, "metrics": metrics}.items()
+                for name, value in {
+                    "optimizer": optimizer,
+                    "loss": loss,
+                    "metrics": metrics,
+                }.items()
                 if value is not None
             },
         )
         self._data: FitData | None = None
         if "://" in str(directory):
             raise RequestError(
-                "directory must be on a file system: a tuner reads its trials' weights there. What keeps runs in an "
+                "directory must be on a file system: a tuner reads its trials' weights there. What "
+                "keeps runs in an "
                 "object store is python -m pipeline.run … --storage s3://BUCKET/PREFIX."
             )
-        self._layout = Layout(Path(directory or ".").expanduser() / (project_name or "untitled_project"))
+        self._layout = Layout(
+            Path(directory or ".").expanduser() / (project_name or "untitled_project")
+        )
         self._check_folder(overwrite)
         self._settings: dict[str, Any] = {
-            "objective": str(self.objective), "searcher": self.searcher, "trials": max_trials,
-            "scheduler": scheduler or self.default_scheduler, "executions_per_trial": executions_per_trial,
+            "objective": str(self.objective),
+            "searcher": self.searcher,
+            "trials": max_trials,
+            "scheduler": scheduler or self.default_scheduler,
+            "executions_per_trial": executions_per_trial,
             "max_retries_per_trial": max_retries_per_trial,
-            "max_consecutive_failed_trials": max_consecutive_failed_trials, "keep_models": keep_models,
-            "seed": self._seed(seed), "cpus_per_trial": cpus_per_trial, "gpus_per_trial": gpus_per_trial,
-            "max_concurrent": max_concurrent, "address": address, "storage": str(self._layout.root.parent),
+            "max_consecutive_failed_trials": max_consecutive_failed_trials,
+            "keep_models": keep_models,
+            "seed": self._seed(seed),
+            "cpus_per_trial": cpus_per_trial,
+            "gpus_per_trial": gpus_per_trial,
+            "max_concurrent": max_concurrent,
+            "address": address,
+            "storage": str(self._layout.root.parent),
             "name": self._layout.root.name,
-        }  # fmt: skip
+        }
         # All that can be known to be wrong is said here, and not after the data was prepared.
         Experiment(dataset="", search_space=self._family, **self._settings)
 
@@ -133,13 +168,16 @@ class Tuner:
         return str(self._layout.root)
 
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
-        """Search; the arguments are those of Keras's `fit`, and what the hypermodel's `fit` takes beyond them.
+        """Search.
 
-        Arrays travel to each node once. In place of a `tf.data.Dataset`, which cannot be sent to another process, give
-        a function without arguments that makes it.
+        The arguments are those of Keras's `fit`, and what the hypermodel's `fit` takes beyond them.
+
+        Arrays travel to each node once. In place of a `tf.data.Dataset`, which cannot be sent to
+        another process, give a function without arguments that makes it.
 
         Raises:
-            RequestError: an argument cannot be honoured, or the model cannot be built or trained on the data.
+            RequestError: an argument cannot be honoured, or the model cannot be built or trained on
+                the data.
             ProgramError: trial after trial failed in the same way.
         """
         from pipeline.console import Display
@@ -174,10 +212,15 @@ class Tuner:
         """
         best = self._best(num_trials)
         others = [pair for record in read_trials(self._layout).values() for pair in record.asked]
-        return [HyperParameters.holding(_requested(found, [*record.asked, *others])) for found, record in best]
+        return [
+            HyperParameters.holding(_requested(found, [*record.asked, *others]))
+            for found, record in best
+        ]
 
     def get_best_models(self, num_models: int = 1) -> list[Any]:
-        """The best trials' models with the weights of their best epochs, the best first; imports Keras.
+        """The best trials' models with the weights of their best epochs, the best first.
+
+        Imports Keras.
 
         Raises:
             RequestError: the weights of so many trials were not kept.
@@ -191,16 +234,26 @@ class Tuner:
         best = self._best(num_models)
         kept = self._settings["keep_models"]
         if len(best) > kept:
-            raise RequestError(f"get_best_models can return {kept} models, as many as keep_models; got {num_models}.")
+            raise RequestError(
+                f"get_best_models can return {kept} models, as many as keep_models; got "
+                f"{num_models}."
+            )
         models = []
         for found, _ in best:
             job = Job(
-                found.trial, found.hyperparameters, 0, found.epoch, self.objective, self._layout.trial(found.trial),
-                "default", self._settings["executions_per_trial"],
-            )  # fmt: skip
+                found.trial,
+                found.hyperparameters,
+                0,
+                found.epoch,
+                self.objective,
+                self._layout.trial(found.trial),
+                "default",
+                self._settings["executions_per_trial"],
+            )
             if not any(Checkpoints(directory).best_state() for directory in directories(job)):
                 raise RequestError(
-                    f"The weights of trial {found.trial} were not kept; a search with a larger keep_models keeps them."
+                    f"The weights of trial {found.trial} were not kept; a search with a larger "
+                    "keep_models keeps them."
                 )
             models.append(trained(job, load_search_space(self._family), self._known_data())[0])
         return models
@@ -232,7 +285,11 @@ class Tuner:
     def _met(self) -> list[Hyperparameter]:
         """What may be tuned, as far as the default model shows it."""
         given = {spec.identity for spec in self._family.given}
-        return [spec for spec in self._met_by_default() if self._family.tune_new or spec.identity in given]
+        return [
+            spec
+            for spec in self._met_by_default()
+            if self._family.tune_new or spec.identity in given
+        ]
 
     def _met_by_default(self) -> list[Hyperparameter]:
         data = self._known_data()
@@ -247,7 +304,10 @@ class Tuner:
         return met_by_default(Experiment(dataset=data, search_space=self._family, **self._settings))
 
     def _known_data(self) -> FitData:
-        """The data of `search`; of a project that was searched by another process, what its inputs were like."""
+        """The data of `search`.
+
+        Of a project that was searched by another process, what its inputs were like.
+        """
         if self._data is not None:
             return self._data
         inputs = None
@@ -257,9 +317,13 @@ class Tuner:
 
     def _best(self, count: int) -> list[tuple[Best, TrialRecord]]:
         if not self._layout.experiment.is_file():
-            raise RequestError(f"There must be results to read; {self.project_dir} has none. Call search first.")
+            raise RequestError(
+                f"There must be results to read; {self.project_dir} has none. Call search first."
+            )
         trials, reports = read_trials(self._layout), read_history(self._layout)
-        return [(best, trials[best.trial]) for best in ranking(trials, reports, self.objective)[:count]]
+        return [
+            (best, trials[best.trial]) for best in ranking(trials, reports, self.objective)[:count]
+        ]
 
     def _seed(self, seed: int | None) -> int:
         if seed is None and self._layout.experiment.is_file():  # gone on with
@@ -267,14 +331,15 @@ class Tuner:
         return int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
 
     def _check_folder(self, overwrite: bool) -> None:
-        """Make way for the project where it is to be overwritten, but for nothing else that is there."""
+        """Remove the project where it is to be overwritten, and nothing else that is there."""
         root = self._layout.root
         if self._layout.experiment.is_file():
             if overwrite:
                 shutil.rmtree(root)
         elif root.exists() and not (root.is_dir() and not any(root.iterdir())):
             raise RequestError(
-                f"directory and project_name must name a tuner's project, or nothing yet; {root} is something else."
+                f"directory and project_name must name a tuner's project, or nothing yet; {root} "
+                "is something else."
             )
 
     def _check_same(self, experiment: Experiment) -> None:
@@ -283,9 +348,13 @@ class Tuner:
         try:
             check_same_search(experiment, self._layout)
         except RequestError as error:
-            raise RequestError(f"{error} To start anew: overwrite=True, or another project_name.") from None
+            raise RequestError(
+                f"{error} To start anew: overwrite=True, or another project_name."
+            ) from None
 
-    def _experiment(self, given: dict[str, Any], by_name: tuple[str, ...]) -> tuple[Experiment, Any]:
+    def _experiment(
+        self, given: dict[str, Any], by_name: tuple[str, ...]
+    ) -> tuple[Experiment, Any]:
         names = ["x", "y", "sample_weight", "validation_split", "validation_data"]
         if own_fit(self.hypermodel):
             names.remove("validation_split")  # it may look at x before it is cut
@@ -300,7 +369,10 @@ class Tuner:
         family.by_name = by_name
         family.passed = tuple(
             name
-            for name, told in (("epochs", settings["max_epochs"] != UNBOUNDED), ("verbose", verbose != "auto"))
+            for name, told in (
+                ("epochs", settings["max_epochs"] != UNBOUNDED),
+                ("verbose", verbose != "auto"),
+            )
             if told
         )
         return Experiment(dataset=self._data, search_space=family, **settings), verbose
@@ -313,14 +385,15 @@ class Tuner:
 
 
 def _requested(found: Best, known: Requested) -> Requested:
-    """The values in force at a trial's best epoch, each with the first of the `known` that it can belong to."""
+    """The values in force at a trial's best epoch, each with the first `known` one that it fits."""
     values = found.hyperparameters
     requested = []
     for name, value in values.items():
         fitting = (
             spec
             for spec, _ in known
-            if spec.name == name and all(values.get(parent) in allowed for parent, allowed in spec.conditions)
+            if spec.name == name
+            and all(values.get(parent) in allowed for parent, allowed in spec.conditions)
         )
         requested.append((next(fitting, Fixed(name=name, constant=value)), value))
     return requested
@@ -333,18 +406,31 @@ class RandomSearch(Tuner):
 
 
 class GridSearch(Tuner):
-    """Every configuration, once; continuous ranges at ten points. `max_trials` None tries them all."""
+    """Every configuration, once; continuous ranges at ten points.
+
+    `max_trials` None tries them all.
+    """
 
     searcher = "grid"
 
     def __init__(
-        self, hypermodel: Any = None, objective: Any = None, max_trials: int | None = None, *args: Any, **kwargs: Any
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int | None = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(hypermodel, objective, UNBOUNDED if max_trials is None else max_trials, *args, **kwargs)
+        super().__init__(
+            hypermodel, objective, UNBOUNDED if max_trials is None else max_trials, *args, **kwargs
+        )
 
 
 class BayesianOptimization(Tuner):
-    """hyperopt's TPE, where KerasTuner has a Gaussian process: `num_initial_points`, `alpha`, `beta` are that one's."""
+    """hyperopt's TPE, where KerasTuner has a Gaussian process.
+
+    `num_initial_points`, `alpha`, `beta` are that one's.
+    """
 
     searcher = "hyperopt"
 
@@ -359,13 +445,19 @@ class BayesianOptimization(Tuner):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        process = {"num_initial_points": (num_initial_points, None), "alpha": (alpha, 1e-4), "beta": (beta, 2.6)}
+        process = {
+            "num_initial_points": (num_initial_points, None),
+            "alpha": (alpha, 1e-4),
+            "beta": (beta, 2.6),
+        }
         refuse({name: value for name, (value, usual) in process.items() if value != usual})
         super().__init__(hypermodel, objective, max_trials, *args, **kwargs)
 
 
 class Hyperband(Tuner):
-    """Hyperband, its brackets filled with random configurations. How many trials there are follows from its arguments.
+    """Hyperband, its brackets filled with random configurations.
+
+    How many trials there are follows from its arguments.
 
     Args:
         hypermodel: see `Tuner`.

@@ -1,7 +1,10 @@
-"""What a resume reads is kept twice, each time with a checksum: where one is damaged, the other says what it said.
+"""What a resume reads is kept twice, each time with a checksum.
 
-Whole files are JSON objects, or YAML whose checksum stands in a comment at its head. Lines are JSON objects, each with
-its number. What has no checksum, because it was written by hand or before there were any, is taken if it can be read.
+Where one is damaged, the other says what it said.
+
+Whole files are JSON objects, or YAML whose checksum stands in a comment at its head. Lines are JSON
+objects, each with its number. What has no checksum, because it was written by hand or before there
+were any, is taken if it can be read.
 """
 
 import contextlib
@@ -39,20 +42,25 @@ def write_kept(layout: Layout, path: Path, content: dict[str, Any] | str) -> Non
         check = _checksum(json.dumps(content, allow_nan=False))
         text = json.dumps({**content, CHECK: check}, indent=2) + "\n"
     persist(layout, path, lambda: write_whole(path, text))
-    # The copy is for what happens to the file later. Were it waited for too, records would take twice as long.
+    # The copy is for what happens to the file later. Were it waited for too, records would take
+    # twice as long.
     copy = layout.copy(path)
     persist(layout, copy, lambda: write_whole(copy, text, sync=False))
 
 
 def read_kept(
-    layout: Layout, path: Path, accept: Callable[[Any], T] = lambda content: content, warned: Warned | None = None
+    layout: Layout,
+    path: Path,
+    accept: Callable[[Any], T] = lambda content: content,
+    warned: Warned | None = None,
 ) -> T:
     """What a file says, or its copy where it is damaged or gone.
 
     Args:
         layout: the run's.
         path: the file.
-        accept: makes of its content what is returned; raises ValueError, TypeError or KeyError if it cannot.
+        accept: makes of its content what is returned; raises ValueError, TypeError or KeyError if
+            it cannot.
         warned: is told that the copy was needed. Where it is given both are made whole again.
 
     Raises:
@@ -135,7 +143,9 @@ def clear(layout: Layout, place: Path) -> None:
     """Put aside what stands in a file's way: a folder of its name, a file where its folder was."""
     for part in (place, *itertools.takewhile(lambda folder: folder != layout.root, place.parents)):
         if os.path.lexists(part) and part.is_dir() == (part == place):
-            asides = (part.with_name(f"{part.name}.damaged-{number}") for number in itertools.count(1))
+            asides = (
+                part.with_name(f"{part.name}.damaged-{number}") for number in itertools.count(1)
+            )
             part.rename(next(aside for aside in asides if not os.path.lexists(aside)))
 
 
@@ -170,7 +180,10 @@ class Lines:
 
 
 class _Appended:
-    """A file that grows by whole lines: what is left of one that could not be written is cut off before the next."""
+    """A file that grows by whole lines.
+
+    What is left of one that could not be written is cut off before the next.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -195,14 +208,17 @@ class _Appended:
 def read_lines(
     layout: Layout, path: Path, accept: Callable[[bytes], object], warned: Warned | None = None
 ) -> list[bytes]:
-    """Each line of a file, without its number and checksum; those that are damaged or lost from its copy.
+    """Each line of a file, without its number and checksum.
+
+    Those that are damaged or lost from its copy.
 
     Half a line at the very end is left out: it was not recorded.
 
     Args:
         layout: the run's.
         path: the file.
-        accept: is given each line without a checksum; raises ValueError, TypeError or KeyError if it is damaged.
+        accept: is given each line without a checksum; raises ValueError, TypeError or KeyError if
+            it is damaged.
         warned: is told that the copy was needed. Where it is given both are made whole again.
 
     Raises:
@@ -214,8 +230,13 @@ def read_lines(
         lines = own.lines
     else:
         other = _Read(copy, accept)
-        # Lines of before there were numbers count by their place: the file that has all of its lines is right.
-        lines = own.lines | other.lines if own.damaged and not other.damaged else other.lines | own.lines
+        # Lines of before there were numbers count by their place: the file that has all of its
+        # lines is right.
+        lines = (
+            own.lines | other.lines
+            if own.damaged and not other.damaged
+            else other.lines | own.lines
+        )
         last = max(lines, default=0)
         if own.damaged and other.damaged:
             last = max(last, len(own.all), len(other.all))
@@ -228,7 +249,11 @@ def read_lines(
                 )
         lost = sorted(lines.keys() - own.lines.keys())
         if warned is not None and (lost or (own.damaged and own.all)):
-            said = f"{len(lost)} of its {len(lines)} lines, from line {lost[0]} on, are" if lost else "no line is"
+            said = (
+                f"{len(lost)} of its {len(lines)} lines, from line {lost[0]} on, are"
+                if lost
+                else "no line is"
+            )
             warned(f"{path} was damaged; {said} from its copy.")
     whole = [lines[number] for number in sorted(lines)]
     if warned is not None:
@@ -240,7 +265,10 @@ def read_lines(
 
 
 class _Read:
-    """What one of the two files holds: `lines` are the good ones by number, as they stand and plain."""
+    """What one of the two files holds.
+
+    `lines` are the good ones by number, as they stand and plain.
+    """
 
     def __init__(self, place: Path, accept: Callable[[bytes], object]) -> None:
         *self.all, half = (place.read_bytes() if place.is_file() else b"").split(b"\n")

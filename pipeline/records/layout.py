@@ -21,7 +21,8 @@ T = TypeVar("T")
 PAUSES_S = (0.1, 0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 14.0)
 
 LAST, BEST = "last.npz", "best.npz"  # of a trial, or of each of its executions: its checkpoints
-SPARE = {LAST: "last.spare.npz", BEST: "best.spare.npz"}  # the same once more, where they are kept twice
+# the same once more, where they are kept twice
+SPARE = {LAST: "last.spare.npz", BEST: "best.spare.npz"}
 
 UNFINISHED = ".new-run-"  # beside the runs, while one is made
 LEFT_S = 3600.0  # it takes seconds; what is so old is of one that was killed
@@ -30,8 +31,8 @@ LEFT_S = 3600.0  # it takes seconds; what is so old is of one that was killed
 class Layout:
     """Paths within one run's directory.
 
-    Of a run that is kept in an object store, in `home`, `root` is where it is worked on; the checkpoints of its trials,
-    which train on other machines, are there alone.
+    Of a run that is kept in an object store, in `home`, `root` is where it is worked on; the
+    checkpoints of its trials, which train on other machines, are there alone.
     """
 
     def __init__(self, root: str | Path, home: RemotePath | None = None) -> None:
@@ -46,7 +47,8 @@ class Layout:
         self.summary = self.root / "summary.json"
         self.best = self.root / "best"
         self.best_model = self.best / "model.keras"
-        self.best_weights = self.best / "model.weights.h5"  # instead, of one that Keras cannot describe
+        # instead, of one that Keras cannot describe
+        self.best_weights = self.best / "model.weights.h5"
         self.best_hyperparameters = self.best / "hyperparameters.json"
         self.best_metrics = self.best / "metrics.json"
         self.best_standardisation = self.best / "standardisation.json"
@@ -66,7 +68,11 @@ class Layout:
 
     def checkpoints(self, trial: str) -> Path | RemotePath:
         """Folder of one trial's checkpoints."""
-        return self.trial(trial) if self.home is None else self.home / self.trial(trial).relative_to(self.root)
+        return (
+            self.trial(trial)
+            if self.home is None
+            else self.home / self.trial(trial).relative_to(self.root)
+        )
 
     def trial_record(self, trial: str) -> Path:
         """What is known of one trial, but for its reports."""
@@ -78,12 +84,17 @@ class Layout:
 
 
 def write_whole(path: Path | RemotePath, data: str | bytes, *, sync: bool = True) -> None:
-    """Write a file whole or not at all: temporary name, flush, rename; `sync` waits until it is on the disk."""
+    """Write a file whole or not at all: temporary name, flush, rename.
+
+    `sync` waits until it is on the disk.
+    """
     if isinstance(path, RemotePath):
         path.write_bytes(data.encode() if isinstance(data, str) else data)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".writing")
+    handle, temporary = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}.", suffix=".writing"
+    )
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
@@ -101,7 +112,9 @@ def write_whole(path: Path | RemotePath, data: str | bytes, *, sync: bool = True
 
 @contextlib.contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
-    """A folder to be filled, which is at `path` once it is, and not before: whoever is killed leaves the name free.
+    """A folder to be filled, which is at `path` once it is, and not before.
+
+    Whoever is killed leaves the name free.
 
     Raises:
         FileExistsError: another process has made one there meanwhile.
@@ -135,7 +148,10 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk: where power is lost, a file's own data says nothing of them."""
+    """Wait until the names in a folder are on the disk.
+
+    Where power is lost, a file's own data says nothing of them.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -152,7 +168,9 @@ def persist(layout: Layout, path: Path | RemotePath, write: Callable[[], None]) 
     try:
         patiently(write, PAUSES_S)
     except OSError as error:
-        raise _unwritable(layout, f"{path} could not be written for {sum(PAUSES_S):.0f} s", error) from error
+        raise _unwritable(
+            layout, f"{path} could not be written for {sum(PAUSES_S):.0f} s", error
+        ) from error
 
 
 def patiently(action: Callable[[], T], pauses_s: Sequence[float]) -> T:
@@ -174,7 +192,7 @@ def patiently(action: Callable[[], T], pauses_s: Sequence[float]) -> T:
 
 @contextlib.contextmanager
 def storage_of(layout: Layout) -> Iterator[None]:
-    """Say of what else meets a full or a failing disk, such as Ray when it makes its folders, what it is.
+    """Name a full or failing disk as such where others meet it: Ray, when it makes its folders.
 
     Raises:
         StorageError: in place of the system's error.
@@ -183,12 +201,21 @@ def storage_of(layout: Layout) -> Iterator[None]:
         yield
     except OSError as error:
         of_a_store = "://" in str(error.filename)
-        if not of_a_store and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+        if not of_a_store and error.errno not in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EIO,
+            errno.EROFS,
+        ):
             raise
-        raise _unwritable(layout, f"{error.filename or layout.root} could not be written", error) from error
+        raise _unwritable(
+            layout, f"{error.filename or layout.root} could not be written", error
+        ) from error
 
 
 def _unwritable(layout: Layout, what: str, error: OSError) -> StorageError:
     begun = layout.resumable and layout.experiment.is_file()
     resume = f" Once it is mended, go on: --resume {layout.place}" if begun else ""
-    return StorageError(f"{what}: {error.strerror or error}. What was recorded before is whole.{resume}")
+    return StorageError(
+        f"{what}: {error.strerror or error}. What was recorded before is whole.{resume}"
+    )

@@ -1,7 +1,8 @@
 """Who may write a run in an object store: one process, for as long as it goes on saying so.
 
-A store has no locks. A run's lease is an object that names its owner and is written anew every few seconds; who finds
-one that has not been for a while takes it. How old it is, the store's own clock says, not the clocks of two machines.
+A store has no locks. A run's lease is an object that names its owner and is written anew every few
+seconds; who finds one that has not been for a while takes it. How old it is, the store's own clock
+says, not the clocks of two machines.
 """
 
 import contextlib
@@ -81,7 +82,9 @@ class Lease:
         if left_s <= 0:
             return
         holder = self._read()
-        waiting(f"waiting up to {left_s:.0f} s, to see whether {_named(holder)} still has {self._run}")
+        waiting(
+            f"waiting up to {left_s:.0f} s, to see whether {_named(holder)} still has {self._run}"
+        )
         until = _now() + left_s
         while _now() < until:
             time.sleep(min(1.0, left_s))
@@ -101,18 +104,23 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_S):
-            # What cannot be reached cannot be taken by another either, and who writes records says that it is gone.
+            # What cannot be reached cannot be taken by another either, and who writes records says
+            # that it is gone.
             with contextlib.suppress(OSError, StorageError):
                 self.renew()
 
     def renew(self) -> None:
-        """Look whether it is still this process's, and say that it lives; raises what `check` does."""
+        """Look whether it is still this process's, and say that it lives.
+
+        Raises what `check` does.
+        """
         with self._lock:
             found = self._read()
             if found.get("owner") != self._owner:
                 self._renewed = 0.0  # whoever asks is told at once
                 raise StorageError(
-                    f"{self._run} was taken over by {_named(found)}, as this process was not heard of for "
+                    f"{self._run} was taken over by {_named(found)}, as this process was not heard "
+                    "of for "
                     f"{LEASE_S:.0f} s. It stops."
                 )
             self._write()
@@ -136,12 +144,15 @@ class Lease:
 
     def _in_use(self, found: dict[str, Any]) -> RequestError:
         return RequestError(
-            f"A run directory must belong to one process; {self._run} is in use by another, {_named(found)}."
+            f"A run directory must belong to one process; {self._run} is in use by another, "
+            f"{_named(found)}."
         )
 
 
 def _named(found: dict[str, Any]) -> str:
-    return one_line(f"process {found.get('process', 'unknown')} of {found.get('host', 'an unknown host')}")
+    return one_line(
+        f"process {found.get('process', 'unknown')} of {found.get('host', 'an unknown host')}"
+    )
 
 
 def _now() -> float:

@@ -14,13 +14,21 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import RequestError, StorageError, one_line
-from pipeline.records.kept import Lines, Warned, is_kept, read_json, read_kept, read_lines, write_kept
+from pipeline.records.kept import (
+    Lines,
+    Warned,
+    is_kept,
+    read_json,
+    read_kept,
+    read_lines,
+    write_kept,
+)
 from pipeline.records.layout import Layout
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, from_dict
 
-# A duplicate is a trial whose first report showed that another trial has the same configuration: it was ended then,
-# none of its epochs is recorded, and it does not count.
+# A duplicate is a trial whose first report showed that another trial has the same configuration: it
+# was ended then, none of its epochs is recorded, and it does not count.
 Status = Literal["running", "finished", "stopped", "failed", "duplicate"]
 COUNTED: tuple[Status, ...] = ("finished", "stopped", "failed")
 ENDED: tuple[Status, ...] = (*COUNTED, "duplicate")
@@ -28,7 +36,10 @@ ENDED: tuple[Status, ...] = (*COUNTED, "duplicate")
 
 @dataclass(slots=True)
 class Report:
-    """One epoch of one trial. `epoch` counts completed epochs; `objective` is null where it was not finite."""
+    """One epoch of one trial.
+
+    `epoch` counts completed epochs; `objective` is null where it was not finite.
+    """
 
     trial: str
     epoch: int
@@ -36,17 +47,22 @@ class Report:
     metrics: dict[str, float | None]
     seconds: float
     time: float
-    final: bool = False  # no epoch, but what `fit` returned: what the trial is worth, whatever its epochs reported
+    # no epoch, but what `fit` returned: what the trial is worth, whatever its epochs reported
+    final: bool = False
 
 
 @dataclass
 class TrialRecord:
-    """One trial. `configuration` is what the searcher gave, `requested` what `build` and `fit` asked for."""
+    """One trial.
+
+    `configuration` is what the searcher gave, `requested` what `build` and `fit` asked for.
+    """
 
     trial: str
     configuration: dict[str, Any]
     status: Status = "running"
-    requested: list[dict[str, Any]] | None = None  # hyperparameters as plain data, each with its "value"
+    # hyperparameters as plain data, each with its "value"
+    requested: list[dict[str, Any]] | None = None
     error: str | None = None
     traceback: str | None = None
     fault: str | None = None  # where, if the program is at fault and not the configuration
@@ -55,8 +71,10 @@ class TrialRecord:
     devices: str | None = None
     gpus: float | None = None  # if not the share that the search asked for, which was too little
     outgrown: int | None = None  # the last epoch before it ran out of that share, if it did
-    execution: str | None = None  # how its steps were carried out, and why so; from which epoch on otherwise
-    # Where another's weights were taken over: after which "epoch", "from" which trial, and what was in force "before".
+    # how its steps were carried out, and why so; from which epoch on otherwise
+    execution: str | None = None
+    # Where another's weights were taken over: after which "epoch", "from" which trial, and what was
+    # in force "before".
     changes: list[dict[str, Any]] = field(default_factory=list)
     after: int = 0  # epochs of all trials that were recorded when it was decided on
     started: float = field(default_factory=time.time)
@@ -97,12 +115,20 @@ class TrialRecord:
         """
         try:
             return [
-                (_spec(json.dumps({k: v for k, v in item.items() if k not in ("value", "asked_by")})), item["value"])
+                (
+                    _spec(
+                        json.dumps(
+                            {k: v for k, v in item.items() if k not in ("value", "asked_by")}
+                        )
+                    ),
+                    item["value"],
+                )
                 for item in self.requested or ()
             ]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RequestError(
-                f"A trial's record must hold what it requested; that of {self.trial} is damaged: {error!r:.200}."
+                f"A trial's record must hold what it requested; that of {self.trial} is damaged: "
+                f"{error!r:.200}."
             ) from error
 
 
@@ -113,7 +139,10 @@ def _spec(plain: str) -> Hyperparameter:
 
 
 def as_plain(requested: Requested, built: int) -> list[dict[str, Any]]:
-    """What was requested, the first `built` of it by `build`, as a record holds it; the inverse of its `asked`."""
+    """What was requested, the first `built` of it by `build`, as a record holds it.
+
+    The inverse of its `asked`.
+    """
     return [
         {**spec.to_dict(), "asked_by": "build" if place < built else "fit", "value": value}
         for place, (spec, value) in enumerate(requested)
@@ -123,9 +152,9 @@ def as_plain(requested: Requested, built: int) -> list[dict[str, Any]]:
 class Ledger:
     """Writes a run's records, and holds what they say.
 
-    Opening one takes the run's lock, which is let go when the process ends, however it ends, and puts right what is
-    damaged of the records, as far as there is a good copy; `warned` is told. Once something could not be written,
-    nothing is any more: `fault` says what.
+    Opening one takes the run's lock, which is let go when the process ends, however it ends, and
+    puts right what is damaged of the records, as far as there is a good copy; `warned` is told.
+    Once something could not be written, nothing is any more: `fault` says what.
     """
 
     def __init__(self, layout: Layout, warned: Warned = lambda text: None) -> None:
@@ -134,7 +163,8 @@ class Ledger:
         self.trials: dict[str, TrialRecord] = {}
         self.reports: list[Report] = []
         self._last_epoch: dict[str, int] = {}
-        self._unfinished: dict[str, None] = {}  # a search asks for these in every turn of Tune's loop
+        # a search asks for these in every turn of Tune's loop
+        self._unfinished: dict[str, None] = {}
         self._duplicates: set[str] = set()
         layout.root.mkdir(parents=True, exist_ok=True)
         self._lock = self._take_lock()
@@ -190,25 +220,42 @@ class Ledger:
         return True
 
     def change(self, trial: str, epoch: int, source: str, requested: Requested) -> None:
-        """Record that a trial goes on after `epoch` with the weights of `source`, under other values."""
+        """Record that a trial goes on after `epoch` with `source`'s weights, under other values."""
         record = self.trials[trial]
         past = {"epoch": epoch, "from": source, "before": record.hyperparameters}
         plain = as_plain(requested, self.trials[source].built)
         self.note(trial, requested=plain, changes=[*record.changes, past])
 
     def end(
-        self, trial: str, status: Status, error: str | None = None, traceback: str | None = None, **facts: Any
+        self,
+        trial: str,
+        status: Status,
+        error: str | None = None,
+        traceback: str | None = None,
+        **facts: Any,
     ) -> None:
         """Record that a trial is over, and what else there is to `note`, at once."""
         self.write(self._history.sync)  # whoever finds that it is over finds its reports
         epochs = self.last_epoch(trial)
-        self.note(trial, status=status, error=error, traceback=traceback, ended=time.time(), epochs=epochs, **facts)
+        self.note(
+            trial,
+            status=status,
+            error=error,
+            traceback=traceback,
+            ended=time.time(),
+            epochs=epochs,
+            **facts,
+        )
 
     def reopen(self, max_epochs: int) -> None:
         """Take up again whoever ended because it had all of its `max_epochs`."""
         by_itself = {report.trial for report in self.reports if report.final}
         for trial, record in self.trials.items():
-            if record.status == "finished" and self.last_epoch(trial) == max_epochs and trial not in by_itself:
+            if (
+                record.status == "finished"
+                and self.last_epoch(trial) == max_epochs
+                and trial not in by_itself
+            ):
                 self.note(trial, status="running", ended=None)
 
     def unfinished(self) -> list[str]:
@@ -255,13 +302,16 @@ class Ledger:
         try:
             lock = self.layout.lock.open("a")
         except OSError as error:
-            raise RequestError(f"{self.layout.lock} must be a file that can be locked: {error.strerror}.") from error
+            raise RequestError(
+                f"{self.layout.lock} must be a file that can be locked: {error.strerror}."
+            ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             lock.close()
             raise RequestError(
-                f"A run directory must belong to one process; {self.layout.root} is in use by another."
+                f"A run directory must belong to one process; {self.layout.root} is in use by "
+                "another."
             ) from error
         return lock
 
@@ -304,7 +354,9 @@ def _check_report(line: bytes) -> None:
 
 
 def read_trials(layout: Layout, warned: Warned | None = None) -> dict[str, TrialRecord]:
-    """Every trial's record, in the order of the trials; `warned` is for who writes the run: see `kept.read_kept`.
+    """Every trial's record, in the order of the trials.
+
+    `warned` is for who writes the run: see `kept.read_kept`.
 
     Raises:
         RequestError: a record is damaged, and so is its copy; the message names it.
@@ -366,7 +418,9 @@ def read_experiment(layout: Layout, warned: Warned | None = None) -> str:
     except FileNotFoundError:
         what = "has no experiment.yaml" if os.path.isdir(layout.root) else "does not exist"
         root = one_line(str(layout.root))
-        raise RequestError(f"A run must be a directory with an experiment.yaml; {root} {what}.") from None
+        raise RequestError(
+            f"A run must be a directory with an experiment.yaml; {root} {what}."
+        ) from None
     except ValueError as error:
         raise _damaged(layout.experiment, "the run's settings", error) from error
 
@@ -380,7 +434,9 @@ def read_settings(layout: Layout) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(read_experiment(layout))
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
-        raise RequestError(f"{layout.experiment} must be YAML; {' '.join(str(error).split())}") from error
+        raise RequestError(
+            f"{layout.experiment} must be YAML; {' '.join(str(error).split())}"
+        ) from error
     if not isinstance(settings, dict):
         raise RequestError(f"{layout.experiment} must hold settings, one a line (dataset: mnist).")
     return settings

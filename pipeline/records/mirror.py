@@ -1,7 +1,9 @@
-"""A run in an object store: worked on in a folder of this machine, and mirrored as whole objects every few seconds.
+"""A run in an object store.
 
-What the machine holds is lost with it; what a resume reads is the store. So nothing is in the store before what it
-relies on: a trial that is over comes after its reports, the summary last.
+Worked on in a folder of this machine, and mirrored as whole objects every few seconds.
+
+What the machine holds is lost with it; what a resume reads is the store. So nothing is in the store
+before what it relies on: a trial that is over comes after its reports, the summary last.
 """
 
 import contextlib
@@ -22,16 +24,21 @@ from pipeline.records.lease import Lease
 from pipeline.records.remote import RemotePath, location, unreachable
 from pipeline.records.scratch import new_folder
 
-# So old is the store at most; older where mirroring takes long, as it may take one part in so many of the time.
+# So old is the store at most; older where mirroring takes long, as it may take one part in so many
+# of the time.
 EVERY_S, COST_RATIO, MOST_S = 5.0, 20, 60.0
-# A stopped trial's worker saves once more before it lets go of it: its checkpoints are removed after that.
+# A stopped trial's worker saves once more before it lets go of it: its checkpoints are removed
+# after that.
 LATE_S = 90.0
 AT_ONCE = 16  # downloads
 CHECKPOINTS = (BEST, LAST)
 
 
 class Mirror:
-    """Of the run in `home`, which is worked on in `folder`; until it is closed, no other process may write the run."""
+    """Of the run in `home`, which is worked on in `folder`.
+
+    Until it is closed, no other process may write the run.
+    """
 
     def __init__(self, home: RemotePath, folder: str | Path) -> None:
         self.layout = Layout(Path(folder).resolve(), home)
@@ -94,8 +101,8 @@ class Mirror:
     def bring_back(self) -> None:
         """Bring the run's records here, as they were last mirrored.
 
-        Who was killed may have left reports and checkpoints of trials whose records did not get there: these were not
-        recorded. They are decided on anew, and must find neither.
+        Who was killed may have left reports and checkpoints of trials whose records did not get
+        there: these were not recorded. They are decided on anew, and must find neither.
 
         Raises:
             RequestError: the store fails, or a record is damaged.
@@ -108,7 +115,9 @@ class Mirror:
             self.layout.resumable = True
             records = self.layout.trials.glob(f"*/{self.layout.trial_record('').name}")
             last = max((_order(record.parent.name) for record in records), default=(0, ""))
-            unknown = [p for p in found if p.name in CHECKPOINTS and _order(self._trial_of(p)) > last]
+            unknown = [
+                p for p in found if p.name in CHECKPOINTS and _order(self._trial_of(p)) > last
+            ]
             if unknown:
                 self._lease.renew()  # to fetch may have taken long
             for path in unknown:
@@ -124,9 +133,14 @@ class Mirror:
                     self.send()
             except StorageError as error:
                 failed(error)
-            except Exception as error:  # else the search would go on, and the store would not have it
+            # else the search would go on, and the store would not have it
+            except Exception as error:
                 said = one_line(f"{type(error).__name__}: {error}")
-                failed(StorageError(f"{self.home} could not be written: {said}. It is as it was last mirrored."))
+                failed(
+                    StorageError(
+                        f"{self.home} could not be written: {said}. It is as it was last mirrored."
+                    )
+                )
 
         self._thread = threading.Thread(target=mirror, name="mirror", daemon=True)
         self._thread.start()
@@ -161,13 +175,17 @@ class Mirror:
         """Put there what is new here."""
         self._lease.check()
         began = time.monotonic()
-        changed = {path: state for path, state in self._states().items() if state != self._sent.get(path)}
+        changed = {
+            path: state for path, state in self._states().items() if state != self._sent.get(path)
+        }
         # Read before the reports: what says that a trial is over must not know more than they do.
         records = {path: _data(path) for path in changed if path.is_relative_to(self.layout.trials)}
         history = self.layout.history
-        if (state := _state(history)) is not None and state != self._sent.get(history):  # since it was looked at
+        # since it was looked at
+        if (state := _state(history)) is not None and state != self._sent.get(history):
             changed[history] = state
-        # Of the trials none before those that were asked for earlier: it would seem to have lost them.
+        # Of the trials none before those that were asked for earlier: it would seem to have lost
+        # them.
         for path in sorted(changed, key=lambda path: (self._rank(path), _order(path.parent.name))):
             data = records[path] if path in records else _data(path)
             if path == history:
@@ -185,10 +203,12 @@ class Mirror:
         layout = self.layout
         if path.is_relative_to(layout.trials):
             return 3
-        return {layout.starts: 0, layout.experiment: 1, layout.history: 2, layout.summary: 5}.get(path, 4)
+        return {layout.starts: 0, layout.experiment: 1, layout.history: 2, layout.summary: 5}.get(
+            path, 4
+        )
 
     def _states(self) -> dict[Path, tuple[int, ...]]:
-        """What is mirrored, neither copies nor what is being written, and how to tell that it has changed."""
+        """Files to mirror (no copies, none being written), each with what tells that it changed."""
         states: dict[Path, tuple[int, ...]] = {}
         for folder, folders, files in os.walk(self.layout.root):
             folders[:] = [name for name in folders if not name.startswith(".")]
@@ -200,7 +220,9 @@ class Mirror:
 
     def _carry_out_removals(self, *, last: bool) -> None:
         now = time.monotonic()
-        due = {trial: names for trial, (at, names) in list(self._removals.items()) if last or at <= now}
+        due = {
+            trial: names for trial, (at, names) in list(self._removals.items()) if last or at <= now
+        }
         # One listing for all of them, and not many: a large run's is long.
         if not due or not (last or now - self._listed >= LATE_S):
             return
@@ -229,12 +251,17 @@ class Mirror:
 
 
 def is_there(home: RemotePath) -> bool:
-    """Whether a run is there. Who was killed before it had what it was asked for left nothing to go on with."""
+    """Whether a run is there.
+
+    Who was killed before it had what it was asked for left nothing to go on with.
+    """
     return (home / Layout("").experiment).written() is not None
 
 
 def opened(directory: str | Path | RemotePath) -> Layout:
-    """The layout of a run to be read; of one in an object store what says how it went, brought here for as long.
+    """The layout of a run to be read.
+
+    Of one in an object store what says how it went, brought here for as long.
 
     Raises:
         RequestError: the store cannot be read.
@@ -252,11 +279,13 @@ def opened(directory: str | Path | RemotePath) -> Layout:
 
 @contextlib.contextmanager
 def named_by_home(layout: Layout) -> Iterator[None]:
-    """Name the run's files where the run is, in what is said of them, and not where it is worked on."""
+    """In errors, name the run's files where the run is, not where it is worked on."""
     try:
         yield
     except RequestError as error:
-        error.args = tuple(at_home(layout, part) if isinstance(part, str) else part for part in error.args)
+        error.args = tuple(
+            at_home(layout, part) if isinstance(part, str) else part for part in error.args
+        )
         raise
 
 

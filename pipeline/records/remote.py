@@ -1,8 +1,9 @@
 """A place in an object store, spoken to like a path of a file system as far as a run needs that.
 
-An object is written whole or not at all; none is appended to or renamed, and a folder is the beginning of a name. The
-stores are pyarrow's, which Ray Tune brings along. Who may use them is found where their own tools find it: in the
-environment, in files of the user's home, in the machine's role. An address never says it.
+An object is written whole or not at all; none is appended to or renamed, and a folder is the
+beginning of a name. The stores are pyarrow's, which Ray Tune brings along. Who may use them is
+found where their own tools find it: in the environment, in files of the user's home, in the
+machine's role. An address never says it.
 """
 
 import contextlib
@@ -21,12 +22,13 @@ _ADDRESS = re.compile(r"(s3|gs)://([\w.\-]+)((?:/(?!\.{1,2}(?:/|$))[^/?#@%\\*]+)
 
 _AWS = re.compile(r"AWS Error (\w+) during \w+ operation: (.*?)(?: \(Request ID.*)?$", re.DOTALL)
 _GOOGLE = re.compile(
-    r"google::cloud::Status\((\w+): (?:[^{]*?, with a last message of )?(.*?)(?: error_info=.*|\)(?:\. Detail.*)?)$",
+    r"google::cloud::Status\((\w+): (?:[^{]*?, with a last message of )?(.*?)(?: "
+    r"error_info=.*|\)(?:\. Detail.*)?)$",
     re.DOTALL,
 )
 
-# To connect, without a byte, and until Google's client begins no other try: how long one takes it does not bound. A
-# request is made twice; whoever writes records tries again after that.
+# To connect, without a byte, and until Google's client begins no other try: how long one takes it
+# does not bound. A request is made twice; whoever writes records tries again after that.
 CONNECT_S, SILENT_S, TRIES_S = 5.0, 10.0, 6.0
 
 
@@ -51,17 +53,23 @@ def check_address(text: str, what: str) -> None:
     if "@" in text or "?" in text or ":" in bucket:
         raise RequestError(
             f"{what} must hold no credentials and no options: they are taken from the environment "
-            "(AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, …) or from where the store's own tools find them."
+            "(AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, …) or from where the store's own tools find "
+            "them."
         )
     if not _ADDRESS.fullmatch(text):
-        raise RequestError(f"{what} must be a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; got {quoted(text)}.")
+        raise RequestError(
+            f"{what} must be a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; got "
+            f"{quoted(text)}."
+        )
 
 
 def unreachable(place: "RemotePath", error: OSError) -> RequestError:
     """What to say of a store that fails before there is anything to lose."""
     return RequestError(
-        f"{place} must be in an object store that can be read and written; {error.strerror or error}. Credentials are "
-        "taken from the environment (AWS_ACCESS_KEY_ID, …) or from where the store's own tools find them."
+        f"{place} must be in an object store that can be read and written; "
+        f"{error.strerror or error}. Credentials are "
+        "taken from the environment (AWS_ACCESS_KEY_ID, …) or from where the store's own tools "
+        "find them."
     )
 
 
@@ -132,10 +140,13 @@ class RemotePath:
         from pyarrow import fs
 
         with self._plainly():
-            found = self._store.get_file_info(fs.FileSelector(self._key, recursive=True, allow_not_found=True))
+            found = self._store.get_file_info(
+                fs.FileSelector(self._key, recursive=True, allow_not_found=True)
+            )
         for info in found:
             address = f"{self._scheme}://{info.path}"
-            # Nothing of ours is called otherwise, and such a name may lead out of a folder that it is fetched to.
+            # Nothing of ours is called otherwise, and such a name may lead out of a folder that it
+            # is fetched to.
             if info.is_file and name in (None, info.base_name) and _ADDRESS.fullmatch(address):
                 yield RemotePath(address)
 
@@ -145,14 +156,20 @@ class RemotePath:
 
     @contextlib.contextmanager
     def _plainly(self) -> Iterator[None]:
-        """Raise what the store says as the system's errors are raised: with a number, in few words, with the place."""
+        """Raise what the store says as the system's errors are raised.
+
+        With a number, in few words, with the place.
+        """
         from pyarrow import ArrowException
 
         try:
             yield
-        except (OSError, ArrowException) as error:  # a request that Google's store takes for wrong is no OSError
+        # a request that Google's store takes for wrong is no OSError
+        except (OSError, ArrowException) as error:
             number = getattr(error, "errno", None) or errno.EIO
-            raise OSError(number, _words(getattr(error, "strerror", None) or str(error)), str(self)) from error
+            raise OSError(
+                number, _words(getattr(error, "strerror", None) or str(error)), str(self)
+            ) from error
 
 
 def _words(text: str) -> str:
@@ -171,12 +188,15 @@ def _store(scheme: str, bucket: str) -> Any:
         return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=TRIES_S))
     settings: dict[str, Any] = {
         "connect_timeout": CONNECT_S,
-        "request_timeout": SILENT_S,  # without it a store that is silent is waited for without end (pyarrow 26)
+        # without it a store that is silent is waited for without end (pyarrow 26)
+        "request_timeout": SILENT_S,
         "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=2),
         "allow_delayed_open": True,  # an object of usual size is then one request
     }
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:  # pyarrow does not look
         protocol, _, host = endpoint.rpartition("://")
-        return fs.S3FileSystem(scheme=protocol or "https", endpoint_override=host.rstrip("/"), **settings)
+        return fs.S3FileSystem(
+            scheme=protocol or "https", endpoint_override=host.rstrip("/"), **settings
+        )
     return fs.S3FileSystem(region=fs.resolve_s3_region(bucket), **settings)

@@ -16,7 +16,15 @@ from pipeline.errors import RequestError, one_line
 from pipeline.objective import Objective
 from pipeline.records.kept import read_kept, write_kept
 from pipeline.records.layout import Layout, persist, write_whole
-from pipeline.records.ledger import COUNTED, Ledger, Report, TrialRecord, check, read_history, read_trials
+from pipeline.records.ledger import (
+    COUNTED,
+    Ledger,
+    Report,
+    TrialRecord,
+    check,
+    read_history,
+    read_trials,
+)
 from pipeline.records.mirror import at_home, opened
 from pipeline.records.remote import RemotePath
 
@@ -70,17 +78,24 @@ def _summary(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 class Results:
-    """A run's records as data frames; `directory` may have been moved, and may be in an object store."""
+    """A run's records as data frames.
+
+    `directory` may have been moved, and may be in an object store.
+    """
 
     def __init__(self, directory: str | Path | RemotePath) -> None:
         self.layout = opened(directory)
         try:
             self.summary: dict[str, Any] = read_kept(self.layout, self.layout.summary, _summary)
         except FileNotFoundError:
-            raise RequestError(f"A run that ended must have a summary.json; {directory} has none.") from None
+            raise RequestError(
+                f"A run that ended must have a summary.json; {directory} has none."
+            ) from None
         except ValueError as error:
             summary = at_home(self.layout, str(self.layout.summary))
-            raise RequestError(f"{summary} must say how the run ended; it is damaged: {error}.{REMEDY}") from error
+            raise RequestError(
+                f"{summary} must say how the run ended; it is damaged: {error}.{REMEDY}"
+            ) from error
 
     @property
     def directory(self) -> Path | RemotePath:
@@ -110,7 +125,8 @@ class Results:
         layout = self.layout
         if self.best is None:
             raise RequestError(
-                f"A model must be of a trial that reported a finite objective; {self.directory} has none."
+                f"A model must be of a trial that reported a finite objective; {self.directory} "
+                "has none."
             )
         path = (
             layout.best_weights
@@ -148,7 +164,8 @@ def _read_table(path: Path, rows: int, **how: Any) -> pd.DataFrame:
     data = path.read_bytes()
     if not data.endswith(b"\n"):
         raise ValueError("its end is cut off" if data else "it is empty")
-    table = pd.read_csv(io.BytesIO(data), lineterminator="\n", **how)  # a name may hold other ends of lines
+    # a name may hold other ends of lines
+    table = pd.read_csv(io.BytesIO(data), lineterminator="\n", **how)
     if table.columns[0] != "trial":
         raise ValueError("its first column is not that of the trials")
     if len(table) < rows:
@@ -157,7 +174,7 @@ def _read_table(path: Path, rows: int, **how: Any) -> pd.DataFrame:
 
 
 def _check_model(path: Path) -> None:
-    """Look whether a file is as long as it was written, and a `.keras` file's parts what they were; without Keras."""
+    """Compare a file's length, and a `.keras` file's parts, with what was written."""
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as model:
             if (part := model.testzip()) is not None:
@@ -179,23 +196,39 @@ def best_epochs(reports: list[Report], objective: Objective) -> dict[str, Report
     return best
 
 
-def find_best(trials: dict[str, TrialRecord], reports: list[Report], objective: Objective) -> Best | None:
+def find_best(
+    trials: dict[str, TrialRecord], reports: list[Report], objective: Objective
+) -> Best | None:
     """The best epoch of any trial."""
     return next(iter(ranking(trials, reports, objective)), None)
 
 
-def ranking(trials: dict[str, TrialRecord], reports: list[Report], objective: Objective) -> list[Best]:
-    """The best epoch of each trial that has one, the best trial first; of equals the earlier trial."""
+def ranking(
+    trials: dict[str, TrialRecord], reports: list[Report], objective: Objective
+) -> list[Best]:
+    """The best epoch of each trial that has one, the best trial first.
+
+    Of equals the earlier trial.
+    """
     candidates = best_epochs(reports, objective)
     order = {trial: place for place, trial in enumerate(trials)}
-    ranked = sorted(candidates.values(), key=lambda r: (objective.loss(r.objective), order[r.trial]))
+    ranked = sorted(
+        candidates.values(), key=lambda r: (objective.loss(r.objective), order[r.trial])
+    )
     return [
-        Best(r.trial, trials[r.trial].in_force(r.epoch), float(r.objective or 0.0), r.epoch, r.final) for r in ranked
+        Best(
+            r.trial, trials[r.trial].in_force(r.epoch), float(r.objective or 0.0), r.epoch, r.final
+        )
+        for r in ranked
     ]
 
 
-def trials_table(trials: dict[str, TrialRecord], reports: list[Report], objective: Objective) -> pd.DataFrame:
-    """A row a trial: id, status, hyperparameters, best objective and its epoch, epochs, seconds, error.
+def trials_table(
+    trials: dict[str, TrialRecord], reports: list[Report], objective: Objective
+) -> pd.DataFrame:
+    """A row a trial.
+
+    Id, status, hyperparameters, best objective and its epoch, epochs, seconds, error.
 
     Where a trial's values changed on the way, those in force at its best epoch.
     """
@@ -208,7 +241,10 @@ def trials_table(trials: dict[str, TrialRecord], reports: list[Report], objectiv
     before, after = ["trial", "status"], ["best_epoch", "epochs", "seconds", "error"]
     column = f"metric/{objective.name}" if objective.name in before + after else objective.name
     own = [*before, column, *after]
-    asked = {t: record.in_force(best[t].epoch) if t in best else record.hyperparameters for t, record in trials.items()}
+    asked = {
+        t: record.in_force(best[t].epoch) if t in best else record.hyperparameters
+        for t, record in trials.items()
+    }
     names = in_order(map(list, asked.values()))
     rows = []
     for trial, record in trials.items():
@@ -245,14 +281,27 @@ def in_order(lists: Iterable[list[str]]) -> list[str]:
 
 
 def history_table(reports: list[Report], trials: dict[str, TrialRecord]) -> pd.DataFrame:
-    """A row an epoch: trial, epoch, every metric, seconds; where values change on the way, those in force."""
+    """A row an epoch: trial, epoch, every metric, seconds.
+
+    Where values change on the way, those in force.
+    """
     changing = any(record.changes for record in trials.values())
-    forces = [{f"hp/{n}": v for n, v in trials[r.trial].in_force(r.epoch).items()} for r in reports] if changing else []
-    columns: dict[str, list[Any]] = {"trial": [r.trial for r in reports], "epoch": [r.epoch for r in reports]}
-    columns |= {name: [r.metrics.get(name) for r in reports] for name in _met(r.metrics for r in reports)}
+    forces = (
+        [{f"hp/{n}": v for n, v in trials[r.trial].in_force(r.epoch).items()} for r in reports]
+        if changing
+        else []
+    )
+    columns: dict[str, list[Any]] = {
+        "trial": [r.trial for r in reports],
+        "epoch": [r.epoch for r in reports],
+    }
+    columns |= {
+        name: [r.metrics.get(name) for r in reports] for name in _met(r.metrics for r in reports)
+    }
     columns |= {"seconds": [round(r.seconds, 4) for r in reports]}
     columns |= {name: [force.get(name) for force in forces] for name in _met(forces)}
-    # Objects: an integer stays one beside a missing value. By columns: by rows it takes four times as long.
+    # Objects: an integer stays one beside a missing value. By columns: by rows it takes four times
+    # as long.
     return pd.DataFrame(columns, dtype=object)
 
 
@@ -287,18 +336,24 @@ def write_summary(
 ) -> dict[str, Any]:
     """Write `summary.json` and return what it holds; `facts` are wall clock, versions and the like.
 
-    Of the trials' counts `total` is that of all but the duplicates, which are counted by themselves; `execution` says
-    how many were carried out in which way.
+    Of the trials' counts `total` is that of all but the duplicates, which are counted by
+    themselves; `execution` says how many were carried out in which way.
     """
     held = Counter(record.status for record in trials.values())
-    counts = {"total": len(trials) - held["duplicate"]} | {status: held[status] for status in COUNTED}
+    counts = {"total": len(trials) - held["duplicate"]} | {
+        status: held[status] for status in COUNTED
+    }
     counts |= {"unfinished": held["running"], "duplicate": held["duplicate"]}
     summary = {
         "best": None if best is None else vars(best),
         "test": test,
         "trials": counts,
         "epochs": epochs,
-        "execution": dict(Counter(record.execution for record in trials.values() if record.execution).most_common()),
+        "execution": dict(
+            Counter(
+                record.execution for record in trials.values() if record.execution
+            ).most_common()
+        ),
         **facts,
     }
     write_kept(layout, layout.summary, summary)

@@ -1,6 +1,9 @@
-"""Which checkpoints stay: the best weights of the best trials, and while a trial goes on, its last state.
+"""Which checkpoints stay.
 
-So disk is bounded however many trials a search has, and nothing that is kept in the end holds an optimizer's state.
+The best weights of the best trials, and while a trial goes on, its last state.
+
+So disk is bounded however many trials a search has, and nothing that is kept in the end holds an
+optimizer's state.
 """
 
 import bisect
@@ -14,15 +17,16 @@ from pipeline.objective import Objective
 from pipeline.records.layout import BEST, LAST, SPARE, Layout
 from pipeline.records.ledger import ENDED, Report, TrialRecord
 
-# A stopped trial's worker saves once more before it lets go of it, within a minute; by then so many others at most have
-# ended on any machine that runs fewer trials at once.
+# A stopped trial's worker saves once more before it lets go of it, within a minute; by then so many
+# others at most have ended on any machine that runs fewer trials at once.
 LATE = 64
 
 
 class Retention:
     """Removes the checkpoints of ended trials that are not among the best `keep`.
 
-    `remotely` does so in an object store, of a trial and its files by name, after they were written for the last time.
+    `remotely` does so in an object store, of a trial and its files by name, after they were written
+    for the last time.
     """
 
     def __init__(
@@ -49,7 +53,9 @@ class Retention:
     def reported(self, report: Report) -> None:
         """An epoch was recorded."""
         value = report.objective
-        if value is not None and (report.final or self._objective.better(value, self._best.get(report.trial))):
+        if value is not None and (
+            report.final or self._objective.better(value, self._best.get(report.trial))
+        ):
             self._best[report.trial] = value
 
     def ended(self, trial: str) -> None:
@@ -71,7 +77,8 @@ class Retention:
         for record in trials:
             if record.status in ENDED:
                 self._remove(record.trial, *([LAST] if record.trial in kept else [BEST, LAST]))
-        _remove_below(str(self._layout.root), (".*.writing", ".writing-*"))  # who was killed while it wrote
+        # who was killed while it wrote
+        _remove_below(str(self._layout.root), (".*.writing", ".writing-*"))
 
     def _remove(self, trial: str, *patterns: str) -> None:
         if self._remotely is not None:
@@ -80,7 +87,10 @@ class Retention:
 
 
 def _remove_below(folder: str, patterns: tuple[str, ...]) -> None:
-    """Remove files by name, as far as the storage lets it: a trial must not fail by what stays until the end."""
+    """Remove files by name, as far as the storage lets it.
+
+    A trial must not fail by what stays until the end.
+    """
     found: list[os.DirEntry[str]] = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         found.extend(entries)

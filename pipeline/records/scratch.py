@@ -1,6 +1,7 @@
 """Temporary folders of a run's process, and the end of those whose process was killed.
 
-Whether it lives, a lock says that ends with it, and not its number: in a container that shares /tmp it has another.
+Whether it lives, a lock says that ends with it, and not its number: in a container that shares /tmp
+    it has another.
 """
 
 import contextlib
@@ -14,7 +15,8 @@ from pathlib import Path
 NAME = re.compile(r"kerasweep-\d+-")
 OWNER = ".owner"  # in each folder; whoever works in it has it locked
 
-_held: dict[str, int] = {}  # those of this process, which lets them go when it ends: no program that it starts has them
+# those of this process, which lets them go when it ends: no program that it starts has them
+_held: dict[str, int] = {}
 
 
 def new_folder() -> str:
@@ -34,7 +36,8 @@ def _hold(folder: str) -> None:
     handle = _held[folder] = os.open(unlocked, os.O_RDWR | os.O_CREAT, 0o600)
     with contextlib.suppress(OSError):  # a file system without locks: nobody will remove it
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        unlocked.rename(unlocked.with_name(OWNER))  # so under this name it was locked from the start
+        # so under this name it was locked from the start
+        unlocked.rename(unlocked.with_name(OWNER))
 
 
 def _remove_if_left(folder: Path) -> None:

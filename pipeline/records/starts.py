@@ -1,4 +1,6 @@
-"""What a search starts from: configurations of a file, or the best of an earlier run and all of its results.
+"""What a search starts from.
+
+Configurations of a file, or the best of an earlier run and all of its results.
 
 It is read once and copied into the new run's directory, so that a resume needs neither.
 """
@@ -20,7 +22,10 @@ from pipeline.records.results import Results
 
 @dataclass(frozen=True)
 class EarlierTrial:
-    """An ended trial of an earlier run: what it requested, its objective by epoch (None if not finite), how it went."""
+    """An ended trial of an earlier run.
+
+    What it requested, its objective by epoch (None if not finite), how it went.
+    """
 
     configuration: dict[str, Any]
     curve: dict[int, float | None]
@@ -29,7 +34,10 @@ class EarlierTrial:
 
 @dataclass(frozen=True)
 class Starts:
-    """`configurations` to be tried first, as given; `objective` is that of `trials`, where there are such."""
+    """`configurations` to be tried first, as given.
+
+    `objective` is that of `trials`, where there are such.
+    """
 
     source: str
     configurations: list[dict[str, Any]]
@@ -48,21 +56,27 @@ def read_starts(given: str) -> Starts:
         return _of_run(path)
     if not os.path.isfile(path):
         raise RequestError(
-            f"--start-from must be a JSON file or the directory of a run; {quoted(given)} does not exist."
+            f"--start-from must be a JSON file or the directory of a run; {quoted(given)} does not "
+            "exist."
         )
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
         json.dumps(plain, allow_nan=False)  # Python reads NaN and Infinity, which are no JSON
     except (OSError, ValueError, RecursionError) as error:
-        raise RequestError(f"{given} must be JSON, a list of configurations; {one_line(str(error))}.") from error
+        raise RequestError(
+            f"{given} must be JSON, a list of configurations; {one_line(str(error))}."
+        ) from error
     possible = '[{"units": 64, "learning_rate": 0.001}, …]'
     if not isinstance(plain, list) or not plain:
         came = "an empty list" if plain == [] else f"one {type(plain).__name__}"
-        raise RequestError(f"{given} must hold a list of configurations, such as {possible}; it holds {came}.")
+        raise RequestError(
+            f"{given} must hold a list of configurations, such as {possible}; it holds {came}."
+        )
     for number, item in enumerate(plain, start=1):
         if not isinstance(item, dict):
             raise RequestError(
-                f"{given} must hold a list of configurations, such as {possible}; number {number} is {quoted(item)}."
+                f"{given} must hold a list of configurations, such as {possible}; number {number} "
+                f"is {quoted(item)}."
             )
     return Starts(given, plain)
 
@@ -71,14 +85,19 @@ def _of_run(path: Path) -> Starts:
     layout = Layout(path)
     if not layout.experiment.is_file():
         raise RequestError(
-            f"--start-from must be a JSON file or the directory of a run; {path} has no experiment.yaml."
+            f"--start-from must be a JSON file or the directory of a run; {path} has no "
+            "experiment.yaml."
         )
     if not layout.summary.is_file():
-        raise RequestError(f"A run to start from must have ended; {path} has no summary.json. Go on with it: --resume.")
+        raise RequestError(
+            f"A run to start from must have ended; {path} has no summary.json. Go on with it: "
+            "--resume."
+        )
     results = Results(path)
     if results.best is None:
         raise RequestError(
-            f"A run to start from must have a best trial; in {path} no trial reported a finite objective."
+            f"A run to start from must have a best trial; in {path} no trial reported a finite "
+            "objective."
         )
     curves: dict[str, dict[int, float | None]] = {}
     for report in read_history(layout):
@@ -103,7 +122,9 @@ def recorded_starts(layout: Layout) -> Starts:
         RequestError: its copy is missing or damaged.
     """
     try:
-        return TypeAdapter(Starts).validate_json(json.dumps(read_kept(layout, layout.starts)), strict=True)
+        return TypeAdapter(Starts).validate_json(
+            json.dumps(read_kept(layout, layout.starts)), strict=True
+        )
     except ValidationError as error:
         fault = error.errors()[0]
         what = ": ".join([*map(str, fault["loc"]), fault["msg"]])
@@ -111,4 +132,6 @@ def recorded_starts(layout: Layout) -> Starts:
         what = "it is missing"
     except ValueError as error:
         what = f"it is damaged: {error}"
-    raise RequestError(f"{layout.starts} must hold what the run was started from; {one_line(what)}.")
+    raise RequestError(
+        f"{layout.starts} must hold what the run was started from; {one_line(what)}."
+    )

@@ -1,4 +1,6 @@
-"""Searchers: they propose configurations and learn from what came of them. No Ray and no Keras in here.
+"""Searchers: they propose configurations and learn from what came of them.
+
+No Ray and no Keras in here.
 
 A searcher is a class in a file of this package, named in `SEARCHERS`.
 """

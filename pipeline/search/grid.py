@@ -1,4 +1,7 @@
-"""Grid search: every configuration, depth first; continuous ranges at ten points, as in KerasTuner."""
+"""Grid search: every configuration, depth first.
+
+Continuous ranges at ten points, as in KerasTuner.
+"""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -17,7 +20,10 @@ class Grid(Searcher):
     _names = 0
 
     def choose(self, number: int, tried: Tried) -> Configuration | None:
-        """The next of the walk that was not tried; the walk starts anew where `fit` has made the space grow."""
+        """The next of the walk that was not tried.
+
+        The walk starts anew where `fit` has made the space grow.
+        """
         if self._walked is None or len(self._by_fit) != self._names:
             self._walked, self._names = self.everything(), len(self._by_fit)
         return next((c for c in self._walked if c not in tried), None)

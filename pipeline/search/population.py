@@ -1,7 +1,10 @@
-"""Population based training: who goes on from whose weights, and under which values. No Ray in here.
+"""Population based training: who goes on from whose weights, and under which values.
 
-Source: Jaderberg et al., "Population Based Training of Neural Networks", 2017: truncation selection and perturbation.
-What differs: a value never leaves its bounds and steps, and nothing that decides the model is perturbed.
+No Ray in here.
+
+Source: Jaderberg et al., "Population Based Training of Neural Networks", 2017: truncation selection
+and perturbation. What differs: a value never leaves its bounds and steps, and nothing that decides
+the model is perturbed.
 """
 
 import bisect
@@ -38,8 +41,12 @@ class Change:
     requested: Requested
 
 
-def evolve(members: Sequence[Member], perturbed: Collection[str], seed: int, epoch: int) -> list[Change]:
-    """What changes at a boundary; the same for the same arguments, whatever the order of the members.
+def evolve(
+    members: Sequence[Member], perturbed: Collection[str], seed: int, epoch: int
+) -> list[Change]:
+    """What changes at a boundary.
+
+    The same for the same arguments, whatever the order of the members.
 
     Args:
         members: every trial that goes on.
@@ -57,7 +64,10 @@ def evolve(members: Sequence[Member], perturbed: Collection[str], seed: int, epo
         source = best[int(rng.integers(count))]
         if source.loss >= member.loss:  # equals: nothing to take over
             continue
-        requested = [(spec, explore(spec, v, rng) if spec.name in perturbed else v) for spec, v in source.requested]
+        requested = [
+            (spec, explore(spec, v, rng) if spec.name in perturbed else v)
+            for spec, v in source.requested
+        ]
         changes.append(Change(member.trial, source.trial, requested))
     return changes
 
@@ -75,7 +85,11 @@ def explore(spec: Hyperparameter, value: Value, rng: np.random.Generator) -> Val
     if steps is not None and not isinstance(steps, range):  # a range may be too long for a list
         steps = sorted(v for v in steps if v is not None)  # an ordered Choice need not be sorted
     low, high = (steps[0], steps[-1]) if steps else (spec.from_unit(0.0), spec.from_unit(1 - 1e-12))
-    assert isinstance(value, int | float) and isinstance(low, int | float) and isinstance(high, int | float)
+    assert (
+        isinstance(value, int | float)
+        and isinstance(low, int | float)
+        and isinstance(high, int | float)
+    )
     aside = FROM_ZERO * (high - low) * (1 if factor > 1 else -1)
     moved = min(max(value * factor if value else aside, low), high)
     if steps is not None:

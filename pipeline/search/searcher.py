@@ -1,7 +1,8 @@
 """Ask and tell: what every searcher does, whatever it proposes.
 
-A searcher holds no random state that grows: what it proposes is a function of the seed, the trial's number and what it
-was told. So it is rebuilt by telling it the records, and a search that was cut off goes on as it would have.
+A searcher holds no random state that grows: what it proposes is a function of the seed, the trial's
+number and what it was told. So it is rebuilt by telling it the records, and a search that was cut
+off goes on as it would have.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,16 +18,21 @@ from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, Value
 from pipeline.space.walk import walk
 
-# A random searcher that hits what was tried this often is in a space, or a branch, that is nearly exhausted.
+# A random searcher that hits what was tried this often is in a space, or a branch, that is nearly
+# exhausted.
 ATTEMPTS = 25
 
 
-# What settles a hyperparameter that a proposal leaves open: a draw with this seed, its default, its grid's first.
+# What settles a hyperparameter that a proposal leaves open: a draw with this seed, its default, its
+# grid's first.
 Fill = int | Literal["default", "first"]
 
 
 class Trace(Protocol):
-    """Follow `build` under a proposal: what it requests, in order; `fill` settles what the proposal leaves open."""
+    """Follow `build` under a proposal: what it requests, in order.
+
+    `fill` settles what the proposal leaves open.
+    """
 
     def __call__(self, proposal: Mapping[str, Value], fill: Fill) -> Requested:
         """Return the requested hyperparameters and their values."""
@@ -34,17 +40,22 @@ class Trace(Protocol):
 
 @dataclass
 class Observation:
-    """What is known of one trial; `configuration` is what was proposed until the trial said what it requested."""
+    """What is known of one trial.
+
+    `configuration` is what was proposed until the trial said what it requested.
+    """
 
     configuration: Configuration
     curve: dict[int, float] = field(default_factory=dict)  # epoch -> objective, finite
     ended: bool = False
-    compared: bool = False  # at a rung, where it waits or waited: its curve says something though it has not ended
+    # at a rung, where it waits or waited: its curve says something though it has not ended
+    compared: bool = False
     failed: bool = False
     duplicate: bool = False  # ended, and nothing is learnt from it
     followed: bool = False  # `build` was followed under its configuration
     told: bool = False  # the trial itself said what it requested
-    worth: tuple[int, float] | None = None  # an epoch, and the best loss until then: kept, as it stays the same
+    # an epoch, and the best loss until then: kept, as it stays the same
+    worth: tuple[int, float] | None = None
 
 
 class Searcher:
@@ -59,7 +70,8 @@ class Searcher:
         earlier: ended trials of another run, for a searcher that learns.
     """
 
-    fills_with_first: ClassVar[bool] = False  # what the trial draws for itself: at random, or the grid's first
+    # what the trial draws for itself: at random, or the grid's first
+    fills_with_first: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -83,13 +95,15 @@ class Searcher:
         self._proposals: dict[str, str] = {}  # trial -> identity of what it was to try
         self._identities: dict[str, str] = {}  # trial -> identity of what it told
         self._told_by: dict[str, str] = {}  # identity -> the trial that told it
-        self._parts: dict[str, tuple[str, Configuration]] = {}  # trial -> what it told, as `Tried` splits it
-        self._walked_builds: dict[str, Requested] = {}  # identity of what was proposed -> what `build` requested
+        # trial -> what it told, as `Tried` splits it
+        self._parts: dict[str, tuple[str, Configuration]] = {}
+        # identity of what was proposed -> what `build` requested
+        self._walked_builds: dict[str, Requested] = {}
         self._exhausted = False  # until a trial tells something
 
     @classmethod
     def fill_of(cls, number: int, starts: int) -> Literal["random", "default", "first"]:
-        """What the trial of this number takes where its proposal leaves something open, after so many starts."""
+        """How trial `number`, after `starts`, settles what its proposal leaves open."""
         if number < starts:
             return "default"
         if cls.fills_with_first:
@@ -102,7 +116,8 @@ class Searcher:
             return None
         number = len(self.observations)
         for observation in self.observations.values():
-            if not (observation.followed or observation.told):  # of the past, and cut off before its first report
+            # of the past, and cut off before its first report
+            if not (observation.followed or observation.told):
                 self.follow(observation.configuration, "first")
                 observation.followed = True
         tried = self._tried()
@@ -119,21 +134,28 @@ class Searcher:
         return configuration
 
     def choose(self, number: int, tried: Tried) -> Configuration | None:
-        """A configuration that is not among `tried`, None if none is left; the walk is the last resort.
+        """A configuration that is not among `tried`, None if none is left.
 
-        The first is the search space's default: the baseline that tuning has to beat, and for a scheduler a measure
-        by which the poor ones among the next can be stopped at once.
+        The walk is the last resort.
+
+        The first is the search space's default: the baseline that tuning has to beat, and for a
+        scheduler a measure by which the poor ones among the next can be stopped at once.
         """
         if number == 0:
             return self.follow({}, "default")
         for attempt in range(ATTEMPTS):
-            configuration = self.follow(self.propose(number, attempt), self._draw_seed(number, attempt))
+            configuration = self.follow(
+                self.propose(number, attempt), self._draw_seed(number, attempt)
+            )
             if configuration not in tried:
                 return configuration
         return self._left(number, tried)
 
     def _left(self, number: int, tried: Tried) -> Configuration | None:
-        """Of what proposals miss, found by walking: where values are without end, they are drawn anew."""
+        """Of what proposals miss, found by walking.
+
+        Where values are without end, they are drawn anew.
+        """
         rng = np.random.default_rng([self.seed, number, ATTEMPTS])
         left: list[Configuration] = []
         for requested in walk(self._walk, lambda spec: spec.every()):
@@ -151,7 +173,10 @@ class Searcher:
         return None
 
     def _walk(self, prefix: Mapping[str, Value]) -> Requested:
-        """Follow for a walk, which starts anew with every ask: each `build` once, and nothing becomes known by it."""
+        """Follow for a walk, which starts anew with every ask.
+
+        Each `build` once, and nothing becomes known by it.
+        """
         key = identity(prefix)
         if key not in self._walked_builds:
             self._walked_builds[key] = self.trace(prefix, "first")
@@ -159,7 +184,10 @@ class Searcher:
         return requested + self._asked_by_fit(configuration_of(requested), prefix, "first")
 
     def propose(self, number: int, attempt: int) -> Configuration:
-        """Values for what is known of the space; `attempt` counts proposals that turned out to be old."""
+        """Values for what is known of the space.
+
+        `attempt` counts proposals that turned out to be old.
+        """
         raise NotImplementedError
 
     def follow(self, proposal: Configuration, fill: Fill) -> Configuration:
@@ -176,16 +204,23 @@ class Searcher:
         for spec, _ in requested:
             self.known.setdefault(spec.name, spec)
         built = configuration_of(requested)
-        return requested + self._asked_by_fit(built, proposal, "default" if fill == "default" else "first")
+        return requested + self._asked_by_fit(
+            built, proposal, "default" if fill == "default" else "first"
+        )
 
     def _asked_by_fit(
-        self, built: Mapping[str, Value], proposal: Mapping[str, Value], fill: Literal["default", "first"]
+        self,
+        built: Mapping[str, Value],
+        proposal: Mapping[str, Value],
+        fill: Literal["default", "first"],
     ) -> Requested:
-        """What `fit` is known to ask for, beside what was `built`, where no condition says that it will not."""
+        """What `fit` is known to request beside `built`, unless a condition rules it out."""
         active, asked = dict(built), []
         # By name: a searcher told the records may have met them in another order.
         waiting = [self.known[name] for name in sorted(self._by_fit - active.keys())]
-        while ready := [s for s in waiting if all(p in active and active[p] in v for p, v in s.conditions)]:
+        while ready := [
+            s for s in waiting if all(p in active and active[p] in v for p, v in s.conditions)
+        ]:
             for spec in ready:
                 left_open = spec.default if fill == "default" else spec.grid()[0]
                 active[spec.name] = proposal.get(spec.name, left_open)
@@ -203,20 +238,21 @@ class Searcher:
                     self._parts[trial] = tried.split(observation.configuration)
                 tried.tell(self._parts[trial])
             elif (fill := self.fill_of(number, len(self.starts))) != "random":
-                # It will settle what it was not given, and `fit` may ask for more than was known when it was asked.
+                # It will settle what it was not given, and `fit` may ask for more than was known
+                # when it was asked.
                 more = self._asked_by_fit(observation.configuration, {}, fill)
                 tried.propose(identity(observation.configuration | configuration_of(more)))
         return tried
 
     def equal_of(self, trial: str, requested: Requested) -> str | None:
-        """The trial that has told the same configuration, where `trial` tells what it requested for the first time."""
+        """The trial with the same configuration, where `trial` tells its own for the first time."""
         if trial in self.observations and self.observations[trial].told:
             return None
         other = self._told_by.get(identity(configuration_of(requested)))
         return None if other is None or self.observations[other].failed else other
 
     def tell_requested(self, trial: str, requested: Requested, built: int) -> None:
-        """The trial's configuration as its own `build` (the first `built` of it) and `fit` asked for it.
+        """A trial's configuration as its `build` (the first `built` values) and `fit` requested it.
 
         The space grows by what is new in it.
         """
@@ -233,12 +269,18 @@ class Searcher:
         self._parts.pop(trial, None)
 
     def tell_duplicate(self, trial: str, requested: Requested, built: int) -> None:
-        """The trial turned out to be equal to another: it is over, and only its proposal is remembered."""
+        """The trial turned out to be equal to another.
+
+        It is over, and only its proposal is remembered.
+        """
         self.meet(requested, built)
         self.observations[trial].duplicate = True
 
     def meet(self, requested: Requested, built: int) -> None:
-        """Learn what there is to choose: `build` asked for the first `built`, `fit` for the others."""
+        """Learn what there is to choose.
+
+        `build` asked for the first `built`, `fit` for the others.
+        """
         self._exhausted = False
         for spec, _ in requested:
             self.known.setdefault(spec.name, spec)
@@ -253,7 +295,10 @@ class Searcher:
         self._proposals[trial] = identity(configuration)
 
     def tell_report(self, trial: str, epoch: int, value: float, final: bool = False) -> None:
-        """The objective after `epoch` epochs; a final one is the trial's, whatever was told of it before."""
+        """The objective after `epoch` epochs.
+
+        A final one is the trial's, whatever was told of it before.
+        """
         observation = self.observations[trial]
         if final:
             observation.curve = dict.fromkeys(observation.curve, value)

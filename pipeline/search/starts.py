@@ -1,4 +1,7 @@
-"""Known-good starts: configurations to be tried first, checked against the space and completed by its defaults."""
+"""Known-good starts.
+
+Configurations to be tried first, checked against the space and completed by its defaults.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,8 +19,8 @@ from pipeline.space.specs import Hyperparameter, Value
 def settled(starts: Starts, requested: Requested, trace: Trace) -> list[Configuration]:
     """The starts as trials will request them, in order, each once.
 
-    A name that is known but that a start's own model does not ask for is left out: KerasTuner keeps such beside the
-    others. What a start leaves out takes its default.
+    A name that is known but that a start's own model does not ask for is left out: KerasTuner keeps
+    such beside the others. What a start leaves out takes its default.
 
     Args:
         starts: as given.
@@ -25,7 +28,8 @@ def settled(starts: Starts, requested: Requested, trace: Trace) -> list[Configur
         trace: follows `build`.
 
     Raises:
-        RequestError: a name that the space does not know, or a value that is not possible; all of them in one line.
+        RequestError: a name that the space does not know, or a value that is not possible; all of
+            them in one line.
     """
     default = {spec.name for spec, _ in trace({}, "default")}
     by_fit = [spec for spec, _ in requested if spec.name not in default]
@@ -38,15 +42,22 @@ def settled(starts: Starts, requested: Requested, trace: Trace) -> list[Configur
     surplus = sorted(wanted - known.keys())
     faults = [all_unknown("hyperparameter", surplus, known)] if surplus else []
     found: dict[str, Configuration] = {}
-    for number, (start, built) in enumerate(zip(starts.configurations, followed, strict=True), start=1):
+    for number, (start, built) in enumerate(
+        zip(starts.configurations, followed, strict=True), start=1
+    ):
         configuration: Configuration = {}
         asked = [spec for spec, _ in built]
         for spec in asked + by_fit:
-            if spec.name in configuration or (spec not in asked and not _active(spec, configuration)):
+            if spec.name in configuration or (
+                spec not in asked and not _active(spec, configuration)
+            ):
                 continue
             value = start.get(spec.name, spec.default)
             if spec.name in start and not _may_be(spec, value):
-                faults.append(f"Configuration {number}: {spec.name!r} must be {possible(spec)}; got {quoted(value)}.")
+                faults.append(
+                    f"Configuration {number}: {spec.name!r} must be {possible(spec)}; got "
+                    f"{quoted(value)}."
+                )
             elif spec.kind == "float" and isinstance(value, int):
                 value = float(value)  # of 1 and 1.0 the records keep the one that trials request
             configuration[spec.name] = value
@@ -58,7 +69,9 @@ def settled(starts: Starts, requested: Requested, trace: Trace) -> list[Configur
 
 
 def _active(spec: Hyperparameter, values: Mapping[str, Value]) -> bool:
-    return all(parent in values and values[parent] in possible for parent, possible in spec.conditions)
+    return all(
+        parent in values and values[parent] in possible for parent, possible in spec.conditions
+    )
 
 
 def _may_be(spec: Hyperparameter, value: Value) -> bool:
@@ -94,7 +107,10 @@ def observations(starts: Starts, objective: Objective) -> list[Observation]:
     return [
         Observation(
             trial.configuration,
-            {epoch: objective.worst if value is None else value for epoch, value in trial.curve.items()},
+            {
+                epoch: objective.worst if value is None else value
+                for epoch, value in trial.curve.items()
+            },
             ended=True,
             failed=trial.failed,
             told=True,

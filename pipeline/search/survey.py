@@ -10,7 +10,9 @@ GROWING, DRAWN = 10, 20  # configurations that are followed
 
 
 def survey(known: Mapping[str, Hyperparameter], trace: Trace) -> Iterator[Requested]:
-    """Ways through a space that show more of it: everything at its last value, as a loop's count; then at random.
+    """Ways through a space that show more of it: everything at its last value, as a loop's count.
+
+    Then at random.
 
     Args:
         known: by name; what is met on the way joins them, for this survey.

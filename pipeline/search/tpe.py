@@ -1,12 +1,16 @@
-"""Bayesian search: hyperopt's tree-structured Parzen estimators (TPE), fed with what a tuning run really knows.
+"""Bayesian search.
 
-hyperopt (0.3.0) takes one final loss a trial. Here most trials are stopped early, some fail and some still run, so what
-it gets is a ranking: trials are compared at the highest epoch that enough of them reached; one that was stopped
-before, or waits at a rung, stands below every one that was not, by the epoch it reached and the value it had there;
-failures come last; trials that were not compared with others yet are left out (hyperopt would take them for infinitely
-bad), and so are duplicates. TPE uses nothing of a loss but its rank.
+Hyperopt's tree-structured Parzen estimators (TPE), fed with what a tuning run really knows.
 
-hyperopt is imported where it is used: with SciPy it takes two seconds, and every worker reads this package.
+hyperopt (0.3.0) takes one final loss a trial. Here most trials are stopped early, some fail and
+some still run, so what it gets is a ranking: trials are compared at the highest epoch that enough
+of them reached; one that was stopped before, or waits at a rung, stands below every one that was
+not, by the epoch it reached and the value it had there; failures come last; trials that were not
+compared with others yet are left out (hyperopt would take them for infinitely bad), and so are
+duplicates. TPE uses nothing of a loss but its rank.
+
+hyperopt is imported where it is used: with SciPy it takes two seconds, and every worker reads this
+    package.
 """
 
 import itertools
@@ -25,12 +29,12 @@ if TYPE_CHECKING:
     from hyperopt.base import Domain
 
 LEAST_START, MOST_START = 5, 20
-# Suggestions for one trial: where all of them are old, TPE is fond of a branch that has nothing left, and each costs
-# some 30 ms at 1,000 trials.
+# Suggestions for one trial: where all of them are old, TPE is fond of a branch that has nothing
+# left, and each costs some 30 ms at 1,000 trials.
 SUGGESTIONS = 2
 
-# The share of trials that TPE takes for good, as in BOHB (Falkner et al. 2018); by hyperopt's own default it is one
-# trial until there are 17, two until 64. benchmarks/tpe_share.py compares them.
+# The share of trials that TPE takes for good, as in BOHB (Falkner et al. 2018); by hyperopt's own
+# default it is one trial until there are 17, two until 64. benchmarks/tpe_share.py compares them.
 GOOD_SHARE = 0.15
 
 
@@ -49,16 +53,24 @@ class HyperOpt(Searcher):
         return min(max(self.trials // 4, LEAST_START), MOST_START)
 
     def propose(self, number: int, attempt: int) -> Configuration:
-        """TPE's suggestion; random until it knows enough trials (an earlier run's too), or if it repeats itself."""
+        """TPE's suggestion.
+
+        Random until it knows enough trials (an earlier run's too), or if it repeats itself.
+        """
         if attempt >= SUGGESTIONS:
             return self.random(number, attempt)
         seen = self._comparable()
         if len(seen) < self.random_start or not self.known:
             return self.random(number, attempt)
-        return self._suggest(seen, int(np.random.SeedSequence([self.seed, number, attempt]).generate_state(1)[0]))
+        return self._suggest(
+            seen, int(np.random.SeedSequence([self.seed, number, attempt]).generate_state(1)[0])
+        )
 
     def _comparable(self) -> dict[int, Observation]:
-        """What can be learnt from, by its place: the trials of an earlier run before those of this one."""
+        """What can be learnt from, by its place.
+
+        The trials of an earlier run before those of this one.
+        """
         seen = dict(enumerate(self.earlier))
         for place, observation in enumerate(self.observations.values(), start=len(seen)):
             if observation.ended or observation.compared:
@@ -73,7 +85,10 @@ class HyperOpt(Searcher):
         super().tell_requested(trial, requested, built)
 
     def ranked(self, seen: list[Observation]) -> list[float]:
-        """A loss for each trial, the earlier run's first: its rank, equal where two cannot be told apart."""
+        """A loss for each trial, the earlier run's first.
+
+        Its rank, equal where two cannot be told apart.
+        """
         runs = (seen[: len(self.earlier)], seen[len(self.earlier) :])
         reached = [[max(o.curve) for o in run if o.curve and not o.failed] for run in runs]
         longest = sorted(itertools.chain(*reached), reverse=True)
@@ -87,7 +102,9 @@ class HyperOpt(Searcher):
             epoch = min(max(observation.curve), common)
             if observation.worth is None or observation.worth[0] != epoch:
                 # The best epoch's weights are the trial's model, so the best so far is its worth.
-                losses = [self.objective.loss(v) for e, v in observation.curve.items() if e <= epoch]
+                losses = [
+                    self.objective.loss(v) for e, v in observation.curve.items() if e <= epoch
+                ]
                 observation.worth = (epoch, min(losses))
             return (0, -epoch, observation.worth[1])
 
@@ -105,31 +122,48 @@ class HyperOpt(Searcher):
             self._domain = Domain(None, nodes, pass_expr_memo_ctrl=False)
         losses = self.ranked(list(seen.values()))
         history = trials_from_docs(
-            [self._document(place, o, loss) for (place, o), loss in zip(seen.items(), losses, strict=True)],
+            [
+                self._document(place, o, loss)
+                for (place, o), loss in zip(seen.items(), losses, strict=True)
+            ],
             validate=False,
         )
         gamma = GOOD_SHARE * math.sqrt(len(seen))  # of n trials hyperopt takes gamma * sqrt(n)
         suggest = partial(tpe.suggest, n_startup_jobs=0, gamma=gamma, verbose=False)
         suggestion = suggest([max(seen) + 1], self._domain, history, seed)[0]["misc"]["vals"]
-        return {n: _value(spec, suggestion[n][0]) for n, spec in self.known.items() if suggestion.get(n)}
+        return {
+            n: _value(spec, suggestion[n][0]) for n, spec in self.known.items() if suggestion.get(n)
+        }
 
     def _document(self, place: int, seen: Observation, loss: float) -> dict[str, Any]:
-        """A trial as hyperopt keeps it, made once: of what it was only its rank changes, and the space grows."""
+        """A trial as hyperopt keeps it, made once.
+
+        Of what it was only its rank changes, and the space grows.
+        """
         if place not in self._documents:
             from hyperopt import JOB_STATE_DONE, STATUS_OK
 
             self._documents[place] = {
-                "tid": place, "exp_key": None, "state": JOB_STATE_DONE, "owner": None, "version": 0, "spec": None,
-                "book_time": None, "refresh_time": None, "result": {"status": STATUS_OK},
+                "tid": place,
+                "exp_key": None,
+                "state": JOB_STATE_DONE,
+                "owner": None,
+                "version": 0,
+                "spec": None,
+                "book_time": None,
+                "refresh_time": None,
+                "result": {"status": STATUS_OK},
                 "misc": {"tid": place, "cmd": None, "workdir": None, "idxs": {}, "vals": {}},
-            }  # fmt: skip
+            }
         document = self._documents[place]
         document["result"]["loss"] = loss
         places, values = document["misc"]["idxs"], document["misc"]["vals"]
         if len(places) < len(self.known):
             for name in self.known.keys() - places.keys():
                 requested = name in seen.configuration
-                held = _coordinate(self.known[name], seen.configuration[name]) if requested else None
+                held = (
+                    _coordinate(self.known[name], seen.configuration[name]) if requested else None
+                )
                 places[name], values[name] = ([], []) if held is None else ([place], [held])
         return document
 

@@ -6,8 +6,9 @@ from pipeline.search.configuration import Configuration, identity
 class Tried:
     """Proposals that were made, and configurations that trials told of themselves.
 
-    What a trial told speaks for every proposal that holds all of it: `build` and `fit` ask according to the answers
-    that they get, so they would ask for the same again, and never for the rest of the proposal.
+    What a trial told speaks for every proposal that holds all of it: `build` and `fit` ask
+    according to the answers that they get, so they would ask for the same again, and never for the
+    rest of the proposal.
 
     Args:
         by_fit: names that some `fit` asked for.
@@ -29,7 +30,9 @@ class Tried:
     def split(self, configuration: Configuration) -> tuple[str, Configuration]:
         """The identity of what only `build` asks for, and the rest."""
         built = {name: value for name, value in configuration.items() if name not in self._by_fit}
-        return identity(built), {name: value for name, value in configuration.items() if name in self._by_fit}
+        return identity(built), {
+            name: value for name, value in configuration.items() if name in self._by_fit
+        }
 
     def __contains__(self, configuration: Configuration) -> bool:
         if identity(configuration) in self._proposed:

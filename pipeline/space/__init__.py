@@ -1,1 +1,4 @@
-"""What a search space asks for: `hp`, its kinds of hyperparameters, and the walk through all of them. Pure Python."""
+"""What a search space asks for.
+
+`hp`, its kinds of hyperparameters, and the walk through all of them. Pure Python.
+"""

@@ -1,4 +1,4 @@
-"""A space and its values in the form that KerasTuner's `get_config` gives them, for exchange with it."""
+"""A space and its values in the form of KerasTuner's `get_config`, for exchange with it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +11,13 @@ CLASSES = {kind.__name__: kind for kind in KINDS.values()}
 def to_config(spec: Hyperparameter) -> dict[str, Any]:
     """A hyperparameter as KerasTuner's `from_config` reads it."""
     own = {spec.arguments.get(name, name): value for name, value in vars(spec).items()}
-    parents = [{"class_name": "Parent", "config": {"name": p, "values": list(v)}} for p, v in spec.conditions]
-    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+    parents = [
+        {"class_name": "Parent", "config": {"name": p, "values": list(v)}}
+        for p, v in spec.conditions
+    ]
+    plain = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in own.items()
+    }
     return {"class_name": type(spec).__name__, "config": plain | {"conditions": parents}}
 
 
@@ -23,4 +28,7 @@ def from_config(config: Mapping[str, Any]) -> Hyperparameter:
     own = {fields.get(name, name): value for name, value in config["config"].items()}
     own = {name: tuple(value) if isinstance(value, list) else value for name, value in own.items()}
     parents = (parent["config"] for parent in config["config"]["conditions"])
-    return kind(**own | {"conditions": tuple((parent["name"], tuple(parent["values"])) for parent in parents)})
+    return kind(
+        **own
+        | {"conditions": tuple((parent["name"], tuple(parent["values"])) for parent in parents)}
+    )

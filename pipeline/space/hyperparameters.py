@@ -1,7 +1,8 @@
 """`hp`: what a search space asks for its hyperparameters, in KerasTuner's vocabulary.
 
-A `HyperParameters` answers from a proposal what the proposal holds, lets `draw` choose the rest, and remembers what
-was requested. Only that is the configuration: a value that no layer used is never shown, stored or learnt from.
+A `HyperParameters` answers from a proposal what the proposal holds, lets `draw` choose the rest,
+and remembers what was requested. Only that is the configuration: a value that no layer used is
+never shown, stored or learnt from.
 """
 
 import copy
@@ -13,14 +14,27 @@ from typing import Any
 from pipeline.errors import SpaceRuntimeError, SpaceTypeError, SpaceValueError, unknown
 from pipeline.space.configs import from_config, to_config
 from pipeline.space.kind import number
-from pipeline.space.specs import Boolean, Choice, Condition, Fixed, Float, Hyperparameter, Identity, Int, Value
+from pipeline.space.specs import (
+    Boolean,
+    Choice,
+    Condition,
+    Fixed,
+    Float,
+    Hyperparameter,
+    Identity,
+    Int,
+    Value,
+)
 
 Requested = list[tuple[Hyperparameter, Value]]
 Draw = Callable[[Hyperparameter], Value]
 
 
 def filling(fill: object, at_random: Draw) -> Draw:
-    """What settles a hyperparameter that a proposal leaves open: "default", "first" of its grid, else `at_random`."""
+    """What settles a hyperparameter that a proposal leaves open.
+
+    "default", "first" of its grid, else `at_random`.
+    """
     if fill == "default":
         return lambda spec: spec.default
     if fill == "first":
@@ -33,12 +47,15 @@ class HyperParameters:
 
     Args:
         values: a proposal, name to value; what it lacks, or holds out of bounds, is drawn.
-        draw: chooses a value for a hyperparameter that the proposal does not settle; its default if not given.
+        draw: chooses a value for a hyperparameter that the proposal does not settle; its default if
+            not given.
 
-    Attributes:
-        values: name to value of every active hyperparameter so far. As in KerasTuner, user code may put values in,
-            and is answered with them whatever the bounds; nothing else can vary them, so `requested` has them as Fixed.
-        warnings: a line for each hyperparameter that was asked for again with other settings, which do not count.
+    Attributes: values: name to value of every active hyperparameter so far. As in KerasTuner, user
+        code may put values in,
+            and is answered with them whatever the bounds; nothing else can vary them, so
+            `requested` has them as Fixed.
+        warnings: a line for each hyperparameter that was asked for again with other settings, which
+            do not count.
     """
 
     def __init__(
@@ -53,7 +70,8 @@ class HyperParameters:
         self._asked: dict[Identity, Hyperparameter] = {}  # as user code first put it
         self._specs: dict[Identity, Hyperparameter] = {}  # as it is in force
         self._given: dict[Identity, Hyperparameter] = {}  # in force once it is asked for
-        self._settled: dict[str, Value] = {}  # what was answered here; `values` may hold what user code put in
+        # what was answered here; `values` may hold what user code put in
+        self._settled: dict[str, Value] = {}
         self._tune_new = self._allow_new = True
         self._scopes: list[str] = []
         self._conditions: list[Condition] = []
@@ -76,13 +94,13 @@ class HyperParameters:
     ) -> None:
         """Let what is `given` win over what `build` asks for under the same name and conditions.
 
-        So a space is narrowed, or a hyperparameter pinned with `Fixed`, without editing the model. A given one that
-        is never asked for is no part of the configuration; `get` asks for it too.
+        So a space is narrowed, or a hyperparameter pinned with `Fixed`, without editing the model.
+        A given one that is never asked for is no part of the configuration; `get` asks for it too.
 
         Args:
             given: KerasTuner's `hyperparameters`, a parent before what depends on it.
-            values: what user code put into their `values`. A name that is not given is held at it; given ones are
-                tuned, whatever value they stand at.
+            values: what user code put into their `values`. A name that is not given is held at it;
+                given ones are tuned, whatever value they stand at.
             tune_new: whether what is not given may vary, else it is Fixed at its default.
             allow_new: whether what is not given may be asked for.
         """
@@ -100,7 +118,7 @@ class HyperParameters:
 
     @property
     def requested(self) -> Requested:
-        """The active hyperparameters and their values, in the order in which they were first asked for."""
+        """The active hyperparameters and their values, in the order of the first request."""
         requested: dict[str, tuple[Hyperparameter, Value]] = {}
         for spec in self._specs.values():
             if spec.name in self.values and self._active(spec.conditions):
@@ -140,10 +158,17 @@ class HyperParameters:
         return True
 
     def is_active(self, hyperparameter: Hyperparameter | str) -> bool:
-        """Whether the conditions of a hyperparameter hold; of a name, those of any hyperparameter that has it."""
+        """Whether the conditions of a hyperparameter hold.
+
+        Of a name, those of any hyperparameter that has it.
+        """
         if isinstance(hyperparameter, Hyperparameter):
             return self._active(hyperparameter.conditions)
-        return any(self._active(spec.conditions) for spec in self._specs.values() if spec.name == str(hyperparameter))
+        return any(
+            self._active(spec.conditions)
+            for spec in self._specs.values()
+            if spec.name == str(hyperparameter)
+        )
 
     def copy(self) -> "HyperParameters":
         """Another that stands where this one does; what is asked of it stays with it."""
@@ -166,8 +191,13 @@ class HyperParameters:
         hp.values, hp._settled = dict(config["values"]), dict(config["values"])
         return hp
 
-    def merge(self, hps: "HyperParameters | Iterable[Hyperparameter]", overwrite: bool = True) -> None:
-        """Register what another holds; with `overwrite` its settings and defaults replace those of here."""
+    def merge(
+        self, hps: "HyperParameters | Iterable[Hyperparameter]", overwrite: bool = True
+    ) -> None:
+        """Register what another holds.
+
+        With `overwrite` its settings and defaults replace those of here.
+        """
         for spec in list(hps.space if isinstance(hps, HyperParameters) else hps):
             if spec.identity in self._specs and not overwrite:
                 continue
@@ -191,9 +221,16 @@ class HyperParameters:
     ) -> Any:
         """An integer from `min_value` to `max_value`, both possible."""
         return self._ask(
-            Int, name, parent_name, parent_values,
-            min_value=min_value, max_value=max_value, step=step, sampling=sampling, start=default,
-        )  # fmt: skip
+            Int,
+            name,
+            parent_name,
+            parent_values,
+            min_value=min_value,
+            max_value=max_value,
+            step=step,
+            sampling=sampling,
+            start=default,
+        )
 
     def Float(
         self,
@@ -208,9 +245,16 @@ class HyperParameters:
     ) -> Any:
         """A real number from `min_value` to `max_value`, both possible."""
         return self._ask(
-            Float, name, parent_name, parent_values,
-            min_value=min_value, max_value=max_value, step=step, sampling=sampling, start=default,
-        )  # fmt: skip
+            Float,
+            name,
+            parent_name,
+            parent_values,
+            min_value=min_value,
+            max_value=max_value,
+            step=step,
+            sampling=sampling,
+            start=default,
+        )
 
     def Choice(
         self,
@@ -221,23 +265,40 @@ class HyperParameters:
         parent_name: str | None = None,
         parent_values: Any = None,
     ) -> Any:
-        """One of `values`, all of one type; `ordered` says whether near ones resemble each other."""
+        """One of `values`, all of one type.
+
+        `ordered` says whether near ones resemble each other.
+        """
         try:
             options = () if values is None else tuple(values)
         except TypeError as error:
             where = f"Hyperparameter {self._qualify(name)!r}"
-            raise SpaceTypeError(f"{where}: the values of a Choice must be a list; got {values!r}.") from error
+            raise SpaceTypeError(
+                f"{where}: the values of a Choice must be a list; got {values!r}."
+            ) from error
         return self._ask(
-            Choice, name, parent_name, parent_values, options=options, in_order=ordered, start=default
-        )  # fmt: skip
+            Choice,
+            name,
+            parent_name,
+            parent_values,
+            options=options,
+            in_order=ordered,
+            start=default,
+        )
 
     def Boolean(
-        self, name: str, default: bool = False, parent_name: str | None = None, parent_values: Any = None
+        self,
+        name: str,
+        default: bool = False,
+        parent_name: str | None = None,
+        parent_values: Any = None,
     ) -> Any:
         """True or False."""
         return self._ask(Boolean, name, parent_name, parent_values, start=default)
 
-    def Fixed(self, name: str, value: Value, parent_name: str | None = None, parent_values: Any = None) -> Any:
+    def Fixed(
+        self, name: str, value: Value, parent_name: str | None = None, parent_values: Any = None
+    ) -> Any:
         """Always `value`; recorded like any other."""
         return self._ask(Fixed, name, parent_name, parent_values, constant=value)
 
@@ -305,12 +366,15 @@ class HyperParameters:
 
     def _register(self, asked: Hyperparameter) -> None:
         if any(parent == asked.name for parent, _ in asked.conditions):
-            raise SpaceValueError(f"Hyperparameter {asked.name!r} must not depend on itself: its parent has its name.")
+            raise SpaceValueError(
+                f"Hyperparameter {asked.name!r} must not depend on itself: its parent has its name."
+            )
         spec = self._given.get(asked.identity)
         if spec is None and not self._allow_new:
             given = {known.name for known in self._given.values()}
             raise SpaceRuntimeError(
-                f"Hyperparameter {asked.name!r} must be among those given, and under the conditions given, "
+                f"Hyperparameter {asked.name!r} must be among those given, and under the "
+                "conditions given, "
                 f"where allow_new_entries is False. Given: {', '.join(sorted(given)) or 'none'}."
             )
         if spec is None and not self._tune_new:
@@ -318,10 +382,15 @@ class HyperParameters:
         self._specs[asked.identity] = spec or asked
 
     def _compare(self, first: Hyperparameter, again: Hyperparameter) -> None:
-        """Of two under one name and conditions the first wins, as in KerasTuner; they must be of one kind."""
+        """Of two under one name and conditions the first wins, as in KerasTuner.
+
+        They must be of one kind.
+        """
         where = f"Hyperparameter {first.name!r}"
         if type(first) is not type(again):
-            raise SpaceValueError(f"{where} must be of one kind; it was asked for as {first} and as {again}.")
+            raise SpaceValueError(
+                f"{where} must be of one kind; it was asked for as {first} and as {again}."
+            )
         line = f"{where} was asked for more than once: the first wins, {first}; {again} is ignored."
         if line not in self.warnings:
             self.warnings.append(line)
@@ -340,10 +409,13 @@ class HyperParameters:
             return None
         if spec.name not in self.values:
             proposed = self._proposal.get(spec.name)
-            # KerasTuner allows a default that is off its own steps, so one is no reason to draw again.
+            # KerasTuner allows a default that is off its own steps, so one is no reason to draw
+            # again.
             possible = spec.contains(proposed) or proposed == spec.default
             settled = spec.name in self._proposal and possible
-            self.values[spec.name] = self._settled[spec.name] = proposed if settled else self._draw(spec)
+            self.values[spec.name] = self._settled[spec.name] = (
+                proposed if settled else self._draw(spec)
+            )
         return self.values[spec.name]
 
 

@@ -1,4 +1,7 @@
-"""What every kind of hyperparameter is: a name, conditions, possible values and their map to the unit interval."""
+"""What every kind of hyperparameter is.
+
+A name, conditions, possible values and their map to the unit interval.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,21 +13,27 @@ import numpy as np
 from pipeline.errors import SpaceError, SpaceTypeError, SpaceValueError
 
 Value = int | float | str | bool | None
-Condition = tuple[str, tuple[Value, ...]]  # parent's name, the parent's values under which this one is active
-Identity = tuple[str, tuple[Condition, ...]]  # under one name and conditions there is one hyperparameter
+# parent's name, the parent's values under which this one is active
+Condition = tuple[str, tuple[Value, ...]]
+# under one name and conditions there is one hyperparameter
+Identity = tuple[str, tuple[Condition, ...]]
 
 GRID_POINTS = 10  # of a continuous range, as in KerasTuner's GridSearch
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameter:
-    """A named value that a search space asks for. `conditions` must all hold for it to be active."""
+    """A named value that a search space asks for.
+
+    `conditions` must all hold for it to be active.
+    """
 
     name: str
     conditions: tuple[Condition, ...] = ()
     kind: ClassVar[str] = ""
     ordered: ClassVar[bool] = True
-    arguments: ClassVar[Mapping[str, str]] = {}  # field -> what `hp` calls it, where that is another name
+    # field -> what `hp` calls it, where that is another name
+    arguments: ClassVar[Mapping[str, str]] = {}
 
     def __str__(self) -> str:
         own = {n: v for n, v in self.to_dict().items() if n not in ("kind", "name", "conditions")}

@@ -1,6 +1,7 @@
 """Hyperparameters that are numbers: their scales and steps.
 
-Scales and steps are KerasTuner's: `sampling="log"`, an inclusive `max_value`, a logarithmic `step` that multiplies.
+Scales and steps are KerasTuner's: `sampling="log"`, an inclusive `max_value`, a logarithmic `step`
+that multiplies.
 """
 
 import math
@@ -26,24 +27,33 @@ class _Numerical(Hyperparameter):
 
     def __post_init__(self) -> None:
         self._set(sampling=str(self.sampling or "linear").lower())
-        for bound in ("min_value", "max_value") if self.step is None else ("min_value", "max_value", "step"):
+        for bound in (
+            ("min_value", "max_value") if self.step is None else ("min_value", "max_value", "step")
+        ):
             self._set(**{bound: self._number(bound)})
         if self.sampling not in SAMPLINGS:
             raise self._refusal(unknown("sampling", self.sampling, SAMPLINGS))
         if not math.isfinite(self.min_value) or not math.isfinite(self.max_value):
             raise self._refusal(
-                f"min_value and max_value must be finite numbers; got {self.min_value} and {self.max_value}."
+                f"min_value and max_value must be finite numbers; got {self.min_value} and "
+                f"{self.max_value}."
             )
         if self.min_value > self.max_value:
-            raise self._refusal(f"min_value must not exceed max_value; got {self.min_value} and {self.max_value}.")
+            raise self._refusal(
+                f"min_value must not exceed max_value; got {self.min_value} and {self.max_value}."
+            )
         if self.sampling != "linear" and self.min_value <= 0:
-            raise self._refusal(f"{self.sampling} sampling needs a min_value above zero; got {self.min_value}.")
+            raise self._refusal(
+                f"{self.sampling} sampling needs a min_value above zero; got {self.min_value}."
+            )
         if self.step is not None:
             if math.isinf(self.step):
                 raise self._refusal(f"step must be a finite number; got {self.step}.")
             least = 0 if self.sampling == "linear" else 1
             if not self.step > least:
-                raise self._refusal(f"a {self.sampling} step must be above {least}; got {self.step}.")
+                raise self._refusal(
+                    f"a {self.sampling} step must be above {least}; got {self.step}."
+                )
 
     def _number(self, setting: str) -> float:
         raise NotImplementedError
@@ -84,7 +94,9 @@ class _Numerical(Hyperparameter):
             return self._rounded(self.min_value * self.step**place)
         # Steps of a reversed scale grow from the largest value downwards.
         return self._rounded(
-            self.max_value + self.min_value - self.min_value * self.step ** (self._count() - 1 - place)
+            self.max_value
+            + self.min_value
+            - self.min_value * self.step ** (self._count() - 1 - place)
         )
 
     def _place(self, value: Value) -> int:
@@ -148,7 +160,11 @@ class Int(_Numerical):
 
     def every(self) -> Sequence[Value]:
         """All integers in between, on a scale without steps."""
-        return range(int(self.min_value), int(self.max_value) + 1) if self.step is None else super().every()
+        return (
+            range(int(self.min_value), int(self.max_value) + 1)
+            if self.step is None
+            else super().every()
+        )
 
     def _count(self) -> int:
         if self.step is not None and self.sampling == "linear":
@@ -190,11 +206,14 @@ class Float(_Numerical):
 
     def _number(self, setting: str) -> float:
         given = getattr(self, setting)
-        real: float = number(float, given, f"Hyperparameter {self.name!r}: {setting} must be a number")
+        real: float = number(
+            float, given, f"Hyperparameter {self.name!r}: {setting} must be a number"
+        )
         return real
 
     def _rounded(self, raw: float) -> float:
-        # 0.1 + 2 * 0.1 is 0.3 for whoever reads the table. A step of 1e-14 must not become zero for that.
+        # 0.1 + 2 * 0.1 is 0.3 for whoever reads the table. A step of 1e-14 must not become zero for
+        # that.
         if self.sampling == "log":
             return float(f"{raw:.12g}")
         rounded = round(float(raw), max(12, 8 - math.floor(math.log10(self._least_step()))))
@@ -228,7 +247,8 @@ class Float(_Numerical):
         """Whether it is a number within the bounds and on a step, rounding aside."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
-        if not abs(value) <= sys.float_info.max:  # not math.isfinite, which fails on integers that no float can hold
+        # not math.isfinite, which fails on integers that no float can hold
+        if not abs(value) <= sys.float_info.max:
             return False
         if self.step is not None:
             step = self._at(self._place(value))

@@ -1,7 +1,7 @@
 """The kinds of hyperparameters, and their way into the records and back.
 
-Every kind maps the unit interval onto its values, monotonely where they have an order, so that searchers need to
-know nothing of steps and logarithms. The vocabulary is KerasTuner's.
+Every kind maps the unit interval onto its values, monotonely where they have an order, so that
+searchers need to know nothing of steps and logarithms. The vocabulary is KerasTuner's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,32 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pipeline.errors import SpaceTypeError
-from pipeline.space.kind import GRID_POINTS, Condition, Hyperparameter, Identity, Value, number, plain
+from pipeline.space.kind import (
+    GRID_POINTS,
+    Condition,
+    Hyperparameter,
+    Identity,
+    Value,
+    number,
+    plain,
+)
 from pipeline.space.numerical import SAMPLINGS, Float, Int
 
 __all__ = [
-    "GRID_POINTS", "KINDS", "SAMPLINGS", "Boolean", "Choice", "Condition", "Fixed", "Float", "Hyperparameter",
-    "Identity", "Int", "Value", "from_dict",
-]  # fmt: skip
+    "GRID_POINTS",
+    "KINDS",
+    "SAMPLINGS",
+    "Boolean",
+    "Choice",
+    "Condition",
+    "Fixed",
+    "Float",
+    "Hyperparameter",
+    "Identity",
+    "Int",
+    "Value",
+    "from_dict",
+]
 
 PLAIN = {bool, int, float, str}
 
@@ -28,7 +47,11 @@ class Choice(Hyperparameter):
     in_order: bool | None = None
     start: Value = None
     kind: ClassVar[str] = "choice"
-    arguments: ClassVar[Mapping[str, str]] = {"options": "values", "in_order": "ordered", "start": "default"}
+    arguments: ClassVar[Mapping[str, str]] = {
+        "options": "values",
+        "in_order": "ordered",
+        "start": "default",
+    }
 
     def __post_init__(self) -> None:
         if not self.options:
@@ -89,7 +112,9 @@ class Boolean(Hyperparameter):
 
     def __post_init__(self) -> None:
         if self.start not in (True, False):
-            raise self._refusal(f"the default of a Boolean must be True or False; got {self.start!r}.")
+            raise self._refusal(
+                f"the default of a Boolean must be True or False; got {self.start!r}."
+            )
         self._set(start=bool(self.start))
 
     @property
@@ -114,7 +139,8 @@ class Boolean(Hyperparameter):
 class Fixed(Hyperparameter):
     """A single value, named so that it is recorded."""
 
-    constant: Value = None  # not `value`: a record holds the requested value under that name, beside the specification
+    # not `value`: a record holds the requested value under that name, beside the specification
+    constant: Value = None
     kind: ClassVar[str] = "fixed"
     arguments: ClassVar[Mapping[str, str]] = {"constant": "value"}
 
@@ -122,7 +148,8 @@ class Fixed(Hyperparameter):
         constant = plain(self.constant)
         if constant is not None and type(constant) not in PLAIN:
             raise self._refusal(
-                f"a fixed value must be an int, a float, a str, a bool or None; got {type(constant).__name__}."
+                "a fixed value must be an int, a float, a str, a bool or None; got "
+                f"{type(constant).__name__}."
             )
         self._set(constant=constant)
 

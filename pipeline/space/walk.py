@@ -13,12 +13,13 @@ def walk(follow: Follow, points: Points = lambda spec: spec.grid()) -> Iterator[
     """Yield each effective configuration once, the last requested hyperparameter turning fastest.
 
     Args:
-        follow: gives what is requested, in order, under the values it gets; where it gets none, the first of the
-            hyperparameter's points.
+        follow: gives what is requested, in order, under the values it gets; where it gets none, the
+            first of the hyperparameter's points.
         points: the values that are walked, all different.
     """
     prefix: dict[str, Value] = {}
-    turns: list[int] = []  # of each requested: its place among its points. Counted, so that the walk always goes on
+    # of each requested: its place among its points. Counted, so that the walk always goes on
+    turns: list[int] = []
     while True:
         requested = follow(prefix)
         yield requested

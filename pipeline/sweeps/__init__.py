@@ -1,1 +1,4 @@
-"""Sweeps: several experiments out of one file, carried out in sittings and compared with the one before."""
+"""Sweeps.
+
+Several experiments out of one file, carried out in sittings and compared with the one before.
+"""

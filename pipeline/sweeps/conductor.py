@@ -1,4 +1,7 @@
-"""Carries a sweep out: each search in a process of its own, by the command line that a person would use."""
+"""Carries a sweep out.
+
+Each search in a process of its own, by the command line that a person would use.
+"""
 
 import ctypes
 import math
@@ -28,15 +31,25 @@ from pipeline.sweeps.sitting import Outcome, Sitting, Sittings, held
 Say = Callable[[str], None]
 
 POLL_S = 0.1
-SAVED_S = 15.0  # between two records of the time spent; so much of it is lost where a sweep is killed
-CONCLUDES_S = 1.0  # for a search whose own time is spent, to come to its end: as long as Tune takes to look
-STOPPED = {code for number in (signal.SIGTERM, signal.SIGINT, PASSED_ON) for code in (128 + number, -number)}
+# between two records of the time spent; so much of it is lost where a sweep is killed
+SAVED_S = 15.0
+# for a search whose own time is spent, to come to its end: as long as Tune takes to look
+CONCLUDES_S = 1.0
+STOPPED = {
+    code
+    for number in (signal.SIGTERM, signal.SIGINT, PASSED_ON)
+    for code in (128 + number, -number)
+}
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def conduct(sweep: Sweep, say: Say, interruption: Any, options: Sequence[str] = ()) -> tuple[str, bool]:
-    """Begin a sitting, or go on with one that was cut off; the comparison, and whether any experiment failed.
+def conduct(
+    sweep: Sweep, say: Say, interruption: Any, options: Sequence[str] = ()
+) -> tuple[str, bool]:
+    """Begin a sitting, or go on with one that was cut off.
+
+    The comparison, and whether any experiment failed.
 
     Args:
         sweep: what was asked.
@@ -75,14 +88,18 @@ def planned(sweep: Sweep) -> str:
 
 
 def share_s(left_s: float, waiting: int, parallel: int) -> float:
-    """The time of the next experiment: what is left is divided evenly, so that the last has as much as the first."""
+    """The time of the next experiment.
+
+    What is left is divided evenly, so that the last has as much as the first.
+    """
     return left_s / math.ceil(waiting / parallel)
 
 
 def limit_s(own_s: float | None, spent_s: float, budget_s: float | None) -> float | None:
     """The time budget of a search that has spent so much of it already; None for none.
 
-    One that was killed when its own was spent still has to conclude, and would be refused without any.
+    One that was killed when its own was spent still has to conclude, and would be refused without
+    any.
 
     Args:
         own_s: what the experiment asks for.
@@ -97,10 +114,14 @@ def limit_s(own_s: float | None, spent_s: float, budget_s: float | None) -> floa
 class _Conductor:
     """Starts searches and takes up how they end."""
 
-    def __init__(self, sweep: Sweep, sitting: Sitting, say: Say, interruption: Any, options: Sequence[str]) -> None:
+    def __init__(
+        self, sweep: Sweep, sitting: Sitting, say: Say, interruption: Any, options: Sequence[str]
+    ) -> None:
         self.sweep, self.sitting, self.say, self.interruption = sweep, sitting, say, interruption
         self.options = options
-        self.waiting = [name for name, outcome in sitting.outcomes.items() if outcome.status != "done"]
+        self.waiting = [
+            name for name, outcome in sitting.outcomes.items() if outcome.status != "done"
+        ]
         self.running: dict[str, _Search] = {}
         self._before = dict(sitting.outcomes)
         self._counted = self._saved = time.monotonic()
@@ -142,14 +163,20 @@ class _Conductor:
             left_s = self.sweep.time_budget_s - spent_s
             if left_s <= 0:
                 spent = Outcome("failed", "the sweep's time was spent before it was done")
-                return self._end(name, self._before[name] if self._before[name].status == "failed" else spent)
+                return self._end(
+                    name, self._before[name] if self._before[name].status == "failed" else spent
+                )
             budget_s = share_s(left_s, 1 + len(self.waiting), self.sweep.parallel)
         try:
             experiment = self.sweep.experiments[name]
             self.running[name] = _Search(self.sitting, name, experiment, budget_s, self.options)
         except RequestError as error:  # a damaged record
             return self._end(name, Outcome("failed", str(error)))
-        limit = f", for at most {timedelta(seconds=math.ceil(budget_s))}" if budget_s is not None else ""
+        limit = (
+            f", for at most {timedelta(seconds=math.ceil(budget_s))}"
+            if budget_s is not None
+            else ""
+        )
         self.say(f"{name} begins{limit}: {short(self.sitting.log(name))}")
 
     def _take_up(self, name: str, search: "_Search") -> None:
@@ -170,7 +197,12 @@ class _Search:
     """One search's process."""
 
     def __init__(
-        self, sitting: Sitting, name: str, experiment: Experiment, budget_s: float | None, options: Sequence[str]
+        self,
+        sitting: Sitting,
+        name: str,
+        experiment: Experiment,
+        budget_s: float | None,
+        options: Sequence[str],
     ) -> None:
         self.layout, log = sitting.run(name), sitting.log(name)
         arguments: list[str | Path]
@@ -179,7 +211,8 @@ class _Search:
             spent_s = earlier_seconds(self.layout)
             arguments = ["--resume", self.layout.root]
         else:
-            shutil.rmtree(self.layout.root, ignore_errors=True)  # of one that was killed before it recorded anything
+            # of one that was killed before it recorded anything
+            shutil.rmtree(self.layout.root, ignore_errors=True)
             sitting.write(sitting.asked(name), experiment.to_yaml())
             arguments = [sitting.asked(name), "--storage", self.layout.root.parent, "--name", name]
         if (limit := limit_s(experiment.time_budget_s, spent_s, budget_s)) is not None:
@@ -244,7 +277,7 @@ class _Search:
 
 
 def _end_with_the_sweep() -> None:
-    """Let the kernel end this process when its parent dies, as a search whose processes are killed together.
+    """Let the kernel end this process when its parent dies.
 
     Else it would go on by itself, and the next start of the sweep would find its run in use.
     """

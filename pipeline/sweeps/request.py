@@ -50,7 +50,9 @@ class Sweep:
         return {
             "time_budget_s": self.time_budget_s,
             "parallel": self.parallel,
-            "experiments": {name: yaml.safe_load(each.to_yaml()) for name, each in self.experiments.items()},
+            "experiments": {
+                name: yaml.safe_load(each.to_yaml()) for name, each in self.experiments.items()
+            },
         }
 
 
@@ -63,7 +65,8 @@ def read_sweep(text: str, source: str, given: dict[str, Any]) -> Sweep | None:
         given: settings of the command line, which go before the file's.
 
     Raises:
-        RequestError: it is not YAML, or something that it asks for cannot be right; the message names `source`.
+        RequestError: it is not YAML, or something that it asks for cannot be right; the message
+            names `source`.
     """
     plain = settings_in(text, source)
     if DISTINCT.isdisjoint(plain):
@@ -77,8 +80,12 @@ def read_sweep(text: str, source: str, given: dict[str, Any]) -> Sweep | None:
 def _sweep(plain: dict[str, Any], stem: str, given: dict[str, Any]) -> Sweep:
     surplus = [key for key in plain if key not in KEYS]
     if surplus:
-        raise RequestError(f"{all_unknown('key', surplus, KEYS)} Settings of all experiments belong below defaults.")
-    plain = {key: value for key, value in plain.items() if value is not None}  # what is left open is not given
+        raise RequestError(
+            f"{all_unknown('key', surplus, KEYS)} Settings of all experiments belong below "
+            "defaults."
+        )
+    # what is left open is not given
+    plain = {key: value for key, value in plain.items() if value is not None}
     name = plain.get("name", re.sub(r"[^\w.-]+", "_", stem).strip("_.-") or "sweep")
     budget = plain.get("time_budget")
     own: dict[str, Any] = {
@@ -91,7 +98,11 @@ def _sweep(plain: dict[str, Any], stem: str, given: dict[str, Any]) -> Sweep:
     if "://" in checked.storage:
         raise RequestError(f"storage must be a folder, for a sweep; got {quoted(checked.storage)}.")
     parallel = plain.get("parallel", 1)
-    if isinstance(parallel, bool) or not isinstance(parallel, int) or not 0 < parallel <= MOST_AT_ONCE:
+    if (
+        isinstance(parallel, bool)
+        or not isinstance(parallel, int)
+        or not 0 < parallel <= MOST_AT_ONCE
+    ):
         raise RequestError(f"parallel must be from 1 to {MOST_AT_ONCE}; got {quoted(parallel)}.")
     over = {key: value for key, value in given.items() if key not in own}
     experiments = _experiments(plain, over)
@@ -127,7 +138,8 @@ def _experiments(plain: dict[str, Any], over: dict[str, Any]) -> dict[str, Exper
     count = (math.prod(map(len, matrix.values())) if matrix else 0) + len(listed or ())
     if not 0 < count <= MOST_EXPERIMENTS:
         raise RequestError(
-            f"A sweep must have from 1 to {MOST_EXPERIMENTS:,} experiments, below matrix or experiments; got "
+            f"A sweep must have from 1 to {MOST_EXPERIMENTS:,} experiments, below matrix or "
+            "experiments; got "
             f"{quoted(count)}."
         )
     asked: list[tuple[str, dict[str, Any]]] = []
@@ -146,7 +158,8 @@ def _experiments(plain: dict[str, Any], over: dict[str, Any]) -> dict[str, Exper
             experiment = _experiment(name, defaults | settings | over)
             if name in experiments:
                 raise RequestError(
-                    "each experiment must have a name of its own; below experiments it may be given one (name: …)."
+                    "each experiment must have a name of its own; below experiments it may be "
+                    "given one (name: …)."
                 )
             experiments[name] = experiment
         except RequestError as error:
@@ -159,12 +172,17 @@ def _mapping(what: str, given: Any) -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
-        raise RequestError(f"{what} must hold settings, one a line (trials: 40); got {quoted(given)}.")
+        raise RequestError(
+            f"{what} must hold settings, one a line (trials: 40); got {quoted(given)}."
+        )
     return given
 
 
 def _name(settings: dict[str, Any], varied: dict[str, Any]) -> str:
-    """Dataset, search space and what else varies; the same in each sitting, so that it can be compared."""
+    """Dataset, search space and what else varies.
+
+    The same in each sitting, so that it can be compared.
+    """
     default = Experiment.model_fields["search_space"].default
     parts = [label(settings.get("dataset")), label(settings.get("search_space", default))]
     for key, value in varied.items():
@@ -180,7 +198,8 @@ def _experiment(name: Any, settings: dict[str, Any]) -> Experiment:
     experiment = Experiment.checked(**settings)
     if isinstance(name, str) and len(name.encode(errors="replace")) > LONGEST_NAME:
         raise RequestError(
-            f"an experiment's name must have at most {LONGEST_NAME} bytes; it may be given one (name: …)."
+            f"an experiment's name must have at most {LONGEST_NAME} bytes; it may be given one "
+            "(name: …)."
         )
     experiment.changed(name=name)  # only to check it
     for kind in ("dataset", "search_space"):
@@ -190,15 +209,21 @@ def _experiment(name: Any, settings: dict[str, Any]) -> Experiment:
 
 
 def _beside(experiment: Experiment, parallel: int) -> Experiment:
-    """An experiment that runs beside others: on one machine they divide its CPUs, a cluster they share."""
+    """An experiment that runs beside others.
+
+    On one machine they divide its CPUs, a cluster they share.
+    """
     if address_of(experiment) is not None:
         return experiment
     if experiment.gpus_per_trial:
         raise RequestError(
-            "parallel must be 1 where trials need GPUs, unless the experiments share a cluster (ray start --head, and "
+            "parallel must be 1 where trials need GPUs, unless the experiments share a cluster "
+            "(ray start --head, and "
             f"address: auto below defaults); got {parallel}."
         )
-    return experiment.changed(cpus=experiment.cpus or max(1, len(os.sched_getaffinity(0)) // parallel))
+    return experiment.changed(
+        cpus=experiment.cpus or max(1, len(os.sched_getaffinity(0)) // parallel)
+    )
 
 
 def _check(experiments: dict[str, Experiment], storage: str) -> None:

@@ -9,9 +9,9 @@
         runs/              NAME/: the run directories
         comparison.md      each experiment beside the sitting before      comparison.json
 
-A start goes on with the last sitting if it was cut off and has time left. If it ended with failures, a start within an
-hour tries those again, as a scheduler's retry does. Every other start begins a new sitting, and so does one whose sweep
-file asks for something else.
+A start goes on with the last sitting if it was cut off and has time left. If it ended with
+failures, a start within an hour tries those again, as a scheduler's retry does. Every other start
+begins a new sitting, and so does one whose sweep file asks for something else.
 """
 
 import fcntl
@@ -30,7 +30,8 @@ from pipeline.errors import RequestError, one_line
 from pipeline.records.layout import Layout, persist, write_whole
 from pipeline.sweeps.request import Sweep
 
-# Schedulers try again within minutes, also where a cluster's machines must be had anew; nights are further apart.
+# Schedulers try again within minutes, also where a cluster's machines must be had anew; nights are
+# further apart.
 RETRY_S = 3600.0
 
 
@@ -44,7 +45,10 @@ class Outcome:
 
 @dataclass
 class _Record:
-    """What `sweep.json` holds; `seen` is when it was last written, `spent_s` the time that was searched until then."""
+    """What `sweep.json` holds.
+
+    `seen` is when it was last written, `spent_s` the time that was searched until then.
+    """
 
     asked: dict[str, Any]
     outcomes: dict[str, Outcome]
@@ -86,7 +90,8 @@ class Sitting:
         except (OSError, ValueError) as error:
             fault = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise RequestError(
-                f"{path} must say how far the sitting is; it is damaged: {one_line(fault)}. Without {root} the sweep "
+                f"{path} must say how far the sitting is; it is damaged: {one_line(fault)}. "
+                f"Without {root} the sweep "
                 "begins a new one."
             ) from error
 
@@ -122,8 +127,12 @@ class Sitting:
         self.write(self.root / "sweep.json", asdict(self.record))
 
     def write(self, path: Path, content: str | dict[str, Any]) -> None:
-        """Write one of the sitting's files, text or JSON, and try again for a while where storage fails."""
-        text = content if isinstance(content, str) else json.dumps(content, indent=2, allow_nan=False) + "\n"
+        """Write one of the sitting's files, text or JSON; retry for a while where storage fails."""
+        text = (
+            content
+            if isinstance(content, str)
+            else json.dumps(content, indent=2, allow_nan=False) + "\n"
+        )
         persist(Layout(self.root), path, lambda: write_whole(path, text))
 
     def goes_on(self, sweep: Sweep) -> bool:
@@ -133,7 +142,9 @@ class Sitting:
         recent = time.time() - self.record.seen < RETRY_S
         time_left = sweep.time_budget_s is None or self.record.spent_s < sweep.time_budget_s
         statuses = {outcome.status for outcome in self.outcomes.values()}
-        return ("unfinished" in statuses and (time_left or recent)) or ("failed" in statuses and recent)
+        return ("unfinished" in statuses and (time_left or recent)) or (
+            "failed" in statuses and recent
+        )
 
 
 class Sittings:
@@ -153,7 +164,9 @@ class Sittings:
         stem = time.strftime("%Y%m%d-%H%M%S")
         names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
         root = next(root for root in (self.directory / name for name in names) if not root.exists())
-        sitting = Sitting(root, _Record(sweep.asked(), {name: Outcome() for name in sweep.experiments}))
+        sitting = Sitting(
+            root, _Record(sweep.asked(), {name: Outcome() for name in sweep.experiments})
+        )
         sitting.save()
         self.all.append(sitting)
         return sitting

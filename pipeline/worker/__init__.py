@@ -1,1 +1,4 @@
-"""All that knows Keras: one trial from `build` to its last epoch, in whatever process it is called in. No Ray here."""
+"""All that knows Keras.
+
+One trial from `build` to its last epoch, in whatever process it is called in. No Ray here.
+"""

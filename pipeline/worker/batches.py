@@ -1,7 +1,10 @@
-"""How arrays reach TensorFlow: batches gathered from where the arrays are, never a copy of them as a whole.
+"""How arrays reach TensorFlow.
 
-A node holds a dataset once and its trials map it. Keras's `fit` would copy both splits into tensors of its own, in each
-trial (tensorflow/python/framework/constant_op.py); what is copied here are some chunks ahead of the training.
+Batches gathered from where the arrays are, never a copy of them as a whole.
+
+A node holds a dataset once and its trials map it. Keras's `fit` would copy both splits into tensors
+of its own, in each trial (tensorflow/python/framework/constant_op.py); what is copied here are some
+chunks ahead of the training.
 """
 
 from collections.abc import Callable
@@ -11,14 +14,18 @@ from typing import Any
 import keras
 import numpy as np
 
-# Batches a chunk; more gains nothing. Some four are held at a time: being gathered, waiting, in use and its copy.
+# Batches a chunk; more gains nothing. Some four are held at a time: being gathered, waiting, in use
+# and its copy.
 CHUNK_BATCHES = 100
 CHUNK_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
 class Chunks:
-    """How an epoch's full batches are grouped: `calls` chunks of `batches` each; what is left comes batch by batch."""
+    """How an epoch's full batches are grouped: `calls` chunks of `batches` each.
+
+    What is left comes batch by batch.
+    """
 
     calls: int
     batches: int
@@ -30,7 +37,8 @@ class Chunks:
         full = len(parts[0]) // batch_size
         batch_bytes = sum(part[:batch_size].nbytes for part in parts)
         most = max(1, min(CHUNK_BATCHES, CHUNK_BYTES // max(1, batch_bytes), full))
-        # Whatever is left over is a call a batch, and where nothing is JAX has one shape fewer to compile.
+        # Whatever is left over is a call a batch, and where nothing is JAX has one shape fewer to
+        # compile.
         batches = min(range(most, most // 2, -1), key=lambda each: full % each)
         return cls(full // batches, batches, batch_size)
 
@@ -39,7 +47,11 @@ class Chunks:
         """Why no chunk holds several batches; None where each does."""
         if self.batches > 1:
             return None
-        return "its batches are as large as chunks" if self.calls > 1 else "an epoch has no two full batches"
+        return (
+            "its batches are as large as chunks"
+            if self.calls > 1
+            else "an epoch has no two full batches"
+        )
 
     @property
     def examples(self) -> int:
@@ -53,7 +65,10 @@ class Chunks:
 
 
 def rows(part: Any, index: Any) -> Any:
-    """Those examples of an array, floats as wide as Keras computes: it casts arrays, and not batches."""
+    """Those examples of an array, floats as wide as Keras computes.
+
+    It casts arrays, and not batches.
+    """
     return part[index].astype(fed_dtype(part), copy=False)
 
 
@@ -68,7 +83,12 @@ def can_feed(parts: list[Any]) -> bool:
 
 
 def shuffled(
-    parts: list[Any], chunks: Chunks, seed: int, listen: Callable[[Callable[[int], Any]], None], *, whole: bool
+    parts: list[Any],
+    chunks: Chunks,
+    seed: int,
+    listen: Callable[[Callable[[int], Any]], None],
+    *,
+    whole: bool,
 ) -> Any:
     """A `tf.data.Dataset` of batches in an order that follows from (seed, epoch).
 
@@ -85,7 +105,8 @@ def shuffled(
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     listen(epoch.assign)
 
-    @tf.autograph.experimental.do_not_convert  # there is nothing to convert, and to look takes 0.2 s
+    # there is nothing to convert, and to look takes 0.2 s
+    @tf.autograph.experimental.do_not_convert
     def groups(_: Any) -> Any:
         state = tf.stack([tf.constant(seed % 2**31, tf.int64), epoch])
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=state)
@@ -106,7 +127,9 @@ def in_order(parts: list[Any], batch_size: int) -> Any:
     import tensorflow as tf
 
     indices = tf.data.Dataset.range(len(parts[0])).batch(batch_size)
-    return _settled(_gathered(indices, parts, batch_size, whole=True), -(-len(parts[0]) // batch_size))
+    return _settled(
+        _gathered(indices, parts, batch_size, whole=True), -(-len(parts[0]) // batch_size)
+    )
 
 
 def _gathered(indices: Any, parts: list[Any], batch_size: int, *, whole: bool) -> Any:
@@ -117,19 +140,25 @@ def _gathered(indices: Any, parts: list[Any], batch_size: int, *, whole: bool) -
 
     @tf.autograph.experimental.do_not_convert
     def gather(index: Any) -> Any:
-        found = tf.numpy_function(take, [index], [fed_dtype(part) for part in parts], stateful=False)
+        found = tf.numpy_function(
+            take, [index], [fed_dtype(part) for part in parts], stateful=False
+        )
         for tensor, part in zip(found, parts, strict=True):
             tensor.set_shape([None, *part.shape[1:]])
         if whole:
             return tuple(found)
         # A group is of whole batches, or it is a single one, perhaps not full.
         batches = tf.maximum(tf.size(index) // batch_size, 1)
-        return tuple(tf.reshape(t, [batches, -1, *p.shape[1:]]) for t, p in zip(found, parts, strict=True))
+        return tuple(
+            tf.reshape(t, [batches, -1, *p.shape[1:]]) for t, p in zip(found, parts, strict=True)
+        )
 
     data = indices.map(gather)
     if whole:
         return data
-    slices = tf.autograph.experimental.do_not_convert(lambda *group: tf.data.Dataset.from_tensor_slices(group))
+    slices = tf.autograph.experimental.do_not_convert(
+        lambda *group: tf.data.Dataset.from_tensor_slices(group)
+    )
     return data.flat_map(slices)
 
 
@@ -141,4 +170,8 @@ def _settled(data: Any, batches: int) -> Any:
     options.autotune.enabled = False
     # The pipeline shares the trial's threads; a pool of its own would be as wide as the machine.
     options.threading.private_threadpool_size = 1
-    return data.apply(tf.data.experimental.assert_cardinality(batches)).with_options(options).prefetch(1)
+    return (
+        data.apply(tf.data.experimental.assert_cardinality(batches))
+        .with_options(options)
+        .prefetch(1)
+    )

@@ -1,6 +1,7 @@
 """Weights of zeros, for what asks how a model is built and not what it computes.
 
-To draw them takes time that grows with the model, and on JAX a compilation for each shape: 0.2 to 0.4 s of CPU.
+To draw them takes time that grows with the model, and on JAX a compilation for each shape: 0.2 to
+    0.4 s of CPU.
 """
 
 from collections.abc import Iterator
@@ -10,11 +11,15 @@ from typing import Any
 import keras
 import numpy as np
 
-# Keras's own that take any shape. Others are called: they may raise, and so decide what a `build` goes on to ask for.
+# Keras's own that take any shape. Others are called: they may raise, and so decide what a `build`
+# goes on to ask for.
 NOT_CALLED = (
-    keras.initializers.VarianceScaling, keras.initializers.RandomNormal, keras.initializers.RandomUniform,
-    keras.initializers.TruncatedNormal, keras.initializers.Zeros,
-)  # fmt: skip
+    keras.initializers.VarianceScaling,
+    keras.initializers.RandomNormal,
+    keras.initializers.RandomUniform,
+    keras.initializers.TruncatedNormal,
+    keras.initializers.Zeros,
+)
 
 
 @contextmanager
@@ -23,10 +28,13 @@ def blank_weights() -> Iterator[None]:
 
     By the way of Keras 3.15; one that goes another draws them as ever.
     """
-    initialize: Any = getattr(keras.Variable, "_initialize_with_initializer", None)  # of the backend's class, inherited
+    # of the backend's class, inherited
+    initialize: Any = getattr(keras.Variable, "_initialize_with_initializer", None)
 
     def blank(variable: Any, initializer: Any) -> None:
-        own = isinstance(initializer, NOT_CALLED) and type(initializer).__module__.startswith("keras.")
+        own = isinstance(initializer, NOT_CALLED) and type(initializer).__module__.startswith(
+            "keras."
+        )
         initialize(variable, _zeros if own else initializer)
 
     keras.Variable._initialize_with_initializer = blank

@@ -1,8 +1,11 @@
-"""A trial's two checkpoints: the last state, to go on from; the best epoch's weights, which are its model.
+"""A trial's two checkpoints: the last state, to go on from.
 
-Each is one `.npz` of plain arrays with its state as JSON among them, written whole or not at all, and read without
-unpickling. When they are written follows from what they cost. A trial whose checkpoint is damaged comes to the same
-again from its start; one that took over another's weights does not, so it keeps both twice.
+The best epoch's weights, which are its model.
+
+Each is one `.npz` of plain arrays with its state as JSON among them, written whole or not at all,
+and read without unpickling. When they are written follows from what they cost. A trial whose
+checkpoint is damaged comes to the same again from its start; one that took over another's weights
+does not, so it keeps both twice.
 """
 
 import io
@@ -22,13 +25,14 @@ from pipeline.records.remote import RemotePath
 
 T = TypeVar("T")
 
-# A save may cost one part in so many of the time since the one before (3 %), or more where a minute would be lost else.
+# A save may cost one part in so many of the time since the one before (3 %), or more where a minute
+# would be lost else.
 COST_RATIO = 33
 MOST_SECONDS = 60.0
 
 
 class Checkpoints:
-    """Reads and writes the checkpoints of one trial in `directory`, which may be in an object store."""
+    """Reads and writes one trial's checkpoints in `directory`, perhaps in an object store."""
 
     def __init__(self, directory: Path | RemotePath, *, twice: bool = False) -> None:
         self.last = directory / LAST
@@ -38,16 +42,21 @@ class Checkpoints:
         self._cost_s = 0.0
 
     def due(self, epoch_s: float) -> bool:
-        """Whether a save is worth its time now, where the next chance for one is so many seconds away."""
+        """Whether a save is worth its time now, with the next chance `epoch_s` seconds away."""
         passed = time.monotonic() - self._saved_at
         return passed >= COST_RATIO * self._cost_s or passed + epoch_s > MOST_SECONDS
 
     def save(
-        self, model: Any, state: dict[str, Any], best: "Best | None", lists: Mapping[str, list[Any]] | None = None
+        self,
+        model: Any,
+        state: dict[str, Any],
+        best: "Best | None",
+        lists: Mapping[str, list[Any]] | None = None,
     ) -> None:
         """Write the best weights, if they are new, and then the last state: what it names is there.
 
-        `lists` of arrays, by name, are kept beside the state: `restore` hands them back under "lists".
+        `lists` of arrays, by name, are kept beside the state: `restore` hands them back under
+        "lists".
 
         Raises:
             OSError: storage fails; the files are as they were.
@@ -59,21 +68,30 @@ class Checkpoints:
         try:
             if best is not None and not best.saved:
                 weights = {f"w{i}": _array(w) for i, w in enumerate(best.weights)}
-                _write(self.best, weights, best.state() | {"build": state["build"]}, twice=self._twice)
+                _write(
+                    self.best, weights, best.state() | {"build": state["build"]}, twice=self._twice
+                )
                 best.saved = True
             arrays = {f"w{i}": _array(v) for i, v in enumerate(model.weights)}
             arrays |= {f"o{i}": _array(v) for i, v in enumerate(_optimizer_variables(model))}
-            arrays |= {f"{name}.{i}": _array(a) for name, held in (lists or {}).items() for i, a in enumerate(held)}
+            arrays |= {
+                f"{name}.{i}": _array(a)
+                for name, held in (lists or {}).items()
+                for i, a in enumerate(held)
+            }
             _write(self.last, arrays, state, twice=self._twice)
         finally:
             self._saved_at = time.monotonic()
             self._cost_s = self._saved_at - start
 
     def restore(self, model: Any, configuration: dict[str, Any]) -> dict[str, Any] | None:
-        """Put the last state into a freshly built model; its JSON state, or None where there is none.
+        """Put the last state into a freshly built model.
 
-        A state that was saved under another configuration (in population based training a trial takes over another's)
-        keeps its learning rate for itself: the model's own is the one that it was built with.
+        Its JSON state, or None where there is none.
+
+        A state that was saved under another configuration (in population based training a trial
+        takes over another's) keeps its learning rate for itself: the model's own is the one that it
+        was built with.
         """
         source = _source(self.last)
         if source is None:
@@ -85,13 +103,17 @@ class Checkpoints:
             if optimizer is not None:
                 optimizer.build(model.trainable_variables)
                 # Of float16's: the one within has the rate.
-                rate: Any = getattr(getattr(optimizer, "inner_optimizer", optimizer), "_learning_rate", None)
+                rate: Any = getattr(
+                    getattr(optimizer, "inner_optimizer", optimizer), "_learning_rate", None
+                )
                 own = _array(rate) if hasattr(rate, "assign") else None
                 _assign(_optimizer_variables(model), arrays, "o")
                 if own is not None and state.get("configuration", configuration) != configuration:
                     rate.assign(own)
             if "lists" in state:
-                state["lists"] = {n: [arrays[f"{n}.{i}"] for i in range(k)] for n, k in state["lists"].items()}
+                state["lists"] = {
+                    n: [arrays[f"{n}.{i}"] for i in range(k)] for n, k in state["lists"].items()
+                }
             return state
 
     def restore_best(self, model: Any) -> dict[str, Any]:
@@ -104,18 +126,26 @@ class Checkpoints:
             return dict(json.loads(str(arrays["state"])))
 
     def best_state(self) -> dict[str, Any] | None:
-        """Which epoch the best weights are of, and its value; None where there are none to be read."""
+        """Which epoch the best weights are of, and its value.
+
+        None where there are none to be read.
+        """
         return _state(self.best)
 
     def last_state(self) -> dict[str, Any] | None:
-        """The state of the last checkpoint, without its arrays; None where there is none to be read."""
+        """The state of the last checkpoint, without its arrays.
+
+        None where there is none to be read.
+        """
         return _state(self.last)
 
     def mend(self) -> str:
-        """Put its spare in place of one that is damaged or gone; where there is none remove both. Either is said.
+        """Put its spare in place of one that is damaged or gone; where there is none remove both.
 
-        The last state relies on the best weights, if it knows of a best epoch; these are no state that a trial could go
-        on from. An object store has checksums of its own.
+        Either is said.
+
+        The last state relies on the best weights, if it knows of a best epoch; these are no state
+        that a trial could go on from. An object store has checksums of its own.
         """
         said = ""
         for path in (self.last, self.best):
@@ -147,7 +177,9 @@ class Checkpoints:
 class Best:
     """The best epoch so far, its weights held in memory until the next save."""
 
-    def __init__(self, epoch: int, value: float, weights: list[Any], *, saved: bool = False) -> None:
+    def __init__(
+        self, epoch: int, value: float, weights: list[Any], *, saved: bool = False
+    ) -> None:
         self.epoch = epoch
         self.value = value
         self.weights = weights
@@ -167,7 +199,10 @@ def _shapes(model: Any) -> dict[str, Any] | None:
 
 
 def optimizer_of(model: Any) -> Any:
-    """The model's optimizer, or None: a `fit` of one's own may use one that the model does not know."""
+    """The model's optimizer, or None.
+
+    A `fit` of one's own may use one that the model does not know.
+    """
     return getattr(model, "optimizer", None)
 
 
@@ -180,7 +215,11 @@ def _array(variable: Any) -> Any:
 
     array = keras.ops.convert_to_numpy(variable)
     # NumPy cannot store bfloat16 and its like; float32 holds every one of their values.
-    return array.astype("float32") if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array
+    return (
+        array.astype("float32")
+        if array.dtype.kind == "V" or array.dtype.name == "bfloat16"
+        else array
+    )
 
 
 def _assign(variables: list[Any], arrays: Any, prefix: str) -> None:
@@ -216,8 +255,8 @@ def _is_there(path: Path | RemotePath) -> bool:
 def _asked(path: RemotePath, question: Callable[[], T]) -> T:
     """The answer of an object store.
 
-    One that fails must not pass for a damaged checkpoint, nor for a fault of the user's program. It is waited for,
-    longer than by who writes the records: that one ends the search.
+    One that fails must not pass for a damaged checkpoint, nor for a fault of the user's program. It
+    is waited for, longer than by who writes the records: that one ends the search.
 
     Raises:
         StorageError: it does not get better.
@@ -227,7 +266,9 @@ def _asked(path: RemotePath, question: Callable[[], T]) -> T:
         return patiently(question, pauses_s)
     except OSError as error:
         reason = error.strerror or error
-        raise StorageError(f"{path} could not be read for {sum(pauses_s):.0f} s: {reason}.") from error
+        raise StorageError(
+            f"{path} could not be read for {sum(pauses_s):.0f} s: {reason}."
+        ) from error
 
 
 def _data(path: RemotePath) -> bytes | None:
@@ -258,7 +299,9 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def _write(path: Path | RemotePath, arrays: dict[str, Any], state: dict[str, Any], *, twice: bool = False) -> None:
+def _write(
+    path: Path | RemotePath, arrays: dict[str, Any], state: dict[str, Any], *, twice: bool = False
+) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, state=np.array(json.dumps(state)), **arrays)
     write_whole(path, buffer.getvalue())

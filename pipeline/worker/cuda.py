@@ -1,6 +1,9 @@
-"""The first GPU that this process sees, as CUDA itself has it: CUDA knows which one `CUDA_VISIBLE_DEVICES` means.
+"""The first GPU that this process sees, as CUDA itself has it.
 
-That may be a number, in an order that is CUDA's own and not NVML's, the beginning of a name, or a part of a GPU (MIG).
+CUDA knows which one `CUDA_VISIBLE_DEVICES` means.
+
+That may be a number, in an order that is CUDA's own and not NVML's, the beginning of a name, or a
+part of a GPU (MIG).
 """
 
 import ctypes
@@ -20,7 +23,10 @@ class Memory:
 
 
 def memory() -> Memory | None:
-    """The memory of the GPU; None where there is no driver, or no GPU to be seen. Takes nothing of it."""
+    """The memory of the GPU; None where there is no driver, or no GPU to be seen.
+
+    Takes nothing of it.
+    """
     found = first()
     return None if found is None else Memory(found[0], _free_mib(found[1]))
 
@@ -32,7 +38,11 @@ def first() -> tuple[int, str] | None:
     except OSError:
         return None
     count, total, name = ctypes.c_int(), ctypes.c_size_t(), (ctypes.c_ubyte * 16)()
-    if driver.cuInit(0) != SUCCESS or driver.cuDeviceGetCount(ctypes.byref(count)) != SUCCESS or not count.value:
+    if (
+        driver.cuInit(0) != SUCCESS
+        or driver.cuDeviceGetCount(ctypes.byref(count)) != SUCCESS
+        or not count.value
+    ):
         return None
     device = ctypes.c_int()
     driver.cuDeviceGet(ctypes.byref(device), 0)

@@ -1,4 +1,7 @@
-"""The share of the machine that a trial may use: threads, GPUs, GPU memory. Claimed once a process."""
+"""The share of the machine that a trial may use: threads, GPUs, GPU memory.
+
+Claimed once a process.
+"""
 
 import os
 import platform
@@ -12,12 +15,13 @@ from typing import Any
 from pipeline.errors import RequestError
 from pipeline.worker import cuda
 
-# What one process takes of a GPU beside its tensors: the CUDA context and the libraries' kernels. An allowance
-# until measured on hardware; the memory cap is the share less this, but at least half of the share.
+# What one process takes of a GPU beside its tensors: the CUDA context and the libraries' kernels.
+# An allowance until measured on hardware; the memory cap is the share less this, but at least half
+# of the share.
 CONTEXT_MIB = 600
 
-# A worker that does not let go of its GPU is ended after 60 s (`engine/cluster.py`); its memory is free soon after. Who
-# waits for it is not taken for one that hangs (`engine/recorder.py`).
+# A worker that does not let go of its GPU is ended after 60 s (`engine/cluster.py`); its memory is
+# free soon after. Who waits for it is not taken for one that hangs (`engine/recorder.py`).
 RELEASE_S = 90.0
 
 # A compiled step of a small model takes some 15 to 100 KiB; what was used longest ago makes room.
@@ -36,10 +40,12 @@ def prepare(cpus: float, gpus: float) -> None:
     """Set what must be set before a backend's first operation, and as early as can be."""
     quiet()
     if gpus == 0:
-        # Since Ray 2.60 a process that asked for no GPU still sees all of them (ray-project/ray#62492).
+        # Since Ray 2.60 a process that asked for no GPU still sees all of them
+        # (ray-project/ray#62492).
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    elif gpus < 1 and "XLA_PYTHON_CLIENT_MEM_FRACTION" not in os.environ:  # an older name: JAX refuses both
+    # an older name: JAX refuses both
+    elif gpus < 1 and "XLA_PYTHON_CLIENT_MEM_FRACTION" not in os.environ:
         memory = cuda.memory()
         if memory is not None:
             # Taken at once, as TensorFlow does: what nobody holds is free for whoever comes next.
@@ -83,7 +89,8 @@ def claim(cpus: float, gpus: float) -> dict[str, Any]:
         sees = jax.default_backend() == "gpu"
     if memory is not None and not sees:
         raise RequestError(
-            f"A trial with a GPU needs a {backend} that sees it; this one sees none. CUDA's libraries may be missing: "
+            f"A trial with a GPU needs a {backend} that sees it; this one sees none. CUDA's "
+            "libraries may be missing: "
             "make gpu, or pip install '.[gpu]'."
         )
     _claimed.update(
@@ -96,18 +103,29 @@ def claim(cpus: float, gpus: float) -> dict[str, Any]:
 
 
 def _wait_until_free(needed_mib: int) -> None:
-    """Wait for the memory of a worker that has just ended: it may take seconds until a GPU has it back."""
+    """Wait for the memory of a worker that has just ended.
+
+    It may take seconds until a GPU has it back.
+    """
     until = time.monotonic() + RELEASE_S
-    while (memory := cuda.memory()) is not None and memory.free_mib is not None and memory.free_mib < needed_mib:
+    while (
+        (memory := cuda.memory()) is not None
+        and memory.free_mib is not None
+        and memory.free_mib < needed_mib
+    ):
         if time.monotonic() > until:
             raise RuntimeError(
-                f"the GPU must have {needed_mib} MiB free for a trial; after {RELEASE_S:.0f} s it has {memory.free_mib}"
+                f"the GPU must have {needed_mib} MiB free for a trial; after {RELEASE_S:.0f} s it "
+                f"has {memory.free_mib}"
             )
         time.sleep(0.5)
 
 
 def peak_memory_mib() -> int:
-    """Most memory that this process's tensors have held of its first GPU; 0 where it has none, or that is not told."""
+    """Most memory that this process's tensors have held of its first GPU.
+
+    0 where it has none, or that is not told.
+    """
     import keras
 
     backend, peak = keras.backend.backend(), 0
@@ -132,8 +150,9 @@ def _prepare_jax(cpus: float, gpus: float) -> None:
     if cpus <= 1 and "multi_thread_eigen" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
     if gpus == 0:
-        # XLA's pool is as large as the machine otherwise, and has no other setting (xla/pjrt/utils.cc); its threads
-        # waited for each other: a quarter more CPU time for the same epoch.
+        # XLA's pool is as large as the machine otherwise, and has no other setting
+        # (xla/pjrt/utils.cc); its threads waited for each other: a quarter more CPU time for the
+        # same epoch.
         os.environ["NPROC"] = str(threads_of(cpus))
     folder = None if "JAX_COMPILATION_CACHE_DIR" in os.environ else compiled_folder()
     if folder is not None:
@@ -144,11 +163,13 @@ def _prepare_jax(cpus: float, gpus: float) -> None:
 
 
 def compiled_folder() -> Path | None:
-    """Where JAX keeps what it compiled, for all processes of this user on this machine; None where none is safe.
+    """Where JAX keeps what it compiled, for all processes of this user on this machine.
 
-    With it a process's first epoch of a small model takes 1 s of CPU instead of 4, if any process trained the same
-    architecture before. What is in it is run as it is: so nobody else may write there, and it is of one machine, for
-    JAX does not ask for which processor an entry was compiled.
+    None where none is safe.
+
+    With it a process's first epoch of a small model takes 1 s of CPU instead of 4, if any process
+    trained the same architecture before. What is in it is run as it is: so nobody else may write
+    there, and it is of one machine, for JAX does not ask for which processor an entry was compiled.
     """
     folder = Path(tempfile.gettempdir()) / f"kerasweep-jax-{os.getuid()}"
     try:
@@ -179,7 +200,8 @@ def processor() -> str:
     except OSError:
         return platform.processor()
     return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
     )
 
 

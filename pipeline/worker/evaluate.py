@@ -1,4 +1,7 @@
-"""The best model: its weights put back, its test score measured once, saved in Keras's own format."""
+"""The best model.
+
+Its weights put back, its test score measured once, saved in Keras's own format.
+"""
 
 import json
 import math
@@ -27,32 +30,41 @@ SAME = 2e-3
 OF_A_BACKEND = "keras.src.backend."
 
 
-def evaluate_best(job: Job, space: SearchSpace, data: Data, epoch: int | None, layout: Layout) -> dict[str, Any]:
+def evaluate_best(
+    job: Job, space: SearchSpace, data: Data, epoch: int | None, layout: Layout
+) -> dict[str, Any]:
     """Write `best/` and measure the validation and the test split, as far as there are such.
 
     Args:
         job: the best trial, with all that it requested as its configuration.
         space: the model family.
         data: what it was trained on.
-        epoch: the trial's best epoch. A worker that was killed may have left older weights; the trial then goes on
-            from its last checkpoint to this epoch. None where the trial's worth is no epoch's: what `fit` returned was
-            reported as one after the last.
+        epoch: the trial's best epoch. A worker that was killed may have left older weights; the
+            trial then goes on from its last checkpoint to this epoch. None where the trial's worth
+            is no epoch's: what `fit` returned was reported as one after the last.
         layout: where `best/` is.
 
     Returns:
-        `{"validation": metrics, "test": metrics}`; None for a split that there is not, or where only the search
-        space's own `fit` knows how to measure.
+        `{"validation": metrics, "test": metrics}`; None for a split that there is not, or where
+        only the search space's own `fit` knows how to measure.
     """
     held = [Checkpoints(directory) for directory in directories(job)]
     for checkpoints in held:
         checkpoints.mend()
     states = [checkpoints.best_state() for checkpoints in held]
-    older = job.executions == 1 and epoch is not None and states[0] is not None and states[0]["epoch"] != epoch
+    older = (
+        job.executions == 1
+        and epoch is not None
+        and states[0] is not None
+        and states[0]["epoch"] != epoch
+    )
     if older or not all(states):
         with suppress(Stopped):
             carry_out(job, space, data, Until(epoch or max(job.max_epochs - 1, 1)))
     model, state = trained(job, space, data)
-    metrics: dict[str, Any] = {"validation": None, "test": None} | _measured(model, space, data, job, state)
+    metrics: dict[str, Any] = {"validation": None, "test": None} | _measured(
+        model, space, data, job, state
+    )
     persist(layout, layout.best_model, lambda: _save(model, layout.best_model))
     files = {
         layout.best_hyperparameters: job.configuration,  # `fit` requested some of it
@@ -67,20 +79,29 @@ def evaluate_best(job: Job, space: SearchSpace, data: Data, epoch: int | None, l
 
 
 def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, dict[str, Any]]:
-    """A trial's model with its best epoch's weights, of its best execution; and which epoch that is."""
+    """A trial's model with its best epoch's weights, of its best execution.
+
+    And which epoch that is.
+    """
     keras.utils.clear_session(free_memory=True)
     found = [(c, c.best_state()) for c in map(Checkpoints, directories(job))]
     held = [(c, state) for c, state in found if state is not None]
     checkpoints, state = min(held, key=lambda pair: job.objective.loss(pair[1]["objective"]))
     model = built(build(space, hyperparameters(job), data), data, state.get("build"))
     checkpoints.restore_best(model)
-    if optimizer_of(model) is not None:  # Keras builds it when it loads a file, and would warn of what the file lacks
+    # Keras builds it when it loads a file, and would warn of what the file lacks
+    if optimizer_of(model) is not None:
         optimizer_of(model).build(model.trainable_variables)
     return model, state
 
 
-def _measured(model: Any, space: SearchSpace, data: Data, job: Job, held: dict[str, Any]) -> dict[str, Any]:
-    """Each split's metrics; none where its validation shows that the model's `fit` prepares data in its own way."""
+def _measured(
+    model: Any, space: SearchSpace, data: Data, job: Job, held: dict[str, Any]
+) -> dict[str, Any]:
+    """Each split's metrics.
+
+    None where its validation shows that the model's `fit` prepares data in its own way.
+    """
     if not model.compiled:
         return {}
     try:
@@ -96,7 +117,9 @@ def _measured(model: Any, space: SearchSpace, data: Data, job: Job, held: dict[s
     return metrics if math.isclose(again, held["objective"], rel_tol=SAME, abs_tol=SAME) else {}
 
 
-def _measure(model: Any, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, float | None]:
+def _measure(
+    model: Any, x: Any, y: Any = None, sample_weight: Any = None
+) -> dict[str, float | None]:
     size = evaluation_batch(x) if isinstance(x, np.ndarray) else None
     weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
     return numbers(model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True, **weighted))
@@ -108,14 +131,18 @@ def load_model(path: Path) -> Any:
 
 
 def _save(model: Any, path: Path) -> None:
-    """Save the model; of one that Keras cannot describe, such as a subclass without `get_config`, its weights."""
+    """Save the model.
+
+    Of one that Keras cannot describe, such as a subclass without `get_config`, its weights.
+    """
     # Keras decides by the ending how to save, so the temporary names keep it.
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".writing-{os.getpid()}.keras")
     try:
         with _public_optimizer(model):
             model.save(temporary)
-    except Exception as error:  # a search that is done must not be lost on what classes cannot tell of themselves
+    # a search that is done must not be lost on what classes cannot tell of themselves
+    except Exception as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:  # the storage's
             raise
@@ -128,14 +155,20 @@ def _save(model: Any, path: Path) -> None:
 def _public_optimizer(model: Any) -> Iterator[None]:
     """Let the file name Keras's optimizer.
 
-    On PyTorch `keras.optimizers.Adam(…)` is of a class of that backend, which the file would name, and no other backend
-    could open it (Keras 3.15).
+    On PyTorch `keras.optimizers.Adam(…)` is of a class of that backend, which the file would name,
+    and no other backend could open it (Keras 3.15).
     """
     outer = optimizer_of(model)
-    held = [o for o in (outer, getattr(outer, "inner_optimizer", None)) if type(o).__module__.startswith(OF_A_BACKEND)]
+    held = [
+        o
+        for o in (outer, getattr(outer, "inner_optimizer", None))
+        if type(o).__module__.startswith(OF_A_BACKEND)
+    ]
     classes = [type(optimizer) for optimizer in held]
     for optimizer in held:
-        optimizer.__class__ = next(c for c in type(optimizer).__mro__ if not c.__module__.startswith(OF_A_BACKEND))
+        optimizer.__class__ = next(
+            c for c in type(optimizer).__mro__ if not c.__module__.startswith(OF_A_BACKEND)
+        )
     try:
         yield
     finally:

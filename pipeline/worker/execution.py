@@ -1,8 +1,11 @@
-"""How a model's `fit` is carried out: the same updates on the same data, in an order that follows from seed and epoch.
+"""How a model's `fit` is carried out.
 
-The user's `fit` calls `model.fit(x, y, …)` as ever. For the time of a trial that call is ours: it feeds arrays through
-a pipeline that is shuffled by (seed, epoch), so that a trial which goes on from a checkpoint sees what it would have
-seen, and lets TensorFlow run several steps a call. What it cannot serve goes to Keras unchanged.
+The same updates on the same data, in an order that follows from seed and epoch.
+
+The user's `fit` calls `model.fit(x, y, …)` as ever. For the time of a trial that call is ours: it
+feeds arrays through a pipeline that is shuffled by (seed, epoch), so that a trial which goes on
+from a checkpoint sees what it would have seen, and lets TensorFlow run several steps a call. What
+it cannot serve goes to Keras unchanged.
 """
 
 import inspect
@@ -19,10 +22,11 @@ from pipeline.worker.loops import in_place, jax_loop, tensorflow_loop
 from pipeline.worker.parallel import count_of, evenly
 from pipeline.worker.plans import Chosen, acts_on_batches, choose
 
-# Steps that TensorFlow runs a call. Measured on one core: an epoch of 1,500 small steps takes 6.5 s at 1 and 3 to 5 s
-# at 32; more gains nothing.
+# Steps that TensorFlow runs a call. Measured on one core: an epoch of 1,500 small steps takes 6.5 s
+# at 1 and 3 to 5 s at 32; more gains nothing.
 STEPS_PER_EXECUTION = 32
-# Validation runs no backward pass, so larger batches than training's fit, as long as their inputs stay small.
+# Validation runs no backward pass, so larger batches than training's fit, as long as their inputs
+# stay small.
 VALIDATION_BATCH, VALIDATION_BYTES = 1024, 8 * 2**20
 
 
@@ -36,10 +40,12 @@ class Reporter(keras.callbacks.Callback):
     plan: Chosen | None = None  # how the last epoch was carried out
 
     def stage(self) -> int | None:
-        """How many epochs are trained between two at which the trial may be stopped; None for those of the `fit`.
+        """How many epochs are trained between two at which the trial may be stopped.
 
-        Of the stage that the next epoch is in, wherever in it training begins: a trial that goes on after a restart
-        computes as it would have.
+        None for those of the `fit`.
+
+        Of the stage that the next epoch is in, wherever in it training begins: a trial that goes on
+        after a restart computes as it would have.
         """
         return None
 
@@ -49,13 +55,20 @@ class Reporter(keras.callbacks.Callback):
 
 @contextmanager
 def execution(
-    model: Any, seed: int, reporter: "Reporter", asked: str = "auto",
-    building: Callable[[], AbstractContextManager[Any]] = nullcontext, **defaults: Any,
-) -> Iterator[None]:  # fmt: skip
-    """Carry out every `model.fit` inside in our way; `reporter` is added to its callbacks, the last of them.
+    model: Any,
+    seed: int,
+    reporter: "Reporter",
+    asked: str = "auto",
+    building: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    **defaults: Any,
+) -> Iterator[None]:
+    """Carry out every `model.fit` inside in our way.
 
-    `asked` is a plan's name or "auto" (see `plans`); what is inside runs in `building`, for it may compile a model (see
-    `parallel`); `defaults` are arguments that hold where a `fit` of one's own does not pass others on.
+    `reporter` is added to its callbacks, the last of them.
+
+    `asked` is a plan's name or "auto" (see `plans`); what is inside runs in `building`, for it may
+    compile a model (see `parallel`); `defaults` are arguments that hold where a `fit` of one's own
+    does not pass others on.
     """
     plain = model.fit
     names = list(inspect.signature(keras.Model.fit).parameters)[1:]
@@ -66,7 +79,9 @@ def execution(
         if reporter.calls > 1 and kwargs.get("initial_epoch") == defaults.get("initial_epoch"):
             kwargs["initial_epoch"] = 0  # where the trial goes on from is in the first call
         given = kwargs.pop("callbacks", None) or []
-        others = [c for c in (given if isinstance(given, list | tuple) else [given]) if c is not reporter]
+        others = [
+            c for c in (given if isinstance(given, list | tuple) else [given]) if c is not reporter
+        ]
         reporter.others = others
         order = _Order(seed)
         order.listeners.append(reporter.before_epoch)
@@ -105,9 +120,15 @@ class _Arrays:
 
 
 def _fit(
-    model: Any, plain: Callable[..., Any], order: "_Order", callbacks: list[Any], asked: str, x: Any = None,
-    y: Any = None, **kwargs: Any,
-) -> Any:  # fmt: skip
+    model: Any,
+    plain: Callable[..., Any],
+    order: "_Order",
+    callbacks: list[Any],
+    asked: str,
+    x: Any = None,
+    y: Any = None,
+    **kwargs: Any,
+) -> Any:
     backend, devices, reporter = keras.backend.backend(), count_of(model), callbacks[-1]
     tensorflow = backend == "tensorflow"
     batch_size = kwargs.get("batch_size") or 32
@@ -122,8 +143,13 @@ def _fit(
     elif backend not in ("tensorflow", "jax"):
         chosen = Chosen("plain", f"the backend is {backend}")
     elif arrays is None:
-        copied = tensorflow and any(isinstance(part, np.ndarray) for part in keras.tree.flatten([x, y]))
-        chosen = Chosen("plain", "it is not trained on shuffled arrays alone" + ", and Keras copies those" * copied)
+        copied = tensorflow and any(
+            isinstance(part, np.ndarray) for part in keras.tree.flatten([x, y])
+        )
+        chosen = Chosen(
+            "plain",
+            "it is not trained on shuffled arrays alone" + ", and Keras copies those" * copied,
+        )
     elif arrays.chunks.single and asked != "plain":
         chosen = Chosen("plain", arrays.chunks.single)
     else:
@@ -137,9 +163,12 @@ def _fit(
     ours: AbstractContextManager[None] = nullcontext()
     if arrays is not None:
         looped = chosen.plan != "plain"
-        kwargs |= {"shuffle": False, "batch_size": None}  # the pipeline shuffles; Keras would warn that it cannot
+        # the pipeline shuffles; Keras would warn that it cannot
+        kwargs |= {"shuffle": False, "batch_size": None}
         if tensorflow:
-            x = shuffled(arrays.parts, arrays.chunks, order.seed, order.listeners.append, whole=looped)
+            x = shuffled(
+                arrays.parts, arrays.chunks, order.seed, order.listeners.append, whole=looped
+            )
             x = evenly(x, devices) if devices > 1 else x
         else:
             x = _Batches(arrays.parts, arrays.chunks if looped else Chunks(0, 0, batch_size), order)
@@ -154,9 +183,17 @@ def _fit(
 
 
 def _taken(x: Any, y: Any, batch_size: int, kwargs: dict[str, Any]) -> _Arrays | None:
-    """What a `fit` trains on, its weights taken out of `kwargs`; None where only Keras can do what is asked for."""
+    """What a `fit` trains on, its weights taken out of `kwargs`.
+
+    None where only Keras can do what is asked for.
+    """
     given = [part for part in (x, y, kwargs.get("sample_weight")) if part is not None]
-    if y is None or not _are_arrays(given) or not can_feed(given) or kwargs.get("shuffle", True) is not True:
+    if (
+        y is None
+        or not _are_arrays(given)
+        or not can_feed(given)
+        or kwargs.get("shuffle", True) is not True
+    ):
         return None
     if kwargs.get("validation_split") or kwargs.get("steps_per_epoch"):
         return None
@@ -169,12 +206,16 @@ def _taken(x: Any, y: Any, batch_size: int, kwargs: dict[str, Any]) -> _Arrays |
     return _Arrays(parts, Chunks.of(parts, batch_size))
 
 
-def _loop(model: Any, parts: list[Any], chunks: Chunks, reporter: "Reporter") -> AbstractContextManager[None]:
+def _loop(
+    model: Any, parts: list[Any], chunks: Chunks, reporter: "Reporter"
+) -> AbstractContextManager[None]:
     """Within it the model's `fit` takes chunks."""
     if keras.backend.backend() == "jax":
         return in_place(model, lambda: jax_loop(model, chunks), chunks)
     shapes = [(part.shape[1:], part.dtype) for part in parts]
-    return in_place(model, lambda: tensorflow_loop(model, parts, chunks, reporter), chunks, shapes, reporter)
+    return in_place(
+        model, lambda: tensorflow_loop(model, parts, chunks, reporter), chunks, shapes, reporter
+    )
 
 
 def _set_steps(model: Any, kwargs: dict[str, Any], callbacks: list[Any], chosen: Chosen) -> None:
@@ -188,26 +229,38 @@ def _set_steps(model: Any, kwargs: dict[str, Any], callbacks: list[Any], chosen:
     steps = 1 if one else STEPS_PER_EXECUTION
     if steps != model.steps_per_execution:
         model.steps_per_execution = steps
-        model.train_function = model.test_function = None  # of an earlier `fit`, traced for its number of steps
+        # of an earlier `fit`, traced for its number of steps
+        model.train_function = model.test_function = None
         object.__setattr__(model, "_kerasweep_steps", steps)
 
 
 def _cut(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Do for arrays what `validation_split` asks for, as Keras does it: the last part is for validation."""
+    """Do for arrays what `validation_split` asks for, as Keras does it.
+
+    The last part is for validation.
+    """
     split = kwargs.get("validation_split")
     parts: list[Any] = [kwargs.get(name) for name in ("x", "y", "sample_weight")]
-    if not split or kwargs.get("validation_data") is not None or not _are_arrays(parts[: 2 + (parts[2] is not None)]):
+    if (
+        not split
+        or kwargs.get("validation_data") is not None
+        or not _are_arrays(parts[: 2 + (parts[2] is not None)])
+    ):
         return kwargs
     at = int(len(parts[0]) * (1 - split))
     if not 0 < at < len(parts[0]):
         return kwargs  # Keras says what is wrong
-    train = {n: p[:at] for n, p in zip(("x", "y", "sample_weight"), parts, strict=True) if p is not None}
+    train = {
+        n: p[:at] for n, p in zip(("x", "y", "sample_weight"), parts, strict=True) if p is not None
+    }
     val = tuple(part[at:] for part in parts if part is not None)
     return kwargs | train | {"validation_split": 0.0, "validation_data": val}
 
 
 def evaluation_batch(x: Any) -> int:
-    """Examples a batch where nothing is trained; if it can be, so many that the last batch is as large as the others.
+    """Examples a batch where nothing is trained.
+
+    If it can be, so many that the last batch is as large as the others.
 
     One of another shape costs another trace and compilation, together half a second.
     """
@@ -219,11 +272,17 @@ def _set_validation_batch(model: Any, kwargs: dict[str, Any], batch_size: int) -
     data = kwargs.get("validation_data")
     if data is None or kwargs.get("validation_batch_size"):
         return
-    kwargs["validation_batch_size"] = kwargs.get("batch_size")  # as Keras has it; ours may take that away
-    if not type(model).test_step.__module__.startswith("keras.src."):  # the user's may look at a batch as a whole
+    # as Keras has it; ours may take that away
+    kwargs["validation_batch_size"] = kwargs.get("batch_size")
+    # the user's may look at a batch as a whole
+    if not type(model).test_step.__module__.startswith("keras.src."):
         return
     # So many steps of wider batches would be more examples.
-    if isinstance(data, tuple) and isinstance(data[0], np.ndarray) and not kwargs.get("validation_steps"):
+    if (
+        isinstance(data, tuple)
+        and isinstance(data[0], np.ndarray)
+        and not kwargs.get("validation_steps")
+    ):
         kwargs["validation_batch_size"] = max(batch_size, evaluation_batch(data[0]))
 
 
@@ -238,7 +297,8 @@ def _feed_validation(kwargs: dict[str, Any], batch_size: int, devices: int) -> N
     ):
         return
     size = kwargs.pop("validation_batch_size", None) or batch_size
-    size = max(size - size % devices, devices)  # Keras looks at the first batch, which must be dealt out evenly (3.15)
+    # Keras looks at the first batch, which must be dealt out evenly (3.15)
+    size = max(size - size % devices, devices)
     kwargs["validation_data"] = in_order(list(data), size)
 
 
@@ -249,11 +309,15 @@ def _are_arrays(parts: Sequence[Any]) -> bool:
 def _class_weights(y: Any, by_class: dict[int, float]) -> Any:
     """A weight an example, as Keras makes them of arrays: 1 for a class that is not named."""
     labels = y.argmax(-1) if y.ndim > 1 and y.shape[-1] != 1 else y.reshape(len(y))
-    return np.array([by_class.get(int(label), 1.0) for label in np.round(labels)], keras.config.floatx())
+    return np.array(
+        [by_class.get(int(label), 1.0) for label in np.round(labels)], keras.config.floatx()
+    )
 
 
 class _Order(keras.callbacks.Callback):
-    """Sets, before each epoch, what is random in it: the order of the data and every layer's seed generator.
+    """Sets, before each epoch, what is random in it.
+
+    The order of the data and every layer's seed generator.
 
     Keras does not save a seed generator's state with the weights, so it follows from (seed, epoch).
     """
@@ -286,7 +350,7 @@ class _Order(keras.callbacks.Callback):
 
 
 class _Batches(keras.utils.PyDataset):
-    """Chunks and then batches for the other backends, in an order that follows from (seed, epoch)."""
+    """Chunks, then batches, for the other backends, in an order made of (seed, epoch)."""
 
     def __init__(self, parts: list[Any], chunks: Chunks, order: _Order) -> None:
         super().__init__()

@@ -1,6 +1,9 @@
-"""Several trainings of one configuration, from different seeds, side by side: a trial that reports their mean.
+"""Several trainings of one configuration, from different seeds, side by side.
 
-They go in step, an epoch of each in turn: a scheduler sees a mean after every epoch, and can stop the trial there.
+A trial that reports their mean.
+
+They go in step, an epoch of each in turn: a scheduler sees a mean after every epoch, and can stop
+    the trial there.
 """
 
 import math
@@ -23,7 +26,10 @@ from pipeline.worker.trial import Ending, train
 
 
 def carry_out(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
-    """Carry out a trial with all its executions, and again where user code raised; see `trial.train`."""
+    """Carry out a trial with all its executions, and again where user code raised.
+
+    See `trial.train`.
+    """
     for _ in range(job.retries):
         ending = _once(job, space, data, session)
         if ending.failure is None or ending.failure.kind != "program":
@@ -34,7 +40,10 @@ def carry_out(job: Job, space: SearchSpace, data: Data, session: Session) -> End
 def _once(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
     if job.executions == 1:
         return train(job, space, data, session)
-    parts = [_Execution(replace(job, execution=k, directory=d), space, data) for k, d in enumerate(directories(job))]
+    parts = [
+        _Execution(replace(job, execution=k, directory=d), space, data)
+        for k, d in enumerate(directories(job))
+    ]
     try:
         while any(part.training for part in parts):
             for part in parts:
@@ -69,11 +78,16 @@ class _Reported:
 
 
 class _Execution:
-    """One training, in a thread that runs only while `advance` waits for it. It is its training's `Session`."""
+    """One training, in a thread that runs only while `advance` waits for it.
+
+    It is its training's `Session`.
+    """
 
     def __init__(self, job: Job, space: SearchSpace, data: Data) -> None:
         self._job, self._space, self._data = job, space, data
-        self._thread = threading.Thread(target=self._train, name=f"{job.trial}-execution-{job.execution}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._train, name=f"{job.trial}-execution-{job.execution}", daemon=True
+        )
         self._commands: queue.Queue[Literal["go on", "stop"]] = queue.Queue()
         self._answers: queue.Queue[_Reported | Ending | BaseException | None] = queue.Queue()
         self.ending: Ending | None = None
@@ -119,7 +133,9 @@ class _Execution:
             self._commands.put("stop")
             self._thread.join()
 
-    def report(self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None) -> None:
+    def report(
+        self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None
+    ) -> None:
         """Of `Session`: called in the training's thread."""
         self._answers.put(_Reported(epoch, checkpoint, failure))
         if self._commands.get() == "stop":
@@ -137,17 +153,27 @@ class _Execution:
 def _report(job: Job, parts: list[_Execution], session: Session) -> None:
     """Report the mean over the executions; of one that has ended already, its best epoch stands."""
     current = [p.reported for p in parts if p.reported is not None]
-    epochs = [p.reported.epoch if p.training or p.best is None else p.best for p in parts if p.reported is not None]
+    epochs = [
+        p.reported.epoch if p.training or p.best is None else p.best
+        for p in parts
+        if p.reported is not None
+    ]
     failure = next((r.failure for r in current if r.failure is not None), None)
     values = [e.objective for e in epochs if e.objective is not None]
     metrics: dict[str, float | None] = {}
     for name in epochs[0].metrics:
         numbers = [e.metrics.get(name) for e in epochs]
-        metrics[name] = _mean([n for n in numbers if n is not None]) if None not in numbers else None
+        metrics[name] = (
+            _mean([n for n in numbers if n is not None]) if None not in numbers else None
+        )
     whole = len(values) == len(epochs)
     metrics[f"{job.objective.name}_std"] = float(np.std(values)) if whole else None
     last = max(p.epoch for p in parts if p.training)
-    longest = next(p.reported.epoch for p in parts if p.training and p.reported and p.reported.epoch.epoch == last)
+    longest = next(
+        p.reported.epoch
+        for p in parts
+        if p.training and p.reported and p.reported.epoch.epoch == last
+    )
 
     def checkpoint() -> None:
         for part in parts:
@@ -156,13 +182,20 @@ def _report(job: Job, parts: list[_Execution], session: Session) -> None:
 
     session.report(
         replace(
-            longest, epoch=last, objective=_mean(values) if whole else None, metrics=metrics,
-            warning="; ".join(p.reported.epoch.warning for p in parts if p.reported and p.reported.epoch.warning),
-            seconds=math.fsum(p.reported.epoch.seconds for p in parts if p.training and p.reported is not None),
+            longest,
+            epoch=last,
+            objective=_mean(values) if whole else None,
+            metrics=metrics,
+            warning="; ".join(
+                p.reported.epoch.warning for p in parts if p.reported and p.reported.epoch.warning
+            ),
+            seconds=math.fsum(
+                p.reported.epoch.seconds for p in parts if p.training and p.reported is not None
+            ),
         ),
         checkpoint,
         failure,
-    )  # fmt: skip
+    )
     if failure:
         raise Stopped
 

@@ -1,4 +1,7 @@
-"""What ends a trial badly, told apart: a configuration that cannot be trained, a program at fault, a wrong request."""
+"""What ends a trial badly, told apart.
+
+A configuration that cannot be trained, a program at fault, a wrong request.
+"""
 
 import importlib
 import os
@@ -25,7 +28,10 @@ SAID_ON_A_GPU = re.compile(r"(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED|failed to alloca
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a trial failed. `kind` decides whether the search goes on; `where` tells one fault from another."""
+    """Why a trial failed.
+
+    `kind` decides whether the search goes on; `where` tells one fault from another.
+    """
 
     kind: Literal["configuration", "program", "request"]
     reason: str
@@ -38,7 +44,10 @@ class Diverged(Exception):
 
 
 class ObjectiveMissing(RequestError):
-    """A trial reported no objective. Where others did, it is the configuration's fault and not the request's."""
+    """A trial reported no objective.
+
+    Where others did, it is the configuration's fault and not the request's.
+    """
 
 
 def classify(error: BaseException) -> Failure:
@@ -49,13 +58,22 @@ def classify(error: BaseException) -> Failure:
     if isinstance(error, UserCodeError):
         return Failure("program", str(error), error.user_traceback or text, where=str(error))
     if isinstance(error, RequestError):
-        return Failure("request", str(error), text, where=OBJECTIVE if isinstance(error, ObjectiveMissing) else "")
+        return Failure(
+            "request",
+            str(error),
+            text,
+            where=OBJECTIVE if isinstance(error, ObjectiveMissing) else "",
+        )
     if isinstance(error, Diverged):
         return Failure("configuration", str(error))
     names = {kind.__name__ for kind in type(error).__mro__}  # NumPy's own is a kind of MemoryError
     if "FailedTrialError" in names:  # KerasTuner's own, or ours of that name
         return Failure("configuration", line, text)
-    if names & OUT_OF_MEMORY or SAID.search(str(error)) or (_has_gpu() and SAID_ON_A_GPU.search(str(error))):
+    if (
+        names & OUT_OF_MEMORY
+        or SAID.search(str(error))
+        or (_has_gpu() and SAID_ON_A_GPU.search(str(error)))
+    ):
         where = "" if "MemoryError" in names else DEVICE_MEMORY
         return Failure("configuration", f"out of memory: {line}", text, where)
     frames = _users_frames(traceback.extract_tb(error.__traceback__))
@@ -69,7 +87,10 @@ def _has_gpu() -> bool:
 
 
 def user_traceback(error: BaseException) -> str:
-    """The traceback without our frames, which lie before the user's and between: our `fit` calls Keras's."""
+    """The traceback without our frames, which lie before the user's and between.
+
+    Our `fit` calls Keras's.
+    """
     told = traceback.TracebackException.from_exception(error)
     _leave_out_ours(told)
     return "".join(told.format())
@@ -84,5 +105,9 @@ def _leave_out_ours(told: traceback.TracebackException | None) -> None:
 
 def _users_frames(frames: traceback.StackSummary) -> traceback.StackSummary:
     """Without ours and the import system's; all, where no other is."""
-    users = [frame for frame in frames if not frame.filename.startswith((OURS, "<frozen importlib", IMPORTLIB))]
+    users = [
+        frame
+        for frame in frames
+        if not frame.filename.startswith((OURS, "<frozen importlib", IMPORTLIB))
+    ]
     return traceback.StackSummary.from_list(users) if users else frames

@@ -1,8 +1,11 @@
-"""What a hyperparameter decides: the model itself, or only how it is trained. Found by building, not from its name.
+"""What a hyperparameter decides: the model itself, or only how it is trained.
 
-A hyperparameter is of the model's kind where another of its values changes the shape of a weight or of an optimizer's
-variable, what comes out of a layer, or a setting of a layer that is no number: its class, its activation. All others,
-and what only `fit` asks for, are of the algorithm's kind: weights trained under one value go on under another.
+Found by building, not from its name.
+
+A hyperparameter is of the model's kind where another of its values changes the shape of a weight or
+of an optimizer's variable, what comes out of a layer, or a setting of a layer that is no number:
+its class, its activation. All others, and what only `fit` asks for, are of the algorithm's kind:
+weights trained under one value go on under another.
 """
 
 import inspect
@@ -24,7 +27,10 @@ Kind = Literal["model", "algorithm"]
 _AUGMENTATION = "keras.src.layers.preprocessing.image_preprocessing."
 TRAINING_ONLY = (
     "keras.src.layers.regularization.",
-    *(_AUGMENTATION + layer for layer in ("random_", "rand_augment", "aug_mix", "cut_mix", "mix_up")),
+    *(
+        _AUGMENTATION + layer
+        for layer in ("random_", "rand_augment", "aug_mix", "cut_mix", "mix_up")
+    ),
 )
 # What `compile` puts into a model, and the name, which counts the layers before.
 NOT_OF_A_LAYER = {"name", "loss", "run_eagerly", "jit_compile", "auto_scale_loss"}
@@ -35,7 +41,7 @@ BY_NAME = {"name", "build_config", "layers", "input_layers", "output_layers"}
 def kinds(
     space: SearchSpace, data: Data, configuration: Mapping[str, Value], known: Collection[str] = ()
 ) -> dict[str, Kind]:
-    """The kind of each hyperparameter that `build` requests under `configuration`, but for those `known`.
+    """The kind of each hyperparameter that `build` requests, but for those `known`.
 
     One that cannot be built under another value is of the model's kind.
     """
@@ -46,7 +52,9 @@ def kinds(
     return {spec.name: _kind(space, few, configuration, spec, start) for spec in asked}
 
 
-def fits(space: SearchSpace, data: Data, configuration: Mapping[str, Value], other: Mapping[str, Value]) -> bool:
+def fits(
+    space: SearchSpace, data: Data, configuration: Mapping[str, Value], other: Mapping[str, Value]
+) -> bool:
     """Whether a model of `other` can go on with the weights of one of `configuration`.
 
     Kinds are found by changing one value at a time, and not all of them.
@@ -54,13 +62,20 @@ def fits(space: SearchSpace, data: Data, configuration: Mapping[str, Value], oth
     few = data.few()
     try:
         return bool(
-            _signature(space, few, HyperParameters(configuration)) == _signature(space, few, HyperParameters(other))
+            _signature(space, few, HyperParameters(configuration))
+            == _signature(space, few, HyperParameters(other))
         )
     except Exception:  # not to be built
         return False
 
 
-def _kind(space: SearchSpace, data: Data, configuration: Mapping[str, Value], spec: Hyperparameter, start: Any) -> Kind:
+def _kind(
+    space: SearchSpace,
+    data: Data,
+    configuration: Mapping[str, Value],
+    spec: Hyperparameter,
+    start: Any,
+) -> Kind:
     for value in _others(spec, configuration[spec.name]):
         try:
             changed = _signature(space, data, HyperParameters({**configuration, spec.name: value}))
@@ -72,10 +87,15 @@ def _kind(space: SearchSpace, data: Data, configuration: Mapping[str, Value], sp
 
 
 def _others(spec: Hyperparameter, value: Value) -> list[Value]:
-    """Values to compare with: both ends of a range, and zero, which may leave something out; all of a choice."""
+    """Values to compare with: both ends of a range, and zero, which may leave something out.
+
+    All of a choice.
+    """
     if isinstance(spec, Int | Float):
         possible = [spec.from_unit(0.0), spec.from_unit(1 - 1e-12)]
-        possible += [zero for zero in (0, 0.0) if type(zero) is type(possible[0]) and spec.contains(zero)]
+        possible += [
+            zero for zero in (0, 0.0) if type(zero) is type(possible[0]) and spec.contains(zero)
+        ]
     else:
         possible = list(spec.values() or ())
     return [v for v in dict.fromkeys(possible) if v != value]
@@ -106,21 +126,43 @@ def _layer(layer: Any) -> Any:
         outputs = [tuple(t.shape) for t in keras.tree.flatten(layer.output)]
     except (AttributeError, ValueError):  # it was called several times, or is part of no graph
         outputs = None
-    operations = [type(o).__name__ for o in getattr(layer, "operations", ()) if not isinstance(o, keras.Layer)]
-    return type(layer).__name__, settings, _own(layer), operations, outputs, [tuple(w.shape) for w in layer.weights]
+    operations = [
+        type(o).__name__ for o in getattr(layer, "operations", ()) if not isinstance(o, keras.Layer)
+    ]
+    return (
+        type(layer).__name__,
+        settings,
+        _own(layer),
+        operations,
+        outputs,
+        [tuple(w.shape) for w in layer.weights],
+    )
 
 
 def _own(layer: Any) -> dict[str, Any]:
-    """What a layer or a model of the user's own class holds that is no number: it need not have a `get_config`."""
+    """What a layer or a model of the user's own class holds that is no number.
+
+    It need not have a `get_config`.
+    """
     if type(layer).__module__.startswith("keras."):
         return {}
-    held = {n: v for n, v in vars(layer).items() if not n.startswith("_") and n not in NOT_OF_A_LAYER}
-    return {n: getattr(v, "__name__", v) for n, v in held.items() if isinstance(v, str | bool) or inspect.isroutine(v)}
+    held = {
+        n: v for n, v in vars(layer).items() if not n.startswith("_") and n not in NOT_OF_A_LAYER
+    }
+    return {
+        n: getattr(v, "__name__", v)
+        for n, v in held.items()
+        if isinstance(v, str | bool) or inspect.isroutine(v)
+    }
 
 
 def _without_numbers(settings: Any) -> Any:
     if isinstance(settings, Mapping):
-        kept = {k: str(v) if k == "dtype" else _without_numbers(v) for k, v in settings.items() if k not in BY_NAME}
+        kept = {
+            k: str(v) if k == "dtype" else _without_numbers(v)
+            for k, v in settings.items()
+            if k not in BY_NAME
+        }
         return {k: v for k, v in kept.items() if v is not None}
     if isinstance(settings, Sequence) and not isinstance(settings, str):
         return [v for v in map(_without_numbers, settings) if v is not None]

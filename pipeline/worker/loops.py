@@ -1,7 +1,7 @@
-"""Train functions that take a chunk of batches a call and loop over them inside the graph (see `plans`).
+"""Train functions that loop over a chunk of batches inside the graph (see `plans`).
 
-Each takes the place of Keras's own for the time of a `fit`; the data comes in chunks, as `batches` makes them, and what
-is left of an epoch batch by batch.
+Each takes the place of Keras's own for the time of a `fit`; the data comes in chunks, as `batches`
+makes them, and what is left of an epoch batch by batch.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,10 +26,11 @@ class Planned(Protocol):
 def in_place(model: Any, make: Callable[[], TrainFunction], *key: Any) -> Iterator[None]:
     """Have the `fit` inside train by what `make` returns, and the model be as it was afterwards.
 
-    As Keras does with its own, a later `fit` of the same `key` takes it up as it was traced, until the model is
-    compiled anew; `make_train_function(force=True)` traces it again.
+    As Keras does with its own, a later `fit` of the same `key` takes it up as it was traced, until
+    the model is compiled anew; `make_train_function(force=True)` traces it again.
     """
-    compiling = getattr(model, "_compile_config", None)  # another object whenever `compile` was called
+    # another object whenever `compile` was called
+    compiling = getattr(model, "_compile_config", None)
     held_key, held_compiling, held = getattr(model, "_kerasweep_loop", (None, None, None))
     fits = held_key == key and held_compiling is compiling
 
@@ -49,15 +50,17 @@ def in_place(model: Any, make: Callable[[], TrainFunction], *key: Any) -> Iterat
         model.train_function = before
 
 
-def tensorflow_loop(model: Any, parts: list[Any], chunks: Chunks, planned: Planned) -> TrainFunction:
+def tensorflow_loop(
+    model: Any, parts: list[Any], chunks: Chunks, planned: Planned
+) -> TrainFunction:
     """A train function for TensorFlow.
 
     Args:
         model: compiled.
         parts: the arrays that it is trained on.
         chunks: how they are grouped.
-        planned: its plan, looked at with each chunk, says whether XLA compiles the graph; where XLA turns out not to be
-            able to, the plan becomes "looped".
+        planned: its plan, looked at with each chunk, says whether XLA compiles the graph; where XLA
+            turns out not to be able to, the plan becomes "looped".
     """
     import tensorflow as tf
 
@@ -66,7 +69,10 @@ def tensorflow_loop(model: Any, parts: list[Any], chunks: Chunks, planned: Plann
 
     @partial(tf.function, autograph=False, input_signature=signature)
     def step(data: Any) -> Any:
-        """One batch's, of any length. All loops are of this graph: what runs as Python code runs once, as in Keras."""
+        """One batch's, of any length.
+
+        All loops are of this graph: what runs as Python code runs once, as in Keras.
+        """
         with fused(model, scratch):
             return model.train_step(data)
 
@@ -75,7 +81,10 @@ def tensorflow_loop(model: Any, parts: list[Any], chunks: Chunks, planned: Plann
         """A chunk's."""
 
         def loop(parts: Any) -> None:
-            stacked = [tf.reshape(part, [chunks.batches, chunks.batch_size, *part.shape[1:]]) for part in parts]
+            stacked = [
+                tf.reshape(part, [chunks.batches, chunks.batch_size, *part.shape[1:]])
+                for part in parts
+            ]
 
             def body(place: Any) -> Any:
                 step(tuple(part[place] for part in stacked))
@@ -118,7 +127,8 @@ def jax_loop(model: Any, chunks: Chunks) -> TrainFunction:
     """
     import jax
 
-    # What is left of an epoch is hardly more than one batch: it costs its compilation, not its time.
+    # What is left of an epoch is hardly more than one batch: it costs its compilation, not its
+    # time.
     hasty = {"xla_backend_optimization_level": "0"} if chunks.batches > 1 and not on_gpu() else {}
     one = jax.jit(model.train_step, donate_argnums=0, compiler_options=hasty)
 
@@ -128,7 +138,9 @@ def jax_loop(model: Any, chunks: Chunks) -> TrainFunction:
             logs, state = model.train_step(state, batch)
             return state, logs
 
-        stacked = [part.reshape([chunks.batches, chunks.batch_size, *part.shape[1:]]) for part in parts]
+        stacked = [
+            part.reshape([chunks.batches, chunks.batch_size, *part.shape[1:]]) for part in parts
+        ]
         state, logs = jax.lax.scan(step, state, tuple(stacked))
         return jax.tree.map(lambda each: each[-1], logs), state
 

@@ -22,7 +22,10 @@ from pipeline.worker.settings import Settings
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A Keras model family: `build(hp, data)` and, if it has one, `fit(hp, model, *args, **kwargs)`."""
+    """A Keras model family.
+
+    `build(hp, data)` and, if it has one, `fit(hp, model, *args, **kwargs)`.
+    """
 
     name: str
     build: Callable[..., Any]
@@ -30,7 +33,7 @@ class SearchSpace:
 
 
 def load_search_space(source: Target | Any) -> SearchSpace:
-    """Load a search space from where `names.find` found it, or from a function or object with `build`.
+    """Load a search space from where `names.find` found it, or from what has a `build`.
 
     Keras's global settings, as they then are, hold again for each of its models.
 
@@ -40,7 +43,9 @@ def load_search_space(source: Target | Any) -> SearchSpace:
     if isinstance(source, Target):
         module = _load(source)
         build = _entry(source, module)
-        return SearchSpace(source.name, _settled(_with_data(build)), _tolerant(getattr(module, "fit", None)))
+        return SearchSpace(
+            source.name, _settled(_with_data(build)), _tolerant(getattr(module, "fit", None))
+        )
     build = getattr(source, "build", source)
     fit = getattr(source, "fit", None)
     return SearchSpace(label(source), _settled(_with_data(build)), _tolerant(fit))
@@ -63,7 +68,8 @@ def load_dataset(source: Target | Dataset | FitData | Callable[..., Any], seed: 
         raise
     except Exception as error:
         raise UserCodeError(
-            f"Dataset {name!r} must load; it raised {type(error).__name__}: {error}", user_traceback(error)
+            f"Dataset {name!r} must load; it raised {type(error).__name__}: {error}",
+            user_traceback(error),
         ) from error
     return as_dataset(loaded, name, seed)
 
@@ -82,13 +88,14 @@ def _load(source: Target) -> ModuleType:
         raise
     except Exception as error:
         raise UserCodeError(
-            f"The {source.kind} {source.name!r} must import; it raised {type(error).__name__}: {error}",
+            f"The {source.kind} {source.name!r} must import; it raised {type(error).__name__}: "
+            f"{error}",
             user_traceback(error),
         ) from error
 
 
 def _load_ours(file: Path) -> ModuleType:
-    """Under a name of its own, so that another package called `datasets` can neither be taken for ours nor hidden."""
+    """Load under a name of its own; another package called `datasets` stays as it is."""
     package = f"_kerasweep_{file.parent.name}"
     if package not in sys.modules:
         _load_file(package, HOME / file.parent.name / "__init__.py", [str(file.parent)])
@@ -113,14 +120,17 @@ def _load_file(name: str, file: Path, locations: list[str] | None = None) -> Mod
 def _entry(source: Target, module: ModuleType) -> Callable[..., Any]:
     entry = getattr(module, source.function, None)
     if not callable(entry):
-        raise RequestError(f"The {source.kind} {source.name!r} must define a function {source.function}().")
+        raise RequestError(
+            f"The {source.kind} {source.name!r} must define a function {source.function}()."
+        )
     return entry
 
 
 def _asks_for(function: Callable[..., Any], place: int, name: str) -> bool:
     """Whether `function` has a parameter at `place` that it needs, or that has this name.
 
-    `keras.datasets.mnist.load_data(path="mnist.npz")` asks for no seed, `build_model(hp, width=3)` for no data.
+    `keras.datasets.mnist.load_data(path="mnist.npz")` asks for no seed, `build_model(hp, width=3)`
+    for no data.
     """
     try:
         parameters = list(inspect.signature(function).parameters.values())
@@ -135,7 +145,10 @@ def _asks_for(function: Callable[..., Any], place: int, name: str) -> bool:
 
 
 def _tolerant(fit: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """Leave out what a `fit` has no parameter for: KerasTuner gives it what `search` was given, and no more."""
+    """Leave out what a `fit` has no parameter for.
+
+    KerasTuner gives it what `search` was given, and no more.
+    """
     if fit is None:
         return None
     parameters = inspect.signature(fit).parameters

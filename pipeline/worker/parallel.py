@@ -1,9 +1,12 @@
-"""One model on several devices: each computes a part of every batch, by Keras's own data parallelism.
+"""One model on several devices.
 
-TensorFlow's `MirroredStrategy`, `keras.distribution.DataParallel` on JAX; on PyTorch Keras has neither (3.15). A batch
-is as large as was asked for, so that an update is what it is on one device. Of arrays a batch that cannot be dealt out
-evenly, such as the last of an epoch, is computed whole on each device; in TensorFlow's training metrics it then counts
-once a device. TensorFlow's batch normalisation looks at a device's part alone, unless it is `synchronized`.
+Each computes a part of every batch, by Keras's own data parallelism.
+
+TensorFlow's `MirroredStrategy`, `keras.distribution.DataParallel` on JAX; on PyTorch Keras has
+neither (3.15). A batch is as large as was asked for, so that an update is what it is on one device.
+Of arrays a batch that cannot be dealt out evenly, such as the last of an epoch, is computed whole
+on each device; in TensorFlow's training metrics it then counts once a device. TensorFlow's batch
+normalisation looks at a device's part alone, unless it is `synchronized`.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,14 +26,17 @@ def check_backend(backend: str, devices: int) -> None:
     """
     if devices > 1 and backend not in BACKENDS:
         raise RequestError(
-            f"Several GPUs a trial need KERAS_BACKEND={' or '.join(BACKENDS)}, for which Keras has data parallelism; "
+            f"Several GPUs a trial need KERAS_BACKEND={' or '.join(BACKENDS)}, for which Keras has "
+            "data parallelism; "
             f"got {backend} and {devices} GPUs a trial."
         )
 
 
 @contextmanager
 def on_devices(count: int) -> Iterator[Callable[[], AbstractContextManager[Any]]]:
-    """Train on so many devices what is built inside: GPUs, where there are any, or else what the backend lists.
+    """Train on so many devices what is built inside.
+
+    GPUs, where there are any, or else what the backend lists.
 
     Yields what a model, its optimizer and their variables are to be made in, and nothing else.
 
@@ -47,7 +53,8 @@ def on_devices(count: int) -> Iterator[Callable[[], AbstractContextManager[Any]]
     devices = keras.distribution.list_devices()
     if len(devices) < count:
         raise RequestError(
-            f"A trial of {count} GPUs must see as many; {backend} sees {', '.join(devices)}. CUDA's libraries may be "
+            f"A trial of {count} GPUs must see as many; {backend} sees {', '.join(devices)}. "
+            "CUDA's libraries may be "
             "missing there: make gpu, or pip install '.[gpu]'."
         )
     if backend == "tensorflow":
@@ -70,7 +77,9 @@ def count_of(model: Any) -> int:
 
 
 def evenly(data: Any, devices: int) -> Any:
-    """A `tf.data.Dataset` whose batches are all dealt out in equal parts: of what cannot be, each gets the whole.
+    """A `tf.data.Dataset` whose batches are all dealt out in equal parts.
+
+    Of what cannot be, each gets the whole.
 
     The mean of the parts' gradients is then that of the batch.
     """
@@ -88,8 +97,8 @@ def evenly(data: Any, devices: int) -> Any:
 def _data_parallel(devices: list[str]) -> Iterator[None]:
     """Keras's data parallelism on JAX, for batches of any size.
 
-    Keras takes the layout of the first batch for all, and fails on the last (keras-team/keras#21167, open with 3.15):
-    once that is mended, `each` can go.
+    Keras takes the layout of the first batch for all, and fails on the last
+    (keras-team/keras#21167, open with 3.15): once that is mended, `each` can go.
     """
     import keras
     from keras.src.backend.jax import trainer

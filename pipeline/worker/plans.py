@@ -1,11 +1,14 @@
-"""How the steps of an epoch are carried out: Keras's own way, or many batches a call inside one graph.
+"""How the steps of an epoch are carried out.
 
-    plain      Keras's train function; on TensorFlow several steps a call
-    looped     a graph that loops over the batches of a chunk, and updates weights by one operation a variable
-    compiled   the same loop compiled by XLA; JAX has no other
+Keras's own way, or many batches a call inside one graph.
 
-All three make the same updates on the same batches in the same order; sums differ in the last places. What is fastest
-depends on the model: benchmarks/execution.py makes the measurements that `choose` follows.
+    plain      Keras's train function; on TensorFlow several steps a call looped     a graph that
+    loops over the batches of a chunk, and updates weights by one operation a variable compiled
+    the same loop compiled by XLA; JAX has no other
+
+All three make the same updates on the same batches in the same order; sums differ in the last
+places. What is fastest depends on the model: benchmarks/execution.py makes the measurements that
+`choose` follows.
 """
 
 from collections.abc import Sequence
@@ -17,11 +20,12 @@ import keras
 Plan = Literal["plain", "looped", "compiled"]
 PLANS: tuple[Plan, ...] = get_args(Plan)
 
-# Steps that gain about as much as XLA's compilation takes, 0.6 to 1.5 s of CPU: a step gains 0 to 0.3 ms, and 0.1 at
-# most of most models that were measured (AMD EPYC).
+# Steps that gain about as much as XLA's compilation takes, 0.6 to 1.5 s of CPU: a step gains 0 to
+# 0.3 ms, and 0.1 at most of most models that were measured (AMD EPYC).
 COMPILED_FROM_STEPS = 10_000
-# Products of a step's forward pass up to which XLA gains. TensorFlow's own products are faster, and outweigh what it
-# saves around them: of 47 million both take as long, of 119 million XLA takes 6 % more (AMD EPYC).
+# Products of a step's forward pass up to which XLA gains. TensorFlow's own products are faster, and
+# outweigh what it saves around them: of 47 million both take as long, of 119 million XLA takes 6 %
+# more (AMD EPYC).
 COMPILED_TO_PRODUCTS = 60e6
 
 
@@ -38,7 +42,12 @@ class Chosen:
 
 
 def choose(
-    model: Any, asked: str, steps: int, batch_size: int, callbacks: Sequence[Any], examples: tuple[Any, ...] = ()
+    model: Any,
+    asked: str,
+    steps: int,
+    batch_size: int,
+    callbacks: Sequence[Any],
+    examples: tuple[Any, ...] = (),
 ) -> Chosen:
     """The plan for a model that is to be trained on arrays.
 
@@ -57,14 +66,16 @@ def choose(
     if asked == "auto" and on_gpu():
         return Chosen("plain", "a GPU")  # not measured yet
     if examples:
-        # Variables that a trace makes cost another trace: tf.function throws the first away. And an unbuilt model does
-        # not show what it is.
+        # Variables that a trace makes cost another trace: tf.function throws the first away. And an
+        # unbuilt model does not show what it is.
         try:
             model._symbolic_build(data_batch=examples)
         except Exception:  # user code that wants real tensors: it may do anything
             return Chosen("plain", "it cannot be built before it is trained")
     jax = keras.backend.backend() == "jax"
-    if asked != "looped" and getattr(model, "_kerasweep_uncompiled", None) is getattr(model, "_compile_config", model):
+    if asked != "looped" and getattr(model, "_kerasweep_uncompiled", None) is getattr(
+        model, "_compile_config", model
+    ):
         return UNCOMPILED
     if asked != "auto":
         if jax and asked == "looped":
@@ -75,8 +86,11 @@ def choose(
     if not jax and model.jit_compile:  # Keras's own choice is not to, on a CPU
         return Chosen("compiled" if elementary else "plain", "jit_compile was set")
     if not elementary:
-        # XLA is slow at a convolution within a loop. TensorFlow's loop is no slower than Keras's, and traced once.
-        return Chosen("plain" if jax else "looped", "bound by arithmetic, not by the cost of a step")
+        # XLA is slow at a convolution within a loop. TensorFlow's loop is no slower than Keras's,
+        # and traced once.
+        return Chosen(
+            "plain" if jax else "looped", "bound by arithmetic, not by the cost of a step"
+        )
     if jax:
         return Chosen("compiled", "bound by the cost of a step")
     if any(v.name == "seed_generator_state" for v in model.variables):
@@ -92,16 +106,23 @@ UNCOMPILED = Chosen("looped", "XLA cannot compile it")
 
 
 def cannot_be_compiled(model: Any) -> Chosen:
-    """Remember that XLA failed, as long as the model is compiled as it is; the plan that holds then."""
-    object.__setattr__(model, "_kerasweep_uncompiled", model._compile_config)  # not by setattr: Keras would track it
+    """Remember that XLA failed, as long as the model is compiled as it is.
+
+    The plan that holds then.
+    """
+    # not by setattr: Keras would track it
+    object.__setattr__(model, "_kerasweep_uncompiled", model._compile_config)
     return UNCOMPILED
 
 
 # Layers whose step is so short that carrying it out costs more than its arithmetic.
 ELEMENTARY = (
-    keras.layers.Dense, keras.layers.BatchNormalization, keras.layers.LayerNormalization, keras.layers.Embedding,
+    keras.layers.Dense,
+    keras.layers.BatchNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.Embedding,
     keras.layers.Normalization,
-)  # fmt: skip
+)
 
 
 def on_gpu() -> bool:
@@ -132,9 +153,16 @@ def _unserved(model: Any, callbacks: Sequence[Any]) -> str | None:
 
 
 def acts_on_batches(callbacks: Sequence[Any]) -> bool:
-    """Whether a user's callback would notice that several steps are one call; Keras's own count the steps."""
+    """Whether a user's callback would notice that several steps are one call.
+
+    Keras's own count the steps.
+    """
     hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
     counted = ("save_freq", "update_freq")  # of Keras's own: a number is of batches
     if any(isinstance(getattr(c, name, None), int) for c in callbacks for name in counted):
         return True
-    return any(not str(getattr(getattr(c, h), "__module__", "")).startswith("keras.") for c in callbacks for h in hooks)
+    return any(
+        not str(getattr(getattr(c, h), "__module__", "")).startswith("keras.")
+        for c in callbacks
+        for h in hooks
+    )

@@ -1,4 +1,7 @@
-"""Follows `build` under any proposal, on the CPU: what a search space asks for, before anything is trained."""
+"""Follows `build` under any proposal, on the CPU.
+
+What a search space asks for, before anything is trained.
+"""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -28,7 +31,8 @@ def check(space: SearchSpace, data: Data, objective: Objective) -> Checked:
 
     Raises:
         UserCodeError: building or training raises; with the user's traceback.
-        RequestError: it is no compiled model, `fit` does not train it, or does not report the objective.
+        RequestError: it is no compiled model, `fit` does not train it, or does not report the
+            objective.
     """
     try:
         return _tried(space, data, data.few(), objective)
@@ -46,14 +50,23 @@ def _tried(space: SearchSpace, data: Data, few: Data, objective: Objective) -> C
     try:
         model = build(space, hp, data)
         by_build = len(hp.requested)
-        # Nothing is compiled for a few examples. JAX would compile each operation: 4.5 s for a dense model, where its
-        # step takes 1.5; 17 s for `resnet`, where it takes 8.
+        # Nothing is compiled for a few examples. JAX would compile each operation: 4.5 s for a
+        # dense model, where its step takes 1.5; 17 s for `resnet`, where it takes 8.
         if keras.backend.backend() != "jax":
             model.run_eagerly = True
         fit = space.fit or plain_fit
         arguments, named = few.fit_arguments()
         with execution(model, 0, reporter, verbose=0):
-            returned = fit(hp, model, *arguments, **named, callbacks=[reporter], initial_epoch=0, epochs=1, verbose=0)
+            returned = fit(
+                hp,
+                model,
+                *arguments,
+                **named,
+                callbacks=[reporter],
+                initial_epoch=0,
+                epochs=1,
+                verbose=0,
+            )
         weights = int(built(model, few).count_params())
     except RequestError:
         raise
@@ -70,7 +83,8 @@ def _tried(space: SearchSpace, data: Data, few: Data, objective: Objective) -> C
     logs = (reporter.logs or {}) | as_metrics(returned, objective.name)
     if not logs:
         raise RequestError(
-            f"`fit` of search space {space.name!r} must call model.fit and pass its callbacks on, or return the "
+            f"`fit` of search space {space.name!r} must call model.fit and pass its callbacks on, "
+            "or return the "
             "objective."
         )
     if objective.name not in logs:
@@ -92,7 +106,7 @@ class _Logs(Reporter):
 
 
 def met(space: SearchSpace, data: Data) -> list[Hyperparameter]:
-    """What the default model asks for, and what waits in conditional scopes for another value of their parent."""
+    """What the default model requests, and what its conditional scopes hold for other values."""
     hp = HyperParameters()
     space.build(hp, data)
     return hp.space
@@ -111,7 +125,8 @@ def weights(space: SearchSpace, data: Data, job: Job) -> int:
 def trace(space: SearchSpace, data: Data, proposal: Mapping[str, Value], fill: Fill) -> Requested:
     """What `build` requests, in order, under a proposal; `fill` settles what that leaves open.
 
-    A `build` that raises has requested what it asked for until then: a trial will show that this cannot be built.
+    A `build` that raises has requested what it asked for until then: a trial will show that this
+    cannot be built.
     """
     requested, whole = _followed(space, data, proposal, fill, blank_weights())
     # A `build` may raise for want of weights.
@@ -119,7 +134,11 @@ def trace(space: SearchSpace, data: Data, proposal: Mapping[str, Value], fill: F
 
 
 def _followed(
-    space: SearchSpace, data: Data, proposal: Mapping[str, Value], fill: Fill, weights: AbstractContextManager[None]
+    space: SearchSpace,
+    data: Data,
+    proposal: Mapping[str, Value],
+    fill: Fill,
+    weights: AbstractContextManager[None],
 ) -> tuple[Requested, bool]:
     """What a build requests, and whether it came to its end."""
     rng = np.random.default_rng(fill if isinstance(fill, int) else None)

@@ -1,4 +1,6 @@
-"""What passes between a trial and whoever runs it. The engine makes a `Session` over Ray, tests make their own.
+"""What passes between a trial and whoever runs it.
+
+The engine makes a `Session` over Ray, tests make their own.
 
 Without Keras: the driver reads all of this.
 """
@@ -16,16 +18,19 @@ from pipeline.worker.faults import Failure
 
 
 class Stopped(BaseException):
-    """Raised out of `report` when the trial is to end there; no error, so a user's `except Exception` lets it pass."""
+    """Raised out of `report` when the trial is to end there.
+
+    No error, so a user's `except Exception` lets it pass.
+    """
 
 
 @dataclass(frozen=True)
 class Job:
     """One trial's task.
 
-    `configuration` is what the searcher proposed; what it leaves open is settled as `fill` says, at random from (seed,
-    trial), by its default, or by the first of its grid. `directory` is where its checkpoints go, on storage that every
-    node sees. `max_epochs` bounds its epochs.
+    `configuration` is what the searcher proposed; what it leaves open is settled as `fill` says, at
+    random from (seed, trial), by its default, or by the first of its grid. `directory` is where its
+    checkpoints go, on storage that every node sees. `max_epochs` bounds its epochs.
     """
 
     trial: str
@@ -48,8 +53,9 @@ class Job:
 class Epoch:
     """What a trial reports after an epoch.
 
-    `epoch` counts completed epochs; `objective` is None if not finite; the first `built` of `requested` were asked for
-    by `build`, the others by `fit`; `warning` is what a person should know, once.
+    `epoch` counts completed epochs; `objective` is None if not finite; the first `built` of
+    `requested` were asked for by `build`, the others by `fit`; `warning` is what a person should
+    know, once.
     """
 
     epoch: int
@@ -59,13 +65,17 @@ class Epoch:
     requested: Requested
     built: int
     plan: str = ""  # how it was carried out, and why so
-    final: bool = False  # no epoch, but what `fit` returned: the trial's objective, whatever its epochs reported
+    # no epoch, but what `fit` returned: the trial's objective, whatever its epochs reported
+    final: bool = False
     warning: str = ""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What the default model requested, the first `built` of it in `build`; its weights; what is odd in the space."""
+    """What the default model requested, the first `built` of it in `build`; its weights.
+
+    What is odd in the space.
+    """
 
     requested: Requested
     built: int
@@ -76,7 +86,9 @@ class Checked:
 class Session(Protocol):
     """The trial's side of the conversation."""
 
-    def report(self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None) -> None:
+    def report(
+        self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None
+    ) -> None:
         """Report an epoch and wait for the decision; `checkpoint` writes the state as it now is.
 
         Raises:
@@ -90,7 +102,9 @@ class Until:
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def report(self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None) -> None:
+    def report(
+        self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None
+    ) -> None:
         """End the trial, with its state saved, once the epoch is reached."""
         if epoch.epoch >= self.epoch or failure:
             checkpoint()

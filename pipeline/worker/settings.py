@@ -1,7 +1,7 @@
 """Settings of a process: what a search space's file sets at its top holds for each of its models.
 
-Keras keeps its dtype policy by thread and forgets it in `clear_session`; the others are kept for the process, so that
-what one trial's `build` sets would hold for the next.
+Keras keeps its dtype policy by thread and forgets it in `clear_session`; the others are kept for
+the process, so that what one trial's `build` sets would hold for the next.
 """
 
 from dataclasses import dataclass, field

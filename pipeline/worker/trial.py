@@ -36,7 +36,9 @@ class Ending:
     failure: Failure | None = None
 
 
-def train(job: Job, space: SearchSpace, data: Data, session: Session, *, unwrapped: bool = False) -> Ending:
+def train(
+    job: Job, space: SearchSpace, data: Data, session: Session, *, unwrapped: bool = False
+) -> Ending:
     """Carry out one training to its end.
 
     Args:
@@ -69,9 +71,13 @@ def train(job: Job, space: SearchSpace, data: Data, session: Session, *, unwrapp
 
 
 def _train(
-    job: Job, space: SearchSpace, data: Data, session: Session, seed: int,
+    job: Job,
+    space: SearchSpace,
+    data: Data,
+    session: Session,
+    seed: int,
     building: Callable[[], AbstractContextManager[Any]],
-) -> Ending:  # fmt: skip
+) -> Ending:
     hp = hyperparameters(job)
     with building():
         model = build(space, hp, data)
@@ -80,16 +86,26 @@ def _train(
         progress.warning = checkpoints.mend()
         state = checkpoints.last_state()
         if state is not None and _can_go_on(state, job, space):
-            whole = checkpoints.restore(built(model, data, state.get("build")), progress.configuration)
+            whole = checkpoints.restore(
+                built(model, data, state.get("build")), progress.configuration
+            )
             progress.restore(whole or state)
     if not progress.ended and progress.epoch < job.max_epochs:
         fit = space.fit or plain_fit
         arguments, named = data.fit_arguments()
-        with execution(model, seed, progress, job.plan, building, initial_epoch=progress.epoch, verbose=0):
+        with execution(
+            model, seed, progress, job.plan, building, initial_epoch=progress.epoch, verbose=0
+        ):
             returned = fit(
-                hp, model, *arguments, **named, callbacks=[progress],
-                initial_epoch=progress.epoch, epochs=job.max_epochs, verbose=0,
-            )  # fmt: skip
+                hp,
+                model,
+                *arguments,
+                **named,
+                callbacks=[progress],
+                initial_epoch=progress.epoch,
+                epochs=job.max_epochs,
+                verbose=0,
+            )
         progress.returned(model, returned)
     if progress.saved_epoch < progress.epoch:
         progress.save()
@@ -99,8 +115,9 @@ def _train(
 def _can_go_on(state: dict[str, Any], job: Job, space: SearchSpace) -> bool:
     """Whether a trial can go on from this state, or only its `fit` knows how: then it begins anew.
 
-    So it is where `fit` trains in a loop of its own, or in several calls; and where all epochs were trained, but what
-    it returns was not reported yet. Weights that may have been another trial's are not come to again, so these stay.
+    So it is where `fit` trains in a loop of its own, or in several calls; and where all epochs were
+    trained, but what it returns was not reported yet. Weights that may have been another trial's
+    are not come to again, so these stay.
     """
     if state.get("calls", 1) != 1:
         return False
@@ -115,7 +132,7 @@ def training_seed(job: Job) -> int:
 
 
 def set_random_seed(seed: int) -> None:
-    """Do what Keras's function of this name does, but for importing TensorFlow beside another backend to seed it.
+    """Do what Keras's function of this name does, without importing TensorFlow to seed it.
 
     That takes 3 s and 300 MB a process.
     """
@@ -127,13 +144,17 @@ def set_random_seed(seed: int) -> None:
     finally:
         if sys.modules.get("tensorflow", keras) is None:
             del sys.modules["tensorflow"]
-            keras.src.utils.module_utils.tensorflow._available = None  # a layer may yet want it, and Keras remembers
+            # a layer may yet want it, and Keras remembers
+            keras.src.utils.module_utils.tensorflow._available = None
     if tensorflow is not None:  # the user's own, perhaps imported after Keras had found none
         tensorflow.random.set_seed(seed)
 
 
 def hyperparameters(job: Job) -> HyperParameters:
-    """The `hp` of a trial: the proposal, and draws of its own for what nobody has met yet; alike in each execution."""
+    """The `hp` of a trial: the proposal, and draws of its own for what nobody has met yet.
+
+    Alike in each execution.
+    """
     seed = training_seed(replace(job, execution=0))
 
     def draw(spec: Hyperparameter) -> Value:
@@ -151,7 +172,9 @@ def build(space: SearchSpace, hp: HyperParameters, data: Data) -> Any:
     model = space.build(hp, data)
     where = f"`build` of search space {space.name!r}"
     if not isinstance(model, keras.Model):
-        raise RequestError(f"{where} must return a keras.Model; it returned {type(model).__name__}.")
+        raise RequestError(
+            f"{where} must return a keras.Model; it returned {type(model).__name__}."
+        )
     if not model.compiled and space.fit is None:
         raise RequestError(f"{where} must return a compiled model; call model.compile(…) in it.")
     return model
@@ -165,7 +188,8 @@ def plain_fit(hp: HyperParameters, model: Any, *args: Any, **kwargs: Any) -> Any
 def built(model: Any, data: Data, shapes: dict[str, Any] | None = None) -> Any:
     """The model with its weights: a subclassed one has none before it was called.
 
-    `shapes` are those that it was built with before, which a `fit` of one's own may have made of the data's.
+    `shapes` are those that it was built with before, which a `fit` of one's own may have made of
+    the data's.
     """
     if not model.built and shapes:
         model.build_from_config(shapes)
@@ -175,10 +199,14 @@ def built(model: Any, data: Data, shapes: dict[str, Any] | None = None) -> Any:
 
 
 def as_metrics(returned: Any, objective: str) -> dict[str, Any]:
-    """What a `fit` of one's own may return in place of reporting epochs: its metrics, or the objective alone."""
+    """What a `fit` of one's own may return in place of reporting epochs.
+
+    Its metrics, or the objective alone.
+    """
     if isinstance(returned, Mapping):
         return dict(returned)
-    if isinstance(returned, list | tuple) and returned:  # of several trainings, as KerasTuner allows: their mean
+    # of several trainings, as KerasTuner allows: their mean
+    if isinstance(returned, list | tuple) and returned:
         parts = [as_metrics(part, objective) for part in returned]
         shared = [name for name in parts[0] if all(name in part for part in parts)]
         return {name: float(np.mean([part[name] for part in parts])) for name in shared}
@@ -189,17 +217,26 @@ def as_metrics(returned: Any, objective: str) -> dict[str, Any]:
 def numbers(logs: Mapping[str, Any]) -> dict[str, float | None]:
     """Metrics as they go into the records: None if not finite.
 
-    What is no single number, such as an F1Score of each class, can be neither compared nor drawn, and is left out.
+    What is no single number, such as an F1Score of each class, can be neither compared nor drawn,
+    and is left out.
     """
     single = {name: float(value) for name, value in logs.items() if np.size(value) == 1}
     return {name: number if math.isfinite(number) else None for name, number in single.items()}
 
 
 class _Progress(Reporter):
-    """Reports each epoch, keeps the best weights, writes checkpoints; counts epochs over several calls of `fit`."""
+    """Reports each epoch, keeps the best weights, writes checkpoints.
+
+    Counts epochs over several calls of `fit`.
+    """
 
     def __init__(
-        self, job: Job, hp: HyperParameters, checkpoints: Checkpoints, session: Session, own_fit: bool
+        self,
+        job: Job,
+        hp: HyperParameters,
+        checkpoints: Checkpoints,
+        session: Session,
+        own_fit: bool,
     ) -> None:
         super().__init__()
         self.job, self.hp, self.checkpoints, self.session = job, hp, checkpoints, session
@@ -208,13 +245,16 @@ class _Progress(Reporter):
         self.configuration = configuration_of(hp.requested)  # what `build` asked for
         self.epoch = 0
         self.saved_epoch = 0
-        self.ended = False  # when the state was saved a callback, such as EarlyStopping, had ended training, or `fit`
+        # when the state was saved a callback, such as EarlyStopping, had ended training, or `fit`
+        self.ended = False
         self.best: Best | None = None
         self.others: list[Any] = []
         self._pending: list[dict[str, Any]] = []
-        self._history: list[tuple[int, dict[str, Any]]] = []  # the logs of each epoch, for a `fit` of one's own
+        # the logs of each epoch, for a `fit` of one's own
+        self._history: list[tuple[int, dict[str, Any]]] = []
         self._earlier: list[tuple[int, dict[str, Any]]] = []  # those of before a restart
-        self._returned = False  # `fit` did, and what it returned was reported, if there was anything to report
+        # `fit` did, and what it returned was reported, if there was anything to report
+        self._returned = False
         self._started = time.monotonic()
         self._without_objective: dict[str, Any] | None = None
         self._last: dict[str, Any] | None = None  # what was reported last, and the best of it
@@ -240,24 +280,39 @@ class _Progress(Reporter):
         self._last, self._best = state.get("report"), state.get("best")
 
     def save(self) -> None:
-        """Write both checkpoints as things now stand; where storage fails, those that there are stay.
+        """Write both checkpoints as things now stand.
 
-        Once an epoch: a trial that was saved and paused may get another's weights before its worker lets go of it.
+        Where storage fails, those that there are stay.
+
+        Once an epoch: a trial that was saved and paused may get another's weights before its worker
+            lets go of it.
         """
         if self.saved_epoch == self.epoch:
             return
         callbacks = [{"class": type(c).__name__, "state": _plain_state(c)} for c in self.others]
-        lists = {f"{i}.{n}": v for i, c in enumerate(self.others) for n, v in vars(c).items() if _are_arrays(v)}
+        lists = {
+            f"{i}.{n}": v
+            for i, c in enumerate(self.others)
+            for n, v in vars(c).items()
+            if _are_arrays(v)
+        }
         state = {
-            "epoch": self.epoch, "ended": self.ended or bool(getattr(self.model, "stop_training", False)),
-            "callbacks": callbacks, "configuration": self.configuration, "calls": self.calls, "report": self._last,
-            "best": self._best, "history": self._history, "returned": self._returned,
-        }  # fmt: skip
+            "epoch": self.epoch,
+            "ended": self.ended or bool(getattr(self.model, "stop_training", False)),
+            "callbacks": callbacks,
+            "configuration": self.configuration,
+            "calls": self.calls,
+            "report": self._last,
+            "best": self._best,
+            "history": self._history,
+            "returned": self._returned,
+        }
         try:
             self.checkpoints.save(self.model, state, self.best, lists)
         except OSError as error:
             if not self._unsaved:
-                self.warning = f"{self.job.directory} could not be written to, trained on: {error.strerror or error}"
+                fault = error.strerror or error
+                self.warning = f"{self.job.directory} could not be written to, trained on: {fault}"
             self._unsaved = True
         else:
             self.saved_epoch = self.epoch
@@ -268,7 +323,10 @@ class _Progress(Reporter):
         return next(end - begin for begin, end in pairwise(bounds) if end > self.epoch)
 
     def before_epoch(self, epoch: int) -> None:
-        """Give the other callbacks their state back: their `on_train_begin`, which resets it, has run."""
+        """Give the other callbacks their state back.
+
+        Their `on_train_begin`, which resets it, has run.
+        """
         self._started = time.monotonic()
         for callback, saved in zip(self.others, self._pending, strict=False):
             if type(callback).__name__ == saved["class"]:
@@ -279,12 +337,17 @@ class _Progress(Reporter):
         self._pending, self._earlier = [], []
 
     def returned(self, model: Any, result: Any) -> None:
-        """What `fit` returned: if that is the objective, it is the trial's, whatever its epochs reported."""
+        """What `fit` returned.
+
+        If that is the objective, it is the trial's, whatever its epochs reported.
+        """
         metrics = as_metrics(result, self.job.objective.name)
         self._returned = True
         if self.epoch > 0:
             value = metrics.get(self.job.objective.name)
-            if value is not None and not (self.best and math.isclose(value, self.best.value, rel_tol=1e-6)):
+            if value is not None and not (
+                self.best and math.isclose(value, self.best.value, rel_tol=1e-6)
+            ):
                 self.ended = True  # no epoch comes after it
                 self._report(metrics, final=True)
             return
@@ -295,15 +358,20 @@ class _Progress(Reporter):
             raise _missing(self.job.objective.name, self._without_objective)
         else:
             raise RequestError(
-                "`fit` must call model.fit and pass its callbacks on, or return the objective; no epoch was reported."
+                "`fit` must call model.fit and pass its callbacks on, or return the objective; no "
+                "epoch was reported."
             )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs, objective = logs or {}, self.job.objective.name
         if self._own_fit:
             plain = {name: _as_json(value) for name, value in logs.items()}
-            self._history.append((epoch, {name: value for name, value in plain.items() if value is not _NOT_PLAIN}))
-        validated = any(name.startswith("val_") for name in logs) or not objective.startswith("val_")
+            self._history.append(
+                (epoch, {name: value for name, value in plain.items() if value is not _NOT_PLAIN})
+            )
+        validated = any(name.startswith("val_") for name in logs) or not objective.startswith(
+            "val_"
+        )
         if objective in logs:
             self._report(logs)
         elif self.epoch == 0 and self._own_fit:  # it may return it at its end
@@ -314,7 +382,10 @@ class _Progress(Reporter):
             self.epoch += 1
 
     def _report(self, logs: Any, final: bool = False) -> None:
-        """Report an epoch; a final one says what the trial is worth, and no weights belong to it."""
+        """Report an epoch.
+
+        A final one says what the trial is worth, and no weights belong to it.
+        """
         metrics, name = numbers(logs), self.job.objective.name
         if name not in metrics:
             raise _missing(name, metrics)
@@ -322,27 +393,40 @@ class _Progress(Reporter):
         broken = next((n for n in (name, "loss") if n in metrics and metrics[n] is None), None)
         value = metrics[name] if broken is None else None  # an accuracy of NaN weights is none
         self._last = {"epoch": self.epoch, "objective": value, "metrics": metrics}
-        better = value is not None and self.job.objective.better(value, self.best.value if self.best else None)
+        better = value is not None and self.job.objective.better(
+            value, self.best.value if self.best else None
+        )
         if value is not None and better and not final:
             self.best = Best(self.epoch, value, self.model.get_weights())
             self._best = self._last
         failure = None
         if broken:
-            failure = classify(Diverged(f"diverged: {broken} is {float(logs[broken])} in epoch {self.epoch}"))
+            failure = classify(
+                Diverged(f"diverged: {broken} is {float(logs[broken])} in epoch {self.epoch}")
+            )
         seconds = time.monotonic() - self._started
         warning, self.warning = self.warning, ""
         self.session.report(
             Epoch(
-                self.epoch, value, metrics, seconds, self.hp.requested, self.built, str(self.plan or ""), final, warning
+                self.epoch,
+                value,
+                metrics,
+                seconds,
+                self.hp.requested,
+                self.built,
+                str(self.plan or ""),
+                final,
+                warning,
             ),
             self.save,
             failure,
-        )  # fmt: skip
+        )
         if failure:
             raise Stopped
         if self.checkpoints.due(seconds):
             self.save()
-        self._started = time.monotonic()  # of the next epoch, where a loop of one's own does not say when it begins
+        # of the next epoch, where a loop of one's own does not say when it begins
+        self._started = time.monotonic()
 
 
 def _missing(objective: str, metrics: Mapping[str, Any]) -> ObjectiveMissing:
@@ -354,12 +438,17 @@ def _missing(objective: str, metrics: Mapping[str, Any]) -> ObjectiveMissing:
 
 def _are_arrays(value: Any) -> bool:
     """Whether a callback holds weights: EarlyStopping those that it would restore."""
-    arrays = type(value) is list and bool(value) and all(isinstance(part, np.ndarray) for part in value)
+    arrays = (
+        type(value) is list and bool(value) and all(isinstance(part, np.ndarray) for part in value)
+    )
     return arrays and all(part.dtype.kind not in "OSUMm" for part in value)
 
 
 def _plain_state(callback: Any) -> dict[str, Any]:
-    """What a callback remembers, as far as it is plain: patience counted, best seen, cooldown left."""
+    """What a callback remembers, as far as it is plain.
+
+    Patience counted, best seen, cooldown left.
+    """
     not_state = {"params"}  # of this `fit`
     if hasattr(callback, "monitor_op"):
         not_state.add("min_delta")  # Keras turns its sign when it first compares, and would again

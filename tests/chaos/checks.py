@@ -1,4 +1,5 @@
-"""Whether a finished search is whole, and the same as if nothing had happened to it; from its plain files alone."""
+"""Whether a finished search is whole, and the same as if nothing had happened to it; from its plain
+files alone."""
 
 import csv
 import json
@@ -12,9 +13,11 @@ TRIALS, MAX_EPOCHS = 7, 4
 OBJECTIVE, REDUCTION_FACTOR = "val_loss", 2
 # What follows from that, or is the default.
 BRACKETS = (3, 3, 4)  # trials of each of Hyperband's
-INTERVAL, QUANTILE = 2, 0.25  # of population based training: epochs of a generation, the part of it that is replaced
+# of population based training: epochs of a generation, the part of it that is replaced
+INTERVAL, QUANTILE = 2, 0.25
 
-TOLERANCE = 1e-5  # relative: a trial that goes on from a checkpoint adds up in another order at most
+# relative: a trial that goes on from a checkpoint adds up in another order at most
+TOLERANCE = 1e-5
 COUNTED = ("finished", "stopped")
 
 
@@ -23,7 +26,9 @@ class Records:
 
     def __init__(self, run):
         self.run = run
-        self.reports = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+        self.reports = [
+            json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()
+        ]
         self.summary = json.loads((run / "summary.json").read_text())
         with (run / "trials.csv").open() as file:
             self.table = list(csv.DictReader(file))
@@ -91,11 +96,14 @@ def _told_alike(records):
     ]:
         yield "history.csv is not history.jsonl"
     if [(row["trial"], row["status"], int(row["epochs"])) for row in records.table] != [
-        (trial, record["status"], len(records.curves[trial])) for trial, record in records.trials.items()
+        (trial, record["status"], len(records.curves[trial]))
+        for trial, record in records.trials.items()
     ]:
         yield "trials.csv says something else than the records"
     summary, best = records.summary, min(records.reports, key=lambda report: report["objective"])
-    if summary["epochs"] != len(records.reports) or summary["trials"]["total"] != len(records.counted()):
+    if summary["epochs"] != len(records.reports) or summary["trials"]["total"] != len(
+        records.counted()
+    ):
         yield "summary.json counts something else than there is"
     if summary["trials"]["unfinished"] or summary["interrupted"]:
         yield "summary.json says that it is not finished"
@@ -119,7 +127,11 @@ def _left_over(run):
 
 def _same(records, alone, search):
     """The same as the undisturbed search, as far as that is promised."""
-    shared = [t for t in records.trials if t in alone.trials and records.configuration(t) == alone.configuration(t)]
+    shared = [
+        t
+        for t in records.trials
+        if t in alone.trials and records.configuration(t) == alone.configuration(t)
+    ]
     if not shared:
         yield "no trial is one of the undisturbed search"
     for trial in shared:
@@ -134,8 +146,11 @@ def _same(records, alone, search):
         sets = [{each.configuration(t) for t in each.counted()} for each in (records, alone)]
         if sets[0] != sets[1]:
             yield f"other configurations than undisturbed: {sets[0] ^ sets[1]}"
-    # What a generation or a bracket decides follows from all of its reports, in whatever order they came.
-    if one_by_one or (search.searcher != "hyperopt" and search.scheduler in ("pbt", "hyperband", "none")):
+    # What a generation or a bracket decides follows from all of its reports, in whatever order they
+    # came.
+    if one_by_one or (
+        search.searcher != "hyperopt" and search.scheduler in ("pbt", "hyperband", "none")
+    ):
         yield from _same_table(records.table, alone.table)
 
 
@@ -155,7 +170,8 @@ def _close(one, other):
         return False
 
 
-# Each scheduler's decisions, by rules written down here anew. What follows is for an objective that is minimised.
+# Each scheduler's decisions, by rules written down here anew. What follows is for an objective that
+# is minimised.
 
 
 def _to_the_end(records):
@@ -165,7 +181,8 @@ def _to_the_end(records):
 
 
 def _promoted(records):
-    """Of those that come to a rung one in so many is let on, the best; in the end the best in any case."""
+    """Of those that come to a rung one in so many is let on, the best; in the end the best in any
+    case."""
     rung = 1
     while 2 * rung <= MAX_EPOCHS:
         order = [report["trial"] for report in records.reports if report["epoch"] == rung]
@@ -188,7 +205,8 @@ def _promoted(records):
 
 
 def _stopped_at_rungs(records):
-    """A trial goes on where it is not worse than the percentile of those that came to the rung before it."""
+    """A trial goes on where it is not worse than the percentile of those that came to the rung
+    before it."""
     rung = 1
     while rung < MAX_EPOCHS:
         before = []
@@ -203,7 +221,8 @@ def _stopped_at_rungs(records):
 
 
 def _below_the_median(records):
-    """Stopped is who is worse, at its best, than the median of the others' means; three of them at least."""
+    """Stopped is who is worse, at its best, than the median of the others' means; three of them at
+    least."""
     for trial in records.counted():
         values, last = records.values(trial), len(records.curves[trial])
         if last == MAX_EPOCHS:
@@ -226,7 +245,11 @@ def _halved(records):
     for size in BRACKETS:
         bracket, members = members[:size], members[size:]
         for rung in range(1, MAX_EPOCHS):
-            at = {trial: records.values(trial)[rung] for trial in bracket if len(records.curves[trial]) >= rung}
+            at = {
+                trial: records.values(trial)[rung]
+                for trial in bracket
+                if len(records.curves[trial]) >= rung
+            }
             ended = [value for trial, value in at.items() if len(records.curves[trial]) == rung]
             went_on = [value for trial, value in at.items() if len(records.curves[trial]) > rung]
             if ended and (not went_on or max(went_on) > min(ended)):
@@ -234,7 +257,8 @@ def _halved(records):
 
 
 def _taken_over(records):
-    """At a boundary some of the worst take over from some of the best; all are trained to the end."""
+    """At a boundary some of the worst take over from some of the best; all are trained to the
+    end."""
     yield from _to_the_end(records)
     for trial, record in records.trials.items():
         for change in record["changes"]:

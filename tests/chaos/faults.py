@@ -37,7 +37,8 @@ ZEROES = 512
 
 @dataclass(frozen=True)
 class Fault:
-    """`reports` and `seconds` say when, counted from the start or the fault before; `place` is what of many it hits."""
+    """`reports` and `seconds` say when, counted from the start or the fault before; `place` is what
+    of many it hits."""
 
     kind: str
     way: str
@@ -70,14 +71,20 @@ class Search:
         return self.searcher, self.scheduler, self.concurrent
 
     def __str__(self):
-        lines = [f"seed {self.seed}: {self.searcher} + {self.scheduler}, {self.concurrent} at a time"]
+        lines = [
+            f"seed {self.seed}: {self.searcher} + {self.scheduler}, {self.concurrent} at a time"
+        ]
         return "\n  ".join(lines + [str(fault) for fault in self.faults])
 
 
 def draw(seed):
     """The search of a seed."""
     rng = random.Random(seed)
-    searcher, scheduler, concurrent = rng.choice(SEARCHERS), rng.choice(SCHEDULERS), rng.choice((1, 2))
+    searcher, scheduler, concurrent = (
+        rng.choice(SEARCHERS),
+        rng.choice(SCHEDULERS),
+        rng.choice((1, 2)),
+    )
     faults, lost = [], 0
     for _ in range(rng.randint(2, 4)):
         kind = rng.choice(list(WAYS))
@@ -89,7 +96,14 @@ def draw(seed):
         seconds = rng.uniform(0, 1 if reports else 15)
         damage = rng.choice(DAMAGES)
         faults.append(
-            Fault(kind, rng.choice(WAYS[kind]), reports, seconds, rng.random(), damage if "damaged" in kind else "")
+            Fault(
+                kind,
+                rng.choice(WAYS[kind]),
+                reports,
+                seconds,
+                rng.random(),
+                damage if "damaged" in kind else "",
+            )
         )
     return Search(seed, searcher, scheduler, concurrent, tuple(faults))
 
@@ -128,7 +142,8 @@ class Disk:
 def befall(fault, driver, disk):
     """Cause a fault whose moment has come.
 
-    Returns what was done, in a few words, or None where there was nothing left that it could have hit.
+    Returns what was done, in a few words, or None where there was nothing left that it could have
+    hit.
     """
     if fault.kind == "a worker is killed":
         return _signal_worker(fault, driver, signal.SIGKILL)
@@ -167,7 +182,8 @@ def _fill(fault, driver, disk):
 
 
 def _writing(name, driver):
-    """Wait until the driver writes a file of that name: its temporary is seen. False if it ended before."""
+    """Wait until the driver writes a file of that name: its temporary is seen. False if it ended
+    before."""
     run, at_the_end = driver.run, name != "trial.json"
     until = time.monotonic() + WRITE_S
     while at_the_end or time.monotonic() < until:
@@ -186,7 +202,9 @@ def _writing(name, driver):
 
 
 def _damage(fault, driver):
-    files = sorted(path for path in driver.run.rglob(fault.way) if path.is_file() and path.stat().st_size)
+    files = sorted(
+        path for path in driver.run.rglob(fault.way) if path.is_file() and path.stat().st_size
+    )
     if not files:
         return None
     path = files[int(fault.place * len(files))]

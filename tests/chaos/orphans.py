@@ -1,7 +1,7 @@
 """Starts and kills, and what is left running after each: `N=100 SEED=0 make orphans`.
 
-Each is killed by SIGKILL at a moment drawn from the seed: by turns while it starts and while it trains. The result is
-kept as `benchmarks/results/<date>-orphans-<seed>.json`.
+Each is killed by SIGKILL at a moment drawn from the seed: by turns while it starts and while it
+trains. The result is kept as `benchmarks/results/<date>-orphans-<seed>.json`.
 """
 
 import argparse
@@ -43,7 +43,9 @@ def killed(driver, moments, *, training):
     """Kill a search, and wait for the end of what it started."""
     try:
         if training:
-            driver.await_moment(reports=moments.randint(1, MOST_REPORTS), seconds=moments.uniform(0.0, AFTER_S))
+            driver.await_moment(
+                reports=moments.randint(1, MOST_REPORTS), seconds=moments.uniform(0.0, AFTER_S)
+            )
         else:
             time.sleep(moments.uniform(0.0, START_S))
         found = {"killed": driver.kill(), "reports": driver.reports()}
@@ -57,25 +59,42 @@ def write(seed, found):
     """Record what was found."""
     seconds = [each["gone_after_s"] for each in found]
     recording.write(
-        f"orphans-{seed}", f"Processes of a search that are left {GONE_S:g} s after its driver was killed.",
-        "ray", "tensorflow",
-        starts=len(found), killed=sum(each["killed"] for each in found),
+        f"orphans-{seed}",
+        f"Processes of a search that are left {GONE_S:g} s after its driver was killed.",
+        "ray",
+        "tensorflow",
+        starts=len(found),
+        killed=sum(each["killed"] for each in found),
         killed_while_training=sum(each["killed"] and each["reports"] > 0 for each in found),
         left=[name for each in found for name in each["left"]],
-        median_s_until_none=statistics.median(seconds), longest_s_until_none=max(seconds),
-    )  # fmt: skip
+        median_s_until_none=statistics.median(seconds),
+        longest_s_until_none=max(seconds),
+    )
 
 
 def start(folder, number):
     """Start a search of its own."""
     run = folder / f"run-{number}"
-    return Driver(run, folder / f"output-{number}.txt", [
-        "digits", "--search-space", SPACE, "--trials", 50, "--storage", run.parent, "--name", run.name,
-    ])  # fmt: skip
+    return Driver(
+        run,
+        folder / f"output-{number}.txt",
+        [
+            "digits",
+            "--search-space",
+            SPACE,
+            "--trials",
+            50,
+            "--storage",
+            run.parent,
+            "--name",
+            run.name,
+        ],
+    )
 
 
 def await_none(driver):
-    """Seconds until no process of it was left, and the names of those that were when that took too long."""
+    """Seconds until no process of it was left, and the names of those that were when that took too
+    long."""
     began = time.monotonic()
     while (found := driver.processes()) and time.monotonic() - began < GONE_S:
         time.sleep(0.1)

@@ -1,8 +1,9 @@
 """Searches under faults, resumed until they are done: `N=10 SEED=0 make chaos`.
 
-The first has the seed that is given, the next the next. A seed that failed fails again, as far as its faults hit the
-same moments. What came of them is kept as `benchmarks/results/<date>-chaos-<first seed>.json`, the directory of a
-search that failed where it is.
+The first has the seed that is given, the next the next. A seed that failed fails again, as far as
+its faults hit the same moments. What came of them is kept as
+`benchmarks/results/<date>-chaos-<first seed>.json`, the directory of a search that failed where it
+is.
 """
 
 import argparse
@@ -31,7 +32,8 @@ MOST_STARTS = 12
 
 @dataclass
 class Outcome:
-    """What came of a search: what befell it, what did not and why, and what is wrong with it in the end."""
+    """What came of a search: what befell it, what did not and why, and what is wrong with it in the
+    end."""
 
     search: Search
     folder: Path
@@ -39,7 +41,8 @@ class Outcome:
     skipped: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     drivers: list[Driver] = field(default_factory=list)
-    damaged: list[tuple[int, str]] = field(default_factory=list)  # after how many starts, and which record
+    # after how many starts, and which record
+    damaged: list[tuple[int, str]] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -108,7 +111,8 @@ def _until_done(outcome, disk):
 
 
 def _start(outcome):
-    """Start the search, or go on with it; where it was killed before it wrote what it was asked, start it again."""
+    """Start the search, or go on with it; where it was killed before it wrote what it was asked,
+    start it again."""
     run, number = outcome.run, len(outcome.drivers) + 1
     begun = (run / "experiment.yaml").exists() or (run / ".copies" / "experiment.yaml").exists()
     arguments = ["--resume", run] if begun else _arguments(outcome.search, run)
@@ -141,24 +145,49 @@ def _possible(outcome, disk):
 def has_epoch_timeout():
     """Whether the command line can be told when a trial hangs."""
     command = [sys.executable, "-m", "pipeline.run", "--help"]
-    return "--epoch-timeout" in subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    return (
+        "--epoch-timeout"
+        in subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    )
 
 
 def _arguments(search, run):
-    frozen = any(fault.kind == "a worker is frozen" for fault in search.faults) and has_epoch_timeout()
+    frozen = (
+        any(fault.kind == "a worker is frozen" for fault in search.faults) and has_epoch_timeout()
+    )
     return [
-        "digits", "--search-space", SPACE, "--searcher", search.searcher, "--scheduler", search.scheduler,
-        "--max-concurrent", search.concurrent, "--trials", checks.TRIALS, "--max-epochs", checks.MAX_EPOCHS,
-        "--reduction-factor", checks.REDUCTION_FACTOR, "--objective", checks.OBJECTIVE,
-        "--storage", run.parent, "--name", run.name,
+        "digits",
+        "--search-space",
+        SPACE,
+        "--searcher",
+        search.searcher,
+        "--scheduler",
+        search.scheduler,
+        "--max-concurrent",
+        search.concurrent,
+        "--trials",
+        checks.TRIALS,
+        "--max-epochs",
+        checks.MAX_EPOCHS,
+        "--reduction-factor",
+        checks.REDUCTION_FACTOR,
+        "--objective",
+        checks.OBJECTIVE,
+        "--storage",
+        run.parent,
+        "--name",
+        run.name,
         *(["--epoch-timeout", f"{EPOCH_TIMEOUT_S}s"] if frozen else []),
-    ]  # fmt: skip
+    ]
 
 
 def _unsaid(outcome):
-    """Damage to a record that was put right, and not said. A copy is never read where its original is good."""
+    """Damage to a record that was put right, and not said. A copy is never read where its original
+    is good."""
     for starts, name in outcome.damaged:
-        said = "".join(driver.output.read_text(errors="replace") for driver in outcome.drivers[starts:])
+        said = "".join(
+            driver.output.read_text(errors="replace") for driver in outcome.drivers[starts:]
+        )
         if not name.startswith(".copies") and not name.endswith(".npz") and name not in said:
             yield f"{name} was damaged, and it was not said"
 
@@ -166,7 +195,9 @@ def _unsaid(outcome):
 def _left_behind(drivers):
     """What a search left on the machine beside its run directory."""
     until = time.monotonic() + GONE_S
-    while (left := [p for driver in drivers for p in driver.processes()]) and time.monotonic() < until:
+    while (
+        left := [p for driver in drivers for p in driver.processes()]
+    ) and time.monotonic() < until:
         time.sleep(0.5)
     found = [f"process {p.pid} ({name}) is left {GONE_S:.0f} s after the end" for p, name in left]
     if temporary := sorted(path.name for path in drivers[-1].temporary.iterdir()):
@@ -175,14 +206,16 @@ def _left_behind(drivers):
 
 
 class Sitting:
-    """Several searches one after the other; those of the same settings are compared with one that was left alone."""
+    """Several searches one after the other; those of the same settings are compared with one that
+    was left alone."""
 
     def __init__(self, folder):
         self.folder = folder
         self._undisturbed = {}
 
     def carry_out(self, search):
-        """The outcome of one search; its directory is removed unless there is something wrong with it."""
+        """The outcome of one search; its directory is removed unless there is something wrong with
+        it."""
         undisturbed = self.undisturbed(search)
         outcome = carry_out(search, self._folder(f"seed-{search.seed}"), undisturbed)
         if not outcome.problems:
@@ -192,9 +225,13 @@ class Sitting:
     def undisturbed(self, search):
         """The run directory of a search of the same settings that is left alone."""
         if search.settings not in self._undisturbed:
-            alone = carry_out(Search(-1, *search.settings, ()), self._folder("-".join(map(str, search.settings))))
+            alone = carry_out(
+                Search(-1, *search.settings, ()), self._folder("-".join(map(str, search.settings)))
+            )
             if alone.problems:
-                raise RuntimeError(f"left alone, a search fails, in {alone.folder}: {'; '.join(alone.problems)}")
+                raise RuntimeError(
+                    f"left alone, a search fails, in {alone.folder}: {'; '.join(alone.problems)}"
+                )
             self._undisturbed[search.settings] = alone.run
         return self._undisturbed[search.settings]
 
@@ -224,10 +261,14 @@ def main():
             print(search, flush=True)
             outcomes.append(sitting.carry_out(search))
             last = outcomes[-1]
-            for line in (*(f"not done: {s}" for s in last.skipped), *(f"WRONG: {p}" for p in last.problems)):
+            for line in (
+                *(f"not done: {s}" for s in last.skipped),
+                *(f"WRONG: {p}" for p in last.problems),
+            ):
                 print(f"    {line}", flush=True)
             print(
-                f"    {len(last.drivers)} starts, {last.seconds} s" + f", {last.folder}" * bool(last.problems),
+                f"    {len(last.drivers)} starts, {last.seconds} s"
+                + f", {last.folder}" * bool(last.problems),
                 flush=True,
             )
     finally:
@@ -247,18 +288,26 @@ def _write(seed, outcomes):
         "starts": sum(len(outcome.drivers) for outcome in outcomes),
         "faults": dict(Counter(kind for outcome in outcomes for kind in outcome.befell)),
         "not_done": dict(Counter(reason for outcome in outcomes for reason in outcome.skipped)),
-        "failures": [{"seed": o.search.seed, "problems": o.problems} for o in outcomes if o.problems],
+        "failures": [
+            {"seed": o.search.seed, "problems": o.problems} for o in outcomes if o.problems
+        ],
     }
     recording.write(
-        name, "Searches under kills, damaged files, full disks and frozen workers, resumed until they are done.",
-        "ray", "tensorflow", "keras",
-        seeds=[outcome.search.seed for outcome in outcomes], **summary,
+        name,
+        "Searches under kills, damaged files, full disks and frozen workers, resumed until they "
+        "are done.",
+        "ray",
+        "tensorflow",
+        "keras",
+        seeds=[outcome.search.seed for outcome in outcomes],
+        **summary,
         all_sittings={
             "searches": len(outcomes) + sum(sitting["searches"] for sitting in sittings),
-            "failures": len(summary["failures"]) + sum(len(sitting["failures"]) for sitting in sittings),
+            "failures": len(summary["failures"])
+            + sum(len(sitting["failures"]) for sitting in sittings),
         },
         seconds=[outcome.seconds for outcome in outcomes],
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

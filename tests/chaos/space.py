@@ -1,4 +1,5 @@
-"""A small model with all that a restart has to bring back: dropout, an optimizer with state, a `fit` that is tuned too.
+"""A small model with all that a restart has to bring back: dropout, an optimizer with state, a
+`fit` that is tuned too.
 
 An epoch is made to take a third of a second, so that there is a middle to be killed in.
 """

@@ -9,7 +9,8 @@ from tests.chaos import checks
 from tests.chaos.faults import draw
 from tests.chaos.run import Sitting
 
-# Alike in all but their faults, which are of every kind: one search that is left alone serves all three.
+# Alike in all but their faults, which are of every kind: one search that is left alone serves all
+# three.
 SEEDS = (179, 269, 363)
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1800)]
 
@@ -43,9 +44,13 @@ def test_a_lost_epoch_a_changed_loss_and_a_trial_let_on_without_reason_are_found
         return "\n".join(checks.problems(run, search, alone))
 
     first = next(line for line in lines if line["trial"] == longest)
-    assert f"{longest} has the epochs [2, 3, 4]" in found([line for line in lines if line is not first])
+    assert f"{longest} has the epochs [2, 3, 4]" in found(
+        [line for line in lines if line is not first]
+    )
     assert f"{longest} has epoch 1 2 times" in found([first, *lines])
-    other = first | {"metrics": first["metrics"] | {"val_loss": first["metrics"]["val_loss"] * 1.0001}}
+    other = first | {
+        "metrics": first["metrics"] | {"val_loss": first["metrics"]["val_loss"] * 1.0001}
+    }
     assert f"{longest}, epoch 1: " in found([other if line is first else line for line in lines])
     worst = first | {"objective": 99.0}
     assert f"{longest} was let on at epoch 1, and was at no time" in found(

@@ -42,9 +42,18 @@ def fit(hp, model, *args, callbacks, **kwargs):
     return model.fit(*args, batch_size=64, callbacks=[wait, *callbacks], **kwargs)
 """
 ARGUMENTS = (
-    "digits", "--search-space", "space.py", "--trials", 3, "--max-epochs", 3, "--searcher", "random", "--scheduler",
+    "digits",
+    "--search-space",
+    "space.py",
+    "--trials",
+    3,
+    "--max-epochs",
+    3,
+    "--searcher",
+    "random",
+    "--scheduler",
     "none",
-)  # fmt: skip
+)
 
 IN_TENSORFLOW = """
 import json, sys
@@ -62,7 +71,9 @@ def searched(request, tmp_path_factory):
     """A backend, and the folder in which a search ran on it undisturbed."""
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "space.py").write_text(SPACE)
-    code, _, errors = run_cli(*ARGUMENTS, "--name", "whole", cwd=folder, timeout=400, KERAS_BACKEND=request.param)
+    code, _, errors = run_cli(
+        *ARGUMENTS, "--name", "whole", cwd=folder, timeout=400, KERAS_BACKEND=request.param
+    )
     assert code == 0, errors
     assert errors == ""
     return request.param, folder
@@ -76,8 +87,10 @@ def test_a_search_ends_with_a_model_that_tensorflow_opens(searched):
     assert summary["trials"]["finished"] == 3 and len(pd.read_csv(run / "history.csv")) == 9
     done = subprocess.run(
         [sys.executable, "-c", IN_TENSORFLOW, run / "best" / "model.keras"],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}, capture_output=True, text=True,
-    )  # fmt: skip
+        env=os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     measured = json.loads(done.stdout.splitlines()[-1])
     assert summary["test"]["accuracy"] > 0.7
@@ -86,12 +99,18 @@ def test_a_search_ends_with_a_model_that_tensorflow_opens(searched):
     assert measured["loss"] == pytest.approx(summary["test"]["loss"], rel=1e-3)
 
 
-def test_a_search_that_is_killed_and_resumed_has_the_curves_of_one_that_was_not(searched, started_cli, cli):
+def test_a_search_that_is_killed_and_resumed_has_the_curves_of_one_that_was_not(
+    searched, started_cli, cli
+):
     backend, folder = searched
     run = folder / "runs" / "killed"
     process = started_cli(*ARGUMENTS, "--name", "killed", cwd=folder, KERAS_BACKEND=backend)
     wait_for_reports(run, 4, timeout=300)
-    workers = [p for p in psutil.Process(process.pid).children(recursive=True) if p.name().startswith("ray::")]
+    workers = [
+        p
+        for p in psutil.Process(process.pid).children(recursive=True)
+        if p.name().startswith("ray::")
+    ]
     process.send_signal(signal.SIGKILL)
     process.communicate()
     psutil.wait_procs(workers, timeout=30)

@@ -46,15 +46,24 @@ def in_order(pairs):
 
 
 def test_a_search_with_the_defaults_leaves_every_record(cli, tmp_path):
-    code, output, errors = cli("digits", "--trials", 6, "--max-epochs", 3, "--name", "first", cwd=tmp_path)
+    code, output, errors = cli(
+        "digits", "--trials", 6, "--max-epochs", 3, "--name", "first", cwd=tmp_path
+    )
     assert code == 0, errors
     assert errors == ""  # no log noise from TensorFlow or Ray
     assert "hyperopt + asha, seed 0" in output and "test" in output and "\nexecution  " in output
     run = tmp_path / "runs" / "first"
     assert {p.name for p in run.iterdir()} == {
-        ".copies", ".lock", "best", "experiment.yaml", "history.csv", "history.jsonl", "summary.json", "trials",
+        ".copies",
+        ".lock",
+        "best",
+        "experiment.yaml",
+        "history.csv",
+        "history.jsonl",
+        "summary.json",
+        "trials",
         "trials.csv",
-    }  # fmt: skip
+    }
     summary = json.loads((run / "summary.json").read_text())
     assert summary["trials"]["total"] == 6
     assert set(summary) >= {"best", "test", "trials", "epochs", "wall_clock_s", "versions"}
@@ -62,18 +71,34 @@ def test_a_search_with_the_defaults_leaves_every_record(cli, tmp_path):
     trials, history = pd.read_csv(run / "trials.csv"), pd.read_csv(run / "history.csv")
     assert len(history) == summary["epochs"] == trials["epochs"].sum()
     assert trials["val_accuracy"].max() == summary["best"]["objective"]
-    for _, trial in trials.iterrows():  # only what was requested: no width of a layer that does not exist
+    # only what was requested: no width of a layer that does not exist
+    for _, trial in trials.iterrows():
         for i in range(5):
             if f"units_{i}" in trials:
                 assert pd.notna(trial[f"units_{i}"]) == (i < trial["num_layers"])
     assert (run / "best" / "model.keras").stat().st_size > 0
-    assert json.loads((run / "best" / "hyperparameters.json").read_text()) == summary["best"]["hyperparameters"]
+    assert (
+        json.loads((run / "best" / "hyperparameters.json").read_text())
+        == summary["best"]["hyperparameters"]
+    )
     assert summary["test"]["accuracy"] > 0.6
 
 
-def test_killed_moved_and_resumed_a_search_has_all_its_trials_and_no_epoch_twice(started_cli, cli, tmp_path):
+def test_killed_moved_and_resumed_a_search_has_all_its_trials_and_no_epoch_twice(
+    started_cli, cli, tmp_path
+):
     run = tmp_path / "runs" / "killed"
-    arguments = ("digits", "--search-space", SPACES / "slow.py", "--trials", 8, "--max-epochs", 4, "--name", "killed")
+    arguments = (
+        "digits",
+        "--search-space",
+        SPACES / "slow.py",
+        "--trials",
+        8,
+        "--max-epochs",
+        4,
+        "--name",
+        "killed",
+    )
     process = started_cli(*arguments, cwd=tmp_path)
     wait_for_reports(run, 3)
     code, _, errors = cli("--resume", run, cwd=tmp_path)
@@ -82,7 +107,11 @@ def test_killed_moved_and_resumed_a_search_has_all_its_trials_and_no_epoch_twice
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    workers = [p for p in family if p.is_running() and ("_Inner" in p.name() or p.name() in ("ray::Helper", "raylet"))]
+    workers = [
+        p
+        for p in family
+        if p.is_running() and ("_Inner" in p.name() or p.name() in ("ray::Helper", "raylet"))
+    ]
     _, alive = psutil.wait_procs(workers, timeout=20)
     assert workers and not alive, "a driver that is killed leaves its trials behind"
     before = epochs_of(run)
@@ -102,7 +131,16 @@ def test_a_finished_run_is_not_touched_again_and_can_be_extended(cli, tmp_path):
     run = tmp_path / "runs" / "mine"
     space = SPACES / "tiny.py"
     code, _, errors = cli(
-        "digits", "--search-space", space, "--trials", 8, "--max-epochs", 2, "--name", "mine", cwd=tmp_path
+        "digits",
+        "--search-space",
+        space,
+        "--trials",
+        8,
+        "--max-epochs",
+        2,
+        "--name",
+        "mine",
+        cwd=tmp_path,
     )
     assert code == 0, errors
     after = epochs_of(run)
@@ -131,12 +169,23 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(started_cli,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (PASSED_ON, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (PASSED_ON, 143)]
+)
 def test_a_signal_ends_a_search_with_the_best_so_far(started_cli, tmp_path, number, code):
     run = tmp_path / "runs" / "stopped"
     space = SPACES / "slow.py"
     process = started_cli(
-        "digits", "--search-space", space, "--trials", 50, "--max-epochs", 20, "--name", "stopped", cwd=tmp_path
+        "digits",
+        "--search-space",
+        space,
+        "--trials",
+        50,
+        "--max-epochs",
+        20,
+        "--name",
+        "stopped",
+        cwd=tmp_path,
     )
     wait_for_reports(run, 4)
     listeners = [
@@ -145,7 +194,8 @@ def test_a_signal_ends_a_search_with_the_best_so_far(started_cli, tmp_path, numb
         for c in p.net_connections("tcp")
         if c.status == psutil.CONN_LISTEN
     ]
-    assert listeners and all(ip.is_loopback for ip in listeners)  # nothing is reachable from other hosts
+    # nothing is reachable from other hosts
+    assert listeners and all(ip.is_loopback for ip in listeners)
     asked = time.monotonic()
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)
@@ -161,7 +211,9 @@ def test_a_signal_ends_a_search_with_the_best_so_far(started_cli, tmp_path, numb
 def test_a_second_signal_ends_a_search_at_once(started_cli, cli, tmp_path):
     run = tmp_path / "runs" / "twice"
     asked = ("--trials", 3, "--max-epochs", 3, "--scheduler", "none")
-    process = started_cli("digits", "--search-space", SPACES / "slow.py", *asked, "--name", "twice", cwd=tmp_path)
+    process = started_cli(
+        "digits", "--search-space", SPACES / "slow.py", *asked, "--name", "twice", cwd=tmp_path
+    )
     wait_for_reports(run, 1)
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
@@ -174,7 +226,9 @@ def test_a_second_signal_ends_a_search_at_once(started_cli, cli, tmp_path):
     assert family and not alive
     code, _, errors = cli("--resume", run, cwd=tmp_path)
     assert code == 0, errors
-    assert sorted(epochs_of(run)) == [(f"t000{trial}", epoch) for trial in range(3) for epoch in range(1, 4)]
+    assert sorted(epochs_of(run)) == [
+        (f"t000{trial}", epoch) for trial in range(3) for epoch in range(1, 4)
+    ]
 
 
 @pytest.mark.slow
@@ -215,7 +269,16 @@ def test_a_signal_while_data_is_loaded_is_no_error_of_rays(options, started_cli,
 def test_a_time_budget_ends_the_search_and_an_experiment_file_asks_the_same_again(cli, tmp_path):
     space = SPACES / "slow.py"
     code, _, errors = cli(
-        "digits", "--search-space", space, "--trials", 500, "--time-budget", "5s", "--name", "short", cwd=tmp_path
+        "digits",
+        "--search-space",
+        space,
+        "--trials",
+        500,
+        "--time-budget",
+        "5s",
+        "--name",
+        "short",
+        cwd=tmp_path,
     )
     assert code == 0, errors
     run = tmp_path / "runs" / "short"
@@ -244,17 +307,29 @@ def test_a_users_own_dataset_and_space_work_from_outside_the_repository(cli, tmp
         "    x = np.genfromtxt('table.csv', delimiter=',').astype('float32')\n"
         "    return x, (x[:, 0] > 0).astype('int64')\n"
     )
-    np.savetxt(tmp_path / "table.csv", np.random.default_rng(0).normal(size=(300, 4)), delimiter=",")
+    np.savetxt(
+        tmp_path / "table.csv", np.random.default_rng(0).normal(size=(300, 4)), delimiter=","
+    )
     (tmp_path / "my_layers.py").write_text("WIDTHS = [4, 8]\n")
     (tmp_path / "my_space.py").write_text(
         "import keras\nfrom my_layers import WIDTHS\n\n"
         "def build_model(hp):\n"
-        "    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(hp.Choice('width', WIDTHS)),\n"
+        "    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(hp.Choice('width', "
+        "WIDTHS)),\n"
         "                              keras.layers.Dense(1, activation='sigmoid')])\n"
-        "    model.compile('adam', 'binary_crossentropy', metrics=['accuracy', keras.metrics.AUC(name='auc')])\n"
+        "    model.compile('adam', 'binary_crossentropy', metrics=['accuracy', "
+        "keras.metrics.AUC(name='auc')])\n"
         "    return model\n"
     )
-    arguments = ("my_data.py", "--search-space", "my_space.py", "--objective", "val_auc", "--trials", 5)
+    arguments = (
+        "my_data.py",
+        "--search-space",
+        "my_space.py",
+        "--objective",
+        "val_auc",
+        "--trials",
+        5,
+    )
     code, output, errors = cli(*arguments, "--max-epochs", 2, "--quiet", cwd=tmp_path)
     assert code == 0, errors
     assert "The search space is exhausted: it has no more than 2 configurations." in output
@@ -265,10 +340,15 @@ def test_a_users_own_dataset_and_space_work_from_outside_the_repository(cli, tmp
 
 @pytest.mark.slow
 def test_a_space_whose_import_fails_shows_the_users_traceback(cli, tmp_path):
-    (tmp_path / "broken.py").write_text("import keras\nimport no_such_module\n\ndef build(hp, data):\n    pass\n")
+    (tmp_path / "broken.py").write_text(
+        "import keras\nimport no_such_module\n\ndef build(hp, data):\n    pass\n"
+    )
     code, _, errors = cli("digits", "--search-space", "broken.py", cwd=tmp_path)
     assert code == 2
-    assert 'broken.py", line 2, in <module>' in errors and "ModuleNotFoundError: No module named" in errors
+    assert (
+        'broken.py", line 2, in <module>' in errors
+        and "ModuleNotFoundError: No module named" in errors
+    )
     assert "pipeline/worker" not in errors and "ray" not in errors.lower().replace("array", "")
     assert not (tmp_path / "runs").exists()
 
@@ -294,4 +374,8 @@ def test_inline_trains_one_trial_here_and_lets_an_exception_through(cli, tmp_pat
     code, output, errors = cli("digits", "--search-space", "telling.py", *asked, cwd=tmp_path)
     assert code == 0 and "plain: asked for" in output, errors
     code, _, errors = cli("digits", "--search-space", "broken.py", "--inline", cwd=tmp_path)
-    assert code == 1 and "ZeroDivisionError" in errors and os.linesep + "Traceback" in os.linesep + errors
+    assert (
+        code == 1
+        and "ZeroDivisionError" in errors
+        and os.linesep + "Traceback" in os.linesep + errors
+    )

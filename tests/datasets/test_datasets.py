@@ -159,7 +159,9 @@ def test_missing_mnist_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     mnist = module("mnist")
     monkeypatch.setattr(mnist, "FILE", tmp_path / "mnist.npz")
 
-    with pytest.raises(RequestError, match=r"no readable file \(No such file or directory\)") as refused:
+    with pytest.raises(
+        RequestError, match=r"no readable file \(No such file or directory\)"
+    ) as refused:
         mnist.load(0)
 
     assert str(tmp_path / "mnist.npz") in str(refused.value)

@@ -1,4 +1,5 @@
-"""KubeRay takes the manifests, by its own schema, and they ask for what the sweep needs. Nothing is started here."""
+"""KubeRay takes the manifests, by its own schema, and they ask for what the sweep needs. Nothing is
+started here."""
 
 import copy
 import gzip
@@ -16,7 +17,8 @@ CLAIM = yaml.safe_load((ROOT / "deploy" / "claim.yaml").read_text())
 
 
 def strict(schema):
-    """A schema that refuses fields it does not know, as Kubernetes does when it is told to validate strictly."""
+    """A schema that refuses fields it does not know, as Kubernetes does when it is told to validate
+    strictly."""
     if isinstance(schema, list):
         return [strict(part) for part in schema]
     if not isinstance(schema, dict):
@@ -56,7 +58,10 @@ def job(manifest):
 
 def pods(job):
     cluster = job["rayClusterSpec"]
-    return [group["template"]["spec"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
+    return [
+        group["template"]["spec"]
+        for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])
+    ]
 
 
 def test_kuberay_accepts_the_manifest(check, manifest):
@@ -83,7 +88,9 @@ def no_head(job):
     del job["rayClusterSpec"]["headGroupSpec"]
 
 
-@pytest.mark.parametrize("breaks", [misspelt_field, misspelt_field_of_a_pod, unknown_mode, number_as_text, no_head])
+@pytest.mark.parametrize(
+    "breaks", [misspelt_field, misspelt_field_of_a_pod, unknown_mode, number_as_text, no_head]
+)
 def test_kuberay_refuses_a_broken_copy(check, manifest, breaks):
     broken = copy.deepcopy(manifest)
     breaks(broken["spec"]["jobTemplate"] if broken["kind"] == "RayCronJob" else broken["spec"])
@@ -93,7 +100,8 @@ def test_kuberay_refuses_a_broken_copy(check, manifest, breaks):
 
 def test_every_night_is_what_one_job_is():
     once, nightly = (
-        yaml.safe_load((ROOT / "deploy" / name).read_text())["spec"] for name in ("rayjob.yaml", "raycronjob.yaml")
+        yaml.safe_load((ROOT / "deploy" / name).read_text())["spec"]
+        for name in ("rayjob.yaml", "raycronjob.yaml")
     )
     assert nightly["jobTemplate"] == once
     assert len(nightly["schedule"].split()) == 5
@@ -115,14 +123,20 @@ def test_every_pod_has_the_shared_storage_that_the_sweep_writes_to(job):
     storage = words[words.index("--storage") + 1]
     for pod in pods(job):
         volumes = {volume["name"]: volume for volume in pod["volumes"]}
-        mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in pod["containers"][0]["volumeMounts"]}
+        mounts = {
+            mount["mountPath"]: volumes[mount["name"]]
+            for mount in pod["containers"][0]["volumeMounts"]
+        }
         assert mounts[storage]["persistentVolumeClaim"]["claimName"] == CLAIM["metadata"]["name"]
         assert words[3] == "/etc/kerasweep/sweep.yaml" and "configMap" in mounts["/etc/kerasweep"]
 
 
 def test_gpu_pods_come_when_they_are_needed_and_the_head_has_none(job):
     cluster = job["rayClusterSpec"]
-    assert cluster["enableInTreeAutoscaling"] and cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    assert (
+        cluster["enableInTreeAutoscaling"]
+        and cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    )
     (group,) = cluster["workerGroupSpecs"]
     assert group["minReplicas"] == group["replicas"] == 0 < group["maxReplicas"]
     head, worker = (pod["containers"][0]["resources"]["limits"] for pod in pods(job))
@@ -130,22 +144,32 @@ def test_gpu_pods_come_when_they_are_needed_and_the_head_has_none(job):
 
 
 def test_what_is_stopped_has_the_time_to_save_everything(job):
-    # Ray kills the driver where it is told to end itself, so the head's hook comes before that (test_stop_searches).
+    # Ray kills the driver where it is told to end itself, so the head's hook comes before that
+    # (test_stop_searches).
     (head, waits), (worker, drains) = (
-        (pod, {each["name"]: each["value"] for each in pod["containers"][0]["env"]}) for pod in pods(job)
+        (pod, {each["name"]: each["value"] for each in pod["containers"][0]["env"]})
+        for pod in pods(job)
     )
-    hook_s, own_s = int(waits["RAY_JOB_STOP_WAIT_TIME_S"]), float(waits["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
+    hook_s, own_s = (
+        int(waits["RAY_JOB_STOP_WAIT_TIME_S"]),
+        float(waits["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"]),
+    )
     assert hook_s > 60 and hook_s + own_s + 10 <= head["terminationGracePeriodSeconds"]
     # And the trials are not taken from it meanwhile.
     assert (
-        hook_s <= float(drains["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"]) <= worker["terminationGracePeriodSeconds"] - 10
+        hook_s
+        <= float(drains["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
+        <= worker["terminationGracePeriodSeconds"] - 10
     )
 
 
 def test_ray_knows_the_settings_by_these_names(job):
     names = {each["name"] for pod in pods(job) for each in pod["containers"][0]["env"]}
     ray_itself = Path(ray.__file__).parent
-    known = (ray_itself / "_private" / "ray_constants.py", ray_itself / "dashboard/modules/job/job_supervisor.py")
+    known = (
+        ray_itself / "_private" / "ray_constants.py",
+        ray_itself / "dashboard/modules/job/job_supervisor.py",
+    )
     text = "".join(file.read_text() for file in known)
     assert names and all(f'"{name}"' in text for name in names)
 
@@ -162,6 +186,8 @@ def test_its_command_is_one_that_is_carried_out(cli, job, tmp_path):
     assert (python, dash, module) == ("python", "-m", "pipeline.run")
     options[options.index("/mnt/runs")] = str(tmp_path)
     sweep = ROOT / "deploy" / Path(file).name
-    code, output, errors = cli(sweep, *options, "--dry-run", cwd=tmp_path, RAY_ADDRESS="127.0.0.1:6379")
+    code, output, errors = cli(
+        sweep, *options, "--dry-run", cwd=tmp_path, RAY_ADDRESS="127.0.0.1:6379"
+    )
     assert code == 0, errors
     assert "Experiments: 5, 1 at once; in nightly the sweep begins a new sitting:" in output

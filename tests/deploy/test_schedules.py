@@ -31,7 +31,9 @@ def unit(name):
 
 
 def test_the_cron_line_calls_the_sweep(cli, tmp_path):
-    (line,) = [line for line in (DEPLOY / "crontab").read_text().splitlines() if not line.startswith("#")]
+    (line,) = [
+        line for line in (DEPLOY / "crontab").read_text().splitlines() if not line.startswith("#")
+    ]
     *times, command = line.split(maxsplit=5)
     assert len(times) == 5 and all(re.fullmatch(r"\*|\d+", time) for time in times)
     assert "%" not in command  # cron would end the line there
@@ -60,8 +62,14 @@ def test_systemd_accepts_both(tmp_path):
         text = (DEPLOY / name).read_text().replace("%h/kerasweep/.venv/bin/python", sys.executable)
         (tmp_path / name).write_text(text.replace("%h/kerasweep", str(tmp_path)))
     units = [tmp_path / "kerasweep.service", tmp_path / "kerasweep.timer"]
-    done = subprocess.run([tool, "verify", "--man=no", *units], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [tool, "verify", "--man=no", *units], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0 and "kerasweep" not in done.stderr, done.stderr
-    (tmp_path / "kerasweep.service").write_text(units[0].read_text().replace("KillMode=mixed", "KilMode=mixed"))
-    done = subprocess.run([tool, "verify", "--man=no", *units], capture_output=True, text=True, check=False)
+    (tmp_path / "kerasweep.service").write_text(
+        units[0].read_text().replace("KillMode=mixed", "KilMode=mixed")
+    )
+    done = subprocess.run(
+        [tool, "verify", "--man=no", *units], capture_output=True, text=True, check=False
+    )
     assert "KilMode" in done.stderr

@@ -1,6 +1,8 @@
-"""The hook of the manifests' head, as it is written there, stops what `python -m pipeline.run` carries out.
+"""The hook of the manifests' head, as it is written there, stops what `python -m pipeline.run`
+carries out.
 
-It asks every such process that it sees: each of these has processes of its own to see, as a container has.
+It asks every such process that it sees: each of these has processes of its own to see, as a
+    container has.
 """
 
 import os
@@ -15,7 +17,14 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "/home/ray/kerasweep"  # where the checkout is in it
-CONTAINER = ["unshare", *(() if os.geteuid() == 0 else ("-Ur",)), "-mp", "--fork", "--kill-child", "--mount-proc"]
+CONTAINER = [
+    "unshare",
+    *(() if os.geteuid() == 0 else ("-Ur",)),
+    "-mp",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+]
 
 # Stands in for a search that takes a second to save everything, and for one that hangs.
 DRIVER = """
@@ -53,13 +62,17 @@ def head(request):
 
 @pytest.fixture
 def in_container(head, tmp_path):
-    """Run a line of shell where the stand-in is what `python -m pipeline.run` finds; $hook is the manifest's."""
+    """Run a line of shell where the stand-in is what `python -m pipeline.run` finds; $hook is the
+    manifest's."""
     if reason := missing():
         pytest.skip(reason)
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline" / "run.py").write_text(DRIVER)
     hook = shlex.join(head["lifecycle"]["preStop"]["exec"]["command"])
-    assert f"{IMAGE}/" in hook and f"COPY --chown=ray:users . {IMAGE}\n" in (ROOT / "deploy/rayjob.yaml").read_text()
+    assert (
+        f"{IMAGE}/" in hook
+        and f"COPY --chown=ray:users . {IMAGE}\n" in (ROOT / "deploy/rayjob.yaml").read_text()
+    )
     environment = {
         **{each["name"]: each["value"] for each in head["env"]},
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
@@ -70,8 +83,13 @@ def in_container(head, tmp_path):
         begun = "until test -e ready; do sleep 0.1; done"
         done = subprocess.run(
             [*CONTAINER, "bash", "-c", f"({line.format(begun=begun)}); exit $?"],
-            cwd=tmp_path, env=environment | changed, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+            cwd=tmp_path,
+            env=environment | changed,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         return done.returncode, done.stdout, done.stderr
 
     return run
@@ -88,7 +106,8 @@ def test_a_search_has_saved_everything_when_the_hook_returns(in_container):
 def test_a_search_that_hangs_is_waited_for_no_longer_than_is_said(in_container):
     began = time.monotonic()
     code, output, errors = in_container(
-        "python -m pipeline.run hangs & {begun}; $hook; echo $? $(jobs -rp | wc -w)", RAY_JOB_STOP_WAIT_TIME_S="1"
+        "python -m pipeline.run hangs & {begun}; $hook; echo $? $(jobs -rp | wc -w)",
+        RAY_JOB_STOP_WAIT_TIME_S="1",
     )
     assert (code, output, errors) == (0, "0 1\n", "")
     assert 1 < time.monotonic() - began < 30

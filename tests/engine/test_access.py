@@ -1,4 +1,5 @@
-"""Who is let in to a cluster; tests/hosts asks real ones, here what answers is a server that speaks as a head does."""
+"""Who is let in to a cluster; tests/hosts asks real ones, here what answers is a server that speaks
+as a head does."""
 
 import os
 import subprocess
@@ -25,7 +26,10 @@ class Head(grpc.GenericRpcHandler):
 
     def service(self, call):
         def answer(_, context):
-            if self.token and dict(call.invocation_metadata).get("authorization") != f"Bearer {self.token}":
+            if (
+                self.token
+                and dict(call.invocation_metadata).get("authorization") != f"Bearer {self.token}"
+            ):
                 context.abort(grpc.StatusCode.UNAUTHENTICATED, "a token, please")
             return b""
 
@@ -51,7 +55,9 @@ def nobodys(monkeypatch):
 
 def test_a_cluster_that_lets_in_whoever_reaches_it_is_refused_unless_that_is_asked_for():
     with listening("0.0.0.0") as head:
-        with pytest.raises(RequestError, match="A cluster must ask for a token; .* lets in whoever reaches it"):
+        with pytest.raises(
+            RequestError, match="A cluster must ask for a token; .* lets in whoever reaches it"
+        ):
             check_access(head, insecure=False)
         check_access(head, insecure=True)
 
@@ -59,7 +65,10 @@ def test_a_cluster_that_lets_in_whoever_reaches_it_is_refused_unless_that_is_ask
 @pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
 def test_a_proxy_hides_no_open_cluster(monkeypatch, variable):
     monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    with listening("0.0.0.0") as head, pytest.raises(RequestError, match="lets in whoever reaches it"):
+    with (
+        listening("0.0.0.0") as head,
+        pytest.raises(RequestError, match="lets in whoever reaches it"),
+    ):
         check_access(head, insecure=False)
 
 
@@ -85,7 +94,9 @@ def test_an_address_without_a_cluster_is_refused_in_one_line(cli, tmp_path):
     code, _, errors = cli("digits", "--address", "127.0.0.1:9", cwd=tmp_path)
     assert code == 2 and not list(tmp_path.iterdir())
     (line,) = errors.splitlines()
-    assert line.startswith("Error: --address must name a running Ray cluster that this host belongs to; 127.0.0.1:9 ")
+    assert line.startswith(
+        "Error: --address must name a running Ray cluster that this host belongs to; 127.0.0.1:9 "
+    )
 
 
 def run(program, **environment):
@@ -113,7 +124,9 @@ print(*local.values(), *shown({}).values(), sep="\\n")
 """
 
 
-def test_a_cluster_is_shown_the_callers_own_token_after_a_local_search_of_the_same_process(tmp_path):
+def test_a_cluster_is_shown_the_callers_own_token_after_a_local_search_of_the_same_process(
+    tmp_path,
+):
     said = run(AFTER_A_LOCAL_SEARCH, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=OWN)
     assert said.split() == ["Bearer", "b" * 64, "Bearer", OWN]
     said = run(AFTER_A_LOCAL_SEARCH, HOME=str(tmp_path))  # there was none

@@ -1,4 +1,5 @@
-"""Successive halving that promotes: who goes on, who waits, who is stopped, and that a replay changes none of it."""
+"""Successive halving that promotes: who goes on, who waits, who is stopped, and that a replay
+changes none of it."""
 
 import random
 
@@ -16,9 +17,12 @@ LOSS = Objective("val_loss", "min")
 
 
 class Search:
-    """Trials that are only numbers, under the scheduler as Tune calls it: who is new starts if nobody is to go on."""
+    """Trials that are only numbers, under the scheduler as Tune calls it: who is new starts if
+    nobody is to go on."""
 
-    def __init__(self, qualities, slots=2, max_epochs=10, trials=None, grace=1, factor=3, objective=LOSS):
+    def __init__(
+        self, qualities, slots=2, max_epochs=10, trials=None, grace=1, factor=3, objective=LOSS
+    ):
         self.qualities, self.slots, self.max_epochs = dict(qualities), slots, max_epochs
         self.objective = objective
         self.scheduler = Promoting(
@@ -81,28 +85,44 @@ def carried_out(search, seed=0):
     rng = random.Random(seed)
     while search.step(rng):
         pass
-    assert all(trial.status == Trial.TERMINATED for trial in search.trials.values()) and not search.coming
+    assert (
+        all(trial.status == Trial.TERMINATED for trial in search.trials.values())
+        and not search.coming
+    )
     return search
 
 
 @pytest.mark.parametrize(
     ("max_epochs", "grace", "factor", "rungs"),
     [
-        (10, 1, 3, [1, 3]), (18, 1, 3, [1, 3, 9]), (10, 2, 3, [2]), (1, 1, 3, []), (2, 1, 3, [1]),
-        (100, 1, 4, [1, 4, 16]), (8, 1, 1.4, [1, 2, 3]), (10, 6, 3, []), (9, 1, 2, [1, 2, 4]),
+        (10, 1, 3, [1, 3]),
+        (18, 1, 3, [1, 3, 9]),
+        (10, 2, 3, [2]),
+        (1, 1, 3, []),
+        (2, 1, 3, [1]),
+        (100, 1, 4, [1, 4, 16]),
+        (8, 1, 1.4, [1, 2, 3]),
+        (10, 6, 3, []),
+        (9, 1, 2, [1, 2, 4]),
     ],
-)  # fmt: skip
-def test_rungs_are_grown_from_the_first_while_something_is_left_to_save(max_epochs, grace, factor, rungs):
+)
+def test_rungs_are_grown_from_the_first_while_something_is_left_to_save(
+    max_epochs, grace, factor, rungs
+):
     assert rungs_of(max_epochs, grace, factor) == rungs
 
 
 @pytest.mark.parametrize(
     ("scheduler", "told"),
     [
-        ("asha", (1, 4)), ("asha-stopping", (1, 4, 16)), ("hyperband", (1, 4, 5, 16)), ("median", (1, 2, 4, 8, 16)),
-        ("pbt", (6, 12, 18)), ("none", ()),
+        ("asha", (1, 4)),
+        ("asha-stopping", (1, 4, 16)),
+        ("hyperband", (1, 4, 5, 16)),
+        ("median", (1, 2, 4, 8, 16)),
+        ("pbt", (6, 12, 18)),
+        ("none", ()),
     ],
-)  # fmt: skip
+)
 def test_trials_are_told_after_which_epochs_they_may_be_stopped(scheduler, told):
     asked = {"max_epochs": 20, "reduction_factor": 4, "perturbation_interval": 6}
     assert rungs(Experiment(dataset="digits", scheduler=scheduler, **asked)) == told
@@ -111,7 +131,9 @@ def test_trials_are_told_after_which_epochs_they_may_be_stopped(scheduler, told)
 @pytest.mark.parametrize("factor", [1.1, 1.5, 1.9, 2.5])
 @pytest.mark.parametrize("scheduler", ["asha", "asha-stopping"])
 def test_rungs_ascend_to_the_last_epoch_whatever_the_factor(scheduler, factor):
-    found = rungs(Experiment(dataset="digits", scheduler=scheduler, max_epochs=20, reduction_factor=factor))
+    found = rungs(
+        Experiment(dataset="digits", scheduler=scheduler, max_epochs=20, reduction_factor=factor)
+    )
     assert found[0] == 1 and list(found) == sorted(set(found)) and found[-1] < 20
 
 
@@ -124,7 +146,9 @@ def test_rungs_between_two_epochs_are_at_the_second():
 @pytest.mark.parametrize("order", ["better", "worse", "mixed"])
 def test_twenty_trials_train_46_to_55_epochs_however_much_better_the_later_ones_are(order, slots):
     names = [f"t{i:04d}" for i in range(20)]
-    ordered = {"better": names[::-1], "worse": names, "mixed": random.Random(0).sample(names, 20)}[order]
+    ordered = {"better": names[::-1], "worse": names, "mixed": random.Random(0).sample(names, 20)}[
+        order
+    ]
     search = carried_out(Search({name: float(name[1:]) for name in ordered}, slots))
     came = [sum(epochs >= rung for epochs in search.epochs.values()) for rung in (1, 2, 4)]
     assert came[0] == 20 and came[1] in (6, 7) and came[2] in (2, 3)
@@ -159,7 +183,8 @@ def test_one_trial_alone_trains_to_its_end_without_a_pause():
 
 
 def test_who_cannot_be_among_the_best_any_more_is_stopped_at_once():
-    search = Search({name: float(i) for i, name in enumerate("abcdef")}, slots=6)  # two of six may go on
+    # two of six may go on
+    search = Search({name: float(i) for i, name in enumerate("abcdef")}, slots=6)
     search.fill()
     decisions = [search.report(name) for name in "abcdef"]
     # One more than may go on is kept, in case that one of these fails.
@@ -174,7 +199,9 @@ def test_who_waits_and_is_overtaken_is_stopped():
     search.fill()
     assert search.report("c") == TrialScheduler.CONTINUE
     search.scheduler.choose_trial_to_run(search)
-    assert search.trials["b"].status == Trial.TERMINATED and search.trials["a"].status == Trial.PAUSED
+    assert (
+        search.trials["b"].status == Trial.TERMINATED and search.trials["a"].status == Trial.PAUSED
+    )
 
 
 def test_so_many_wait_at_a_rung_and_no_more():
@@ -191,11 +218,15 @@ def test_so_many_wait_at_a_rung_and_no_more():
 def test_where_fewer_come_than_could_the_best_trains_to_the_end_all_the_same(count):
     search = carried_out(Search({f"t{i:04d}": i / 10 for i in range(count)}, trials=50))
     assert search.epochs["t0000"] == 10
-    assert sorted(search.epochs.values())[:-1] == {1: [], 2: [1], 4: [1, 1, 1], 5: [1, 1, 1, 1]}[count]
+    assert (
+        sorted(search.epochs.values())[:-1] == {1: [], 2: [1], 4: [1, 1, 1], 5: [1, 1, 1, 1]}[count]
+    )
 
 
 def test_of_a_metric_that_is_better_higher_the_highest_go_on():
-    search = carried_out(Search({"a": 0.1, "b": 0.9, "c": 0.5}, objective=Objective("val_accuracy", "max")))
+    search = carried_out(
+        Search({"a": 0.1, "b": 0.9, "c": 0.5}, objective=Objective("val_accuracy", "max"))
+    )
     assert search.epochs == {"a": 1, "b": 10, "c": 1}
 
 
@@ -221,11 +252,15 @@ def test_where_one_that_was_let_on_is_lost_another_goes_on_in_its_place(lost):
         search.supervisor.on_trial_error(search, trial)
     else:
         epoch = 2 if lost == "failed" else 0
-        search.supervisor.on_trial_complete(search, trial, {"epoch": epoch, "objective": LOSS.worst, "failure": "x"})
+        search.supervisor.on_trial_complete(
+            search, trial, {"epoch": epoch, "objective": LOSS.worst, "failure": "x"}
+        )
     trial.set_status(Trial.TERMINATED)
     assert carried_out(search).epochs == {"a": 2, "b": 10, "c": 3, "d": 1, "e": 1, "f": 1}
     again = replayed(search, failed={"a"})
-    assert [rung.let_on for rung in again.scheduler._rungs] == [rung.let_on for rung in search.scheduler._rungs]
+    assert [rung.let_on for rung in again.scheduler._rungs] == [
+        rung.let_on for rung in search.scheduler._rungs
+    ]
 
 
 def test_who_reports_every_third_epoch_only_is_compared_at_its_first_report_past_a_rung():
@@ -238,7 +273,12 @@ def test_who_reports_every_third_epoch_only_is_compared_at_its_first_report_past
     assert list(decisions.values()) == [TrialScheduler.PAUSE] * 3 + [TrialScheduler.STOP] * 3
     search.fill()
     assert set(search.running()) == {"a", "b"}
-    assert search.supervisor.on_trial_result(search, search.trials["c"], {"epoch": 2, "objective": 0.2}) == "PAUSE"
+    assert (
+        search.supervisor.on_trial_result(
+            search, search.trials["c"], {"epoch": 2, "objective": 0.2}
+        )
+        == "PAUSE"
+    )
 
 
 def test_who_lost_its_worker_at_a_rung_waits_there_again_unless_it_was_let_on():
@@ -246,11 +286,19 @@ def test_who_lost_its_worker_at_a_rung_waits_there_again_unless_it_was_let_on():
     search.fill()
     for name in "ab":
         search.report(name)
-    again = [search.supervisor.on_trial_result(search, search.trials["b"], {"epoch": 1, "objective": 0.2})]
+    again = [
+        search.supervisor.on_trial_result(
+            search, search.trials["b"], {"epoch": 1, "objective": 0.2}
+        )
+    ]
     search.report("c")
     search.fill()
     assert search.running() == ["a"]
-    again += [search.supervisor.on_trial_result(search, search.trials["a"], {"epoch": 1, "objective": 0.1})]
+    again += [
+        search.supervisor.on_trial_result(
+            search, search.trials["a"], {"epoch": 1, "objective": 0.1}
+        )
+    ]
     assert again == [TrialScheduler.PAUSE, TrialScheduler.CONTINUE]
 
 
@@ -265,14 +313,21 @@ def test_a_searcher_is_told_who_was_compared():
 
 
 def replayed(search, failed=()):
-    """The same search in a fresh process, from its reports: who runs at a rung, let on there, waits to be chosen."""
+    """The same search in a fresh process, from its reports: who runs at a rung, let on there, waits
+    to be chosen."""
     again = Search(search.qualities, search.slots, search.max_epochs)
-    again.coming, again.reports, again.epochs = list(search.coming), list(search.reports), dict(search.epochs)
+    again.coming, again.reports, again.epochs = (
+        list(search.coming),
+        list(search.reports),
+        dict(search.epochs),
+    )
     again.trials = {n: Trial("kerasweep", stub=True, trial_id=n) for n in search.trials}
     over = {n for n, trial in search.trials.items() if trial.status == Trial.TERMINATED}
     last = dict(search.reports)
     past = [
-        PastReport(n, epoch, search.qualities[n], n in over and last[n] == epoch, failed=n in failed)
+        PastReport(
+            n, epoch, search.qualities[n], n in over and last[n] == epoch, failed=n in failed
+        )
         for n, epoch in search.reports
     ]
     assert again.supervisor.replay(again.trials.values(), over, past) == set()
@@ -310,9 +365,10 @@ def test_however_often_it_is_replayed_no_more_are_let_on_than_may_be(slots):
 
 
 def test_whoever_went_on_is_not_stopped_where_fewer_trials_are_asked_for():
-    past = [PastReport(name, 1, value, False) for name, value in zip("bac", (1.0, 0.0, 2.0), strict=True)] + [
-        PastReport("c", 2, 2.0, False)
-    ]
+    past = [
+        PastReport(name, 1, value, False)
+        for name, value in zip("bac", (1.0, 0.0, 2.0), strict=True)
+    ] + [PastReport("c", 2, 2.0, False)]
     again = Search({name: float(i) for i, name in enumerate("abc")}, slots=9)
     trials = {n: Trial("kerasweep", stub=True, trial_id=n) for n in "abc"}
     # c was the third of many, and went on; it is the last of three.

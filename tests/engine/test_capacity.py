@@ -21,7 +21,8 @@ def experiment(**settings):
         ({"cpus_per_trial": 0.5}, [{"CPU": 2}], 4),
         ({"gpus_per_trial": 0.5}, [{"CPU": 4, "GPU": 2}], 4),
         ({"gpus_per_trial": 0.5}, [{"CPU": 3, "GPU": 2}], 3),
-        ({"gpus_per_trial": 0.15}, [{"CPU": 99, "GPU": 8}], 48),  # six on each, and not 53: ray-project/ray#5902
+        # six on each, and not 53: ray-project/ray#5902
+        ({"gpus_per_trial": 0.15}, [{"CPU": 99, "GPU": 8}], 48),
         ({"gpus_per_trial": 2}, [{"CPU": 8, "GPU": 3}, {"CPU": 8, "GPU": 4}], 3),
         ({"gpus_per_trial": 1}, [{"CPU": 8}], 0),
     ],
@@ -41,13 +42,16 @@ def test_a_share_that_divides_it_is_not(share):
     assert packing_warning(experiment(gpus_per_trial=share)) is None
 
 
-def test_a_users_modules_travel_with_what_lies_beside_them_each_in_its_own_folder(tmp_path, monkeypatch):
+def test_a_users_modules_travel_with_what_lies_beside_them_each_in_its_own_folder(
+    tmp_path, monkeypatch
+):
     from pipeline.engine.shipping import stage
     from pipeline.names import find
 
     for folder, word in (("one", "load"), ("two", "build")):
         (tmp_path / folder / "parts").mkdir(parents=True)
-        (tmp_path / folder / "model.py").write_text(f"def {word}(*_):\n    pass\n")  # of one name, in two folders
+        # of one name, in two folders
+        (tmp_path / folder / "model.py").write_text(f"def {word}(*_):\n    pass\n")
         (tmp_path / folder / "parts" / "__init__.py").touch()
     (tmp_path / "space" / "inner").mkdir(parents=True)  # a package without __init__.py
     (tmp_path / "space" / "inner" / "deep.py").write_text("def build(hp, data):\n    pass\n")

@@ -41,11 +41,17 @@ except InterruptedError:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
 def test_a_signal_while_ray_starts_waits_until_it_has(name):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))}
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))
+    }
     done = subprocess.run(
         [sys.executable, "-c", STARTED, name],
-        cwd=Path(__file__).parents[2], env=clean, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        cwd=Path(__file__).parents[2],
+        env=clean,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     came = dict.fromkeys([signal.Signals[name].value, signal.SIGUSR1.value])
     assert done.stdout.splitlines() == ["started []", f"stopped {list(came)} False True"]

@@ -1,4 +1,5 @@
-"""A run whose files are damaged, and one whose disk is full: gone on with or refused, and nothing is lost."""
+"""A run whose files are damaged, and one whose disk is full: gone on with or refused, and nothing
+is lost."""
 
 import contextlib
 import os
@@ -23,9 +24,14 @@ SPACES = Path(__file__).parents[1] / "spaces"
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 SETTINGS = {
-    "dataset": str(SPACES / "few.py"), "search_space": str(SPACES / "tiny.py"), "searcher": "random",
-    "scheduler": "none", "trials": 3, "max_epochs": 3, "max_concurrent": 1,
-}  # fmt: skip
+    "dataset": str(SPACES / "few.py"),
+    "search_space": str(SPACES / "tiny.py"),
+    "searcher": "random",
+    "scheduler": "none",
+    "trials": 3,
+    "max_epochs": 3,
+    "max_concurrent": 1,
+}
 
 
 class Following(Watcher):
@@ -52,7 +58,8 @@ def whole(ray_cluster, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cut(whole, tmp_path_factory):
-    """The same, stopped in the second of its trials, with a list of configurations to start from."""
+    """The same, stopped in the second of its trials, with a list of configurations to start
+    from."""
     folder, interruption = tmp_path_factory.mktemp("cut"), Interruption()
     watcher = Following(5, lambda: setattr(interruption, "signal", 15))
     experiment = Experiment(**SETTINGS, storage=str(folder), name="mine")
@@ -80,7 +87,10 @@ def gone_on_with(layout):
 def assert_same(layout, whole):
     """All that the undisturbed search recorded, and nothing else."""
     for name in ("history.csv", "trials.csv"):
-        mine, other = (pd.read_csv(folder / name).drop(columns="seconds") for folder in (layout.root, whole.directory))
+        mine, other = (
+            pd.read_csv(folder / name).drop(columns="seconds")
+            for folder in (layout.root, whole.directory)
+        )
         pd.testing.assert_frame_equal(mine, other, rtol=1e-5)
     epochs = [(r.trial, r.epoch) for r in read_history(layout)]
     assert len(epochs) == len(set(epochs)) == 9
@@ -88,7 +98,11 @@ def assert_same(layout, whole):
 
 def test_damaged_in_every_file_at_once_a_run_is_gone_on_with_to_the_same_end(copied, whole):
     running = copied.trial("t0001")
-    for path, size in ((copied.experiment, 100), (copied.history, 700), (running / "last.npz", 2000)):
+    for path, size in (
+        (copied.experiment, 100),
+        (copied.history, 700),
+        (running / "last.npz", 2000),
+    ):
         path.write_bytes(path.read_bytes()[:size])
     copied.trial_record("t0000").unlink()
     copied.trial_record("t0001").write_bytes(b"\0" * 400)
@@ -98,7 +112,12 @@ def test_damaged_in_every_file_at_once_a_run_is_gone_on_with_to_the_same_end(cop
     said = gone_on_with(copied)
 
     assert_same(copied, whole)
-    for path in (copied.experiment, copied.history, copied.trial_record("t0000"), copied.trial_record("t0001")):
+    for path in (
+        copied.experiment,
+        copied.history,
+        copied.trial_record("t0000"),
+        copied.trial_record("t0001"),
+    ):
         assert sum(str(path) in line for line in said) == 1, said
     assert f"t0001: {running / 'last.npz'} is damaged; trained again from the start." in said
     assert len(said) == 6
@@ -111,7 +130,9 @@ def test_a_running_trial_whose_reports_are_lost_does_not_go_on_from_behind_them(
     said = gone_on_with(copied)
 
     assert_same(copied, whole)
-    assert said == [f"{copied.history} has lost reports of t0001; it is trained again from the start."]
+    assert said == [
+        f"{copied.history} has lost reports of t0001; it is trained again from the start."
+    ]
 
 
 def test_a_run_whose_summary_is_damaged_twice_is_ended_anew(whole, tmp_path):
@@ -122,7 +143,9 @@ def test_a_run_whose_summary_is_damaged_twice_is_ended_anew(whole, tmp_path):
 
     said = gone_on_with(layout)
 
-    assert said == [f"{layout.summary} is damaged, and so is its copy; it is written anew at the end."]
+    assert said == [
+        f"{layout.summary} is damaged, and so is its copy; it is written anew at the end."
+    ]
     assert_same(layout, whole)
 
 
@@ -150,11 +173,14 @@ def a_folder(path):
 @pytest.mark.parametrize(
     "damage",
     [
-        {"trials.csv": emptied, "best/model.keras": shortened}, {"history.csv": shortened, "best/model.keras": gone},
+        {"trials.csv": emptied, "best/model.keras": shortened},
+        {"history.csv": shortened, "best/model.keras": gone},
         {"trials.csv": gone, "history.csv": a_folder, "best/model.keras": a_folder},
     ],
-)  # fmt: skip
-def test_where_what_a_finished_run_handed_back_is_damaged_its_end_is_carried_out_anew(whole, tmp_path, damage):
+)
+def test_where_what_a_finished_run_handed_back_is_damaged_its_end_is_carried_out_anew(
+    whole, tmp_path, damage
+):
     shutil.copytree(whole.directory, tmp_path / "mine")
     layout = Layout(tmp_path / "mine")
     expected = [(layout.root / name, do(layout.root / name)) for name, do in damage.items()]
@@ -175,9 +201,9 @@ def test_where_what_a_finished_run_handed_back_is_damaged_its_end_is_carried_out
     assert all((a == b).all() for a, b in zip(again, model, strict=True))
     state = {path: path.stat().st_mtime_ns for path in layout.root.rglob("*")}
     assert gone_on_with(layout) == []
-    assert {path: path.stat().st_mtime_ns for path in layout.root.rglob("*") if path != layout.lock} == {
-        path: time for path, time in state.items() if path != layout.lock
-    }
+    assert {
+        path: path.stat().st_mtime_ns for path in layout.root.rglob("*") if path != layout.lock
+    } == {path: time for path, time in state.items() if path != layout.lock}
 
 
 def lines_of_an_ended_trial(layout):
@@ -211,7 +237,8 @@ def the_lock(layout):
 
 
 @pytest.mark.parametrize(
-    "lose", [lines_of_an_ended_trial, a_trials_record, the_last_trials_record, the_settings, the_lock]
+    "lose",
+    [lines_of_an_ended_trial, a_trials_record, the_last_trials_record, the_settings, the_lock],
 )
 def test_what_is_lost_for_good_is_refused_and_no_search_is_begun(lose, copied):
     message = lose(copied)
@@ -225,13 +252,22 @@ def test_what_is_lost_for_good_is_refused_and_no_search_is_begun(lose, copied):
 
 
 def test_wherever_a_byte_is_changed_or_the_rest_cut_off_it_is_put_right_or_refused_by_name(copied):
-    """Of each file that a resume reads; in it and in its copy alike, so that there is none to put it right from."""
+    """Of each file that a resume reads; in it and in its copy alike, so that there is none to put
+    it right from."""
     history, trials = read_history(copied), read_trials(copied)
     outcomes = []
-    for path in (copied.experiment, copied.history, copied.trial_record("t0000"), copied.trial_record("t0001")):
+    for path in (
+        copied.experiment,
+        copied.history,
+        copied.trial_record("t0000"),
+        copied.trial_record("t0001"),
+    ):
         data = path.read_bytes()
         for place in range(0, len(data) - 1, 29):  # without its last line feed a file is whole
-            for damaged in (data[:place], data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]):
+            for damaged in (
+                data[:place],
+                data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :],
+            ):
                 for places in ((path,), (path, copied.copy(path))):
                     for each in places:
                         each.write_bytes(damaged)
@@ -261,7 +297,9 @@ def disk(tmp_path):
     """A file system of 2 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, text=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, text=True
+    )
     if done.returncode:
         pytest.skip(f"a file system may not be mounted here: {done.stderr.strip()}")
     yield folder
@@ -277,7 +315,9 @@ def fill(disk):
                     pass
 
 
-def test_on_a_full_disk_a_search_ends_with_all_that_was_recorded_and_is_gone_on_with(disk, whole, monkeypatch):
+def test_on_a_full_disk_a_search_ends_with_all_that_was_recorded_and_is_gone_on_with(
+    disk, whole, monkeypatch
+):
     monkeypatch.setattr(layouts, "PAUSES_S", (0.1, 0.2, 0.4))
     experiment = Experiment(**SETTINGS, storage=str(disk), name="mine")
 
@@ -286,8 +326,9 @@ def test_on_a_full_disk_a_search_ends_with_all_that_was_recorded_and_is_gone_on_
 
     layout = Layout(disk / "mine")
     assert "\n" not in str(raised.value)
-    assert "could not be written for 1 s: No space left on device. What was recorded before is whole." in str(
-        raised.value
+    assert (
+        "could not be written for 1 s: No space left on device. What was recorded before is whole."
+        in str(raised.value)
     )
     assert str(raised.value).endswith(f"go on: --resume {layout.root}")
     recorded = [(r.trial, r.epoch) for r in read_history(layout)]
@@ -304,8 +345,16 @@ def test_a_disk_that_is_full_for_a_while_ends_nothing(disk, whole):
         threading.Timer(3, (disk / "ballast").unlink).start()
 
     began = time.monotonic()
-    run = tune(Experiment(**SETTINGS, storage=str(disk), name="mine"), watcher=Following(4, fill_for_a_while))
+    run = tune(
+        Experiment(**SETTINGS, storage=str(disk), name="mine"),
+        watcher=Following(4, fill_for_a_while),
+    )
 
     assert time.monotonic() - began > 3
     assert_same(run.layout, whole)
-    assert not [name for _, _, names in os.walk(run.directory) for name in names if name.endswith(".writing")]
+    assert not [
+        name
+        for _, _, names in os.walk(run.directory)
+        for name in names
+        if name.endswith(".writing")
+    ]

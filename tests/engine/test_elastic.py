@@ -1,4 +1,5 @@
-"""Clusters that grow: what is asked for, whom it is worth waiting for, and a search on one that grows and shrinks."""
+"""Clusters that grow: what is asked for, whom it is worth waiting for, and a search on one that
+grows and shrinks."""
 
 import json
 import os
@@ -32,7 +33,9 @@ def asked_for():
 
 
 @pytest.mark.slow
-def test_the_autoscaler_is_asked_for_what_the_search_can_use_and_for_nothing_at_its_end(ray_cluster):
+def test_the_autoscaler_is_asked_for_what_the_search_can_use_and_for_nothing_at_its_end(
+    ray_cluster,
+):
     demand = Demand(Experiment(dataset="digits", cpus_per_trial=2, gpus_per_trial=0.5))
     demand.ask(20)
     assert asked_for() == [{"CPU": 2, "GPU": 0.5}] * 20
@@ -57,7 +60,8 @@ def test_a_node_that_does_not_come_is_not_waited_for_for_ever(ray_cluster, monke
         await_place(Experiment(dataset="digits", gpus_per_trial=8), told.append)
     assert told == ["waiting for a node that holds a trial: 1 CPU, 8 GPU"]
     assert str(error.value) == (
-        "A trial needs 1 CPU, 8 GPU; in 0.02 minutes the cluster has not started a node that holds it. Why: ray status"
+        "A trial needs 1 CPU, 8 GPU; in 0.02 minutes the cluster has not started a node that holds "
+        "it. Why: ray status"
     )
 
 
@@ -67,7 +71,8 @@ def test_waiting_for_a_node_ends_with_the_time_budget_or_with_an_interruption(ra
     with pytest.raises(KerasweepError) as error:
         await_place(large, lambda _: None, Interruption(), 1.2, lambda: asked.append(large))
     assert str(error.value) == (
-        "A trial needs 1 CPU, 8 GPU; the time budget ended before the cluster had started a node that holds it. Why: "
+        "A trial needs 1 CPU, 8 GPU; the time budget ended before the cluster had started a node "
+        "that holds it. Why: "
         "ray status"
     )
     assert len(asked) == 2
@@ -91,7 +96,9 @@ def test_a_cluster_of_many_small_machines_does_not_hold_a_large_trial():
     from ray.core.generated.autoscaler_pb2 import ClusterConfig
 
     def may_hold(trial, *groups):
-        told = ClusterConfig(node_group_configs=[{"resources": has, "max_count": most} for has, most in groups])
+        told = ClusterConfig(
+            node_group_configs=[{"resources": has, "max_count": most} for has, most in groups]
+        )
         return elastic._may_hold(told.node_group_configs, trial)
 
     head, machine = ({"CPU": 16}, 0), ({"CPU": 8, "GPU": 1}, 4)
@@ -103,39 +110,83 @@ def test_a_cluster_of_many_small_machines_does_not_hold_a_large_trial():
 
 @pytest.fixture
 def growing():
-    """The address of a Ray cluster without a CPU, which may start two machines of one CPU; and what it runs."""
-    folder = Path(tempfile.mkdtemp(prefix="kg-", dir="/tmp"))  # not deeper: Ray has its sockets there
+    """The address of a Ray cluster without a CPU, which may start two machines of one CPU; and what
+    it runs."""
+    # not deeper: Ray has its sockets there
+    folder = Path(tempfile.mkdtemp(prefix="kg-", dir="/tmp"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     none = {"node_config": {}, "min_workers": 0}
-    (folder / "cluster.json").write_text(json.dumps({
-        "cluster_name": "growing", "max_workers": 2, "upscaling_speed": 1.0, "idle_timeout_minutes": 5,
-        "provider": {"type": "fake_multinode", "gcs_address": f"127.0.0.1:{port}", "launch_multiple": True},
-        "available_node_types": {
-            "head": {**none, "resources": {}, "max_workers": 0},
-            "machine": {**none, "resources": {"CPU": 1, "object_store_memory": 2 * 10**8}, "max_workers": 2},
-        },
-        "head_node_type": "head",
-        **{name: {} for name in ("head_node", "worker_nodes", "auth", "docker", "file_mounts")},
-        **{f"{name}_commands": [] for name in (
-            "initialization", "setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray",
-        )},
-        "cluster_synced_files": [], "file_mounts_sync_continuously": False, "rsync_exclude": [], "rsync_filter": [],
-    }))  # fmt: skip
+    (folder / "cluster.json").write_text(
+        json.dumps(
+            {
+                "cluster_name": "growing",
+                "max_workers": 2,
+                "upscaling_speed": 1.0,
+                "idle_timeout_minutes": 5,
+                "provider": {
+                    "type": "fake_multinode",
+                    "gcs_address": f"127.0.0.1:{port}",
+                    "launch_multiple": True,
+                },
+                "available_node_types": {
+                    "head": {**none, "resources": {}, "max_workers": 0},
+                    "machine": {
+                        **none,
+                        "resources": {"CPU": 1, "object_store_memory": 2 * 10**8},
+                        "max_workers": 2,
+                    },
+                },
+                "head_node_type": "head",
+                **{
+                    name: {}
+                    for name in ("head_node", "worker_nodes", "auth", "docker", "file_mounts")
+                },
+                **{
+                    f"{name}_commands": []
+                    for name in (
+                        "initialization",
+                        "setup",
+                        "head_setup",
+                        "worker_setup",
+                        "head_start_ray",
+                        "worker_start_ray",
+                    )
+                },
+                "cluster_synced_files": [],
+                "file_mounts_sync_continuously": False,
+                "rsync_exclude": [],
+                "rsync_filter": [],
+            }
+        )
+    )
     environment = {
-        "PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder),
-        "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1",
-        # As if the code had come by `ray job submit`: of nodes that share a folder, which no real ones do, one that
-        # comes removes what another has unpacked there.
-        "PYTHONPATH": str(ROOT), "RAY_JOB_CONFIG_JSON_ENV_VAR": "{}",
-    }  # fmt: skip
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": "a" * 64,
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_FAKE_CLUSTER": "1",
+        "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+        # As if the code had come by `ray job submit`: of nodes that share a folder, which no real
+        # ones do, one that comes removes what another has unpacked there.
+        "PYTHONPATH": str(ROOT),
+        "RAY_JOB_CONFIG_JSON_ENV_VAR": "{}",
+    }
     start = [
-        RAY, "start", "--head", f"--port={port}", "--num-cpus=0", "--node-ip-address=127.0.0.1",
-        f"--autoscaling-config={folder}/cluster.json", f"--temp-dir={folder}", "--include-dashboard=false",
+        RAY,
+        "start",
+        "--head",
+        f"--port={port}",
+        "--num-cpus=0",
+        "--node-ip-address=127.0.0.1",
+        f"--autoscaling-config={folder}/cluster.json",
+        f"--temp-dir={folder}",
+        "--include-dashboard=false",
         "--object-store-memory=200000000",
-    ]  # fmt: skip
+    ]
     try:
         subprocess.run(start, env=environment, check=True, capture_output=True, timeout=100)
         yield f"127.0.0.1:{port}", environment
@@ -171,20 +222,40 @@ def records(run):
 
 def reports(run):
     history = run / "history.jsonl"
-    return [json.loads(line) for line in history.read_text().splitlines()] if history.exists() else []
+    return (
+        [json.loads(line) for line in history.read_text().splitlines()] if history.exists() else []
+    )
 
 
 @pytest.mark.slow
-def test_a_search_starts_a_cluster_from_nothing_uses_all_of_it_and_outlives_a_part(growing, started_cli, tmp_path):
+def test_a_search_starts_a_cluster_from_nothing_uses_all_of_it_and_outlives_a_part(
+    growing, started_cli, tmp_path
+):
     address, environment = growing
     run = tmp_path / "runs" / "growing"
     process = started_cli(
-        "digits", "--search-space", SPACES / "slow.py", "--scheduler", "none", "--trials", 6, "--max-epochs", 6,
-        "--name", run.name, "--address", address, cwd=tmp_path, **environment,
-    )  # fmt: skip
+        "digits",
+        "--search-space",
+        SPACES / "slow.py",
+        "--scheduler",
+        "none",
+        "--trials",
+        6,
+        "--max-epochs",
+        6,
+        "--name",
+        run.name,
+        "--address",
+        address,
+        cwd=tmp_path,
+        **environment,
+    )
     until(lambda: len({record.get("node_id") for record in records(run)} - {None}) == 2)
-    assert len(reports(run)) < 12  # both machines came for the first two trials, not one for each that waited
-    machines = [p for p in of(environment, "raylet") if p.environ().get("RAY_NODE_TYPE_NAME") == "machine"]
+    # both machines came for the first two trials, not one for each that waited
+    assert len(reports(run)) < 12
+    machines = [
+        p for p in of(environment, "raylet") if p.environ().get("RAY_NODE_TYPE_NAME") == "machine"
+    ]
     began = len(reports(run))
     machines[0].kill()
     _, errors = process.communicate(timeout=300)
@@ -198,5 +269,8 @@ def test_a_search_starts_a_cluster_from_nothing_uses_all_of_it_and_outlives_a_pa
         f"ray.init(address={address!r}, logging_level=50); assert asked_for() == []"
     )
     subprocess.run(
-        [sys.executable, "-c", look], env=os.environ | environment, check=True, cwd=Path(__file__).parents[2]
+        [sys.executable, "-c", look],
+        env=os.environ | environment,
+        check=True,
+        cwd=Path(__file__).parents[2],
     )

@@ -21,7 +21,9 @@ def recorded(folder, **settings):
 def summarise(layout, ledger):
     write_tables(layout, Objective("val_accuracy", "max"), ledger)
     facts = {"exhausted": True, "wall_clock_s": 12.5, "objective": "val_accuracy:max"}
-    write_summary(layout, best=None, test=None, trials=ledger.trials, epochs=len(ledger.reports), **facts)
+    write_summary(
+        layout, best=None, test=None, trials=ledger.trials, epochs=len(ledger.reports), **facts
+    )
 
 
 def ended_after_one_epoch(folder, **settings):
@@ -47,7 +49,9 @@ def test_epochs_are_raised_and_never_lowered(tmp_path):
 @pytest.mark.parametrize("scheduler", ["hyperband", "pbt"])
 def test_where_all_that_was_done_followed_from_the_epochs_they_stay(tmp_path, scheduler):
     recorded(tmp_path, scheduler=scheduler)
-    with pytest.raises(RequestError, match=rf"run of {scheduler} keeps its max_epochs \(10\); .*--start-from"):
+    with pytest.raises(
+        RequestError, match=rf"run of {scheduler} keeps its max_epochs \(10\); .*--start-from"
+    ):
         resumed(tmp_path, max_epochs=20)
 
 
@@ -99,7 +103,12 @@ def test_a_night_between_two_processes_that_were_killed_is_not_spent(tmp_path):
 
 def test_only_who_had_all_its_epochs_is_taken_up_again(tmp_path):
     ledger = Ledger(Layout(tmp_path))
-    for trial, status, epochs in (("a", "finished", 2), ("b", "finished", 1), ("c", "stopped", 2), ("d", "failed", 2)):
+    for trial, status, epochs in (
+        ("a", "finished", 2),
+        ("b", "finished", 1),
+        ("c", "stopped", 2),
+        ("d", "failed", 2),
+    ):
         ledger.start(trial, {})
         for epoch in range(1, epochs + 1):
             ledger.report(Report(trial, epoch, 0.5, {}, 1.0, 0.0))
@@ -129,6 +138,9 @@ def test_what_went_on_is_what_it_would_have_been_from_the_start(search):
     first = search(max_epochs=2, **settings)
     further = search(resume=first.directory, max_epochs=4, **settings)
     whole = search(max_epochs=4, **settings)
-    curves = [run.history.sort_values(["trial", "epoch"]).reset_index(drop=True) for run in (further, whole)]
+    curves = [
+        run.history.sort_values(["trial", "epoch"]).reset_index(drop=True)
+        for run in (further, whole)
+    ]
     pd.testing.assert_frame_equal(*(curve.drop(columns="seconds") for curve in curves))
     assert further.summary["test"] == whole.summary["test"]

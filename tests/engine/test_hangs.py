@@ -1,4 +1,5 @@
-"""Workers that hang: user code that sleeps, processes that are frozen, in each of the things that a worker does."""
+"""Workers that hang: user code that sleeps, processes that are frozen, in each of the things that a
+worker does."""
 
 import signal
 import time
@@ -22,7 +23,8 @@ from pipeline.worker.devices import RELEASE_S
 SPACES = Path(__file__).parents[1] / "spaces"
 ray_and_slow = [pytest.mark.ray, pytest.mark.slow]
 
-# Three configurations. In `fit`, when it is saved, or when it has to let go of its trial, a worker hangs as it is told.
+# Three configurations. In `fit`, when it is saved, or when it has to let go of its trial, a worker
+# hangs as it is told.
 SPACE = """
 import os
 import signal
@@ -69,7 +71,9 @@ def fit(hp, model, *args, callbacks, **kwargs):
 def write_space(tmp_path):
     def write(place, number=None, *, once=True):
         path = tmp_path / "hanging.py"
-        path.write_text(SPACE.format(place=place, number=None if number is None else int(number), once=once))
+        path.write_text(
+            SPACE.format(place=place, number=None if number is None else int(number), once=once)
+        )
         return path
 
     return write
@@ -94,7 +98,9 @@ def wait_until_gone(processes, seconds=30.0):
         if all(map(is_gone, processes)):
             return
         time.sleep(0.1)
-    raise AssertionError(f"still there after {seconds:g} s: {[p for p in processes if not is_gone(p)]}")
+    raise AssertionError(
+        f"still there after {seconds:g} s: {[p for p in processes if not is_gone(p)]}"
+    )
 
 
 def epochs_of(run):
@@ -103,7 +109,9 @@ def epochs_of(run):
 
 
 def in_full(trials, epochs):
-    return dict.fromkeys([(f"t{k:04d}", epoch) for k in range(trials) for epoch in range(1, epochs + 1)], 1)
+    return dict.fromkeys(
+        [(f"t{k:04d}", epoch) for k in range(trials) for epoch in range(1, epochs + 1)], 1
+    )
 
 
 class TestInAnEpoch:
@@ -120,24 +128,42 @@ class TestInAnEpoch:
                 warnings.append(text)
 
         experiment = Experiment(
-            dataset=str(SPACES / "few.py"), search_space=str(write_space("epoch", number)), searcher="grid",
-            scheduler="none", max_epochs=4, max_concurrent=2, epoch_timeout_s=4, storage=str(tmp_path / "runs"),
-        )  # fmt: skip
+            dataset=str(SPACES / "few.py"),
+            search_space=str(write_space("epoch", number)),
+            searcher="grid",
+            scheduler="none",
+            max_epochs=4,
+            max_concurrent=2,
+            epoch_timeout_s=4,
+            storage=str(tmp_path / "runs"),
+        )
         run = tune(experiment, watcher=Listener())
         assert list(run.trials["status"]) == ["finished"] * 3
         assert epochs_of(run) == in_full(3, 4)
         (trial,) = run.trials.loc[run.trials["number"] == 1, "trial"]
-        assert warnings == [f"{trial}: no epoch within 4 s; it goes on from its last checkpoint in another process."]
+        assert warnings == [
+            f"{trial}: no epoch within 4 s; it goes on from its last checkpoint in another process."
+        ]
         assert len(hung()) == 1
         wait_until_gone(hung())
 
     def test_one_that_hangs_again_has_failed_and_the_others_finish(self, search, write_space, hung):
         space = write_space("epoch", once=False)
-        run = search(search_space=str(space), searcher="grid", scheduler="none", max_epochs=3, epoch_timeout_s=4)
+        run = search(
+            search_space=str(space),
+            searcher="grid",
+            scheduler="none",
+            max_epochs=3,
+            epoch_timeout_s=4,
+        )
         (failed,) = (r for r in read_trials(run.layout).values() if r.status == "failed")
-        assert failed.hyperparameters == {"number": 1} and failed.error == "no epoch within 4 s, twice"
+        assert (
+            failed.hyperparameters == {"number": 1} and failed.error == "no epoch within 4 s, twice"
+        )
         assert sorted(run.trials["status"]) == ["failed", "finished", "finished"]
-        assert epochs_of(run) == {key: 1 for key in in_full(3, 3) if key[0] != failed.trial or key[1] == 1}
+        assert epochs_of(run) == {
+            key: 1 for key in in_full(3, 3) if key[0] != failed.trial or key[1] == 1
+        }
         assert len(hung()) == 2
         wait_until_gone(hung())
 
@@ -155,9 +181,13 @@ class TestBetweenTwoTrials:
     def test_no_trial_and_no_epoch_is_lost(self, search, write_space, hung, place, number):
         space = write_space(place, number)
         run = search(
-            search_space=str(space), searcher="grid", scheduler="asha", max_epochs=3, max_concurrent=1,
+            search_space=str(space),
+            searcher="grid",
+            scheduler="asha",
+            max_epochs=3,
+            max_concurrent=1,
             epoch_timeout_s=4,
-        )  # fmt: skip
+        )
         assert set(run.trials["status"]) <= {"finished", "stopped"} and len(run.trials) == 3
         assert max(epochs_of(run).values()) == 1
         assert set(epochs_of(run)) >= {("t0000", 1), ("t0001", 1), ("t0002", 1)}
@@ -175,10 +205,14 @@ class TestWithoutATimeout:
 
     @pytest.mark.ray
     @pytest.mark.slow
-    def test_a_trial_that_hangs_is_ended_by_what_the_others_took(self, search, write_space, hung, monkeypatch):
+    def test_a_trial_that_hangs_is_ended_by_what_the_others_took(
+        self, search, write_space, hung, monkeypatch
+    ):
         monkeypatch.setattr(hangs, "LEAST_S", 5.0)
         monkeypatch.setattr(hangs, "TIMES_THE_LONGEST", 0.01)
-        run = search(search_space=str(write_space("epoch")), searcher="grid", scheduler="none", max_epochs=3)
+        run = search(
+            search_space=str(write_space("epoch")), searcher="grid", scheduler="none", max_epochs=3
+        )
         assert list(run.trials["status"]) == ["finished"] * 3
         assert epochs_of(run) == in_full(3, 3)
         wait_until_gone(hung())
@@ -192,9 +226,23 @@ def test_a_driver_that_ends_does_not_wait_for_a_frozen_worker_and_leaves_no_proc
     started_cli, write_space, hung, tmp_path, number
 ):
     process = started_cli(
-        "digits", "--search-space", write_space("epoch", signal.SIGSTOP), "--searcher", "grid", "--scheduler", "none",
-        "--max-epochs", 50, "--epoch-timeout", "10m", "--cpus", 2, "--name", "frozen", cwd=tmp_path,
-    )  # fmt: skip
+        "digits",
+        "--search-space",
+        write_space("epoch", signal.SIGSTOP),
+        "--searcher",
+        "grid",
+        "--scheduler",
+        "none",
+        "--max-epochs",
+        50,
+        "--epoch-timeout",
+        "10m",
+        "--cpus",
+        2,
+        "--name",
+        "frozen",
+        cwd=tmp_path,
+    )
     deadline = time.monotonic() + 200
     while not (tmp_path / "hung").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -204,18 +252,27 @@ def test_a_driver_that_ends_does_not_wait_for_a_frozen_worker_and_leaves_no_proc
     _, errors = process.communicate(timeout=60)
     if number == signal.SIGINT:
         assert process.returncode == 130, errors
-        assert "epoch_timeout_s: 600.0" in (tmp_path / "runs" / "frozen" / "experiment.yaml").read_text()
+        assert (
+            "epoch_timeout_s: 600.0"
+            in (tmp_path / "runs" / "frozen" / "experiment.yaml").read_text()
+        )
     wait_until_gone([p.pid for p in family])
 
 
 @pytest.mark.parametrize(("gpus", "silent_s"), [(0, 20 + 60), (0.5, 20 + 60 + RELEASE_S)])
 def test_who_waits_for_a_gpus_memory_does_not_hang(tmp_path, monkeypatch, gpus, silent_s):
-    monkeypatch.setattr(hangs.ray, "wait", lambda answers, timeout: ([], answers))  # nothing has come
+    # nothing has come
+    monkeypatch.setattr(hangs.ray, "wait", lambda answers, timeout: ([], answers))
     experiment = Experiment(dataset="digits", epoch_timeout_s=20, gpus_per_trial=gpus)
     ledger = Ledger(Layout(tmp_path / "run"))
     watch = Recorder(ledger, None, None, experiment, None, None, Watcher())._hangs
-    starts, trains = (hangs._Silence(None, frozenset({"report"}), 0.0, reported=told) for told in (False, True))
-    assert [watch._too_long(starts, silent_s), watch._too_long(starts, silent_s + 1)] == [False, True]
+    starts, trains = (
+        hangs._Silence(None, frozenset({"report"}), 0.0, reported=told) for told in (False, True)
+    )
+    assert [watch._too_long(starts, silent_s), watch._too_long(starts, silent_s + 1)] == [
+        False,
+        True,
+    ]
     assert [watch._too_long(trains, 20), watch._too_long(trains, 21)] == [False, True]
     ledger.close()
 
@@ -232,13 +289,17 @@ def clock(monkeypatch):
 def controller():
     """Tune's, of no trials."""
     events = SimpleNamespace(get_futures=set)
-    return SimpleNamespace(_actor_manager=SimpleNamespace(_actor_task_events=events), _trial_to_actor={})
+    return SimpleNamespace(
+        _actor_manager=SimpleNamespace(_actor_task_events=events), _trial_to_actor={}
+    )
 
 
 def test_while_this_process_was_stopped_nobody_was_silent(clock, controller):
     watch = Hangs(20.0, 0.0)
     watch.look(controller)
-    silence = watch._silences["t0000"] = hangs._Silence(None, frozenset({"report"}), clock[0], reported=True)
+    silence = watch._silences["t0000"] = hangs._Silence(
+        None, frozenset({"report"}), clock[0], reported=True
+    )
     clock[0] += 3600
     watch.look(controller)
     assert silence.since == pytest.approx(clock[0], abs=2)
@@ -249,7 +310,9 @@ def test_the_time_that_this_process_was_stopped_is_not_learnt(clock, controller,
     """Tune takes the report that came meanwhile either before or after the next look."""
     watch = Hangs(None, 20.0)
     watch.look(controller)
-    silence = watch._silences["t0000"] = hangs._Silence(None, frozenset({"report"}), clock[0], reported=True)
+    silence = watch._silences["t0000"] = hangs._Silence(
+        None, frozenset({"report"}), clock[0], reported=True
+    )
     clock[0] += 3600
     if looks_first:
         watch.look(controller)
@@ -269,14 +332,16 @@ def test_the_time_that_this_process_was_stopped_is_not_learnt(clock, controller,
 
 def test_before_anything_has_reported_a_trial_hangs_after_a_fixed_time(clock, monkeypatch):
     ended, said = [], []
-    monkeypatch.setattr(hangs.ray, "wait", lambda answers, timeout: ([], answers))  # nothing has come
+    # nothing has come
+    monkeypatch.setattr(hangs.ray, "wait", lambda answers, timeout: ([], answers))
     monkeypatch.setattr(hangs.ray, "kill", ended.append)
     worker, trial = object(), Mock(trial_id="t0000", status="RUNNING", max_failures=2)
     manager = SimpleNamespace(
         _actor_task_events=SimpleNamespace(get_futures=lambda: {"report"}),
         _live_actors_to_ray_actors_resources={worker: ["its process"]},
-        _tracked_actors_to_state_futures={}, _tracked_actors_to_task_futures={worker: {"report"}},
-    )  # fmt: skip
+        _tracked_actors_to_state_futures={},
+        _tracked_actors_to_task_futures={worker: {"report"}},
+    )
     controller = SimpleNamespace(_actor_manager=manager, _trial_to_actor={trial: worker})
     monkeypatch.setattr(hangs, "ASLEEP_S", 1e9)
     watch = Hangs(None, 0.0, said.append)
@@ -296,4 +361,6 @@ def test_before_anything_has_reported_a_trial_hangs_after_a_fixed_time(clock, mo
     watch.look(controller)
     clock[0] += hangs.FIRST_S + hangs.START_S + 1
     watch.look(controller)
-    assert watch.reasons == {"t0000": "no epoch within 21600 s (--epoch-timeout allows more), twice"}
+    assert watch.reasons == {
+        "t0000": "no epoch within 21600 s (--epoch-timeout allows more), twice"
+    }

@@ -15,7 +15,8 @@ from pipeline.errors import KerasweepError
 SPACES = Path(__file__).parents[1] / "spaces"
 pytestmark = pytest.mark.ray
 
-# What `build` is for the third trial's configuration, in the process that follows it before the trial is started.
+# What `build` is for the third trial's configuration, in the process that follows it before the
+# trial is started.
 SPACE = """
 import os
 import signal
@@ -70,12 +71,18 @@ def test_what_hangs_once_is_started_anew_and_asked_again(follower, tmp_path, fro
 
 @pytest.mark.parametrize(
     ("frozen", "message"),
-    [(True, "must not be stopped; it was, twice."), (False, "must answer within 6 s; it did not, twice.")],
+    [
+        (True, "must not be stopped; it was, twice."),
+        (False, "must answer within 6 s; it did not, twice."),
+    ],
 )
 def test_what_hangs_twice_is_said(follower, tmp_path, frozen, message):
     with pytest.raises(KerasweepError) as error:
         Calls(follower).follow(follower.hang, tmp_path / "file", 2, frozen)
-    assert str(error.value) == f"The process that loads the data and follows the search space {message}"
+    assert (
+        str(error.value)
+        == f"The process that loads the data and follows the search space {message}"
+    )
 
 
 def test_what_does_not_follow_build_may_take_as_long_as_it_takes(follower):
@@ -87,6 +94,8 @@ def test_a_search_goes_on_though_the_process_was_frozen(search, tmp_path):
     space = tmp_path / "freezing.py"
     space.write_text(SPACE)
     (tmp_path / "tiny.py").write_text((SPACES / "tiny.py").read_text())
-    run = search(search_space=str(space), searcher="random", scheduler="none", trials=5, max_epochs=1)
+    run = search(
+        search_space=str(space), searcher="random", scheduler="none", trials=5, max_epochs=1
+    )
     assert (tmp_path / "hung").exists()
     assert list(run.trials["status"]) == ["finished"] * 5

@@ -1,4 +1,5 @@
-"""A node holds the data once: eight trials on a large array need little more memory than eight on a small one."""
+"""A node holds the data once: eight trials on a large array need little more memory than eight on a
+small one."""
 
 import pytest
 
@@ -54,9 +55,17 @@ def memory_of(search, tmp_path):
         file = folder / "space.py"
         file.write_text(FILE.format(rows=rows, folder=str(folder), trials=TRIALS))
         search(
-            dataset=str(file), search_space=str(file), objective="val_loss", scheduler="none", searcher="random",
-            trials=TRIALS, max_epochs=3, max_concurrent=TRIALS, cpus_per_trial=0.5, execution=plan,
-        )  # fmt: skip
+            dataset=str(file),
+            search_space=str(file),
+            objective="val_loss",
+            scheduler="none",
+            searcher="random",
+            trials=TRIALS,
+            max_epochs=3,
+            max_concurrent=TRIALS,
+            cpus_per_trial=0.5,
+            execution=plan,
+        )
         held = [int(file.read_text()) for file in folder.glob("*.held")]
         assert len(held) == TRIALS
         return sum(held)

@@ -12,7 +12,17 @@ import pytest
 
 from pipeline import Experiment
 from pipeline.engine import nodes
-from pipeline.engine.nodes import DRIVER, Newcomers, _gpus, _packed, _probe, _unseen, answer, facts, findings
+from pipeline.engine.nodes import (
+    DRIVER,
+    Newcomers,
+    _gpus,
+    _packed,
+    _probe,
+    _unseen,
+    answer,
+    facts,
+    findings,
+)
 from pipeline.errors import RequestError
 from pipeline.names import HOME
 
@@ -35,10 +45,16 @@ def test_nothing_is_found_where_all_is_as_here(probe):
 
 def test_storage_that_cannot_be_read_or_written_is_found(probe):
     place = probe.parent
-    assert found(answer(str(place / "elsewhere"), "node", 0)) == [f"storage {place}: No such file or directory"]
-    assert found(answer(str(probe), "no/node", 0)) == [f"storage {place}: No such file or directory"]
+    assert found(answer(str(place / "elsewhere"), "node", 0)) == [
+        f"storage {place}: No such file or directory"
+    ]
+    assert found(answer(str(probe), "no/node", 0)) == [
+        f"storage {place}: No such file or directory"
+    ]
     (probe / DRIVER).write_text("other")
-    assert found(answer(str(probe), "node", 0)) == [f"storage {place}: another file is in the place of this one's"]
+    assert found(answer(str(probe), "node", 0)) == [
+        f"storage {place}: another file is in the place of this one's"
+    ]
 
 
 def test_storage_that_each_host_has_for_itself_is_found(probe):
@@ -54,9 +70,12 @@ def test_other_versions_another_datasets_and_a_backend_that_is_missing_are_found
     other = tmp_path / "other" / "datasets" / "__init__.py"
     other.touch()
     (tmp_path / "other" / "numpy-1.0.dist-info").mkdir()
-    (tmp_path / "other" / "numpy-1.0.dist-info" / "METADATA").write_text("Name: numpy\nVersion: 1.0")
+    (tmp_path / "other" / "numpy-1.0.dist-info" / "METADATA").write_text(
+        "Name: numpy\nVersion: 1.0"
+    )
     program = (
-        f"import json; from pipeline.engine.nodes import answer; print(json.dumps(answer({str(probe)!r}, 'n', 0)))"
+        "import json; from pipeline.engine.nodes import answer; "
+        f"print(json.dumps(answer({str(probe)!r}, 'n', 0)))"
     )
     path = os.pathsep.join((str(tmp_path / "other"), str(HOME)))
     said = subprocess.run(
@@ -76,8 +95,12 @@ def test_other_versions_another_datasets_and_a_backend_that_is_missing_are_found
     assert f"keras is missing, here {facts()['versions']['keras']}" in found(said)
 
 
-def test_a_backend_built_for_other_devices_or_installed_under_another_name_is_the_same_one(probe, monkeypatch):
-    monkeypatch.setattr(nodes, "version", lambda package: {"tensorflow": "2.21.0+cu130"}.get(package, "1.0"))
+def test_a_backend_built_for_other_devices_or_installed_under_another_name_is_the_same_one(
+    probe, monkeypatch
+):
+    monkeypatch.setattr(
+        nodes, "version", lambda package: {"tensorflow": "2.21.0+cu130"}.get(package, "1.0")
+    )
     here = facts()
     assert here["versions"]["tensorflow"] == "2.21.0"
     said = answer(str(probe), "node", 0)
@@ -107,7 +130,8 @@ def test_a_probe_lies_beside_a_run_that_is_not_there_yet_and_leaves_nothing_behi
         (tmp_path / name / DRIVER).touch()
     with _probe(tmp_path / "run") as there:
         assert there.parent == tmp_path and found(answer(str(there), "node", 0)) == []
-    assert {path.name for path in tmp_path.iterdir()} == {young, ".probe-mine"}  # what a killed one left is gone
+    # what a killed one left is gone
+    assert {path.name for path in tmp_path.iterdir()} == {young, ".probe-mine"}
     with _probe(tmp_path / "deeper" / "run") as there:
         assert there.parent == tmp_path / "deeper"
     assert not (tmp_path / "deeper").exists()
@@ -119,7 +143,10 @@ def test_a_place_that_this_host_cannot_write_to_is_refused_in_one_line(tmp_path)
         with pytest.raises(RequestError) as refused, _probe(place):
             pass
         line = str(refused.value)
-        assert line.startswith("The storage path must be a folder that can be written to; ") and "\n" not in line
+        assert (
+            line.startswith("The storage path must be a folder that can be written to; ")
+            and "\n" not in line
+        )
 
 
 @pytest.mark.parametrize(
@@ -127,12 +154,18 @@ def test_a_place_that_this_host_cannot_write_to_is_refused_in_one_line(tmp_path)
     [
         ([(23_000, 24_000)], 1, []),
         ([(21_000, 24_000)], 0.5, []),
-        ([(23_000, 24_000), (11_500, 24_000)], 0.5, ["GPU 1: 11500 of 24000 MiB are free, 2 trials need 20520"]),
+        (
+            [(23_000, 24_000), (11_500, 24_000)],
+            0.5,
+            ["GPU 1: 11500 of 24000 MiB are free, 2 trials need 20520"],
+        ),
         ([(2_000, 24_000)], 1, ["GPU 0: 2000 of 24000 MiB are free, a trial needs 12000"]),
         ("Ray counts 2, the driver 1", 1, ["GPUs: Ray counts 2, the driver 1"]),
     ],
 )
-def test_gpus_that_do_not_answer_or_have_too_little_free_memory_are_found(probe, gpus, share, faults):
+def test_gpus_that_do_not_answer_or_have_too_little_free_memory_are_found(
+    probe, gpus, share, faults
+):
     packed = _packed(Experiment(dataset="digits", gpus_per_trial=share), {"CPU": 8, "GPU": 2})
     said = answer(str(probe), "node", 0) | {"gpus": gpus}
     assert [fault for fault, _ in findings(said, facts(), share, packed)] == faults
@@ -140,9 +173,16 @@ def test_gpus_that_do_not_answer_or_have_too_little_free_memory_are_found(probe,
 
 def test_no_more_trials_share_a_gpu_than_there_are_cpus_for_or_were_asked_for():
     def packed(cpus, **settings):
-        return _packed(Experiment(dataset="digits", gpus_per_trial=0.125, **settings), {"CPU": cpus, "GPU": 1})
+        return _packed(
+            Experiment(dataset="digits", gpus_per_trial=0.125, **settings), {"CPU": cpus, "GPU": 1}
+        )
 
-    assert [packed(16), packed(4), packed(4, cpus_per_trial=2), packed(16, max_concurrent=3)] == [8, 4, 2, 3]
+    assert [packed(16), packed(4), packed(4, cpus_per_trial=2), packed(16, max_concurrent=3)] == [
+        8,
+        4,
+        2,
+        3,
+    ]
     assert packed(0) == 1
 
 
@@ -151,7 +191,8 @@ def test_storage_that_is_an_object_store_is_let_in_host_by_host(probe):
     assert list(findings(said, facts(), 0)) == [
         (
             "storage s3://bucket/runs: access denied",
-            "let that host into it: by a role of its own, or by variables that are set for its `ray start`",
+            "let that host into it: by a role of its own, or by variables that are set for its "
+            "`ray start`",
         )
     ]
 
@@ -174,13 +215,17 @@ def test_only_the_gpus_that_ray_gives_away_are_asked(monkeypatch):
     assert _gpus(2) == [(5, 9), (7, 9)] and _gpus(3) == "Ray counts 3, the driver 2"
 
 
-def test_nodes_that_come_later_are_asked_and_ended_for_if_they_are_unfit_twice(monkeypatch, tmp_path):
+def test_nodes_that_come_later_are_asked_and_ended_for_if_they_are_unfit_twice(
+    monkeypatch, tmp_path
+):
     here = {"NodeManagerAddress": "10.0.0.1", "NodeManagerHostname": "here"}
     there, asked, told, fit = here | {"NodeManagerHostname": "there"}, [], [], {"here"}
     alive, answers = {"here": here, "new": there}, []
     monkeypatch.setattr(nodes, "AGAIN_S", 0.0)
     monkeypatch.setattr(nodes, "_alive", lambda: alive)
-    monkeypatch.setattr(nodes, "_found", lambda nodes, *_: (asked.append(list(nodes)), answers.pop(0))[1])
+    monkeypatch.setattr(
+        nodes, "_found", lambda nodes, *_: (asked.append(list(nodes)), answers.pop(0))[1]
+    )
     newcomers = Newcomers(Experiment(dataset="digits"), tmp_path / "run", fit, told.append)
 
     def look():

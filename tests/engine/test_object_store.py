@@ -1,4 +1,5 @@
-"""A search whose run is in an object store, whose machine is lost, and which another goes on with."""
+"""A search whose run is in an object store, whose machine is lost, and which another goes on
+with."""
 
 import contextlib
 import re
@@ -24,15 +25,36 @@ SPACES = Path(__file__).parents[1] / "spaces"
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 SETTINGS = (
-    SPACES / "few.py", "--search-space", SPACES / "slow.py", "--searcher", "random", "--scheduler", "none",
-    "--trials", 4, "--max-epochs", 12, "--max-concurrent", 1, "--cpus", 1, "--name", "mine", "--storage",
-)  # fmt: skip
+    SPACES / "few.py",
+    "--search-space",
+    SPACES / "slow.py",
+    "--searcher",
+    "random",
+    "--scheduler",
+    "none",
+    "--trials",
+    4,
+    "--max-epochs",
+    12,
+    "--max-concurrent",
+    1,
+    "--cpus",
+    1,
+    "--name",
+    "mine",
+    "--storage",
+)
 
 
 def read(layout):
     """What was asked of each trial, and its epochs in the order of their coming."""
-    records = {name: (record.status, record.hyperparameters) for name, record in read_trials(layout).items()}
-    return records, [(report.trial, report.epoch, report.objective) for report in read_history(layout)]
+    records = {
+        name: (record.status, record.hyperparameters)
+        for name, record in read_trials(layout).items()
+    }
+    return records, [
+        (report.trial, report.epoch, report.objective) for report in read_history(layout)
+    ]
 
 
 @pytest.mark.timeout(900)
@@ -42,7 +64,9 @@ def test_a_search_whose_machine_is_lost_goes_on_from_the_store(cli, started_cli,
     home = location(f"{bucket}/runs/mine")
     first = started_cli(*SETTINGS, home.parent)
     wait_for(b'"t0000"', home, first)
-    with pytest.raises(RequestError, match=f"must belong to one process; {home} is in use by another, process "):
+    with pytest.raises(
+        RequestError, match=f"must belong to one process; {home} is in use by another, process "
+    ):
         tune(resumed(str(home)), resume=str(home))
     wait_for(b'"t0001"', home, first)
     first.send_signal(signal.SIGKILL)
@@ -51,7 +75,10 @@ def test_a_search_whose_machine_is_lost_goes_on_from_the_store(cli, started_cli,
         shutil.rmtree(folder, ignore_errors=True)
     code, output, errors = cli("--resume", home, timeout=400)
     assert code == 0, errors
-    assert re.search(rf"^records +{home}$", output, re.MULTILINE) and f"{home}/best/model.keras" in output
+    assert (
+        re.search(rf"^records +{home}$", output, re.MULTILINE)
+        and f"{home}/best/model.keras" in output
+    )
 
     with Mirror(home, tmp_path / "brought") as mirror:
         mirror.bring_back()
@@ -64,7 +91,10 @@ def test_a_search_whose_machine_is_lost_goes_on_from_the_store(cli, started_cli,
     results = Results(str(home))
     assert results.best == Results(tmp_path / "mine").best
     assert not list(home.rglob("last.npz")) and len(list(home.rglob("best.npz"))) == 4
-    assert all(SECRET.encode() not in path.read_bytes() for path in home.rglob()) and SECRET not in output + errors
+    assert (
+        all(SECRET.encode() not in path.read_bytes() for path in home.rglob())
+        and SECRET not in output + errors
+    )
 
 
 def wait_for(what, home, process):

@@ -1,4 +1,5 @@
-"""Population based training: generations, take-overs, and that neither kills nor concurrency change what comes out."""
+"""Population based training: generations, take-overs, and that neither kills nor concurrency change
+what comes out."""
 
 import json
 import random
@@ -47,10 +48,14 @@ FEW = Path(__file__).parents[1] / "spaces" / "few.py"
 
 
 class Population:
-    """Trials under a scheduler as Tune has them; `turns` are the boundaries that were carried out."""
+    """Trials under a scheduler as Tune has them; `turns` are the boundaries that were carried
+    out."""
 
     def __init__(self, names, interval=2, max_epochs=6, **settings):
-        self.turns, self.settings = [], {"complete": lambda: True, "saved": lambda trial, epoch: True} | settings
+        self.turns, self.settings = (
+            [],
+            {"complete": lambda: True, "saved": lambda trial, epoch: True} | settings,
+        )
         self.scheduler = PopulationBased(interval, max_epochs, self.turn, **self.settings)
         self.supervisor = Supervisor(self.scheduler, lambda: 9)
         self.trials = {n: Trial("kerasweep", stub=True, trial_id=n) for n in names}
@@ -64,7 +69,9 @@ class Population:
     def report(self, name, epoch, value=0.5):
         trial = self.trials[name]
         trial.set_status(Trial.RUNNING)
-        decision = self.supervisor.on_trial_result(None, trial, {"epoch": epoch, "objective": value})
+        decision = self.supervisor.on_trial_result(
+            None, trial, {"epoch": epoch, "objective": value}
+        )
         if decision == TrialScheduler.PAUSE:
             trial.set_status(Trial.PAUSED)
         return decision
@@ -75,7 +82,9 @@ class Population:
             self.trials[name].set_status(Trial.RUNNING)
             self.supervisor.on_trial_error(None, self.trials[name])
         else:
-            self.supervisor.on_trial_complete(None, self.trials[name], {"epoch": 1, "objective": 0.5})
+            self.supervisor.on_trial_complete(
+                None, self.trials[name], {"epoch": 1, "objective": 0.5}
+            )
 
     def next(self):
         chosen = self.scheduler.choose_trial_to_run(None)
@@ -118,7 +127,13 @@ def test_nobody_goes_on_while_more_are_to_come():
 
 def test_the_last_epoch_is_no_boundary_nor_one_that_the_interval_does_not_divide():
     population = Population("a", interval=2, max_epochs=5)
-    for epoch, decision in {1: "CONTINUE", 2: "PAUSE", 3: "CONTINUE", 4: "PAUSE", 5: "CONTINUE"}.items():
+    for epoch, decision in {
+        1: "CONTINUE",
+        2: "PAUSE",
+        3: "CONTINUE",
+        4: "PAUSE",
+        5: "CONTINUE",
+    }.items():
         assert population.report("a", epoch) == decision
         population.next()
     assert [epoch for epoch, _ in population.turns] == [2, 4]
@@ -212,7 +227,12 @@ def test_after_a_replay_the_generations_are_as_without_it(cut):
     fresh = {n: Trial("kerasweep", stub=True, trial_id=n) for n in names}
     again.supervisor = Supervisor(again.scheduler, lambda: 9)
     again.trials = fresh
-    assert again.supervisor.replay(fresh.values(), set(), [PastReport(n, e, v, False) for n, e, v in past]) == set()
+    assert (
+        again.supervisor.replay(
+            fresh.values(), set(), [PastReport(n, e, v, False) for n, e, v in past]
+        )
+        == set()
+    )
     reached = max(epochs.values())
     turned = train(again, epochs)
     assert turned == expected[len(expected) - len(turned) :]
@@ -221,7 +241,10 @@ def test_after_a_replay_the_generations_are_as_without_it(cut):
 
 # A boundary, carried out over real files.
 
-RATE, UNITS = Float(name="rate", min_value=0.001, max_value=0.1), Int(name="units", min_value=4, max_value=64)
+RATE, UNITS = (
+    Float(name="rate", min_value=0.001, max_value=0.1),
+    Int(name="units", min_value=4, max_value=64),
+)
 
 
 @pytest.fixture
@@ -231,7 +254,9 @@ def ledger(tmp_path):
         name = f"t{number}"
         ledger.start(name, {})
         items = [(RATE, 0.01), (UNITS, 4 + number)]
-        requested = [{**spec.to_dict(), "asked_by": "build", "value": value} for spec, value in items]
+        requested = [
+            {**spec.to_dict(), "asked_by": "build", "value": value} for spec, value in items
+        ]
         ledger.note(name, requested=requested)
         for epoch in (1, 2):
             ledger.report(Report(name, epoch, number / 10, {"val_loss": number / 10}, 1.0, 0.0))
@@ -253,7 +278,16 @@ def of(ledger, name):
 
 def turn_of(ledger, *, executions=1, kinds=None, fits=lambda one, other: True):
     kinds = kinds or {"rate": "algorithm", "units": "model"}
-    return Turn(ledger, ledger.layout, LOSS, 0, executions, lambda c: kinds, fits, lambda name, values: values)
+    return Turn(
+        ledger,
+        ledger.layout,
+        LOSS,
+        0,
+        executions,
+        lambda c: kinds,
+        fits,
+        lambda name, values: values,
+    )
 
 
 VALUES = {f"t{number}": number / 10 for number in range(8)}
@@ -267,11 +301,17 @@ def test_the_worst_go_on_with_the_weights_of_the_best_under_other_values(ledger)
         (change,) = record.changes
         assert change["from"] in ("t0", "t1") and change["epoch"] == 2
         assert change["before"] == {"rate": 0.01, "units": 4 + int(name[1])}
-        assert values == record.hyperparameters == {"rate": values["rate"], "units": 4 + int(change["from"][1])}
+        assert (
+            values
+            == record.hyperparameters
+            == {"rate": values["rate"], "units": 4 + int(change["from"][1])}
+        )
         assert values["rate"] != 0.01 and RATE.contains(values["rate"])
         assert of(ledger, name) == change["from"]
         assert record.in_force(2) == change["before"] and record.in_force(3) == values
-    assert all(of(ledger, f"t{n}") == f"t{n}" and not ledger.trials[f"t{n}"].changes for n in range(6))
+    assert all(
+        of(ledger, f"t{n}") == f"t{n}" and not ledger.trials[f"t{n}"].changes for n in range(6)
+    )
     assert read_trials(ledger.layout) == ledger.trials
 
 
@@ -372,9 +412,14 @@ def assert_taken_over(run):
 @pytest.mark.ray
 def test_a_search_records_who_took_over_and_the_values_in_force_at_each_epoch(search, tmp_path):
     run = search(
-        search_space=space(tmp_path), scheduler="pbt", searcher="random", trials=5, max_epochs=5,
-        objective="val_loss", keep_models=2,
-    )  # fmt: skip
+        search_space=space(tmp_path),
+        scheduler="pbt",
+        searcher="random",
+        trials=5,
+        max_epochs=5,
+        objective="val_loss",
+        keep_models=2,
+    )
     assert list(run.trials["status"]) == ["finished"] * 5 and list(run.trials["epochs"]) == [5] * 5
     changes = changes_of(run)
     assert changes and {c["epoch"] for past in changes.values() for c in past} <= {2, 4}
@@ -388,11 +433,18 @@ def test_a_search_records_who_took_over_and_the_values_in_force_at_each_epoch(se
             source = history.loc[(change["from"], change["epoch"])]
             mine = history.loc[(name, change["epoch"] + 1)]
             assert mine["hp/hidden"] == source["hp/hidden"]  # the model is the source's
-            assert (pd.isna(mine["hp/units"]) and pd.isna(source["hp/units"])) or mine["hp/units"] == source["hp/units"]
-            assert mine["hp/learning_rate"] != source["hp/learning_rate"] or mine["hp/rate"] != source["hp/rate"]
+            assert (pd.isna(mine["hp/units"]) and pd.isna(source["hp/units"])) or mine[
+                "hp/units"
+            ] == source["hp/units"]
+            assert (
+                mine["hp/learning_rate"] != source["hp/learning_rate"]
+                or mine["hp/rate"] != source["hp/rate"]
+            )
     best = run.best
     row = history.loc[(best.trial, best.epoch)]
-    assert {f"hp/{n}": v for n, v in best.hyperparameters.items()} == dict(row.filter(like="hp/").dropna())
+    assert {f"hp/{n}": v for n, v in best.hyperparameters.items()} == dict(
+        row.filter(like="hp/").dropna()
+    )
     own = run.trials.set_index("trial").loc[best.trial]
     assert {n: own[n] for n in best.hyperparameters} == best.hyperparameters
     assert list(run.directory.rglob("last.npz")) == []
@@ -403,9 +455,14 @@ def test_a_search_records_who_took_over_and_the_values_in_force_at_each_epoch(se
 @pytest.mark.slow
 def test_what_comes_out_does_not_depend_on_how_many_run_at_once(search, tmp_path):
     settings = {
-        "search_space": space(tmp_path), "scheduler": "pbt", "searcher": "random", "trials": 6, "max_epochs": 4,
-        "perturbation_interval": 1, "objective": "val_loss",
-    }  # fmt: skip
+        "search_space": space(tmp_path),
+        "scheduler": "pbt",
+        "searcher": "random",
+        "trials": 6,
+        "max_epochs": 4,
+        "perturbation_interval": 1,
+        "objective": "val_loss",
+    }
     one, three = search(max_concurrent=1, **settings), search(max_concurrent=3, **settings)
     assert changes_of(one) == changes_of(three) and changes_of(one)
     assert_same_records(one, three)
@@ -416,9 +473,13 @@ def test_what_comes_out_does_not_depend_on_how_many_run_at_once(search, tmp_path
 @pytest.mark.slow
 def test_a_population_of_one_comes_to_its_end(search, tmp_path):
     run = search(
-        search_space=space(tmp_path), scheduler="pbt", trials=1, max_epochs=3, perturbation_interval=1,
+        search_space=space(tmp_path),
+        scheduler="pbt",
+        trials=1,
+        max_epochs=3,
+        perturbation_interval=1,
         objective="val_loss",
-    )  # fmt: skip
+    )
     assert list(run.trials["epochs"]) == [3]
     assert not changes_of(run)
 
@@ -433,15 +494,22 @@ def test_a_space_smaller_than_the_trials_comes_to_its_end(search, tmp_path, sear
         "    head = keras.layers.Dense(data.classes, activation='softmax')\n"
         "    model = keras.Sequential([keras.Input(data.shape), keras.layers.Flatten(), head])\n"
         "    rate = hp.Choice('rate', [0.001, 0.01, 0.1])\n"
-        "    model.compile(keras.optimizers.SGD(rate), 'sparse_categorical_crossentropy', metrics=['accuracy'],\n"
+        "    model.compile(keras.optimizers.SGD(rate), 'sparse_categorical_crossentropy', "
+        "metrics=['accuracy'],\n"
         "                  run_eagerly=True)\n"
         "    return model\n"
     )
     run = search(
-        search_space=str(tmp_path / "small.py"), searcher=searcher, scheduler="pbt", trials=30, max_epochs=5,
+        search_space=str(tmp_path / "small.py"),
+        searcher=searcher,
+        scheduler="pbt",
+        trials=30,
+        max_epochs=5,
         objective="val_loss",
-    )  # fmt: skip
-    assert len(run.trials) == 3 and run.summary["exhausted"] and list(run.trials["epochs"]) == [5] * 3
+    )
+    assert (
+        len(run.trials) == 3 and run.summary["exhausted"] and list(run.trials["epochs"]) == [5] * 3
+    )
     assert changes_of(run)
 
 
@@ -449,13 +517,20 @@ def test_a_space_smaller_than_the_trials_comes_to_its_end(search, tmp_path, sear
 @pytest.mark.slow
 def test_executions_are_taken_over_together(search, tmp_path):
     run = search(
-        search_space=space(tmp_path), scheduler="pbt", searcher="random", trials=4, max_epochs=4,
-        executions_per_trial=2, objective="val_loss",
-    )  # fmt: skip
+        search_space=space(tmp_path),
+        scheduler="pbt",
+        searcher="random",
+        trials=4,
+        max_epochs=4,
+        executions_per_trial=2,
+        objective="val_loss",
+    )
     assert list(run.trials["epochs"]) == [4] * 4
     assert changes_of(run)
     assert_taken_over(run)
-    assert len(list(run.directory.rglob("best.npz"))) == 8 and not list(run.directory.rglob("last.npz"))
+    assert len(list(run.directory.rglob("best.npz"))) == 8 and not list(
+        run.directory.rglob("last.npz")
+    )
 
 
 @pytest.mark.ray
@@ -472,11 +547,19 @@ def test_members_that_diverge_drop_out(search, tmp_path):
         "    return model\n"
     )
     run = search(
-        dataset="diabetes", search_space=str(tmp_path / "diverging.py"), searcher="grid", scheduler="pbt", trials=8,
+        dataset="diabetes",
+        search_space=str(tmp_path / "diverging.py"),
+        searcher="grid",
+        scheduler="pbt",
+        trials=8,
         max_epochs=6,
-    )  # fmt: skip
+    )
     counts = run.summary["trials"]
-    assert counts["failed"] >= 2 and counts["unfinished"] == 0 and counts["finished"] + counts["failed"] == 8
+    assert (
+        counts["failed"] >= 2
+        and counts["unfinished"] == 0
+        and counts["finished"] + counts["failed"] == 8
+    )
     assert set(run.trials[run.trials["status"] == "finished"]["epochs"]) == {6}
 
 
@@ -497,9 +580,14 @@ def test_an_interrupted_search_goes_on_and_one_that_ended_can_be_extended(search
                 interruption.signal = 15
 
     settings = {
-        "search_space": space(tmp_path), "scheduler": "pbt", "searcher": "random", "trials": 5, "max_epochs": 5,
-        "objective": "val_loss", "max_concurrent": 2,
-    }  # fmt: skip
+        "search_space": space(tmp_path),
+        "scheduler": "pbt",
+        "searcher": "random",
+        "trials": 5,
+        "max_epochs": 5,
+        "objective": "val_loss",
+        "max_concurrent": 2,
+    }
     whole = search(**settings)
     given = settings | {"dataset": str(FEW), "storage": str(tmp_path / "cut")}
     cut = tune(Experiment(**given), watcher=StopAfter(), interruption=interruption)
@@ -508,7 +596,9 @@ def test_an_interrupted_search_goes_on_and_one_that_ended_can_be_extended(search
     assert changes_of(again) == changes_of(whole)
     assert_same_records(again, whole)
     before = again.trials.drop(columns="seconds")  # read before the same directory is gone on with
-    more = search(resume=cut.directory, **settings | {"storage": str(tmp_path / "cut"), "trials": 7})
+    more = search(
+        resume=cut.directory, **settings | {"storage": str(tmp_path / "cut"), "trials": 7}
+    )
     assert list(more.trials["epochs"]) == [5] * 7
     kept = more.trials.head(5).drop(columns="seconds")
     pd.testing.assert_frame_equal(kept, before, check_dtype=False, check_like=True)
@@ -519,9 +609,14 @@ def test_an_interrupted_search_goes_on_and_one_that_ended_can_be_extended(search
 @pytest.mark.slow
 def test_a_time_budget_ends_a_population(search, tmp_path):
     run = search(
-        search_space=space(tmp_path, wait=0.3), scheduler="pbt", trials=6, max_epochs=400, objective="val_loss",
-        time_budget_s=60,  # the workers' start counts too: on two busy cores it alone took half a minute
-    )  # fmt: skip
+        search_space=space(tmp_path, wait=0.3),
+        scheduler="pbt",
+        trials=6,
+        max_epochs=400,
+        objective="val_loss",
+        # the workers' start counts too: on two busy cores it alone took half a minute
+        time_budget_s=60,
+    )
     counts = run.summary["trials"]
     assert counts["unfinished"] == counts["total"] > 0 and run.best is not None
 
@@ -535,7 +630,8 @@ def lines_of(run):
 
 
 def killed_and_resumed(started_cli, run, arguments, cwd, marks, seed):
-    """Kill the driver some time after each of so many reports, and go on; how often it was killed."""
+    """Kill the driver some time after each of so many reports, and go on; how often it was
+    killed."""
     rng = random.Random(seed)
     process = started_cli(*arguments, "--name", run.name, cwd=cwd)
     kills = 0
@@ -547,8 +643,14 @@ def killed_and_resumed(started_cli, run, arguments, cwd, marks, seed):
             family = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(signal.SIGKILL)
             process.communicate()
-            workers = [p for p in family if p.is_running() and ("_Inner" in p.name() or p.name() == "ray::Helper")]
-            assert not psutil.wait_procs(workers, timeout=20)[1], "a driver that is killed leaves its trials behind"
+            workers = [
+                p
+                for p in family
+                if p.is_running() and ("_Inner" in p.name() or p.name() == "ray::Helper")
+            ]
+            assert not psutil.wait_procs(workers, timeout=20)[1], (
+                "a driver that is killed leaves its trials behind"
+            )
             kills += 1
             process = started_cli("--resume", run, cwd=cwd)
     _, errors = process.communicate(timeout=200)
@@ -558,7 +660,9 @@ def killed_and_resumed(started_cli, run, arguments, cwd, marks, seed):
 
 def records(run):
     """Both tables, times aside, in an order of their own."""
-    trials, history = (pd.read_csv(run / f"{name}.csv").drop(columns="seconds") for name in ("trials", "history"))
+    trials, history = (
+        pd.read_csv(run / f"{name}.csv").drop(columns="seconds") for name in ("trials", "history")
+    )
     return trials, history.sort_values(["trial", "epoch"]).reset_index(drop=True)
 
 
@@ -568,9 +672,24 @@ def records(run):
 def test_killed_again_and_again_a_search_ends_as_one_left_alone(started_cli, cli, tmp_path):
     scheduler, concurrent = "pbt", 2
     arguments = [
-        FEW, "--search-space", space(tmp_path, wait=0.1), "--scheduler", scheduler, "--searcher", "random",
-        "--objective", "val_loss", "--trials", 6, "--max-epochs", 6, "--max-concurrent", concurrent, "--seed", 5,
-    ]  # fmt: skip
+        FEW,
+        "--search-space",
+        space(tmp_path, wait=0.1),
+        "--scheduler",
+        scheduler,
+        "--searcher",
+        "random",
+        "--objective",
+        "val_loss",
+        "--trials",
+        6,
+        "--max-epochs",
+        6,
+        "--max-concurrent",
+        concurrent,
+        "--seed",
+        5,
+    ]
     code, _, errors = cli(*arguments, "--name", "alone", cwd=tmp_path)
     assert code == 0, errors
     alone = tmp_path / "runs" / "alone"
@@ -586,18 +705,37 @@ def test_killed_again_and_again_a_search_ends_as_one_left_alone(started_cli, cli
 @pytest.mark.slow
 def test_a_worker_that_is_killed_at_a_boundary_changes_nothing(started_cli, cli, tmp_path):
     arguments = [
-        FEW, "--search-space", space(tmp_path, wait=0.2), "--scheduler", "pbt", "--searcher", "random",
-        "--objective", "val_loss", "--trials", 5, "--max-epochs", 5, "--max-concurrent", 2,
-    ]  # fmt: skip
+        FEW,
+        "--search-space",
+        space(tmp_path, wait=0.2),
+        "--scheduler",
+        "pbt",
+        "--searcher",
+        "random",
+        "--objective",
+        "val_loss",
+        "--trials",
+        5,
+        "--max-epochs",
+        5,
+        "--max-concurrent",
+        2,
+    ]
     code, _, errors = cli(*arguments, "--name", "alone", cwd=tmp_path)
     assert code == 0, errors
     run = tmp_path / "runs" / "hurt"
     process = started_cli(*arguments, "--name", "hurt", cwd=tmp_path)
     kills = 0
     while process.poll() is None and kills < 3:
-        at_boundary = lines_of(run) and json.loads(run.joinpath("history.jsonl").read_text().splitlines()[-1])
+        at_boundary = lines_of(run) and json.loads(
+            run.joinpath("history.jsonl").read_text().splitlines()[-1]
+        )
         if at_boundary and at_boundary["epoch"] in (2, 4):
-            victims = [p for p in psutil.Process(process.pid).children(recursive=True) if "_Inner" in p.name()]
+            victims = [
+                p
+                for p in psutil.Process(process.pid).children(recursive=True)
+                if "_Inner" in p.name()
+            ]
             for victim in victims[:1]:
                 victim.kill()
                 kills += 1

@@ -41,22 +41,40 @@ def recorder(ledger):
 
 def report(recorder, trial, epoch, **more):
     result = {
-        "epoch": epoch, "objective": 0.5, "reported": 0.5, "metrics": {"".join(["val_", "loss"]): 0.5}, "seconds": 1.0,
-        "final": False, "requested": [], "built": 0, "place": {}, "timestamp": time.time(),
-        "training_iteration": epoch, **more,
-    }  # fmt: skip
+        "epoch": epoch,
+        "objective": 0.5,
+        "reported": 0.5,
+        "metrics": {"".join(["val_", "loss"]): 0.5},
+        "seconds": 1.0,
+        "final": False,
+        "requested": [],
+        "built": 0,
+        "place": {},
+        "timestamp": time.time(),
+        "training_iteration": epoch,
+        **more,
+    }
     recorder.on_trial_result(epoch, [trial], trial, result)
     trial.update_last_result(result)  # as Tune does after its callbacks
 
 
-def test_tune_keeps_the_metrics_of_a_trial_that_goes_on_and_not_of_one_that_is_over(recorder, ledger):
+def test_tune_keeps_the_metrics_of_a_trial_that_goes_on_and_not_of_one_that_is_over(
+    recorder, ledger
+):
     trial = Trial("kerasweep", stub=True, trial_id="t0000")
     report(recorder, trial, 1)
     report(recorder, trial, 2)
     assert trial.last_result["epoch"] == 2 and trial.metric_analysis
     recorder.on_trial_complete(3, [trial], trial)
-    assert not trial.run_metadata.last_result and not trial.metric_analysis and not trial.metric_n_steps
-    assert ledger.trials["t0000"].status == "finished" and [r.epoch for r in ledger.reports] == [1, 2]
+    assert (
+        not trial.run_metadata.last_result
+        and not trial.metric_analysis
+        and not trial.metric_n_steps
+    )
+    assert ledger.trials["t0000"].status == "finished" and [r.epoch for r in ledger.reports] == [
+        1,
+        2,
+    ]
 
 
 def test_nor_of_one_whose_worker_was_lost(recorder, ledger):
@@ -75,8 +93,12 @@ def test_reports_share_the_names_of_their_metrics(recorder, ledger):
     assert first == "val_loss" and first is second
 
 
-def test_an_objective_that_is_missing_ends_the_search_only_where_no_trial_has_reported(recorder, ledger):
-    missing = Failure("request", "The objective must be among what `fit` reports", where="objective")
+def test_an_objective_that_is_missing_ends_the_search_only_where_no_trial_has_reported(
+    recorder, ledger
+):
+    missing = Failure(
+        "request", "The objective must be among what `fit` reports", where="objective"
+    )
     recorder._end_failed("t0000", missing)
     assert "objective must be" in str(recorder.fatal)
     recorder.fatal = None
@@ -140,19 +162,27 @@ def test_a_node_that_fails_two_trials_and_trains_none_ends_the_search(recorder):
 def test_faults_of_the_program_are_counted_on_after_the_driver_was_killed(recorder, ledger):
     def again():
         return Recorder(
-            ledger, recorder._searcher, OBJECTIVE, recorder._experiment, recorder._supervisor, recorder._retention,
+            ledger,
+            recorder._searcher,
+            OBJECTIVE,
+            recorder._experiment,
+            recorder._supervisor,
+            recorder._retention,
             Watcher(),
-        )  # fmt: skip
+        )
 
     def fail(recorder, number):
         name = f"t{number:04d}"
         if number:
             recorder._searcher.tell_asked(name, {})
             ledger.start(name, {})
-        recorder._end_failed(name, Failure("program", "ValueError: no", "their traceback", "ValueError at my.py:3"))
+        recorder._end_failed(
+            name, Failure("program", "ValueError: no", "their traceback", "ValueError at my.py:3")
+        )
         return recorder.fatal
 
     assert fail(recorder, 0) is None and fail(again(), 1) is None
     fatal = fail(again(), 2)
     assert str(fatal) == "3 trials in a row failed in the same way: ValueError: no"
-    assert fail(again(), 3) is None  # it had ended for them: whoever goes on with it has mended something
+    # it had ended for them: whoever goes on with it has mended something
+    assert fail(again(), 3) is None

@@ -23,9 +23,14 @@ def idle_workers(*, places):
 
 def test_as_many_are_kept_as_there_are_places_beside_those_that_train():
     workers, _ = idle_workers(places=1)  # beside the two whose trials are ending
-    assert [workers.cache_object("a CPU", name) for name in ("w0", "w1", "w2")] == [True, True, False]
+    assert [workers.cache_object("a CPU", name) for name in ("w0", "w1", "w2")] == [
+        True,
+        True,
+        False,
+    ]
     assert workers.num_cached_objects == 2
-    assert list(workers.flush_cached_objects()) == ["w0"]  # both of their trials have let go now: there is one place
+    # both of their trials have let go now: there is one place
+    assert list(workers.flush_cached_objects()) == ["w0"]
     assert workers.pop_cached_object("a CPU") == "w1" and workers.pop_cached_object("a CPU") is None
 
 
@@ -50,7 +55,9 @@ def test_at_the_end_all_are_ended():
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize("scheduler", ["pbt", "hyperband", "asha"])
-def test_trials_that_pause_and_go_on_need_no_more_processes_than_run_at_once(search, tmp_path, scheduler):
+def test_trials_that_pause_and_go_on_need_no_more_processes_than_run_at_once(
+    search, tmp_path, scheduler
+):
     (tmp_path / "tiny.py").write_text((SPACES / "tiny.py").read_text())
     (tmp_path / "counting.py").write_text(
         "import os\nfrom pathlib import Path\nimport tiny\nbuild = tiny.build\n\n"
@@ -59,8 +66,13 @@ def test_trials_that_pause_and_go_on_need_no_more_processes_than_run_at_once(sea
         "    return model.fit(*args, **kwargs)\n"
     )
     run = search(
-        search_space=str(tmp_path / "counting.py"), scheduler=scheduler, searcher="random", trials=5, max_epochs=9,
+        search_space=str(tmp_path / "counting.py"),
+        scheduler=scheduler,
+        searcher="random",
+        trials=5,
+        max_epochs=9,
         perturbation_interval=2,
-    )  # fmt: skip
+    )
     assert run.summary["concurrent"] == 2 and run.summary["trials"]["unfinished"] == 0
-    assert len(list(tmp_path.glob("*.process"))) == 3  # two, and the one that checked the search space
+    # two, and the one that checked the search space
+    assert len(list(tmp_path.glob("*.process"))) == 3

@@ -1,4 +1,5 @@
-"""Shares of a GPU that turn out to be too little, and several GPUs a trial, on GPUs that Ray is only told of."""
+"""Shares of a GPU that turn out to be too little, and several GPUs a trial, on GPUs that Ray is
+only told of."""
 
 import json
 import os
@@ -9,7 +10,14 @@ import pytest
 from ray.tune.experiment import Trial
 
 from pipeline.engine.lost import Lost
-from pipeline.engine.measure import Measured, answer, checked, most_of_use, most_that_fit, train_default
+from pipeline.engine.measure import (
+    Measured,
+    answer,
+    checked,
+    most_of_use,
+    most_that_fit,
+    train_default,
+)
 from pipeline.engine.schedulers import make_scheduler
 from pipeline.engine.shares import Shares
 from pipeline.engine.supervisor import Supervisor
@@ -54,15 +62,21 @@ def fit(hp, model, *args, callbacks, **kwargs):
 
 @pytest.fixture
 def tried(search, tmp_path):
-    """Search over four widths on shares of a GPU; what each `fit` had, in the order of their ends."""
+    """Search over four widths on shares of a GPU; what each `fit` had, in the order of their
+    ends."""
 
     def run(seconds=0, share=0.5, **settings):
         log = tmp_path / "fits"
         (tmp_path / "large.py").write_text(LARGE.format(log=str(log), seconds=seconds))
         found = search(
-            search_space=str(tmp_path / "large.py"), searcher="grid", scheduler="none", trials=4, max_epochs=2,
-            gpus_per_trial=share, **settings,
-        )  # fmt: skip
+            search_space=str(tmp_path / "large.py"),
+            searcher="grid",
+            scheduler="none",
+            trials=4,
+            max_epochs=2,
+            gpus_per_trial=share,
+            **settings,
+        )
         fits = [json.loads(line) for line in log.read_text().splitlines()]
         return found, [fit for fit in fits if fit[1]]
 
@@ -72,12 +86,23 @@ def tried(search, tmp_path):
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_who_runs_out_of_a_share_gets_a_whole_gpu_once_and_so_do_larger_models_from_the_start(tried):
+def test_who_runs_out_of_a_share_gets_a_whole_gpu_once_and_so_do_larger_models_from_the_start(
+    tried,
+):
     run, fits = tried(max_concurrent=1, share=0.75)  # so much of a GPU that nobody shares it
-    assert [(units, share) for units, share, *_ in fits] == [(8, 0.75), (64, 0.75), (64, 1), (80, 1), (512, 1)]
+    assert [(units, share) for units, share, *_ in fits] == [
+        (8, 0.75),
+        (64, 0.75),
+        (64, 1),
+        (80, 1),
+        (512, 1),
+    ]
     assert list(run.trials["status"]) == ["finished", "finished", "finished", "failed"]
     assert [r.gpus for r in read_trials(run.layout).values()] == [None, 1.0, 1.0, 1.0]
-    assert run.trials["error"][3] == "out of memory: ResourceExhaustedError: OOM when allocating tensor of 512"
+    assert (
+        run.trials["error"][3]
+        == "out of memory: ResourceExhaustedError: OOM when allocating tensor of 512"
+    )
     assert list(run.history["trial"]) == ["t0000", "t0000", "t0001", "t0001", "t0002", "t0002"]
 
 
@@ -87,7 +112,13 @@ def test_who_runs_out_of_a_share_gets_a_whole_gpu_once_and_so_do_larger_models_f
 def test_a_whole_gpu_is_emptied_for_it_and_nobody_else_trains_there(tried):
     run, fits = tried(seconds=1, max_concurrent=4)
     assert list(run.trials["status"]) == ["finished", "finished", "finished", "failed"]
-    assert {(units, share) for units, share, *_ in fits} >= {(8, 0.5), (64, 0.5), (64, 1), (80, 1), (512, 1)}
+    assert {(units, share) for units, share, *_ in fits} >= {
+        (8, 0.5),
+        (64, 0.5),
+        (64, 1),
+        (80, 1),
+        (512, 1),
+    }
     for one in fits:
         for other in fits:
             if one is not other and one[1] == 1 and one[2] == other[2]:
@@ -96,13 +127,18 @@ def test_a_whole_gpu_is_emptied_for_it_and_nobody_else_trains_there(tried):
 
 @pytest.fixture
 def shares(tmp_path):
-    """Shares of a GPU over a ledger, and what was warned of; a model has as many weights as its units say."""
+    """Shares of a GPU over a ledger, and what was warned of; a model has as many weights as its
+    units say."""
 
     def make(share=0.25):
         told = []
         ledger = Ledger(Layout(tmp_path / "run"))
         experiment = Experiment(dataset="digits", gpus_per_trial=share)
-        return ledger, Shares(experiment, ledger, job, lambda job: job.configuration["units"], told.append), told
+        return (
+            ledger,
+            Shares(experiment, ledger, job, lambda job: job.configuration["units"], told.append),
+            told,
+        )
 
     def job(trial, configuration):
         return Job(trial, configuration, 0, 9, Objective("val_loss", "min"), tmp_path / trial)
@@ -119,7 +155,9 @@ def test_a_share_is_remembered_once_a_trial_fits_on_a_whole_gpu_also_by_a_resume
     jobs = [shares.job(name, record.configuration) for name, record in ledger.trials.items()]
     assert [given.of(job) for job in jobs[:2]] == [quarter, quarter]
     given.too_little("t0001")
-    assert told == ["t0001: out of memory with 0.25 of a GPU; it is tried once more, alone on a whole one."]
+    assert told == [
+        "t0001: out of memory with 0.25 of a GPU; it is tried once more, alone on a whole one."
+    ]
     assert given.of(jobs[1]) == whole and given.slots("t0001") == 4 and given.slots("t0000") == 1
     assert given.of(jobs[3]) == quarter, "it has not trained there yet"
     given.reported("t0001", 1)
@@ -179,7 +217,9 @@ def test_a_model_whose_size_cannot_be_known_leaves_the_others_their_shares(share
     given.reported("t0000", 2)
     ledger.start("t0001", {"units": 100})
     ledger.start("t0002", {"units": 0})
-    assert [given.of(shares.job(n, ledger.trials[n].configuration))["GPU"] for n in ("t0001", "t0002")] == [0.25, 0.25]
+    assert [
+        given.of(shares.job(n, ledger.trials[n].configuration))["GPU"] for n in ("t0001", "t0002")
+    ] == [0.25, 0.25]
     ledger.close()
 
 
@@ -194,17 +234,24 @@ def test_a_trial_is_given_more_once_and_what_it_runs_out_of_then_is_counted(shar
         trial.run_metadata.num_failures += 1
         counted.append(trial.run_metadata.num_failures)
 
-    controller = SimpleNamespace(_trial_task_failure=fail, _resetting_trials=set(), _trial_to_actor={})
+    controller = SimpleNamespace(
+        _trial_task_failure=fail, _resetting_trials=set(), _trial_to_actor={}
+    )
     lost = Lost(controller, {}, given.too_little)
     for _ in range(2):
         lost(trial, OutOfShare("out of memory"))
     assert counted == [0, 1] and len(told) == 1
-    assert given.of(shares.job("t0000", {"units": 100})) == {"CPU": 1.0, "GPU": 1.0} and given.slots("t0000") == 1
+    assert (
+        given.of(shares.job("t0000", {"units": 100})) == {"CPU": 1.0, "GPU": 1.0}
+        and given.slots("t0000") == 1
+    )
     ledger.close()
 
 
 @pytest.mark.parametrize("ending", [False, True])
-def test_who_trains_on_a_whole_gpu_is_remembered_at_its_first_epoch_there_though_it_pauses_or_ends(shares, ending):
+def test_who_trains_on_a_whole_gpu_is_remembered_at_its_first_epoch_there_though_it_pauses_or_ends(
+    shares, ending
+):
     ledger, given, _ = shares()
     settings = {"scheduler": "asha", "grace_epochs": 1, "objective": "val_loss"}
     experiment = Experiment(dataset="digits", **settings)
@@ -225,7 +272,9 @@ def test_who_trains_on_a_whole_gpu_is_remembered_at_its_first_epoch_there_though
 
 def test_what_may_run_at_once_is_counted_in_trials_and_what_there_is_a_place_for_in_shares(shares):
     ledger, given, _ = shares(0.5)
-    plain = make_scheduler(Experiment(dataset="digits", scheduler="none"), Objective("val_loss", "min"))
+    plain = make_scheduler(
+        Experiment(dataset="digits", scheduler="none"), Objective("val_loss", "min")
+    )
     supervisor = Supervisor(plain, lambda: 6, shares=given, most=3)
     wanted = []
     for number in range(3):
@@ -249,7 +298,9 @@ def test_on_whole_gpus_or_none_there_is_nothing_to_give(shares, tmp_path):
     ledger.start("t0000", {"units": 8})
     ledger.note("t0000", gpus=1.0)  # of a time when the search had shares
     for gpus, needs in ((0, {"CPU": 1.0}), (2, {"CPU": 1.0, "GPU": 2.0})):
-        given = Shares(Experiment(dataset="digits", gpus_per_trial=gpus), ledger, shares.job, lambda job: 1)
+        given = Shares(
+            Experiment(dataset="digits", gpus_per_trial=gpus), ledger, shares.job, lambda job: 1
+        )
         assert given.of(shares.job("t0000", {})) == needs and given.slots("t0000") == 1
     ledger.close()
 
@@ -264,7 +315,9 @@ def test_on_whole_gpus_or_none_there_is_nothing_to_give(shares, tmp_path):
         (70_000, 81_559, 16, 1),
     ],
 )
-def test_as_many_share_a_gpu_as_have_a_quarter_more_than_the_peak_and_sixteen_at_most(peak, total, most, count):
+def test_as_many_share_a_gpu_as_have_a_quarter_more_than_the_peak_and_sixteen_at_most(
+    peak, total, most, count
+):
     assert most_that_fit(Measured(peak, total), most) == count
 
 
@@ -289,15 +342,18 @@ def test_no_more_share_a_gpu_than_have_a_cpu_there_and_may_run_at_once(settings,
     [
         (
             None,
-            "gpus_per_trial auto must find a GPU to measure on; where Ray counts one, CUDA shows none. Give a number.",
+            "gpus_per_trial auto must find a GPU to measure on; where Ray counts one, CUDA shows "
+            "none. Give a number.",
         ),
         (
             Measured(9, 81_559, "out of memory"),
-            "gpus_per_trial auto must see the default configuration train on a whole GPU; it failed: out of memory",
+            "gpus_per_trial auto must see the default configuration train on a whole GPU; it "
+            "failed: out of memory",
         ),
         (
             Measured(0, 81_559),
-            "gpus_per_trial auto must know what the default model takes of a GPU; Keras's backend tells no peak. Give "
+            "gpus_per_trial auto must know what the default model takes of a GPU; Keras's backend "
+            "tells no peak. Give "
             "a number.",
         ),
     ],
@@ -352,7 +408,11 @@ def test_a_dry_run_does_not_wait_for_a_gpu_to_measure_on(ray_cluster, tmp_path):
     from pipeline.engine.watch import Interruption, Watcher
 
     experiment = Experiment(
-        dataset="digits", gpus_per_trial="auto", cpus_per_trial=99, address="auto", storage=str(tmp_path)
+        dataset="digits",
+        gpus_per_trial="auto",
+        cpus_per_trial=99,
+        address="auto",
+        storage=str(tmp_path),
     )
     with _Search(experiment, None, Watcher(), Interruption()) as search:
         line = search._share_a_gpu(waits=False)
@@ -382,8 +442,12 @@ def build(hp, data):
 @pytest.mark.timeout(600)
 def test_a_search_trains_each_model_on_two_devices_and_measures_the_best_on_one(search, tmp_path):
     (tmp_path / "together.py").write_text(TOGETHER)
-    run = search(search_space=str(tmp_path / "together.py"), gpus_per_trial=2, trials=1, max_epochs=2)
-    assert [r.execution for r in read_trials(run.layout).values()] == ["plain: 2 devices share each batch"]
+    run = search(
+        search_space=str(tmp_path / "together.py"), gpus_per_trial=2, trials=1, max_epochs=2
+    )
+    assert [r.execution for r in read_trials(run.layout).values()] == [
+        "plain: 2 devices share each batch"
+    ]
     assert run.summary["validation"]["accuracy"] == pytest.approx(run.best.objective, abs=1e-4)
     assert run.layout.best_model.is_file()
 
@@ -393,7 +457,8 @@ def test_a_search_trains_each_model_on_two_devices_and_measures_the_best_on_one(
 @pytest.mark.timeout(600)
 def test_auto_needs_a_gpu_that_can_be_measured_on(search, tmp_path):
     with pytest.raises(
-        RequestError, match="auto must find a GPU to measure on; where Ray counts one, CUDA shows none."
+        RequestError,
+        match="auto must find a GPU to measure on; where Ray counts one, CUDA shows none.",
     ):
         search(gpus_per_trial="auto")
     assert not (tmp_path / "runs").exists()

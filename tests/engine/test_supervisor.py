@@ -61,12 +61,14 @@ def runnable(controller, inner):
     return [
         n
         for n, t in controller.trials.items()
-        if t.status in (Trial.PENDING, Trial.RUNNING) or (t.status == Trial.PAUSED and n in unpaused)
+        if t.status in (Trial.PENDING, Trial.RUNNING)
+        or (t.status == Trial.PAUSED and n in unpaused)
     ]
 
 
 def simulate(scheduler, seed, cut):
-    """Run 17 trials; after `cut` reports rebuild the scheduler from them. All decisions, and those after a replay."""
+    """Run 17 trials; after `cut` reports rebuild the scheduler from them. All decisions, and those
+    after a replay."""
     rng = random.Random(seed)
     names = [f"t{i:04d}" for i in range(17)]
     supervisor = supervisor_of(scheduler)
@@ -117,7 +119,8 @@ def test_after_a_replay_every_decision_is_as_without_it(scheduler, seed):
 
 
 class Eventful:
-    """A search that grows as it runs, and again when it is done, of trials that end by themselves, fail and diverge."""
+    """A search that grows as it runs, and again when it is done, of trials that end by themselves,
+    fail and diverge."""
 
     def __init__(self, scheduler, seed):
         self.scheduler, self.rng = scheduler, random.Random(seed)
@@ -125,18 +128,24 @@ class Eventful:
         self.quality = {n: self.rng.random() for n in self.names}
         kinds = ["end", "fail", "diverge", "end", "end", "end"]
         # How it ends, and after which epoch; some, such as duplicates, before their first.
-        self.fates = {n: (self.rng.choice(kinds), self.rng.choice([10, self.rng.randint(0, 9)])) for n in self.names}
+        self.fates = {
+            n: (self.rng.choice(kinds), self.rng.choice([10, self.rng.randint(0, 9)]))
+            for n in self.names
+        }
         self.controllers = [Controller(supervisor_of(scheduler), {})]
         self.epochs, self.before, self.reports = dict.fromkeys(self.names, 0), {}, []
 
     def decisions(self, cut):
-        """All from the report of that number on, and those of a scheduler that is rebuilt from those until then."""
+        """All from the report of that number on, and those of a scheduler that is rebuilt from
+        those until then."""
         asked, first = 12, self.controllers[0]
         while True:
             candidates = runnable(first, first.supervisor.inner)
             # Tune fills a bracket in one go.
             unfilled = getattr(first.supervisor.inner, "unfilled", False)
-            if len(first.trials) < asked and (not candidates or unfilled or self.rng.random() < 0.3):
+            if len(first.trials) < asked and (
+                not candidates or unfilled or self.rng.random() < 0.3
+            ):
                 self.add(self.names[len(first.trials)])
             elif candidates:
                 self.go_on(self.rng.choice(candidates))
@@ -176,16 +185,30 @@ class Eventful:
                 each.report(name, epoch, value)
             if diverges or (ends and trial.status == Trial.RUNNING):
                 failed = kind != "end"
-                worth = {"epoch": epoch, "objective": OBJECTIVE.worst if failed else value, "failure": failed or None}
+                worth = {
+                    "epoch": epoch,
+                    "objective": OBJECTIVE.worst if failed else value,
+                    "failure": failed or None,
+                }
                 each.supervisor.on_trial_complete(each, trial, worth)
                 trial.set_status(Trial.TERMINATED)
 
     def rebuilt(self):
         statuses = {n: t.status for n, t in self.controllers[0].trials.items()}
         done = {n for n, status in statuses.items() if status == Trial.TERMINATED}
-        failed = {n for n in done if self.fates[n][0] != "end" and self.epochs[n] == self.fates[n][1]}
+        failed = {
+            n for n in done if self.fates[n][0] != "end" and self.epochs[n] == self.fates[n][1]
+        }
         past = [
-            PastReport(n, e, value, n in done and self.epochs[n] == e, False, n in failed, value == OBJECTIVE.worst)
+            PastReport(
+                n,
+                e,
+                value,
+                n in done and self.epochs[n] == e,
+                False,
+                n in failed,
+                value == OBJECTIVE.worst,
+            )
             for n, e, value in self.reports
         ]
         again = Controller(supervisor_of(self.scheduler), {n: stub(n) for n in statuses})
@@ -197,8 +220,11 @@ class Eventful:
 @pytest.mark.parametrize("seed", range(20))
 def test_so_it_is_where_trials_are_added_later_and_end_in_their_own_ways(scheduler, seed):
     undisturbed, *replayed = Eventful(scheduler, seed).decisions(cut=2 + 2 * seed)
-    if scheduler == "median":  # it lets another go first while it knows too little: that depends on who runs
-        undisturbed, *replayed = ([(n, e, d == "STOP") for n, e, d in each] for each in (undisturbed, *replayed))
+    # it lets another go first while it knows too little: that depends on who runs
+    if scheduler == "median":
+        undisturbed, *replayed = (
+            [(n, e, d == "STOP") for n, e, d in each] for each in (undisturbed, *replayed)
+        )
     assert len(undisturbed) > 5
     assert replayed == [undisturbed]
 
@@ -207,7 +233,9 @@ def test_a_trial_whose_reports_came_before_those_that_are_lost_is_there():
     for scheduler in SCHEDULERS:
         supervisor = supervisor_of(scheduler)
         late = stub("t0001")
-        assert not supervisor.replay([stub("t0000"), late], set(), [PastReport("t0001", 1, 0.1, False)], {"t0001": 4})
+        assert not supervisor.replay(
+            [stub("t0000"), late], set(), [PastReport("t0001", 1, 0.1, False)], {"t0001": 4}
+        )
         assert "t0001" in supervisor._live
 
 
@@ -322,7 +350,8 @@ def test_at_a_brackets_last_rung_no_trial_waits_for_another():
     _, controller, bracket = halved_bracket()
     for epoch in range(4, 10):
         controller.report("t0003", epoch, 1)
-    assert controller.trials["t0003"].status == Trial.TERMINATED  # the other is at its third epoch yet
+    # the other is at its third epoch yet
+    assert controller.trials["t0003"].status == Trial.TERMINATED
     for epoch in range(4, 10):
         controller.report("t0004", epoch, 1)
     assert not bracket.current_trials()
@@ -350,7 +379,8 @@ def test_a_halved_brackets_trials_go_on_though_one_ends_by_itself():
 
 
 class Tune:
-    """As much of Tune's controller as the choice of a trial needs; `trials` are those that it has taken up."""
+    """As much of Tune's controller as the choice of a trial needs; `trials` are those that it has
+    taken up."""
 
     def __init__(self, trials):
         self._tune_controller, self._trial_to_actor, self._max_pending_trials = self, {}, 1
@@ -389,7 +419,8 @@ def test_a_worker_that_came_free_goes_to_a_trial_for_which_none_is_being_started
     tune._trial_to_actor = {trials[0]: "being started"}
     assert supervisor.choose_trial_to_run(tune) is trials[1]
     trials[1].set_status(Trial.TERMINATED)
-    assert supervisor.choose_trial_to_run(tune) is trials[0]  # and rather than to none, to one that waits for its own
+    # and rather than to none, to one that waits for its own
+    assert supervisor.choose_trial_to_run(tune) is trials[0]
 
 
 def test_where_an_idle_worker_is_taken_no_process_is_started_beside():

@@ -1,4 +1,5 @@
-"""Searches on a real Ray, told of four CPUs and two GPUs, with real Keras on a small real dataset."""
+"""Searches on a real Ray, told of four CPUs and two GPUs, with real Keras on a small real
+dataset."""
 
 import json
 from pathlib import Path
@@ -18,17 +19,26 @@ SPACES = Path(__file__).parents[1] / "spaces"
 pytestmark = pytest.mark.ray
 
 
-# Each scheduler, and each searcher where trials pause and where they do not. The chaos searches draw from all pairs.
+# Each scheduler, and each searcher where trials pause and where they do not. The chaos searches
+# draw from all pairs.
 PAIRS = [
-    ("asha", "hyperopt"), ("asha", "grid"), ("asha-stopping", "random"), ("hyperband", "random"),
-    ("hyperband", "hyperopt"), ("median", "grid"), ("pbt", "hyperopt"), ("none", "hyperopt"),
-]  # fmt: skip
+    ("asha", "hyperopt"),
+    ("asha", "grid"),
+    ("asha-stopping", "random"),
+    ("hyperband", "random"),
+    ("hyperband", "hyperopt"),
+    ("median", "grid"),
+    ("pbt", "hyperopt"),
+    ("none", "hyperopt"),
+]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("scheduler", "searcher"), PAIRS)
 def test_every_searcher_works_with_every_scheduler(search, searcher, scheduler):
-    assert {pair[0] for pair in PAIRS} == set(SCHEDULERS) and {pair[1] for pair in PAIRS} == set(SEARCHERS)
+    assert {pair[0] for pair in PAIRS} == set(SCHEDULERS) and {pair[1] for pair in PAIRS} == set(
+        SEARCHERS
+    )
     run = search(searcher=searcher, scheduler=scheduler, trials=8, max_epochs=3)
     assert len(run.trials) == 8
     assert set(run.trials["status"]) <= {"finished", "stopped"}
@@ -40,9 +50,13 @@ def test_every_searcher_works_with_every_scheduler(search, searcher, scheduler):
 @pytest.mark.slow
 def test_hyperband_on_two_slots_trains_what_its_arithmetic_says(search):
     run = search(
-        search_space=str(SPACES / "tiny.py"), scheduler="hyperband", searcher="random", trials=17, max_epochs=10,
+        search_space=str(SPACES / "tiny.py"),
+        scheduler="hyperband",
+        searcher="random",
+        trials=17,
+        max_epochs=10,
         reduction_factor=3,
-    )  # fmt: skip
+    )
     # Brackets of 3, 5 and 9 trials: 3 x 10; 5 x 3 + 2 x 6; 9 x 1 + 3 x 2 + 1 x 6 epochs.
     assert sorted(run.trials["epochs"]) == [1] * 6 + [3] * 2 + [3] * 3 + [9] * 3 + [10] * 3
     assert run.summary["epochs"] == 78
@@ -51,8 +65,13 @@ def test_hyperband_on_two_slots_trains_what_its_arithmetic_says(search):
 @pytest.mark.slow
 def test_a_trial_that_hyperband_paused_reports_what_an_undisturbed_one_does(search):
     settings = {"searcher": "random", "trials": 17, "max_epochs": 10}
-    paused, undisturbed = search(scheduler="hyperband", **settings), search(scheduler="none", **settings)
-    both = paused.history.merge(undisturbed.history, on=["trial", "epoch"], suffixes=("", "_undisturbed"))
+    paused, undisturbed = (
+        search(scheduler="hyperband", **settings),
+        search(scheduler="none", **settings),
+    )
+    both = paused.history.merge(
+        undisturbed.history, on=["trial", "epoch"], suffixes=("", "_undisturbed")
+    )
     assert len(both) == 78
     np.testing.assert_allclose(both["val_loss"], both["val_loss_undisturbed"], rtol=1e-4)
 
@@ -77,7 +96,14 @@ def test_trials_are_compiled_from_the_rung_on_that_is_far_enough_from_the_next(s
     """Some 4,400 steps an epoch: one epoch to the first rung, three to the end."""
     file = tmp_path / "steps.py"
     file.write_text(STEPS)
-    run = search(dataset="digits", search_space=str(file), scheduler="asha", trials=4, max_epochs=4, searcher="random")
+    run = search(
+        dataset="digits",
+        search_space=str(file),
+        scheduler="asha",
+        trials=4,
+        max_epochs=4,
+        searcher="random",
+    )
     few, many = "looped: too few steps for a compilation to pay", "compiled: many steps"
     plans = {record.epochs: record.execution for record in read_trials(run.layout).values()}
     assert plans == {1: few, 4: f"{few}, from epoch 2 {many}"}
@@ -112,9 +138,13 @@ def test_four_trials_share_two_gpus_each_with_its_own_device_list(search, tmp_pa
     (tmp_path / "tiny.py").write_text((SPACES / "tiny.py").read_text())
     (tmp_path / "meeting.py").write_text(MEETING)
     run = search(
-        search_space=str(tmp_path / "meeting.py"), gpus_per_trial=0.5, max_concurrent=9, trials=4, max_epochs=2,
+        search_space=str(tmp_path / "meeting.py"),
+        gpus_per_trial=0.5,
+        max_concurrent=9,
+        trials=4,
+        max_epochs=2,
         scheduler="none",
-    )  # fmt: skip
+    )
     assert run.summary["concurrent"] == 4
     records = read_trials(run.layout).values()
     assert sorted(r.devices for r in records) == ["0", "0", "1", "1"]
@@ -123,8 +153,18 @@ def test_four_trials_share_two_gpus_each_with_its_own_device_list(search, tmp_pa
 
 @pytest.mark.slow
 def test_with_one_trial_at_a_time_two_runs_are_identical_times_aside(search):
-    settings = {"trials": 9, "max_epochs": 3, "max_concurrent": 1, "seed": 3, "search_space": str(SPACES / "tiny.py")}
-    one, two, other = search(**settings), search(**settings), search(**settings | {"seed": 4, "trials": 2})
+    settings = {
+        "trials": 9,
+        "max_epochs": 3,
+        "max_concurrent": 1,
+        "seed": 3,
+        "search_space": str(SPACES / "tiny.py"),
+    }
+    one, two, other = (
+        search(**settings),
+        search(**settings),
+        search(**settings | {"seed": 4, "trials": 2}),
+    )
     for table in ("trials", "history"):
         first, second = (getattr(run, table).drop(columns="seconds") for run in (one, two))
         pd.testing.assert_frame_equal(first, second)
@@ -132,15 +172,28 @@ def test_with_one_trial_at_a_time_two_runs_are_identical_times_aside(search):
 
 
 def test_grid_trains_each_configuration_of_a_conditional_space_once(search):
-    run = search(searcher="grid", search_space=str(SPACES / "grid.py"), scheduler="none", trials=40, max_epochs=1)
+    run = search(
+        searcher="grid",
+        search_space=str(SPACES / "grid.py"),
+        scheduler="none",
+        trials=40,
+        max_epochs=1,
+    )
     assert len(run.trials) == 14 and run.summary["exhausted"]
     assert run.trials["activation_2"].notna().sum() == 8
-    assert {r.devices for r in read_trials(run.layout).values()} == {"-1"}  # a trial without a GPU sees none
+    # a trial without a GPU sees none
+    assert {r.devices for r in read_trials(run.layout).values()} == {"-1"}
 
 
 @pytest.mark.slow
 def test_what_only_fit_asks_for_is_tuned_and_recorded(search):
-    run = search(search_space=str(SPACES / "slow.py"), trials=4, max_epochs=1, searcher="random", scheduler="none")
+    run = search(
+        search_space=str(SPACES / "slow.py"),
+        trials=4,
+        max_epochs=1,
+        searcher="random",
+        scheduler="none",
+    )
     assert set(run.trials["batch_size"]) <= {64, 128}
     record = next(iter(read_trials(run.layout).values()))
     assert {item["name"]: item["asked_by"] for item in record.requested}["batch_size"] == "fit"
@@ -149,11 +202,20 @@ def test_what_only_fit_asks_for_is_tuned_and_recorded(search):
 @pytest.mark.slow
 def test_a_trial_that_diverges_is_a_recorded_result(search):
     run = search(
-        dataset="diabetes", search_space=str(SPACES / "diverging.py"), searcher="grid", trials=5, max_epochs=3
-    )  # fmt: skip
+        dataset="diabetes",
+        search_space=str(SPACES / "diverging.py"),
+        searcher="grid",
+        trials=5,
+        max_epochs=3,
+    )
     assert run.summary["trials"] == {
-        "total": 2, "finished": 1, "stopped": 0, "failed": 1, "unfinished": 0, "duplicate": 0
-    }  # fmt: skip
+        "total": 2,
+        "finished": 1,
+        "stopped": 0,
+        "failed": 1,
+        "unfinished": 0,
+        "duplicate": 0,
+    }
     failed = run.trials[run.trials["status"] == "failed"].iloc[0]
     assert failed["explode"] and failed["error"].startswith("diverged: val_loss is")
     assert pd.isna(failed["val_loss"])
@@ -162,7 +224,9 @@ def test_a_trial_that_diverges_is_a_recorded_result(search):
 
 @pytest.mark.slow
 def test_the_same_fault_in_every_trial_ends_the_run_with_the_users_traceback(search, tmp_path):
-    with pytest.raises(ProgramError, match="3 trials in a row failed in the same way: KeyError") as raised:
+    with pytest.raises(
+        ProgramError, match="3 trials in a row failed in the same way: KeyError"
+    ) as raised:
         search(search_space=str(SPACES / "failing.py"), trials=30)
     assert "failing.py" in raised.value.user_traceback
     assert "pipeline/worker/trial.py" not in raised.value.user_traceback
@@ -172,28 +236,37 @@ def test_the_same_fault_in_every_trial_ends_the_run_with_the_users_traceback(sea
 
 def test_a_space_that_cannot_be_right_is_refused_and_leaves_nothing(search, tmp_path):
     (tmp_path / "space.py").write_text("def build(hp, data):\n    return 1 / 0\n")
-    with pytest.raises(UserCodeError, match="must build and train on dataset 'few'; it raised ZeroDivisionError"):
+    with pytest.raises(
+        UserCodeError, match="must build and train on dataset 'few'; it raised ZeroDivisionError"
+    ):
         search(search_space=str(tmp_path / "space.py"))
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow
 def test_an_objective_that_the_model_does_not_report_is_refused(search, tmp_path):
-    with pytest.raises(RequestError, match="got 'val_auc'. Possible: val_accuracy, val_loss, accuracy, loss."):
+    with pytest.raises(
+        RequestError, match="got 'val_auc'. Possible: val_accuracy, val_loss, accuracy, loss."
+    ):
         search(objective="val_auc")
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow
 def test_an_objective_of_a_family_with_its_own_fit_is_checked_too(search, tmp_path):
-    with pytest.raises(RequestError, match="must be among what 'mlp' reports; got 'val_auc'. Possible: val_accuracy, "):
+    with pytest.raises(
+        RequestError,
+        match="must be among what 'mlp' reports; got 'val_auc'. Possible: val_accuracy, ",
+    ):
         search(search_space="mlp", objective="val_auc")
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow
 def test_more_than_the_cluster_will_ever_have_is_refused(search, tmp_path):
-    with pytest.raises(RequestError, match="it needs 1 CPU, 3 GPU, and the cluster's nodes have 4 CPU, 2 GPU."):
+    with pytest.raises(
+        RequestError, match="it needs 1 CPU, 3 GPU, and the cluster's nodes have 4 CPU, 2 GPU."
+    ):
         search(gpus_per_trial=3)
     assert not (tmp_path / "runs").exists()
 
@@ -201,7 +274,9 @@ def test_more_than_the_cluster_will_ever_have_is_refused(search, tmp_path):
 def tiny_build(hp, data):
     import keras
 
-    model = keras.Sequential([keras.Input(data.shape), keras.layers.Dense(hp.Choice("units", [2, 4]))])
+    model = keras.Sequential(
+        [keras.Input(data.shape), keras.layers.Dense(hp.Choice("units", [2, 4]))]
+    )
     model.add(keras.layers.Dense(1))
     model.compile("adam", "mse")
     return model
@@ -211,7 +286,9 @@ def tiny_build(hp, data):
 def test_dataset_and_space_may_be_objects_and_the_best_model_predicts(search):
     x = np.random.default_rng(0).normal(size=(200, 3)).astype("float32")
     data = Dataset.split("plane", x, x.sum(axis=1), seed=0)
-    run = search(dataset=data, search_space=tiny_build, trials=2, max_epochs=2, objective="val_loss")
+    run = search(
+        dataset=data, search_space=tiny_build, trials=2, max_epochs=2, objective="val_loss"
+    )
     recorded = run.layout.experiment.read_text()
     assert "object: plane" in recorded and "tiny_build" in recorded and "sha256" in recorded
     model = run.best_model()

@@ -1,4 +1,5 @@
-"""Workers: ready before they are needed, kept for the next trial, replaced when they hold too much memory."""
+"""Workers: ready before they are needed, kept for the next trial, replaced when they hold too much
+memory."""
 
 import json
 
@@ -37,7 +38,8 @@ def fit(hp, model, *args, **kwargs):
 
 @pytest.fixture
 def fits(search, tmp_path):
-    """Search over three trials, one at a time; (process, dtype, epsilon, eager) of each `fit`, the helper's first."""
+    """Search over three trials, one at a time; (process, dtype, epsilon, eager) of each `fit`, the
+    helper's first."""
 
     def run(leak_mib=0, **settings):
         log = tmp_path / "fits"
@@ -88,7 +90,16 @@ def build(hp, data):
 """
     )
     code, _, errors = cli(
-        "digits", "--search-space", space, "--trials", 2, "--max-epochs", 1, "--cpus", 2, cwd=tmp_path
+        "digits",
+        "--search-space",
+        space,
+        "--trials",
+        2,
+        "--max-epochs",
+        1,
+        "--cpus",
+        2,
+        cwd=tmp_path,
     )
     assert code == 0, errors
     (_, checked, settled), *trials = [json.loads(line) for line in log.read_text().splitlines()]

@@ -1,4 +1,5 @@
-"""The commands that README.md and the launcher's files tell a user to type, so that these are what is tested."""
+"""The commands that README.md and the launcher's files tell a user to type, so that these are what
+is tested."""
 
 import re
 import shlex
@@ -16,12 +17,16 @@ def of_readme(section):
 def at_head_of(file):
     """Those in the comment that a file begins with: they are indented."""
     head = (ROOT / file).read_text().split("\n\n")[0].replace("\\\n#", "")
-    return [_bare(line.removeprefix("#   ")) for line in head.splitlines() if line.startswith("#   ")]
+    return [
+        _bare(line.removeprefix("#   ")) for line in head.splitlines() if line.startswith("#   ")
+    ]
 
 
 def the(commands, words):
     """The one that has these words, which may go on as they like."""
-    (command,) = [command for command in commands if re.search(rf"(^|\s){re.escape(words)}", command)]
+    (command,) = [
+        command for command in commands if re.search(rf"(^|\s){re.escape(words)}", command)
+    ]
     return command
 
 
@@ -40,23 +45,34 @@ def share_token(head, *workers):
 def starts(head):
     """What the README starts Ray with: on this head, and on each of its workers."""
     said = of_readme("On a cluster")
-    return the(said, "ray start --head"), the(said, "ray start --address=HEAD:6379").replace("HEAD", head.address)
+    return the(said, "ray start --head"), the(said, "ray start --address=HEAD:6379").replace(
+        "HEAD", head.address
+    )
 
 
 def start_ray(head, *workers, token=True, **environment):
-    """Ray on the head and then on the workers, as the README says, a CPU each; `environment` is the workers'."""
+    """Ray on the head and then on the workers, as the README says, a CPU each; `environment` is the
+    workers'."""
     if token:
         share_token(head, *workers)
-    start, join = (command if token else command.removeprefix("RAY_AUTH_MODE=token ") for command in starts(head))
+    start, join = (
+        command if token else command.removeprefix("RAY_AUTH_MODE=token ")
+        for command in starts(head)
+    )
     head.check(f"{start} --num-cpus=1")
     for worker in workers:
         worker.check(f"{join} --num-cpus=1", **environment)
 
 
 def search(head, *options, space="tiny"):
-    """The README's command, for a small search, from the checkout; `options` take the place of its own."""
+    """The README's command, for a small search, from the checkout; `options` take the place of its
+    own."""
     said = the(of_readme("On a cluster"), "--storage /mnt/shared/runs")
-    for written, meant in (("HEAD", head.address), ("/mnt/shared/runs", RUNS), (" mnist ", " digits ")):
+    for written, meant in (
+        ("HEAD", head.address),
+        ("/mnt/shared/runs", RUNS),
+        (" mnist ", " digits "),
+    ):
         assert written in said
         said = said.replace(written, meant)
     small = f"--search-space {ROOT}/tests/spaces/{space}.py --trials 3 --max-epochs 3"

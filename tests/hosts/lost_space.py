@@ -1,4 +1,5 @@
-"""The trial on one of the hosts is lost three times before its second epoch: twice its process, then the host.
+"""The trial on one of the hosts is lost three times before its second epoch: twice its process,
+then the host.
 
 `place` is where trials and the test leave word for each other.
 """
@@ -16,14 +17,19 @@ place = Path("/mnt/runs/word")
 
 
 def build(hp, data):
-    layers = [keras.Input(data.shape), keras.layers.Flatten(), keras.layers.Dense(hp.Int("units", 4, 8))]
+    layers = [
+        keras.Input(data.shape),
+        keras.layers.Flatten(),
+        keras.layers.Dense(hp.Int("units", 4, 8)),
+    ]
     model = keras.Sequential([*layers, keras.layers.Dense(data.classes, activation="softmax")])
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
 def fit(hp, model, *args, callbacks, **kwargs):
-    trial = threading.current_thread().name  # of the check that comes before the trials it is another
+    # of the check that comes before the trials it is another
+    trial = threading.current_thread().name
 
     def begin(epoch, logs=None):
         if trial.startswith("trial-") and epoch == 1:
@@ -31,7 +37,11 @@ def fit(hp, model, *args, callbacks, **kwargs):
             (place / "begun" / trial / socket.gethostname()).touch()
             lose(trial)
 
-    return model.fit(*args, callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=begin), *callbacks], **kwargs)
+    return model.fit(
+        *args,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=begin), *callbacks],
+        **kwargs,
+    )
 
 
 def lose(trial):

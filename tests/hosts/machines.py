@@ -1,7 +1,8 @@
-"""Hosts on this machine, in namespaces: each has its own address, name, processes, home, `/tmp` and storage.
+"""Hosts on this machine, in namespaces: each has its own address, name, processes, home, `/tmp` and
+storage.
 
-A host lives as long as its first process, which the kernel ends with the thread that made it: whatever ends a test,
-nothing is left of its hosts.
+A host lives as long as its first process, which the kernel ends with the thread that made it:
+whatever ends a test, nothing is left of its hosts.
 """
 
 import os
@@ -49,7 +50,9 @@ def missing():
     for program in ("ip", "unshare", "nsenter", "setpriv"):
         if shutil.which(program) is None:
             return f"hosts need {program}: apt-get install iproute2 util-linux"
-    tried = subprocess.run(["unshare", "-mnpiu", "--fork", "--mount-proc", "true"], capture_output=True, text=True)
+    tried = subprocess.run(
+        ["unshare", "-mnpiu", "--fork", "--mount-proc", "true"], capture_output=True, text=True
+    )
     return f"hosts need namespaces: {tried.stderr.strip()}" if tried.returncode else None
 
 
@@ -60,7 +63,16 @@ class Host:
         self.name, self.address = name, address
         self._started = []
         kept = [str(ROOT), sys.prefix] if checkout else [sys.prefix]
-        boot = ["setpriv", "--pdeathsig", "KILL", "unshare", "-mnpiu", "--fork", "--kill-child", "--mount-proc"]
+        boot = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "-mnpiu",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ]
         self._first = subprocess.Popen(
             [*boot, "sh", "-c", BOOT, "sh", *kept],
             env={**os.environ, "SHARED": str(shared or ""), "CHECKOUT": str(ROOT), "NAME": name},
@@ -74,7 +86,11 @@ class Host:
 
     def start(self, command, **environment):
         """Start a command, in the home or wherever it goes from there."""
-        known = {"HOME": HOME, "PATH": f"{sys.prefix}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+        known = {
+            "HOME": HOME,
+            "PATH": f"{sys.prefix}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG": "C.UTF-8",
+        }
         process = subprocess.Popen(
             ["nsenter", "-t", str(self.pid), "-m", "-n", "-p", "-i", "-u", "env", "-i"]
             + [f"{name}={value}" for name, value in (known | environment).items()]
@@ -107,13 +123,16 @@ class Host:
 
 
 class Hosts:
-    """Machines in one network, and in no other. The first has the checkout, and the others have none."""
+    """Machines in one network, and in no other. The first has the checkout, and the others have
+    none."""
 
     def __init__(self, *names, shared=None):
         self.all = []
         try:
             for number, name in enumerate(names, start=1):
-                self.all.append(Host(name, f"10.77.0.{number}", shared=shared, checkout=number == 1))
+                self.all.append(
+                    Host(name, f"10.77.0.{number}", shared=shared, checkout=number == 1)
+                )
             self._connect()
         except BaseException:
             self.end()
@@ -138,7 +157,9 @@ class Hosts:
 
     def _at_first(self, command):
         """In the network of the first, and not among its processes: it does not see the others'."""
-        subprocess.run(["nsenter", "-t", str(self.all[0].pid), "-n", *shlex.split(command)], check=True)
+        subprocess.run(
+            ["nsenter", "-t", str(self.all[0].pid), "-n", *shlex.split(command)], check=True
+        )
 
     def end(self):
         """End them all."""

@@ -23,6 +23,8 @@ def test_the_section_has_a_command_for_each_step_in_their_order():
 
 
 def test_the_two_searches_differ_in_where_their_runs_are_kept_alone():
-    shared, remote = (shlex.split(line) for line in of_readme("On a cluster") if "pipeline.run" in line)
+    shared, remote = (
+        shlex.split(line) for line in of_readme("On a cluster") if "pipeline.run" in line
+    )
     assert shared[:-1] == remote[:-1] and shared[-2] == "--storage"
     assert shared[-1].startswith("/") and remote[-1].startswith("s3://")

@@ -17,7 +17,8 @@ pytestmark = [
     pytest.mark.ray,
     pytest.mark.timeout(1200),
     pytest.mark.skipif(
-        importlib.util.find_spec("opencensus") is None, reason="Ray's job server is not installed: make cluster"
+        importlib.util.find_spec("opencensus") is None,
+        reason="Ray's job server is not installed: make cluster",
     ),
     pytest.mark.skipif(
         shutil.which("sshd") is None or shutil.which("rsync") is None,
@@ -45,21 +46,31 @@ printf '#!/bin/sh\necho "$@" >> ~/asked; cp requirements.txt ~\n' > venv/bin/pip
 def let_in(host, key):
     """Start sshd for who has the key, and make the environment."""
     host.check("ssh-keygen -q -t ed25519 -N '' -f host_key && mkdir -m 700 .ssh /run/sshd")
-    host.check(f"echo '{key}' > .ssh/authorized_keys; echo '{SSHD}' > sshd_config; $(which sshd) -f {HOME}/sshd_config")
+    host.check(
+        f"echo '{key}' > .ssh/authorized_keys; echo '{SSHD}' > sshd_config; $(which sshd) -f "
+        f"{HOME}/sshd_config"
+    )
     host.check(ENVIRONMENT)
 
 
 def started(head):
     """How many nodes the launcher has started, busy or idle."""
     return sum(
-        map(int, re.findall(r"^ (\d+) local\.cluster\.node$", head.check("bash -lic 'ray status'"), re.MULTILINE))
+        map(
+            int,
+            re.findall(
+                r"^ (\d+) local\.cluster\.node$", head.check("bash -lic 'ray status'"), re.MULTILINE
+            ),
+        )
     )
 
 
 def test_a_job_is_submitted_to_a_cluster_that_the_launcher_started_over_ssh(make_hosts, tmp_path):
     hosts = make_hosts("desk", "head", "worker1", "worker2", shared=tmp_path)
     desk, head, *workers = hosts.all
-    key = desk.check("mkdir -m 700 .ssh; ssh-keygen -q -t ed25519 -N '' -f .ssh/id_ed25519; cat .ssh/*.pub").strip()
+    key = desk.check(
+        "mkdir -m 700 .ssh; ssh-keygen -q -t ed25519 -N '' -f .ssh/id_ed25519; cat .ssh/*.pub"
+    ).strip()
     for host in (head, *workers):
         let_in(host, key)
     said = at_head_of("cluster.local.yaml")
@@ -87,11 +98,15 @@ def test_a_job_is_submitted_to_a_cluster_that_the_launcher_started_over_ssh(make
     submit = the(said, "ray job submit")
     assert "pipeline.run mnist" in submit
     small = (
-        f"--search-space tests/spaces/tiny.py --name run --trials 3 --max-epochs 1 --cpus-per-trial {os.cpu_count()}"
+        "--search-space tests/spaces/tiny.py --name run --trials 3 --max-epochs 1 "
+        f"--cpus-per-trial {os.cpu_count()}"
     )
     output = desk.check(f"cd {ROOT} && {submit.replace('mnist', 'digits')} {small}", timeout=600)
     assert "trials           3 (3 finished)" in output
-    records = [json.loads(file.read_text()) for file in (tmp_path / "run" / "trials").glob("*/trial.json")]
-    used = {record["node"] for record in records}  # not always all: one may be done before another's worker is up
+    records = [
+        json.loads(file.read_text()) for file in (tmp_path / "run" / "trials").glob("*/trial.json")
+    ]
+    # not always all: one may be done before another's worker is up
+    used = {record["node"] for record in records}
     assert used <= {host.address for host in (head, *workers)} and len(used) > 1
     desk.check(f"cd {ROOT} && {the(said, 'ray down')} -y > {HOME}/down.log 2>&1", timeout=300)

@@ -1,4 +1,5 @@
-"""What deploy/ asks Kubernetes to do when it ends a cluster's pods is enough for a search to be saved."""
+"""What deploy/ asks Kubernetes to do when it ends a cluster's pods is enough for a search to be
+saved."""
 
 import json
 import shlex
@@ -15,7 +16,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
 
 def containers():
     """Those of the head and of a worker."""
-    cluster = yaml.safe_load((ROOT / "deploy" / "rayjob.yaml").read_text())["spec"]["rayClusterSpec"]
+    cluster = yaml.safe_load((ROOT / "deploy" / "rayjob.yaml").read_text())["spec"][
+        "rayClusterSpec"
+    ]
     groups = (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])
     return [group["template"]["spec"]["containers"][0] for group in groups]
 
@@ -30,7 +33,9 @@ def start_pod(host, command, container):
 
 
 def wait_for_status(head, words):
-    head.check(f"until ray status 2>&1 | grep -q '{words}'; do sleep 1; done", RAY_AUTH_MODE="token")
+    head.check(
+        f"until ray status 2>&1 | grep -q '{words}'; do sleep 1; done", RAY_AUTH_MODE="token"
+    )
 
 
 def end(host, process):
@@ -52,10 +57,13 @@ def test_a_search_is_saved_where_all_pods_are_ended_at_once(make_hosts, tmp_path
     history = tmp_path / "run" / "history.jsonl"
     until = time.monotonic() + 200
     while not history.exists() or history.read_text().count("\n") < 3:
-        assert driver.poll() is None and time.monotonic() < until, "".join(driver.communicate(timeout=1))
+        assert driver.poll() is None and time.monotonic() < until, "".join(
+            driver.communicate(timeout=1)
+        )
         time.sleep(0.2)
 
-    # As where a RayJob is deleted: KubeRay stops the job, and Kubernetes ends the pods, one with a hook.
+    # As where a RayJob is deleted: KubeRay stops the job, and Kubernetes ends the pods, one with a
+    # hook.
     end(head, "driver")
     end(worker, "pod")
     hook = shlex.join(of_head["lifecycle"]["preStop"]["exec"]["command"])

@@ -1,4 +1,5 @@
-"""Every argument of a tuner and of its `search` is honoured, or refused in one line before anything runs."""
+"""Every argument of a tuner and of its `search` is honoured, or refused in one line before anything
+runs."""
 
 import subprocess
 import sys
@@ -42,7 +43,9 @@ def tuner(tmp_path):
     """A tuner of a project of its own: `tuner(kt.RandomSearch, max_trials=3)`."""
 
     def make(kind=kt.RandomSearch, hypermodel=build_model, objective="val_loss", **arguments):
-        return kind(hypermodel, objective, **{"directory": tmp_path, "project_name": "project"} | arguments)
+        return kind(
+            hypermodel, objective, **{"directory": tmp_path, "project_name": "project"} | arguments
+        )
 
     return make
 
@@ -53,7 +56,10 @@ def asked(tuner, *args, **kwargs):
 
 
 def test_a_directory_in_an_object_store_is_refused(tuner):
-    with pytest.raises(RequestError, match=r"directory must be on a file system: .* --storage s3://BUCKET/PREFIX\.$"):
+    with pytest.raises(
+        RequestError,
+        match=r"directory must be on a file system: .* --storage s3://BUCKET/PREFIX\.$",
+    ):
         tuner(directory="s3://bucket/projects")
 
 
@@ -63,18 +69,41 @@ def test_a_directory_in_an_object_store_is_refused(tuner):
 def test_arguments_become_the_experiment_that_is_carried_out(tuner, tmp_path):
     experiment = asked(
         tuner(
-            max_trials=7, seed=3, executions_per_trial=2, max_consecutive_failed_trials=4, keep_models=5,
-            scheduler="asha", cpus_per_trial=2, gpus_per_trial=0.5, max_concurrent=3, address="auto",
+            max_trials=7,
+            seed=3,
+            executions_per_trial=2,
+            max_consecutive_failed_trials=4,
+            keep_models=5,
+            scheduler="asha",
+            cpus_per_trial=2,
+            gpus_per_trial=0.5,
+            max_concurrent=3,
+            address="auto",
             max_retries_per_trial=2,
         ),
-        X, Y, epochs=6, validation_split=0.2,
-    )  # fmt: skip
+        X,
+        Y,
+        epochs=6,
+        validation_split=0.2,
+    )
     wanted = {
-        "trials": 7, "seed": 3, "executions_per_trial": 2, "max_consecutive_failed_trials": 4, "keep_models": 5,
-        "scheduler": "asha", "cpus_per_trial": 2, "gpus_per_trial": 0.5, "max_concurrent": 3, "address": "auto",
-        "searcher": "random", "objective": "val_loss:min", "max_epochs": 6, "storage": str(tmp_path), "name": "project",
+        "trials": 7,
+        "seed": 3,
+        "executions_per_trial": 2,
+        "max_consecutive_failed_trials": 4,
+        "keep_models": 5,
+        "scheduler": "asha",
+        "cpus_per_trial": 2,
+        "gpus_per_trial": 0.5,
+        "max_concurrent": 3,
+        "address": "auto",
+        "searcher": "random",
+        "objective": "val_loss:min",
+        "max_epochs": 6,
+        "storage": str(tmp_path),
+        "name": "project",
         "max_retries_per_trial": 2,
-    }  # fmt: skip
+    }
     assert {name: getattr(experiment, name) for name in wanted} == wanted
 
 
@@ -86,16 +115,26 @@ def test_arguments_become_the_experiment_that_is_carried_out(tuner, tmp_path):
         (kt.GridSearch, "grid", "none", 10**6),
     ],
 )
-def test_each_tuner_is_its_searcher_and_stops_no_trial_early(tuner, kind, searcher, scheduler, trials):
+def test_each_tuner_is_its_searcher_and_stops_no_trial_early(
+    tuner, kind, searcher, scheduler, trials
+):
     experiment = asked(tuner(kind), X, Y)
-    assert (experiment.searcher, experiment.scheduler, experiment.trials) == (searcher, scheduler, trials)
+    assert (experiment.searcher, experiment.scheduler, experiment.trials) == (
+        searcher,
+        scheduler,
+        trials,
+    )
 
 
 def test_arguments_by_position_are_in_kerastuners_order(tuner, tmp_path):
     given = kt.HyperParameters()
     given.Fixed("units", 2)
-    random = kt.RandomSearch(build_model, "loss", 3, 9, given, False, False, 0, 5, directory=tmp_path)
-    bayes = kt.BayesianOptimization(build_model, "loss", 3, None, 1e-4, 2.6, 9, given, False, directory=tmp_path)
+    random = kt.RandomSearch(
+        build_model, "loss", 3, 9, given, False, False, 0, 5, directory=tmp_path
+    )
+    bayes = kt.BayesianOptimization(
+        build_model, "loss", 3, None, 1e-4, 2.6, 9, given, False, directory=tmp_path
+    )
     band = kt.Hyperband(build_model, "loss", 9, 3, 2, 9, given, False, directory=tmp_path)
     assert [asked(each, X, Y).seed for each in (random, bayes, band)] == [9, 9, 9]
     assert [each._family.tune_new for each in (random, bayes, band)] == [False, False, False]
@@ -126,10 +165,20 @@ def test_objectives_are_understood_as_kerastuner_does(tuner):
 
 
 def test_the_direction_of_every_metric_that_kerastuner_knows_is_the_same():
-    from keras_tuner.src.engine.metrics_tracking import _MAX_METRIC_FNS, _MAX_METRICS, infer_metric_direction
+    from keras_tuner.src.engine.metrics_tracking import (
+        _MAX_METRIC_FNS,
+        _MAX_METRICS,
+        infer_metric_direction,
+    )
 
-    names = [name.__name__ if callable(name) else name for name in (*_MAX_METRICS, *_MAX_METRIC_FNS)]
-    names = [kt_name for kt_name in names if kt_name.islower()] + ["loss", "mse", "mean_absolute_error"]
+    names = [
+        name.__name__ if callable(name) else name for name in (*_MAX_METRICS, *_MAX_METRIC_FNS)
+    ]
+    names = [kt_name for kt_name in names if kt_name.islower()] + [
+        "loss",
+        "mse",
+        "mean_absolute_error",
+    ]
     assert len(names) > 5
     for name in (prefix + name for name in names for prefix in ("", "val_")):
         assert kt.Objective.parse(name).direction == infer_metric_direction(name), name
@@ -146,7 +195,10 @@ def test_a_fit_of_ones_own_gets_validation_split_as_it_was_given(tuner):
     own = tuner(hypermodel=Passing())
     assert asked(own, X, Y, validation_split=0.2).dataset.val is None
     assert own._family.fitting["validation_split"] == 0.2
-    assert asked(tuner(), X, Y, validation_split=0.2).dataset.describe()["counts"] == {"train": 8, "val": 2}
+    assert asked(tuner(), X, Y, validation_split=0.2).dataset.describe()["counts"] == {
+        "train": 8,
+        "val": 2,
+    }
 
 
 def test_what_is_fits_alone_is_passed_on(tuner):
@@ -168,7 +220,9 @@ def test_kerastuners_own_hyperparameters_and_objective_serve(tuner):
     given.Int("units", 2, 8, step=2, sampling="log")
     made = tuner(hyperparameters=given, objective=keras_tuner.Objective("val_auc", "max"))
     (spec,) = made._family.given
-    assert (spec.name, spec.values()) == ("units", [2, 4, 8]) and str(made.objective) == "val_auc:max"
+    assert (spec.name, spec.values()) == ("units", [2, 4, 8]) and str(
+        made.objective
+    ) == "val_auc:max"
 
 
 def test_the_project_is_where_directory_and_name_say(tuner, tmp_path, monkeypatch):
@@ -195,7 +249,10 @@ def test_an_empty_folder_may_be_there_already_and_no_other(tuner, tmp_path):
     tuner()
     (tmp_path / "project" / "thesis.txt").write_text("mine")
     for overwrite in (False, True):
-        with pytest.raises(RequestError, match="must name a tuner's project, or nothing yet; .*project is something"):
+        with pytest.raises(
+            RequestError,
+            match="must name a tuner's project, or nothing yet; .*project is something",
+        ):
             tuner(overwrite=overwrite)
     assert (tmp_path / "project" / "thesis.txt").read_text() == "mine"
 
@@ -206,19 +263,37 @@ def test_an_empty_folder_may_be_there_already_and_no_other(tuner, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"distribution_strategy": "mirrored"}, "distribution_strategy is not honoured: give gpus_per_trial."),
+        (
+            {"distribution_strategy": "mirrored"},
+            "distribution_strategy is not honoured: give gpus_per_trial.",
+        ),
         ({"logger": "mine"}, "logger is not honoured: the records are in the project's folder."),
         ({"tuner_id": "worker0"}, "tuner_id is not honoured: workers are Ray's; give address."),
-        ({"max_trails": 3}, r"Unknown argument of a tuner 'max_trails'. .* Did you mean 'max_trials'\?"),
+        (
+            {"max_trails": 3},
+            r"Unknown argument of a tuner 'max_trails'. .* Did you mean 'max_trials'\?",
+        ),
         ({"max_trials": 0}, "trials must be greater than 0; got 0."),
         ({"executions_per_trial": 0}, "executions_per_trial must be greater than 0; got 0."),
         ({"scheduler": "hyperbnd"}, r"Unknown scheduler 'hyperbnd'. .* Did you mean 'hyperband'\?"),
         ({"cpus_per_trial": 1.5}, "cpus_per_trial above 1 must be whole; got 1.5."),
-        ({"objective": ["loss", "val_loss"]}, "objective must be one metric; got 2. Report their sum as a metric"),
-        ({"objective": "val_f1"}, "The direction of objective 'val_f1' is not known; write val_f1:min or val_f1:max."),
-        ({"objective": 3}, r"objective must be a metric's name or an Objective\(name, 'min' or 'max'\); got 3."),
+        (
+            {"objective": ["loss", "val_loss"]},
+            "objective must be one metric; got 2. Report their sum as a metric",
+        ),
+        (
+            {"objective": "val_f1"},
+            "The direction of objective 'val_f1' is not known; write val_f1:min or val_f1:max.",
+        ),
+        (
+            {"objective": 3},
+            r"objective must be a metric's name or an Objective\(name, 'min' or 'max'\); got 3.",
+        ),
         ({"hypermodel": None}, r"hypermodel must be build_model\(hp\) or a HyperModel; got None."),
-        ({"hypermodel": "resnet"}, r"hypermodel must be build_model\(hp\) or a HyperModel; got 'resnet'."),
+        (
+            {"hypermodel": "resnet"},
+            r"hypermodel must be build_model\(hp\) or a HyperModel; got 'resnet'.",
+        ),
         ({"hyperparameters": 5}, "hyperparameters must be a HyperParameters; got 5."),
         ({"address": "ray://here:10001"}, "--address must be HOST:PORT of a cluster"),
     ],
@@ -247,8 +322,15 @@ def test_every_such_method_is_one_of_kerastuners_and_all_are_named_at_once(tmp_p
     import keras_tuner
 
     assert [name for name in NOT_CALLED if not hasattr(keras_tuner.Tuner, name)] == []
-    mine = type("Mine", (kt.RandomSearch,), dict.fromkeys(("run_trial", "on_epoch_end"), lambda self, *args: None))
-    with pytest.raises(RequestError, match="run_trial is not called here: .*; on_epoch_end is not called here: give"):
+    mine = type(
+        "Mine",
+        (kt.RandomSearch,),
+        dict.fromkeys(("run_trial", "on_epoch_end"), lambda self, *args: None),
+    )
+    with pytest.raises(
+        RequestError,
+        match="run_trial is not called here: .*; on_epoch_end is not called here: give",
+    ):
         mine(build_model, "loss", directory=tmp_path)
 
 
@@ -261,7 +343,11 @@ def test_every_such_method_is_one_of_kerastuners_and_all_are_named_at_once(tmp_p
         ((X, Y), {"validation_freq": 2}, "validation_freq of search must be 1"),
         (tuple(range(17)), {}, "search takes 16 arguments by position; got 17."),
         ((X, Y), {"epochs": 0}, "max_epochs must be greater than 0; got 0."),
-        ((iter([1]),), {}, "x and y must be arrays, or a function without arguments that makes a dataset"),
+        (
+            (iter([1]),),
+            {},
+            "x and y must be arrays, or a function without arguments that makes a dataset",
+        ),
     ],
 )
 def test_an_argument_of_search_that_cannot_be_is_refused_in_one_line(tuner, args, kwargs, message):
@@ -284,24 +370,33 @@ def test_a_callback_that_cannot_be_sent_is_refused_in_one_line(tuner, tmp_path):
 def test_what_else_cannot_be_sent_is_refused_by_its_name(tuner, tmp_path):
     with (
         open(tmp_path / "log", "w") as file,
-        pytest.raises(RequestError, match="The argument rounds of search must be something that can be sent"),
+        pytest.raises(
+            RequestError, match="The argument rounds of search must be something that can be sent"
+        ),
     ):
         tuner(hypermodel=OwnFit(), objective=None).search(X, Y, X, Y, rounds=file)
 
 
 def test_results_are_refused_before_there_are_any(tuner):
     for read in ("get_best_hyperparameters", "get_best_models", "results_summary"):
-        with pytest.raises(RequestError, match="There must be results to read; .*project has none. Call search first."):
+        with pytest.raises(
+            RequestError,
+            match="There must be results to read; .*project has none. Call search first.",
+        ):
             getattr(tuner(), read)()
 
 
 def test_parts_of_kerastuner_that_are_not_offered_say_so():
-    with pytest.raises(AttributeError, match=r"Unknown part of KerasTuner here 'SklearnTuner'. Known: Bayesian"):
+    with pytest.raises(
+        AttributeError, match=r"Unknown part of KerasTuner here 'SklearnTuner'. Known: Bayesian"
+    ):
         kt.SklearnTuner  # noqa: B018
     assert kt.applications.HyperResNet.__module__.startswith("keras_tuner.")
 
 
 def test_the_drop_in_imports_neither_keras_nor_ray():
     code = "import sys; from pipeline import keras_tuner; print({'keras', 'ray', 'tensorflow'} & set(sys.modules))"
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert ended.stdout.strip() == "set()"

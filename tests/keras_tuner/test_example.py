@@ -23,13 +23,20 @@ def test_the_mnist_example_runs_to_its_end_on_fewer_images(tmp_path):
     script.parent.mkdir()
     script.write_text(text.replace(heading, fewer + heading), encoding="utf-8")
     run = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
+        [sys.executable, script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
         text=True,
-    )  # fmt: skip
+    )
     assert run.returncode == 0, run.stderr[-3000:]
     assert "Default search space size: 4\nnum_layers (Int)" in run.stdout
     assert "Showing 10 best trials" in run.stdout
-    scores = [float(line.split()[-1]) for line in run.stdout.splitlines() if line.startswith("test accuracy")]
+    scores = [
+        float(line.split()[-1])
+        for line in run.stdout.splitlines()
+        if line.startswith("test accuracy")
+    ]
     assert len(scores) == 3 and min(scores) > 0.7
     (values,) = [line for line in run.stdout.splitlines() if line.startswith("{'num_layers'")]
     layers = int(values.split("'num_layers': ")[1].split(",")[0])

@@ -1,4 +1,5 @@
-"""A HyperModel as a search space: compiled, restricted and trained as the tuner and its `search` were told."""
+"""A HyperModel as a search space: compiled, restricted and trained as the tuner and its `search`
+were told."""
 
 import functools
 import importlib
@@ -34,9 +35,13 @@ X, Y = RNG.random((40, 4), np.float32), RNG.integers(0, 3, 40)
 
 
 def build_model(hp):
-    model = keras.Sequential([keras.Input((4,)), layers.Dense(hp.Int("units", 2, 8)), layers.BatchNormalization()])
+    model = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(hp.Int("units", 2, 8)), layers.BatchNormalization()]
+    )
     model.add(layers.Dense(3, "softmax"))
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], loss_weights=[2.0])
+    model.compile(
+        "adam", "sparse_categorical_crossentropy", metrics=["accuracy"], loss_weights=[2.0]
+    )
     return model
 
 
@@ -67,7 +72,10 @@ class Recording(kt.HyperModel):
 
 
 def compiling(**given):
-    return Family(FunctionModel(build_model), compiling={name: portable(value) for name, value in given.items()})
+    return Family(
+        FunctionModel(build_model),
+        compiling={name: portable(value) for name, value in given.items()},
+    )
 
 
 def checked(family, data, objective="val_accuracy:max"):
@@ -77,9 +85,9 @@ def checked(family, data, objective="val_accuracy:max"):
 
 def test_optimizer_loss_and_metrics_of_the_tuner_win_and_the_rest_stays():
     schedule = keras.optimizers.schedules.ExponentialDecay(0.25, 10, 0.5)
-    model = compiling(optimizer=keras.optimizers.SGD(schedule, momentum=0.5), metrics=[Halved(by=3.0)]).build(
-        HyperParameters()
-    )
+    model = compiling(
+        optimizer=keras.optimizers.SGD(schedule, momentum=0.5), metrics=[Halved(by=3.0)]
+    ).build(HyperParameters())
     assert isinstance(model.optimizer, keras.optimizers.SGD) and model.optimizer.momentum == 0.5
     assert float(model.optimizer.learning_rate) == 0.25
     assert model.loss == "sparse_categorical_crossentropy"
@@ -88,7 +96,9 @@ def test_optimizer_loss_and_metrics_of_the_tuner_win_and_the_rest_stays():
 
 
 def test_each_model_has_an_optimizer_of_its_own():
-    family = compiling(optimizer=keras.optimizers.Adam(0.5), loss=keras.losses.SparseCategoricalCrossentropy())
+    family = compiling(
+        optimizer=keras.optimizers.Adam(0.5), loss=keras.losses.SparseCategoricalCrossentropy()
+    )
     first, second = family.build(HyperParameters()), family.build(HyperParameters())
     assert first.optimizer is not second.optimizer
     assert float(second.optimizer.learning_rate) == 0.5
@@ -115,9 +125,16 @@ def test_model_size_is_counted_as_kerastuner_does():
     model = build_model(hp)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert trainable < model.count_params()
-    Family(FunctionModel(build_model), max_model_size=trainable).build(HyperParameters({"units": 4}))
-    with pytest.raises(kt.errors.FailedTrialError, match=f"max_model_size allows {trainable - 1} weights; this model"):
-        Family(FunctionModel(build_model), max_model_size=trainable - 1).build(HyperParameters({"units": 4}))
+    Family(FunctionModel(build_model), max_model_size=trainable).build(
+        HyperParameters({"units": 4})
+    )
+    with pytest.raises(
+        kt.errors.FailedTrialError,
+        match=f"max_model_size allows {trainable - 1} weights; this model",
+    ):
+        Family(FunctionModel(build_model), max_model_size=trainable - 1).build(
+            HyperParameters({"units": 4})
+        )
 
 
 def test_hyperparameters_of_the_tuner_win_over_the_models():
@@ -157,7 +174,10 @@ def test_hyperparameters_can_be_declared_before_the_model_is_built():
             return build_model(hp)
 
     assert [
-        spec.name for spec, _ in checked(Family(Declaring()), FitData.of("d", X, Y, validation_split=0.5)).requested
+        spec.name
+        for spec, _ in checked(
+            Family(Declaring()), FitData.of("d", X, Y, validation_split=0.5)
+        ).requested
     ]
 
 
@@ -180,11 +200,21 @@ def test_fit_gets_what_search_was_given_and_how():
     checked(Family(hypermodel, fitting={"batch_size": 4, "class_weight": None}), data)
     args, kwargs = hypermodel.got
     assert [part.shape for part in args] == [(8, 4), (8,)]
-    assert sorted(kwargs) == ["batch_size", "callbacks", "class_weight", "sample_weight", "validation_data"]
+    assert sorted(kwargs) == [
+        "batch_size",
+        "callbacks",
+        "class_weight",
+        "sample_weight",
+        "validation_data",
+    ]
     assert len(kwargs["validation_data"]) == 3
 
-    checked(Family(hypermodel, by_name=("x", "y"), passed=("epochs",), fitting={"validation_split": 0.5}),
-            FitData.of("d", X, Y))  # fmt: skip
+    checked(
+        Family(
+            hypermodel, by_name=("x", "y"), passed=("epochs",), fitting={"validation_split": 0.5}
+        ),
+        FitData.of("d", X, Y),
+    )
     args, kwargs = hypermodel.got
     assert args == () and sorted(kwargs) == ["callbacks", "epochs", "validation_split", "x", "y"]
 
@@ -197,7 +227,9 @@ def test_validation_split_in_a_fit_of_ones_own_is_keras_own():
             seen.update(logs)
 
     def build(hp):
-        model = keras.Sequential([keras.Input((4,)), layers.Dense(1, kernel_initializer="zeros", use_bias=False)])
+        model = keras.Sequential(
+            [keras.Input((4,)), layers.Dense(1, kernel_initializer="zeros", use_bias=False)]
+        )
         model.compile(keras.optimizers.SGD(0.0), "mse")
         return model
 
@@ -210,7 +242,11 @@ def test_validation_split_in_a_fit_of_ones_own_is_keras_own():
             return model.fit(x, y, **kwargs)
 
     targets = np.array([1.0] * 6 + [3.0] * 2)
-    checked(Family(Passing(), fitting={"validation_split": 0.25}), FitData.of("d", X[:8], targets), "val_loss")
+    checked(
+        Family(Passing(), fitting={"validation_split": 0.25}),
+        FitData.of("d", X[:8], targets),
+        "val_loss",
+    )
     assert (seen["loss"], seen["val_loss"]) == (1.0, 9.0)
 
 
@@ -226,7 +262,9 @@ def test_users_callbacks_are_copied_for_each_training_and_tensorboard_writes_apa
         trial, execution = "t0003", 1
 
     model = build_model(HyperParameters())
-    Family(hypermodel, callbacks=[given]).fit(HyperParameters(), model, X, Y, callbacks=[Ours()], epochs=1, verbose=0)
+    Family(hypermodel, callbacks=[given]).fit(
+        HyperParameters(), model, X, Y, callbacks=[Ours()], epochs=1, verbose=0
+    )
     used = hypermodel.got[1]["callbacks"][0]
     assert used is not given and used.log_dir == str(tmp_path / "t0003" / "execution1")
     assert given.log_dir == str(tmp_path)
@@ -257,7 +295,9 @@ def test_a_default_configuration_that_cannot_be_trained_does_not_end_the_search(
 
     found = checked(Family(FunctionModel(build)), FitData.of("d", X, Y, validation_split=0.5))
     assert [spec.name for spec, _ in found.requested] == ["units"]
-    assert found.warnings == ("the default configuration cannot be trained: FailedTrialError: too small",)
+    assert found.warnings == (
+        "the default configuration cannot be trained: FailedTrialError: too small",
+    )
 
 
 def test_a_fatal_error_is_refused_with_its_own_words():
@@ -295,7 +335,10 @@ def test_the_best_of_models_that_keras_cannot_describe_is_kept_by_its_weights(tm
         return model
 
     layout, objective = Layout(tmp_path), Objective("val_loss", "min")
-    space, data = load_search_space(Family(FunctionModel(build))), FitData.of("d", X, Y, validation_split=0.5)
+    space, data = (
+        load_search_space(Family(FunctionModel(build))),
+        FitData.of("d", X, Y, validation_split=0.5),
+    )
     job = Job("t0000", {"units": 4}, 0, 1, objective, layout.trial("t0000"))
     metrics = evaluate_best(job, space, data, 1, layout)
     assert not layout.best_model.exists()
@@ -359,13 +402,17 @@ def narrowed(most):
         lambda k: told(search={"fitting": {"batch_size": 4 + k, "shuffle": False}}),
         lambda k: told(search={"fitting": {"class_weight": np.full(3, k)}}),
         lambda k: told(search={"callbacks": [keras.callbacks.EarlyStopping(patience=3 + k)]}),
-        lambda k: told(search={"callbacks": [(keras.callbacks.EarlyStopping, keras.callbacks.History)[k]()]}),
-        lambda k: told(search={"callbacks": [keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 + k)]}),
+        lambda k: told(
+            search={"callbacks": [(keras.callbacks.EarlyStopping, keras.callbacks.History)[k]()]}
+        ),
+        lambda k: told(
+            search={"callbacks": [keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 + k)]}
+        ),
         lambda k: told(Wide(3 + k)),
         lambda k: told(Wide(3, Wide(np.arange(k)))),
         lambda k: told(Wide({"b": {"y", "x"}, "a": [k]})),
     ],
-)  # fmt: skip
+)
 def test_what_changes_a_search_makes_another_search_space_and_nothing_else_does(make):
     assert make(0) == make(0) != make(1)
 
@@ -376,7 +423,9 @@ def test_what_a_search_does_not_hang_on_is_no_other_search_space(tmp_path):
     family.build(HyperParameters())
     family.passed, family.by_name = ("epochs", "verbose"), ("x",)
     assert fingerprint(family) == before
-    places = [told(search={"callbacks": [keras.callbacks.CSVLogger(tmp_path / name)]}) for name in "ab"]
+    places = [
+        told(search={"callbacks": [keras.callbacks.CSVLogger(tmp_path / name)]}) for name in "ab"
+    ]
     assert places[0] == places[1] != told()
 
 
@@ -392,27 +441,35 @@ def test_a_search_space_is_the_same_one_in_another_process(tmp_path):
         "    def __init__(self, width):\n"
         "        super().__init__(tunable=False)\n"
         "        self.width, self.names, self.me = width, {'a', 'b', 'c', 'd'}, self\n"
-        "        self.layer, self.make = keras.layers.Dense(3), lambda: [lambda: width for _ in 'ab']\n"
+        "        self.layer, self.make = keras.layers.Dense(3), lambda: [lambda: width for _ in "
+        "'ab']\n"
         "    def build(self, hp):\n"
         "        return None\n"
-        "blocker = [object() for _ in range(int(sys.argv[1]))], [keras.layers.Dense(3) for _ in sys.argv[2:]]\n"
+        "blocker = [object() for _ in range(int(sys.argv[1]))], [keras.layers.Dense(3) for _ in "
+        "sys.argv[2:]]\n"
         "family = Family(Mine(3), compiling={'metrics': portable([keras.metrics.Mean()])})\n"
-        "family.callbacks = [keras.callbacks.EarlyStopping(), keras.callbacks.CSVLogger(sys.argv[1])]\n"
+        "family.callbacks = [keras.callbacks.EarlyStopping(), "
+        "keras.callbacks.CSVLogger(sys.argv[1])]\n"
         "print(fingerprint(family)['sha256'])\n"
     )
     told = {
         subprocess.run(
-            [sys.executable, script, *arguments], env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed},
-            capture_output=True, text=True, check=True,
+            [sys.executable, script, *arguments],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed, arguments in (("1", ["1"]), ("2", ["5000", "another"]))
-    }  # fmt: skip
+    }
     assert len(told) == 1 and len(told.pop()) == 65
 
 
 def test_a_project_under_other_arguments_is_refused(tmp_path):
     def tuner(**changed):
-        return kt.RandomSearch(build_model, "val_loss", directory=tmp_path, project_name="p", seed=1, **changed)
+        return kt.RandomSearch(
+            build_model, "val_loss", directory=tmp_path, project_name="p", seed=1, **changed
+        )
 
     def asked(made, **given):
         return made._experiment(*of_search(made.hypermodel, (X, Y), given))[0]
@@ -424,7 +481,8 @@ def test_a_project_under_other_arguments_is_refused(tmp_path):
     for changed, given in (({}, {"batch_size": 8}), ({"optimizer": "sgd"}, {"batch_size": 4})):
         other = tuner(**changed)
         with pytest.raises(
-            RequestError, match="A resumed run keeps its search_space; .* To start anew: overwrite=True"
+            RequestError,
+            match="A resumed run keeps its search_space; .* To start anew: overwrite=True",
         ):
             other._check_same(asked(other, **given))
 
@@ -432,7 +490,9 @@ def test_a_project_under_other_arguments_is_refused(tmp_path):
 # Code of the user's own modules travels along.
 
 
-def test_functions_and_classes_of_imported_modules_need_not_be_there_where_a_trial_runs(tmp_path, monkeypatch):
+def test_functions_and_classes_of_imported_modules_need_not_be_there_where_a_trial_runs(
+    tmp_path, monkeypatch
+):
     from ray import cloudpickle
 
     from pipeline.engine.shipping import with_code
@@ -440,7 +500,8 @@ def test_functions_and_classes_of_imported_modules_need_not_be_there_where_a_tri
     parts = ("data", "loss", "metric", "schedule", "extra", "model", "inner", "base", "optimizer")
     for part in parts:
         (tmp_path / f"users_{part}.py").write_text(
-            "import keras\nvalue = 7\ndef function(*args):\n    return value\nclass Plain:\n    got = 7\n"
+            "import keras\nvalue = 7\ndef function(*args):\n    return value\nclass Plain:\n    "
+            "got = 7\n"
             "class Metric(keras.metrics.Mean):\n    got = 7\n"
         )
     monkeypatch.syspath_prepend(tmp_path)
@@ -456,12 +517,16 @@ def test_functions_and_classes_of_imported_modules_need_not_be_there_where_a_tri
     family = Family(
         Holding(),
         compiling={
-            "loss": user["loss"].function, "metrics": portable([[user["metric"].Metric()]]),
+            "loss": user["loss"].function,
+            "metrics": portable([[user["metric"].Metric()]]),
             "optimizer": user["optimizer"].Plain,
         },
         callbacks=[keras.callbacks.LearningRateScheduler(user["schedule"].function)],
-        fitting={"extra": {"of": [user["extra"].function]}, "other": functools.partial(user["model"].function, 1)},
-    )  # fmt: skip
+        fitting={
+            "extra": {"of": [user["extra"].function]},
+            "other": functools.partial(user["model"].function, 1),
+        },
+    )
     data = FitData.of("d", user["data"].function, validation_data=user["data"].function)
     try:
         sent = tmp_path / "sent.pkl"
@@ -472,13 +537,18 @@ def test_functions_and_classes_of_imported_modules_need_not_be_there_where_a_tri
                 cloudpickle.unregister_pickle_by_value(module)
     code = (
         "import pickle; family, data = pickle.load(open('sent.pkl', 'rb')); "
-        "print(data.fit_arguments()[0], family.compiling['loss'](), family.compiling['metrics'][0][0].kind.got, "
-        "family.compiling['optimizer'].got, family.callbacks[0].schedule(1), family.fitting['extra']['of'][0](), "
+        "print(data.fit_arguments()[0], family.compiling['loss'](), "
+        "family.compiling['metrics'][0][0].kind.got, "
+        "family.compiling['optimizer'].got, family.callbacks[0].schedule(1), "
+        "family.fitting['extra']['of'][0](), "
         "family.fitting['other'](), family.hypermodel.got, family.hypermodel.inner.got)"
     )
     (tmp_path / "elsewhere").mkdir()
     ended = subprocess.run(
-        [sys.executable, "-c", code.replace("sent.pkl", str(sent))], cwd=tmp_path / "elsewhere",
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", code.replace("sent.pkl", str(sent))],
+        cwd=tmp_path / "elsewhere",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert ended.stdout.split() == ["(7,)", *["7"] * 8], ended.stderr

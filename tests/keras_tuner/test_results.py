@@ -34,12 +34,16 @@ def plain(pairs):
 
 @pytest.fixture
 def changed(tmp_path):
-    """A project whose best trial was best before it took over another's values: `changed(before, after)`."""
+    """A project whose best trial was best before it took over another's values: `changed(before,
+    after)`."""
 
     def make(ask, before, after):
         tuner = kt.RandomSearch(ask, "val_loss", seed=1, directory=tmp_path, project_name="p")
         ledger = Ledger(Layout(tmp_path / "p"))
-        write_experiment(ledger.layout, "dataset: {object: mine, inputs: {shape: [3], dtype: float32}}\nseed: 1\n")
+        write_experiment(
+            ledger.layout,
+            "dataset: {object: mine, inputs: {shape: [3], dtype: float32}}\nseed: 1\n",
+        )
         for trial in ("t0000", "t0001"):
             ledger.start(trial, {})
         ledger.note("t0000", requested=plain(requested(ask, **before)))

@@ -1,4 +1,5 @@
-"""Real searches of the drop-in: what they record, how they are gone on with, and the models that they hand back."""
+"""Real searches of the drop-in: what they record, how they are gone on with, and the models that
+they hand back."""
 
 import os
 import subprocess
@@ -22,19 +23,32 @@ def build_model(hp):
     import keras
     from keras import layers
 
-    model = keras.Sequential([layers.Flatten(), layers.Dense(hp.Int("units", 8, 24, step=8), "relu")])
+    model = keras.Sequential(
+        [layers.Flatten(), layers.Dense(hp.Int("units", 8, 24, step=8), "relu")]
+    )
     model.add(layers.Dense(10, "softmax"))
-    model.compile(hp.Choice("optimizer", ["adam", "rmsprop"]), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(
+        hp.Choice("optimizer", ["adam", "rmsprop"]),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
     return model
 
 
 @pytest.fixture(scope="module")
 def project(ray_cluster, tmp_path_factory):
-    """A search of three trials, two models kept; `project(…)` makes another tuner of the same project."""
+    """A search of three trials, two models kept; `project(…)` makes another tuner of the same
+    project."""
     folder = tmp_path_factory.mktemp("projects")
 
     def tuner(hypermodel=build_model, **changed):
-        settings = {"max_trials": 3, "seed": 5, "keep_models": 2, "directory": folder, "project_name": "the digits"}
+        settings = {
+            "max_trials": 3,
+            "seed": 5,
+            "keep_models": 2,
+            "directory": folder,
+            "project_name": "the digits",
+        }
         return kt.RandomSearch(hypermodel, "val_accuracy", **settings | changed)
 
     tuner().search(X, Y, epochs=2, validation_split=0.25, batch_size=16, verbose=0)
@@ -51,7 +65,9 @@ def test_best_models_score_what_was_recorded_on_the_last_part(project):
     again(tuner)
     recorded = [found.objective for found, _ in tuner._best(2)]
     models = tuner.get_best_models(2)
-    measured = [m.evaluate(X[150:], Y[150:], verbose=0, return_dict=True)["accuracy"] for m in models]
+    measured = [
+        m.evaluate(X[150:], Y[150:], verbose=0, return_dict=True)["accuracy"] for m in models
+    ]
     assert measured == pytest.approx(recorded) and recorded[0] >= recorded[1]
 
 
@@ -66,9 +82,14 @@ def test_another_process_reads_the_results_without_a_search(project):
 
 
 def test_more_models_than_were_kept_are_refused(project):
-    with pytest.raises(RequestError, match="get_best_models can return 2 models, as many as keep_models; got 3."):
+    with pytest.raises(
+        RequestError, match="get_best_models can return 2 models, as many as keep_models; got 3."
+    ):
         project().get_best_models(3)
-    with pytest.raises(RequestError, match="The weights of trial t000. were not kept; a search with a larger keep_mod"):
+    with pytest.raises(
+        RequestError,
+        match="The weights of trial t000. were not kept; a search with a larger keep_mod",
+    ):
         project(keep_models=9).get_best_models(3)
     assert len(project().get_best_hyperparameters(9)) == 3
 
@@ -86,7 +107,10 @@ def test_a_finished_search_returns_at_once_and_a_longer_one_goes_on(project):
 
 
 def test_another_search_in_the_same_project_is_refused_with_what_to_do(project):
-    with pytest.raises(RequestError, match="keeps its dataset; .* To start anew: overwrite=True, or another project_n"):
+    with pytest.raises(
+        RequestError,
+        match="keeps its dataset; .* To start anew: overwrite=True, or another project_n",
+    ):
         project().search(X + 1, Y, epochs=2, validation_split=0.25, batch_size=16)
 
     def another(hp):
@@ -115,8 +139,10 @@ def test_the_summary_of_a_search_on_gpus_builds_nothing_in_the_callers_process(t
         "from pipeline import keras_tuner as kt\n"
         "def build(hp):\n"
         "    import keras\n"
-        "    return keras.Sequential([keras.Input((2,)), keras.layers.Dense(hp.Int('units', 1, 4))])\n"
-        "kt.RandomSearch(build, 'val_loss', gpus_per_trial=0.5, directory='here').search_space_summary()\n"
+        "    return keras.Sequential([keras.Input((2,)), keras.layers.Dense(hp.Int('units', 1, "
+        "4))])\n"
+        "kt.RandomSearch(build, 'val_loss', gpus_per_trial=0.5, "
+        "directory='here').search_space_summary()\n"
         "print({'keras', 'tensorflow'} & set(sys.modules))\n"
     )
     run = subprocess.run(
@@ -127,7 +153,9 @@ def test_the_summary_of_a_search_on_gpus_builds_nothing_in_the_callers_process(t
         text=True,
     )
     assert run.returncode == 0, run.stderr
-    assert "Default search space size: 1\nunits (Int)\n" in run.stdout and run.stdout.endswith("set()\n")
+    assert "Default search space size: 1\nunits (Int)\n" in run.stdout and run.stdout.endswith(
+        "set()\n"
+    )
     assert not (tmp_path / "here").exists()
 
 
@@ -143,11 +171,19 @@ def test_hyperband_goes_through_its_brackets_on_data_that_a_function_makes(ray_c
         return tf.data.Dataset.from_tensor_slices((X[150:], Y[150:])).batch(16)
 
     tuner = kt.Hyperband(
-        build_model, "val_accuracy", max_epochs=3, factor=3, directory=tmp_path, seed=1, overwrite=True
+        build_model,
+        "val_accuracy",
+        max_epochs=3,
+        factor=3,
+        directory=tmp_path,
+        seed=1,
+        overwrite=True,
     )
     tuner.search(train, validation_data=validation, verbose=0)
     (found, record), *_ = tuner._best(1)
-    score = tuner.get_best_models()[0].evaluate(X[150:], Y[150:], verbose=0, return_dict=True)["accuracy"]
+    score = tuner.get_best_models()[0].evaluate(X[150:], Y[150:], verbose=0, return_dict=True)[
+        "accuracy"
+    ]
     assert score == pytest.approx(found.objective) and record.status in ("finished", "stopped")
 
 
@@ -175,7 +211,9 @@ def test_a_loop_of_ones_own_reports_through_the_callbacks(ray_cluster, tmp_path)
     tuner.search(x=X, y=Y, validation_data=(X, Y), verbose=0)
     best = tuner._best(2)
     assert [found.epoch for found, _ in best] == [2, 2]
-    assert [found.objective for found, _ in best] == pytest.approx([r.hyperparameters["rate"] for _, r in best])
+    assert [found.objective for found, _ in best] == pytest.approx(
+        [r.hyperparameters["rate"] for _, r in best]
+    )
     assert tuner.get_best_models()[0].layers[1].units == best[0][1].hyperparameters["n"]
 
 
@@ -190,8 +228,15 @@ def test_trials_that_fail_alike_end_the_search_with_the_users_traceback(ray_clus
             return model.fit(x, *args, **kwargs)
 
     tuner = kt.RandomSearch(
-        Failing(), "val_accuracy", 5, max_consecutive_failed_trials=2, max_concurrent=1, directory=tmp_path
+        Failing(),
+        "val_accuracy",
+        5,
+        max_consecutive_failed_trials=2,
+        max_concurrent=1,
+        directory=tmp_path,
     )
-    with pytest.raises(ProgramError, match="2 trials in a row failed in the same way: .*their own fault") as raised:
+    with pytest.raises(
+        ProgramError, match="2 trials in a row failed in the same way: .*their own fault"
+    ) as raised:
         tuner.search(X, Y, validation_data=(X, Y), verbose=0)
     assert "test_search.py" in raised.value.__notes__[0]

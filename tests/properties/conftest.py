@@ -15,7 +15,11 @@ settings.register_profile(
     database=None,
     print_blob=True,
     # A folder that one test has for all of its inputs is meant; large inputs take their time.
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
 )
 settings.load_profile("same")
 

@@ -1,4 +1,5 @@
-"""What is tried, how often, and what must come of it: a right result, or an error that a person can read."""
+"""What is tried, how often, and what must come of it: a right result, or an error that a person can
+read."""
 
 import contextlib
 import functools
@@ -60,17 +61,79 @@ def tried(test: Callable[..., None]) -> Callable[..., None]:
 # Inputs.
 
 HARD_NUMBERS = [
-    0, -1, 2**31, 2**32, 2**63, 10**18, 10**400, -(10**400), 10**4000, -0.0, 5e-324, 1e-300, 1e300, 1.0000001,
-    float("nan"), float("inf"), float("-inf"), True, False,
-]  # fmt: skip
+    0,
+    -1,
+    2**31,
+    2**32,
+    2**63,
+    10**18,
+    10**400,
+    -(10**400),
+    10**4000,
+    -0.0,
+    5e-324,
+    1e-300,
+    1e300,
+    1.0000001,
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    True,
+    False,
+]
 HARD_TEXTS = [
-    "", " ", ".", "..", "/", "~", "~/", "~nobody", "~nobody/x.py", "~\0", "\0", "\0.py", "a\nb", "a\r", "\x1b[31m",
-    "\u2028", "\ud800", "\udcff", "x" * 300, "x" * 5000, "x" * 5000 + ".py", "x" * 5000 + ".yaml", "a/" * 3000,
-    "9" * 5000, "1e999", "nan", "true", "null", "a:b", ":", "mnist:", "mnist:load", "mnist:\0", "a.b.c",
-    "." * 1000, "antigravity", "this", "__main__", "os.system", "s3://bucket", "ray://head:1", "a:99999999999",
-    "val_loss", "val_loss:min", "val_loss:", ":min", "Did you mean 'this'?", "--trials", "=", "/dev/null",
+    "",
+    " ",
+    ".",
+    "..",
+    "/",
+    "~",
+    "~/",
+    "~nobody",
+    "~nobody/x.py",
+    "~\0",
+    "\0",
+    "\0.py",
+    "a\nb",
+    "a\r",
+    "\x1b[31m",
+    "\u2028",
+    "\ud800",
+    "\udcff",
+    "x" * 300,
+    "x" * 5000,
+    "x" * 5000 + ".py",
+    "x" * 5000 + ".yaml",
+    "a/" * 3000,
+    "9" * 5000,
+    "1e999",
+    "nan",
+    "true",
+    "null",
+    "a:b",
+    ":",
+    "mnist:",
+    "mnist:load",
+    "mnist:\0",
+    "a.b.c",
+    "." * 1000,
+    "antigravity",
+    "this",
+    "__main__",
+    "os.system",
+    "s3://bucket",
+    "ray://head:1",
+    "a:99999999999",
+    "val_loss",
+    "val_loss:min",
+    "val_loss:",
+    ":min",
+    "Did you mean 'this'?",
+    "--trials",
+    "=",
+    "/dev/null",
     "/proc/self/mem",
-]  # fmt: skip
+]
 
 
 def deep(levels: int) -> list[Any]:
@@ -85,7 +148,9 @@ texts = st.text(st.characters()) | st.sampled_from(HARD_TEXTS)
 numbers = st.integers() | st.floats() | st.sampled_from(HARD_NUMBERS)
 scalars = st.none() | st.booleans() | numbers | texts
 json_values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=8
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=8,
 )
 anything = (
     json_values
@@ -104,7 +169,10 @@ def changed(draw: st.DrawFn, valid: str) -> str:
         start = draw(st.integers(0, len(text)))
         end = min(len(text), start + draw(st.integers(0, 12)))
         put = draw(
-            texts | st.sampled_from(["", text[start:end] * 2, "\n", "\t", "{", "[", "&a ", "*a", "!!int ", "<<: "])
+            texts
+            | st.sampled_from(
+                ["", text[start:end] * 2, "\n", "\t", "{", "[", "&a ", "*a", "!!int ", "<<: "]
+            )
         )
         text = text[:start] + put[:1000] + text[end:]
     return text

@@ -17,17 +17,32 @@ from pipeline.records.layout import Layout
 from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
 from pipeline.search.starts import settled
 from pipeline.space.hyperparameters import HyperParameters
-from tests.properties.inputs import carried_out_or_refused, changed, deep, json_values, outcome, texts, tried, unchanged
+from tests.properties.inputs import (
+    carried_out_or_refused,
+    changed,
+    deep,
+    json_values,
+    outcome,
+    texts,
+    tried,
+    unchanged,
+)
 from tests.search.conftest import trace_of
 
 pytestmark = pytest.mark.slow
 
 EXPERIMENT = Experiment(
-    dataset="mnist", objective="val_loss:min", time_budget_s=90.5, name="mine", address="auto", start_from="good.json"
+    dataset="mnist",
+    objective="val_loss:min",
+    time_budget_s=90.5,
+    name="mine",
+    address="auto",
+    start_from="good.json",
 ).to_yaml()
 # A few lines that would be a list of 10**8 items written out, or a mapping of as many once merged.
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefg", "bcdefgh", strict=True)
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
+    for before, name in zip("abcdefg", "bcdefgh", strict=True)
 )
 MERGED = "a: &a {x: 1}\n" + "".join(
     f"{name}: &{name} {{<<: [{', '.join([f'*{before}'] * 10)}]}}\n"
@@ -44,7 +59,10 @@ def read(text: str) -> None:
         assert Experiment.from_yaml(experiment.to_yaml(), "experiment.yaml") == experiment
 
 
-@given(texts | st.lists(st.sampled_from(list("{}[]:-?&*!|>%@#'\"\n \tab1<=.~")), max_size=60).map("".join))
+@given(
+    texts
+    | st.lists(st.sampled_from(list("{}[]:-?&*!|>%@#'\"\n \tab1<=.~")), max_size=60).map("".join)
+)
 @example("[" * 10**4)
 @example("- " * 10**4)
 @example("dataset: 2026-13-45")
@@ -131,7 +149,12 @@ def tried_or_refused(folder: Path, text: str) -> None:
     assert recorded_starts(layout) == starts
 
 
-@given(json_values | st.lists(st.dictionaries(st.sampled_from(NAMES), json_values, min_size=1), min_size=1, max_size=3))
+@given(
+    json_values
+    | st.lists(
+        st.dictionaries(st.sampled_from(NAMES), json_values, min_size=1), min_size=1, max_size=3
+    )
+)
 @example([{"rate": 10**400}])
 @example([{"momentum": 10**400}])
 @example([{"units_2": float("nan")}])
@@ -173,14 +196,19 @@ def loop(path: Path) -> None:
 @pytest.mark.parametrize(
     "line", [["it.yaml"], ["it.py"], ["mnist", "--space", "it.py"], ["mnist", "--start-from", "it"]]
 )
-def test_a_folder_a_pipe_or_a_loop_is_refused(here: Path, make: Callable[[Path], None], line: list[str]) -> None:
+def test_a_folder_a_pipe_or_a_loop_is_refused(
+    here: Path, make: Callable[[Path], None], line: list[str]
+) -> None:
     make(here / line[-1])
     assert carried_out_or_refused(*line)
 
 
 def test_what_cannot_be_read_is_refused(here: Path) -> None:
     for name in ("it.yaml", "it.py", "it"):
-        (here / name).symlink_to("/proc/self/mem")  # a file whose start no one, not even root, can read
+        # a file whose start no one, not even root, can read
+        (here / name).symlink_to("/proc/self/mem")
     assert "it.yaml must be text that can be read" in carried_out_or_refused("it.yaml")
     assert "A dataset must be a file that can be read" in carried_out_or_refused("it.py")
-    assert "must be JSON, a list of configurations; [Errno 5]" in carried_out_or_refused("mnist", "--start-from", "it")
+    assert "must be JSON, a list of configurations; [Errno 5]" in carried_out_or_refused(
+        "mnist", "--start-from", "it"
+    )

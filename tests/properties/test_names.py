@@ -30,7 +30,21 @@ build = lambda hp: hp  # noqa: E731
 
 kinds = st.sampled_from(sorted(FOLDERS))
 parts = st.sampled_from(
-    ["mnist", "os", "path", "json", "xml", "dom", "keras", "tensorflow", "ray", "this", "site", "_", ""]
+    [
+        "mnist",
+        "os",
+        "path",
+        "json",
+        "xml",
+        "dom",
+        "keras",
+        "tensorflow",
+        "ray",
+        "this",
+        "site",
+        "_",
+        "",
+    ]
 )
 names = (
     texts
@@ -48,7 +62,9 @@ names = (
 @example(kind="dataset", name="/proc/self/mem")
 @example(kind="search space", name="x" * 10**6)
 @tried
-def test_any_name_is_found_or_refused_and_nothing_is_imported(here: Path, kind: str, name: str) -> None:
+def test_any_name_is_found_or_refused_and_nothing_is_imported(
+    here: Path, kind: str, name: str
+) -> None:
     loop = here / "loop.py"
     if not loop.is_symlink():
         loop.symlink_to(loop)

@@ -1,4 +1,5 @@
-"""A run's directory, one field or one file of which is another: read, or its copy, or refused; and left as it was."""
+"""A run's directory, one field or one file of which is another: read, or its copy, or refused; and
+left as it was."""
 
 import json
 import shutil
@@ -16,7 +17,14 @@ from pipeline.errors import KerasweepError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import Ledger, Report, as_plain, read_history, read_trials, write_experiment
+from pipeline.records.ledger import (
+    Ledger,
+    Report,
+    as_plain,
+    read_history,
+    read_trials,
+    write_experiment,
+)
 from pipeline.records.results import Results, find_best, write_summary, write_tables
 from pipeline.records.starts import EarlierTrial, Starts, read_starts, recorded_starts, write_starts
 from pipeline.space.hyperparameters import HyperParameters
@@ -25,7 +33,9 @@ from tests.properties.inputs import command, json_values, outcome, refusal, trie
 pytestmark = pytest.mark.slow
 
 LOSS = Objective("val_loss", "min")
-EXPERIMENT = Experiment(dataset="digits", objective="val_loss:min", trials=3, max_epochs=2, start_from="good.json")
+EXPERIMENT = Experiment(
+    dataset="digits", objective="val_loss:min", trials=3, max_epochs=2, start_from="good.json"
+)
 
 
 def asked(units: int) -> HyperParameters:
@@ -43,23 +53,52 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     layout = Layout(tmp_path_factory.mktemp("runs") / "run")
     ledger = Ledger(layout)
     write_experiment(layout, EXPERIMENT.to_yaml())
-    write_starts(layout, Starts("old", [{"units": 8}], str(LOSS), [EarlierTrial({"units": 16}, {1: 0.5}, False)]))
+    write_starts(
+        layout,
+        Starts("old", [{"units": 8}], str(LOSS), [EarlierTrial({"units": 16}, {1: 0.5}, False)]),
+    )
     for number, units in enumerate((8, 16, 24)):
         name = f"t{number:04d}"
         requested = asked(units).requested
         ledger.start(name, {"units": units})
-        ledger.note(name, requested=as_plain(requested, 2), node="here", devices="CPU", execution="plain: small")
+        ledger.note(
+            name,
+            requested=as_plain(requested, 2),
+            node="here",
+            devices="CPU",
+            execution="plain: small",
+        )
         for epoch in (1, 2):
-            ledger.report(Report(name, epoch, 1 / units, {"val_loss": 1 / units, "loss": None}, 0.5, 1000.0 + epoch))
+            ledger.report(
+                Report(
+                    name,
+                    epoch,
+                    1 / units,
+                    {"val_loss": 1 / units, "loss": None},
+                    0.5,
+                    1000.0 + epoch,
+                )
+            )
         ledger.end(name, "finished")
     ledger.change("t0002", 1, "t0001", asked(16).requested)
     ledger.close()
     write_tables(layout, LOSS)
     write_summary(
-        layout, best=find_best(ledger.trials, ledger.reports, LOSS), test={"loss": 0.5}, trials=ledger.trials, epochs=6,
-        exhausted=False, interrupted=False, objective=str(LOSS), validation={"loss": 0.25}, wall_clock_s=3.5,
-        concurrent=2, versions={"keras": "3"}, device={"machine": "x86_64"}, sources={},
-    )  # fmt: skip
+        layout,
+        best=find_best(ledger.trials, ledger.reports, LOSS),
+        test={"loss": 0.5},
+        trials=ledger.trials,
+        epochs=6,
+        exhausted=False,
+        interrupted=False,
+        objective=str(LOSS),
+        validation={"loss": 0.25},
+        wall_clock_s=3.5,
+        concurrent=2,
+        versions={"keras": "3"},
+        device={"machine": "x86_64"},
+        sources={},
+    )
     return layout
 
 
@@ -77,14 +116,22 @@ def copied(run: Layout, here: Path) -> Callable[[], Layout]:
 
 def files(layout: Layout) -> list[Path]:
     """What a resume reads, but for checkpoints."""
-    return [layout.experiment, layout.starts, layout.history, layout.summary, layout.trial_record("t0002")]
+    return [
+        layout.experiment,
+        layout.starts,
+        layout.history,
+        layout.summary,
+        layout.trial_record("t0002"),
+    ]
 
 
 def without_copies(layout: Layout) -> None:
     """As a run that was recorded before there were copies and checksums."""
     shutil.rmtree(layout.copies)
     for file in files(layout):
-        file.write_text(written(file, [{k: v for k, v in part.items() if k not in MADE} for part in read(file)]))
+        file.write_text(
+            written(file, [{k: v for k, v in part.items() if k not in MADE} for part in read(file)])
+        )
 
 
 MADE = ("crc32", "line")
@@ -95,7 +142,11 @@ def read(file: Path) -> list[Any]:
     text = file.read_text()
     if file.suffix == ".yaml":
         return [yaml.safe_load(text)]
-    return [json.loads(line) for line in text.splitlines()] if file.suffix == ".jsonl" else [json.loads(text)]
+    return (
+        [json.loads(line) for line in text.splitlines()]
+        if file.suffix == ".jsonl"
+        else [json.loads(text)]
+    )
 
 
 def written(file: Path, parts: list[Any]) -> str:
@@ -107,7 +158,9 @@ def written(file: Path, parts: list[Any]) -> str:
 
 def places(plain: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The way to each field, and to each field of those."""
-    for key in plain if isinstance(plain, dict) else range(len(plain)) if isinstance(plain, list) else ():
+    for key in (
+        plain if isinstance(plain, dict) else range(len(plain)) if isinstance(plain, list) else ()
+    ):
         yield (*way, key)
         yield from places(plain[key], (*way, key))
 
@@ -146,7 +199,9 @@ def check(layout: Layout) -> None:
         refusal(KerasweepError(errors.removesuffix("\n")))
 
 
-values = json_values | st.sampled_from([{}, [], [None], {"name": "units"}, "t0001", "running", "finished", 2, -1, 1.5])
+values = json_values | st.sampled_from(
+    [{}, [], [None], {"name": "units"}, "t0001", "running", "finished", 2, -1, 1.5]
+)
 
 
 def change_one_field(layout: Layout, data: st.DataObject) -> None:
@@ -157,7 +212,9 @@ def change_one_field(layout: Layout, data: st.DataObject) -> None:
 
 @given(st.data())
 @tried
-def test_a_field_of_a_record_may_be_anything(copied: Callable[[], Layout], data: st.DataObject) -> None:
+def test_a_field_of_a_record_may_be_anything(
+    copied: Callable[[], Layout], data: st.DataObject
+) -> None:
     layout = copied()
     change_one_field(layout, data)
     check(layout)
@@ -165,7 +222,9 @@ def test_a_field_of_a_record_may_be_anything(copied: Callable[[], Layout], data:
 
 @given(st.data())
 @tried
-def test_a_field_of_a_record_without_a_copy_may_be_anything(copied: Callable[[], Layout], data: st.DataObject) -> None:
+def test_a_field_of_a_record_without_a_copy_may_be_anything(
+    copied: Callable[[], Layout], data: st.DataObject
+) -> None:
     layout = copied()
     without_copies(layout)
     change_one_field(layout, data)

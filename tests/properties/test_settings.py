@@ -1,4 +1,5 @@
-"""Every setting, from Python and from the command line: taken as it is meant, or refused in one line."""
+"""Every setting, from Python and from the command line: taken as it is meant, or refused in one
+line."""
 
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ shares = st.floats(LEAST_SHARE, 1) | st.integers(1, MOST)
 POSSIBLE = {
     "dataset": paths,
     "search_space": paths,
-    "objective": st.none() | st.sampled_from(["val_loss", "accuracy", "auc_3", "mine:min", "a b:max"]),
+    "objective": st.none()
+    | st.sampled_from(["val_loss", "accuracy", "auc_3", "mine:min", "a b:max"]),
     "searcher": st.sampled_from(sorted(SEARCHERS)),
     "scheduler": st.sampled_from(sorted(SCHEDULERS)),
     "trials": counts,
@@ -95,7 +97,8 @@ POSSIBLE = {
     "keep_models": counts,
     "cpus": st.none() | counts,
     "gpus": st.none() | st.integers(0, MOST),
-    "address": st.none() | st.sampled_from(["auto", "10.0.0.1:6379", "[::1]:1", "head-1.net:65535"]),
+    "address": st.none()
+    | st.sampled_from(["auto", "10.0.0.1:6379", "[::1]:1", "head-1.net:65535"]),
     "start_from": st.none() | paths,
     "seed": st.integers(0, 2**32 - 1),
     "storage": paths.filter(lambda path: "://" not in path),
@@ -142,9 +145,24 @@ OPTIONS = sorted(
     {word.strip(",") for word in command("--help")[1].split() if word.startswith("--")}
     - {"--inline"}  # trains in this process
 )
-values = texts | numbers.map(lambda number: format(number, "g") if isinstance(number, float) else hex(number))
+values = texts | numbers.map(
+    lambda number: format(number, "g") if isinstance(number, float) else hex(number)
+)
 good = st.sampled_from(
-    ["mnist", "mlp", "random", "asha", "1", "2", "0.5", "90s", "val_loss", "auto", "10.0.0.1:1", "mine"]
+    [
+        "mnist",
+        "mlp",
+        "random",
+        "asha",
+        "1",
+        "2",
+        "0.5",
+        "90s",
+        "val_loss",
+        "auto",
+        "10.0.0.1:1",
+        "mine",
+    ]
 )
 pairs = st.tuples(st.sampled_from(OPTIONS), good | values)
 lines = st.builds(
@@ -171,13 +189,24 @@ def test_any_command_line_is_carried_out_or_refused(here: Path, line: list[str])
 @pytest.mark.parametrize(
     "line",
     [
-        ["x" * 5000 + ".yaml"], ["x" * 5000], ["\0.yaml"], ["~nobody/x.py"], ["\udcff.py"], ["--" + "x" * 10**5],
-        ["mnist", "--name", "x" * 300], ["mnist", "--storage", "~nobody/runs"], ["mnist", "--storage", "x" * 5000],
-        ["mnist", "--start-from", "~nobody"], ["mnist", "--start-from", "x" * 5000], ["--resume", "x" * 5000],
-        ["--resume", "\0"], ["mnist", "--\x1b[31m"], ["mnist", "--trials", "9" * 5000],
+        ["x" * 5000 + ".yaml"],
+        ["x" * 5000],
+        ["\0.yaml"],
+        ["~nobody/x.py"],
+        ["\udcff.py"],
+        ["--" + "x" * 10**5],
+        ["mnist", "--name", "x" * 300],
+        ["mnist", "--storage", "~nobody/runs"],
+        ["mnist", "--storage", "x" * 5000],
+        ["mnist", "--start-from", "~nobody"],
+        ["mnist", "--start-from", "x" * 5000],
+        ["--resume", "x" * 5000],
+        ["--resume", "\0"],
+        ["mnist", "--\x1b[31m"],
+        ["mnist", "--trials", "9" * 5000],
     ],
     ids=lambda line: " ".join(line)[:40],
-)  # fmt: skip
+)
 def test_what_no_file_or_option_can_be_called_is_refused(here: Path, line: list[str]) -> None:
     with unchanged(here):
         carried_out_or_refused(*line)

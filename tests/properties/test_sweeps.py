@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from pipeline.experiment import Experiment
 from pipeline.sweeps.request import KEYS, Sweep, read_sweep
 from pipeline.sweeps.sitting import Sitting, Sittings
-from tests.properties.inputs import carried_out_or_refused, changed, json_values, outcome, texts, tried, unchanged
+from tests.properties.inputs import (
+    carried_out_or_refused,
+    changed,
+    json_values,
+    outcome,
+    texts,
+    tried,
+    unchanged,
+)
 from tests.properties.test_files import BOMB, MERGED
 
 pytestmark = pytest.mark.slow
@@ -48,7 +56,11 @@ def test_the_sweep_that_is_changed_is_one(here: Path) -> None:
 @example(f"{BOMB}experiments: *h\n")
 @example(f"{MERGED}experiments: [*h]\n")
 @example("matrix: {" + ", ".join(f"k{number}: [1, 2]" for number in range(5000)) + "}")
-@example("matrix: {" + ", ".join(f"k{number}: [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]" for number in range(5000)) + "}")
+@example(
+    "matrix: {"
+    + ", ".join(f"k{number}: [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]" for number in range(5000))
+    + "}"
+)
 @example("matrix: {seed: [" + ", ".join(map(str, range(1000))) + "], dataset: digits}")
 @example("matrix: {dataset: " + "[" * 3000 + "]" * 3000 + "}")
 @example("matrix: {dataset: digits}\nparallel: " + "9" * 5000)
@@ -63,22 +75,32 @@ def test_a_changed_sweep_is_planned_or_refused(here: Path, text: str) -> None:
     st.fixed_dictionaries(
         {},
         optional={
-            "matrix": st.dictionaries(FIELDS | texts, st.lists(json_values, max_size=3) | json_values, max_size=3),
-            "experiments": st.lists(st.dictionaries(FIELDS | texts, json_values, max_size=3), max_size=3) | json_values,
+            "matrix": st.dictionaries(
+                FIELDS | texts, st.lists(json_values, max_size=3) | json_values, max_size=3
+            ),
+            "experiments": st.lists(
+                st.dictionaries(FIELDS | texts, json_values, max_size=3), max_size=3
+            )
+            | json_values,
             "defaults": st.dictionaries(FIELDS, json_values, max_size=3) | json_values,
         },
     ),
     st.dictionaries(st.sampled_from(KEYS) | texts, json_values, max_size=2),
 )
 @tried
-def test_any_yaml_is_a_sweep_or_refused(here: Path, parts: dict[str, Any], others: dict[str, Any]) -> None:
+def test_any_yaml_is_a_sweep_or_refused(
+    here: Path, parts: dict[str, Any], others: dict[str, Any]
+) -> None:
     try:
         text = yaml.safe_dump({"defaults": {"dataset": "digits"}} | others | parts)
     except ValueError:  # an integer of too many digits
         return
     sweep = outcome(lambda: read_sweep(text, "sweep.yaml", {}))
     if isinstance(sweep, Sweep):
-        assert sweep.experiments and sweep.asked() == outcome(lambda: read_sweep(text, "sweep.yaml", {})).asked()
+        assert (
+            sweep.experiments
+            and sweep.asked() == outcome(lambda: read_sweep(text, "sweep.yaml", {})).asked()
+        )
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +113,8 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @given(st.data())
 @tried
-def test_a_changed_record_of_a_sitting_is_read_or_refused(here: Path, record: str, data: st.DataObject) -> None:
+def test_a_changed_record_of_a_sitting_is_read_or_refused(
+    here: Path, record: str, data: st.DataObject
+) -> None:
     (here / "sweep.json").write_bytes(data.draw(changed(record)).encode(errors="surrogatepass"))
     outcome(lambda: Sitting.read(here))

@@ -1,4 +1,5 @@
-"""What a resume reads is kept twice: where one of the two is damaged nothing is lost, where both are it is refused."""
+"""What a resume reads is kept twice: where one of the two is damaged nothing is lost, where both
+are it is refused."""
 
 import json
 import os
@@ -13,7 +14,14 @@ from pipeline.errors import RequestError, StorageError
 from pipeline.records import layout as layouts
 from pipeline.records.kept import Lines, read_kept, read_lines, write_kept
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import Ledger, Report, read_experiment, read_history, read_settings, read_trials
+from pipeline.records.ledger import (
+    Ledger,
+    Report,
+    read_experiment,
+    read_history,
+    read_settings,
+    read_trials,
+)
 from pipeline.records.ledger import write_experiment as write_text
 from pipeline.records.results import Results, write_summary
 
@@ -21,7 +29,9 @@ SETTINGS = "dataset: mnist\nseed: 10\nscheduler: asha\n"
 
 
 def report(trial: str, epoch: int) -> Report:
-    return Report(trial, epoch, 0.5 / epoch, {"val_loss": 0.5 / epoch, "line": 2.0}, 1.25, 1000.0 + epoch)
+    return Report(
+        trial, epoch, 0.5 / epoch, {"val_loss": 0.5 / epoch, "line": 2.0}, 1.25, 1000.0 + epoch
+    )
 
 
 @pytest.fixture
@@ -35,7 +45,9 @@ def run(tmp_path: Path) -> Layout:
         for epoch in (1, 2, 3):
             ledger.report(report(name, epoch))
     ledger.end("t0000", "finished")
-    write_summary(layout, best=None, test=None, trials=ledger.trials, epochs=6, objective="val_loss:min")
+    write_summary(
+        layout, best=None, test=None, trials=ledger.trials, epochs=6, objective="val_loss:min"
+    )
     ledger.close()
     return layout
 
@@ -66,7 +78,9 @@ def flipped(data: bytes, place: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_cut_off_anywhere_or_with_a_byte_changed_anywhere_nothing_is_lost(name: str, run: Layout) -> None:
+def test_cut_off_anywhere_or_with_a_byte_changed_anywhere_nothing_is_lost(
+    name: str, run: Layout
+) -> None:
     path = run.root / name
     read, data = READERS[name], path.read_bytes()
     before = read(run)
@@ -144,7 +158,11 @@ def test_what_is_said_names_the_file_and_what_became_of_it(run: Layout) -> None:
 
 def test_a_trials_folder_that_is_gone_or_a_file_is_put_back(run: Layout) -> None:
     before = told(run)
-    for damage in (shutil.rmtree, lambda folder: (shutil.rmtree(folder), folder.write_text("")), lambda _: None):
+    for damage in (
+        shutil.rmtree,
+        lambda folder: (shutil.rmtree(folder), folder.write_text("")),
+        lambda _: None,
+    ):
         damage(run.trials)
         assert told(run) == before
         mended(run)
@@ -159,19 +177,27 @@ def test_lines_damaged_in_different_places_of_both_are_put_together(run: Layout)
         path.write_bytes(data)
 
     assert told(run) == before
-    assert mended(run) == [f"{run.history} was damaged; 1 of its 6 lines, from line 1 on, are from its copy."]
+    assert mended(run) == [
+        f"{run.history} was damaged; 1 of its 6 lines, from line 1 on, are from its copy."
+    ]
     assert run.history.read_bytes() == run.copy(run.history).read_bytes()
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("experiment.yaml", "experiment.yaml must hold the run's settings; it is damaged: it is not what was written"),
+        (
+            "experiment.yaml",
+            "experiment.yaml must hold the run's settings; it is damaged: it is not what was "
+            "written",
+        ),
         ("history.jsonl", "history.jsonl must be one report; line 1 is damaged: "),
         ("trials/t0000/trial.json", "trial.json must hold one trial's record; it is damaged: "),
     ],
 )
-def test_what_is_damaged_twice_is_refused_by_its_name_and_left_as_it_is(name: str, message: str, run: Layout) -> None:
+def test_what_is_damaged_twice_is_refused_by_its_name_and_left_as_it_is(
+    name: str, message: str, run: Layout
+) -> None:
     for path in (run.root / name, run.copy(run.root / name)):
         path.write_bytes(flipped(path.read_bytes(), 40))
     before = (run.root / name).read_bytes()
@@ -187,9 +213,14 @@ def test_a_summary_that_is_damaged_twice_can_be_written_anew(run: Layout) -> Non
     for path in (run.summary, run.copy(run.summary)):
         path.write_text("{")
 
-    with pytest.raises(RequestError, match="must say how the run ended; it is damaged: .*. --resume writes it anew.$"):
+    with pytest.raises(
+        RequestError,
+        match="must say how the run ended; it is damaged: .*. --resume writes it anew.$",
+    ):
         Results(run.root)
-    assert mended(run) == [f"{run.summary} is damaged, and so is its copy; it is written anew at the end."]
+    assert mended(run) == [
+        f"{run.summary} is damaged, and so is its copy; it is written anew at the end."
+    ]
 
 
 # Written by hand, or before there were checksums.
@@ -200,9 +231,13 @@ def test_what_has_no_checksum_is_read_as_it_is(run: Layout) -> None:
     shutil.rmtree(run.copies)
     run.experiment.write_text(SETTINGS)
     for path in (run.trial_record("t0000"), run.trial_record("t0001"), run.summary):
-        path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "crc32"}))
+        path.write_text(
+            json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "crc32"})
+        )
     plain = [json.loads(line) for line in run.history.read_text().splitlines()]
-    text = "".join(json.dumps({k: v for k, v in r.items() if k not in ("line", "crc32")}) + "\n" for r in plain)
+    text = "".join(
+        json.dumps({k: v for k, v in r.items() if k not in ("line", "crc32")}) + "\n" for r in plain
+    )
     run.history.write_text(text)
 
     assert told(run) == before
@@ -218,28 +253,49 @@ def test_what_has_no_checksum_is_read_as_it_is(run: Layout) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("trial", 1), ("trial", "t0007"), ("status", "asleep"), ("configuration", []), ("started", "now"),
-        ("requested", [{"name": "units"}]), ("requested", {"units": 8}), ("changes", [{"epoch": 1}]),
-        ("changes", [{"epoch": "1", "before": {}}]), ("epochs", "3"),
+        ("trial", 1),
+        ("trial", "t0007"),
+        ("status", "asleep"),
+        ("configuration", []),
+        ("started", "now"),
+        ("requested", [{"name": "units"}]),
+        ("requested", {"units": 8}),
+        ("changes", [{"epoch": 1}]),
+        ("changes", [{"epoch": "1", "before": {}}]),
+        ("epochs", "3"),
     ],
-)  # fmt: skip
-def test_a_record_without_a_checksum_is_held_to_its_types(field: str, value: Any, run: Layout) -> None:
+)
+def test_a_record_without_a_checksum_is_held_to_its_types(
+    field: str, value: Any, run: Layout
+) -> None:
     shutil.rmtree(run.copies)
     path = run.trial_record("t0000")
     plain = json.loads(path.read_text())
     del plain["crc32"]
     path.write_text(json.dumps(plain | {field: value}))
 
-    with pytest.raises(RequestError, match=r"t0000/trial.json must hold one trial's record; it is damaged: "):
+    with pytest.raises(
+        RequestError, match=r"t0000/trial.json must hold one trial's record; it is damaged: "
+    ):
         read_trials(run)
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("epoch", "1"), ("epoch", 1.5), ("objective", float("nan")), ("metrics", []), ("trial", None)]
+    ("field", "value"),
+    [("epoch", "1"), ("epoch", 1.5), ("objective", float("nan")), ("metrics", []), ("trial", None)],
 )
-def test_a_line_without_a_checksum_is_held_to_its_types(field: str, value: Any, tmp_path: Path) -> None:
+def test_a_line_without_a_checksum_is_held_to_its_types(
+    field: str, value: Any, tmp_path: Path
+) -> None:
     layout = Layout(tmp_path)
-    plain = {"trial": "t0000", "epoch": 1, "objective": 0.5, "metrics": {}, "seconds": 1.0, "time": 2.0}
+    plain = {
+        "trial": "t0000",
+        "epoch": 1,
+        "objective": 0.5,
+        "metrics": {},
+        "seconds": 1.0,
+        "time": 2.0,
+    }
     layout.history.write_text(json.dumps(plain) + "\n")
     assert len(read_history(layout)) == 1
     layout.history.write_text(json.dumps(plain | {field: value}) + "\n")
@@ -278,7 +334,9 @@ def failing(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "replace", replace)
 
 
-def test_a_write_that_fails_at_first_is_tried_again(run: Layout, pauses: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_at_first_is_tried_again(
+    run: Layout, pauses: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     failing(3, monkeypatch)
     write_kept(run, run.summary, {"new": 1})
 
@@ -301,7 +359,8 @@ def test_one_that_fails_for_good_says_so_in_a_line_and_nothing_is_written_after_
     ledger.close()
 
     assert str(raised.value) == (
-        f"{run.trial_record('t0002')} could not be written for 0 s: No space left on device. What was recorded before "
+        f"{run.trial_record('t0002')} could not be written for 0 s: No space left on device. What "
+        "was recorded before "
         f"is whole. Once it is mended, go on: --resume {run.root}"
     )
     assert raised.value.exit_code == 1

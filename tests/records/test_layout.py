@@ -50,7 +50,9 @@ def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(
     assert names(tmp_path) == ["file"]
 
 
-def test_an_interrupt_while_writing_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_while_writing_leaves_the_old_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "file"
     write_whole(path, "old")
 
@@ -70,7 +72,9 @@ def test_others_may_read_what_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
 
 
-def test_a_directory_is_there_once_it_is_filled_and_its_name_is_free_until_then(tmp_path: Path) -> None:
+def test_a_directory_is_there_once_it_is_filled_and_its_name_is_free_until_then(
+    tmp_path: Path,
+) -> None:
     with new_directory(tmp_path / "runs" / "one") as unfinished:
         (unfinished / "file").write_text("whole")
         assert not (tmp_path / "runs" / "one").exists()
@@ -82,7 +86,9 @@ def test_a_directory_is_there_once_it_is_filled_and_its_name_is_free_until_then(
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o755), (0o077, 0o700), (0o002, 0o2775)])
-def test_who_may_read_a_directory_is_as_for_any_that_is_made_there(tmp_path: Path, mask: int, mode: int) -> None:
+def test_who_may_read_a_directory_is_as_for_any_that_is_made_there(
+    tmp_path: Path, mask: int, mode: int
+) -> None:
     tmp_path.chmod(0o755 | mode & 0o2000)
     before = os.umask(mask)
     try:
@@ -103,7 +109,9 @@ def test_what_was_left_unfinished_long_ago_is_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("filled", [True, False])
-def test_a_directory_that_another_has_made_meanwhile_stays_as_it_is(tmp_path: Path, filled: bool) -> None:
+def test_a_directory_that_another_has_made_meanwhile_stays_as_it_is(
+    tmp_path: Path, filled: bool
+) -> None:
     with pytest.raises(FileExistsError), new_directory(tmp_path / "one") as unfinished:
         (unfinished / "file").touch()
         (tmp_path / "one").mkdir()
@@ -171,7 +179,10 @@ def test_a_full_disk_that_another_program_meets_is_named_and_how_to_go_on(tmp_pa
         raise full
 
     line = f"{layout.engine} could not be written: No space left on device. What was recorded before is whole."
-    assert [str(first.value), str(later.value)] == [line, f"{line} Once it is mended, go on: --resume {tmp_path}"]
+    assert [str(first.value), str(later.value)] == [
+        line,
+        f"{line} Once it is mended, go on: --resume {tmp_path}",
+    ]
     assert str(unfinished.value) == line
 
 

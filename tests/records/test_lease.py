@@ -60,7 +60,10 @@ def test_a_second_process_is_refused_while_the_first_lives(place, lease):
     lease().take(nothing)
     time.sleep(LEASE_S)  # only who is heard of keeps it
     said = []
-    with pytest.raises(RequestError, match=f"must belong to one process; {place.parent} is in use by another, process"):
+    with pytest.raises(
+        RequestError,
+        match=f"must belong to one process; {place.parent} is in use by another, process",
+    ):
         lease().take(said.append)
     assert len(said) == 1 and re.fullmatch(
         r"waiting up to \d s, to see whether process \d+ of .* still has .*", said[0]
@@ -130,7 +133,10 @@ def test_who_was_frozen_learns_that_another_has_it(place, lease, monkeypatch):
     one.check()
     left_behind(place)  # as by another that took it over
     until = time.monotonic() + 20
-    with pytest.raises(StorageError, match=r"mine was taken over by process 7 of there, as this process was not heard"):
+    with pytest.raises(
+        StorageError,
+        match=r"mine was taken over by process 7 of there, as this process was not heard",
+    ):
         while time.monotonic() < until:
             one.check()
             time.sleep(0.1)

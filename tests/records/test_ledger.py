@@ -26,7 +26,9 @@ from pipeline.records.ledger import (
 
 
 def report(trial: str = "t0000", epoch: int = 1, objective: float | None = 0.5) -> Report:
-    return Report(trial, epoch, objective, {"val_accuracy": objective, "loss": 0.1}, 1.25, 1000.0 + epoch)
+    return Report(
+        trial, epoch, objective, {"val_accuracy": objective, "loss": 0.1}, 1.25, 1000.0 + epoch
+    )
 
 
 @pytest.fixture
@@ -53,18 +55,32 @@ def test_a_report_is_a_line_that_is_there_at_once(ledger: Ledger, layout: Layout
 
     assert lines(layout) == [
         {
-            "trial": "t0000", "epoch": 1, "objective": 0.5, "metrics": {"val_accuracy": 0.5, "loss": 0.1},
-            "seconds": 1.25, "time": 1001.0, "line": 1, "crc32": "a650e047",
+            "trial": "t0000",
+            "epoch": 1,
+            "objective": 0.5,
+            "metrics": {"val_accuracy": 0.5, "loss": 0.1},
+            "seconds": 1.25,
+            "time": 1001.0,
+            "line": 1,
+            "crc32": "a650e047",
         }
-    ]  # fmt: skip
+    ]
     assert read_history(layout) == [report(epoch=1)]
 
 
 def test_each_epoch_of_a_trial_is_recorded_once(ledger: Ledger, layout: Layout) -> None:
-    recorded = [ledger.report(report(t, e)) for t, e in (("a", 1), ("a", 2), ("b", 1), ("a", 1), ("a", 2), ("b", 2))]
+    recorded = [
+        ledger.report(report(t, e))
+        for t, e in (("a", 1), ("a", 2), ("b", 1), ("a", 1), ("a", 2), ("b", 2))
+    ]
 
     assert recorded == [True, True, True, False, False, True]
-    assert [(line["trial"], line["epoch"]) for line in lines(layout)] == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+    assert [(line["trial"], line["epoch"]) for line in lines(layout)] == [
+        ("a", 1),
+        ("a", 2),
+        ("b", 1),
+        ("b", 2),
+    ]
     assert [(r.trial, r.epoch) for r in ledger.reports] == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
 
 
@@ -83,7 +99,9 @@ def test_an_objective_that_was_not_finite_is_null(ledger: Ledger, layout: Layout
     assert read_history(layout)[0].objective is None
 
 
-def test_a_number_that_json_does_not_have_is_refused_and_nothing_is_written(ledger: Ledger, layout: Layout) -> None:
+def test_a_number_that_json_does_not_have_is_refused_and_nothing_is_written(
+    ledger: Ledger, layout: Layout
+) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         ledger.report(report(objective=float("nan")))
 
@@ -153,7 +171,16 @@ def test_half_a_line_and_nothing_else_is_an_empty_history(layout: Layout) -> Non
 
 
 @pytest.mark.parametrize(
-    "line", ["{half", "[1, 2]", "null", '{"trial": "a"}', "", '{"epoch": 1, "surprise": 2}', "\udcff\udcfe"]
+    "line",
+    [
+        "{half",
+        "[1, 2]",
+        "null",
+        '{"trial": "a"}',
+        "",
+        '{"epoch": 1, "surprise": 2}',
+        "\udcff\udcfe",
+    ],
 )
 def test_a_damaged_line_without_a_copy_is_refused_by_its_number(line: str, layout: Layout) -> None:
     cut(layout, "")
@@ -162,23 +189,31 @@ def test_a_damaged_line_without_a_copy_is_refused_by_its_number(line: str, layou
     ledger.close()
     shutil.rmtree(layout.copies)
     good = layout.history.read_bytes().splitlines()
-    layout.history.write_bytes(b"\n".join([good[0], line.encode(errors="surrogateescape"), good[2], b""]))
+    layout.history.write_bytes(
+        b"\n".join([good[0], line.encode(errors="surrogateescape"), good[2], b""])
+    )
 
     with pytest.raises(RequestError) as refused:
         read_history(layout)
 
-    assert str(refused.value).startswith(f"Each line of {layout.history} must be one report; line 2 is damaged: ")
+    assert str(refused.value).startswith(
+        f"Each line of {layout.history} must be one report; line 2 is damaged: "
+    )
 
 
 def test_a_damaged_line_is_quoted_in_part(layout: Layout) -> None:
     layout.root.mkdir(parents=True)
     layout.history.write_text("x" * 1000 + "\n")
 
-    with pytest.raises(RequestError, match=rf"line 1 is damaged: '{'x' * 60}'\. Its copy does not have it\.$"):
+    with pytest.raises(
+        RequestError, match=rf"line 1 is damaged: '{'x' * 60}'\. Its copy does not have it\.$"
+    ):
         read_history(layout)
 
 
-@pytest.mark.parametrize("text", ["", '{"trial": ', "[]", '{"trial": "t0001"}', '{"trial": "t0001", "colour": "red"}'])
+@pytest.mark.parametrize(
+    "text", ["", '{"trial": ', "[]", '{"trial": "t0001"}', '{"trial": "t0001", "colour": "red"}']
+)
 def test_a_damaged_record_is_refused_by_its_file(text: str, ledger: Ledger, layout: Layout) -> None:
     ledger.start("t0000", {})
     ledger.start("t0001", {})
@@ -212,8 +247,16 @@ def test_a_trial_is_recorded_from_its_start_to_its_end(ledger: Ledger, layout: L
     ledger.end("t0000", "failed", "out of memory", "Traceback …")
     ended = read_trials(layout)["t0000"]
 
-    assert (started.status, started.configuration, started.hyperparameters) == ("running", {"n": 3}, {})
-    assert (ended.status, ended.error, ended.traceback) == ("failed", "out of memory", "Traceback …")
+    assert (started.status, started.configuration, started.hyperparameters) == (
+        "running",
+        {"n": 3},
+        {},
+    )
+    assert (ended.status, ended.error, ended.traceback) == (
+        "failed",
+        "out of memory",
+        "Traceback …",
+    )
     assert (ended.hyperparameters, ended.node, ended.devices) == ({"n": 3}, "here", "CPU")
     assert ended.ended is not None and ended.ended >= ended.started == started.started
     assert ledger.trials["t0000"] == ended
@@ -269,13 +312,18 @@ def test_a_second_ledger_on_the_directory_is_refused(ledger: Ledger, layout: Lay
     with pytest.raises(RequestError) as refused:
         Ledger(layout)
 
-    assert str(refused.value) == (f"A run directory must belong to one process; {layout.root} is in use by another.")
+    assert str(refused.value) == (
+        f"A run directory must belong to one process; {layout.root} is in use by another."
+    )
 
 
 def test_another_process_is_refused_too(ledger: Ledger, layout: Layout) -> None:
     code = "import sys; from pipeline.records.ledger import *; Ledger(Layout(sys.argv[1]))"
     done = subprocess.run(
-        [sys.executable, "-c", code, str(layout.root)], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+        [sys.executable, "-c", code, str(layout.root)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
     )
 
     assert done.returncode == 1

@@ -121,7 +121,9 @@ def test_it_goes_on_from_what_was_brought_back(mirror, ledger):
     assert list(trials) == ["t0000", "t0001", "t0002", "t0003"] and len(reports) == 7
 
 
-def test_wherever_its_machine_is_lost_what_is_there_can_be_gone_on_with(mirror, ledger, monkeypatch):
+def test_wherever_its_machine_is_lost_what_is_there_can_be_gone_on_with(
+    mirror, ledger, monkeypatch
+):
     class Lost(Exception):
         pass
 
@@ -152,7 +154,9 @@ def test_wherever_its_machine_is_lost_what_is_there_can_be_gone_on_with(mirror, 
                     trials, reports = brought_back(other)
                     found.add((len(trials), len(reports)))
                     assert all(r.trial in trials for r in reports)
-                    assert [r.epoch for r in reports if r.trial == "t0000"] == [1, 2][: len(reports)]
+                    assert [r.epoch for r in reports if r.trial == "t0000"] == [1, 2][
+                        : len(reports)
+                    ]
                 if not lost:
                     break
         for path in first.home.rglob():
@@ -163,18 +167,24 @@ def test_wherever_its_machine_is_lost_what_is_there_can_be_gone_on_with(mirror, 
 def test_wherever_it_is_lost_between_many_trials_none_is_missing(mirror, ledger, monkeypatch):
     """Whatever the order in which the system lists them."""
     states = Mirror._states
-    monkeypatch.setattr(Mirror, "_states", lambda self: dict(sorted(states(self).items(), reverse=True)))
+    monkeypatch.setattr(
+        Mirror, "_states", lambda self: dict(sorted(states(self).items(), reverse=True))
+    )
     first = mirror()
     for _ in search(ledger(first)):
         pass
     sent = []
-    monkeypatch.setattr(RemotePath, "write_bytes", lambda path, data: sent.append(str(path.relative_to(first.home))))
+    monkeypatch.setattr(
+        RemotePath, "write_bytes", lambda path, data: sent.append(str(path.relative_to(first.home)))
+    )
     first._pass()
     trials = [f"trials/t000{number}/trial.json" for number in range(3)]
     assert sent == ["experiment.yaml", "history.jsonl", *trials]
 
 
-def test_reports_that_come_while_it_is_looked_at_are_there_before_their_trial_is_over(mirror, ledger, monkeypatch):
+def test_reports_that_come_while_it_is_looked_at_are_there_before_their_trial_is_over(
+    mirror, ledger, monkeypatch
+):
     first = mirror()
     kept = ledger(first)
     kept.start("t0000", {})
@@ -186,7 +196,9 @@ def test_reports_that_come_while_it_is_looked_at_are_there_before_their_trial_is
         found = states(self)
         kept.report(report("t0000", 2))
         kept.end("t0000", "finished")
-        return found | {path: state for path, state in states(self).items() if path != self.layout.history}
+        return found | {
+            path: state for path, state in states(self).items() if path != self.layout.history
+        }
 
     monkeypatch.setattr(Mirror, "_states", states_and_go_on)
     write_experiment(first.layout, "dataset: digits\n")
@@ -209,7 +221,10 @@ def test_a_checkpoint_ahead_of_what_was_mirrored_is_left_and_it_is_said(mirror, 
     second, said = mirror(), []
     second.bring_back()
     mend(second.layout, lambda text: said.append(mirrors.at_home(second.layout, text)))
-    assert said == [f"{first.home}/history.jsonl did not get all reports of t0000; it is trained again from the start."]
+    assert said == [
+        f"{first.home}/history.jsonl did not get all reports of t0000; it is trained again from "
+        "the start."
+    ]
     assert list(first.home.rglob("last.npz")) == []
 
 
@@ -236,14 +251,18 @@ def test_a_trial_that_was_not_recorded_leaves_neither_reports_nor_checkpoints(mi
 def test_a_record_that_somebody_removed_is_missed(mirror, ledger):
     first, _ = finished(mirror, ledger)
     (first.home / "trials/t0001/trial.json").unlink()
-    with pytest.raises(RequestError, match=r"t0001/trial\.json must hold one trial's record; it is missing"):
+    with pytest.raises(
+        RequestError, match=r"t0001/trial\.json must hold one trial's record; it is missing"
+    ):
         brought_back(mirror())
 
 
 def test_what_is_damaged_there_is_named_where_it_is(mirror, ledger):
     first, _ = finished(mirror, ledger)
     (first.home / "history.jsonl").write_bytes(b"{\n")
-    with pytest.raises(RequestError, match=f"Each line of {first.home}/history.jsonl must be one report; line 1"):
+    with pytest.raises(
+        RequestError, match=f"Each line of {first.home}/history.jsonl must be one report; line 1"
+    ):
         mirror().bring_back()
 
 
@@ -293,7 +312,9 @@ def test_a_store_that_fails_for_a_while_is_waited_for(mirror, ledger, nobody_ans
     assert len(brought_back(mirror())[1]) == 6
 
 
-def test_a_store_that_fails_for_long_ends_it_in_one_line(mirror, ledger, nobody_answers, monkeypatch):
+def test_a_store_that_fails_for_long_ends_it_in_one_line(
+    mirror, ledger, nobody_answers, monkeypatch
+):
     monkeypatch.setattr(mirrors, "EVERY_S", 0.1)
     monkeypatch.setattr(layouts, "PAUSES_S", (0.1, 0.2))
     first = mirror()
@@ -306,18 +327,24 @@ def test_a_store_that_fails_for_long_ends_it_in_one_line(mirror, ledger, nobody_
     until = time.monotonic() + 120
     while kept.fault is None and time.monotonic() < until:
         time.sleep(0.1)
-    with pytest.raises(StorageError, match=f"^{first.home} could not be written for 0 s: .*--resume {first.home}$"):
+    with pytest.raises(
+        StorageError, match=f"^{first.home} could not be written for 0 s: .*--resume {first.home}$"
+    ):
         kept.start("t0001", {})
     with pytest.raises(StorageError, match="could not be written"):
         first.finish()
 
 
-def test_a_store_that_fails_at_the_beginning_leaves_nothing_to_go_on_with(mirror, nobody_answers, monkeypatch):
+def test_a_store_that_fails_at_the_beginning_leaves_nothing_to_go_on_with(
+    mirror, nobody_answers, monkeypatch
+):
     monkeypatch.setattr(layouts, "PAUSES_S", (0.1, 0.2))
     first = mirror()
     write_experiment(first.layout, "dataset: digits\n")
     nobody_answers()
-    with pytest.raises(StorageError, match=f"^{first.home} could not be written for 0 s: .* before is whole\\.$"):
+    with pytest.raises(
+        StorageError, match=f"^{first.home} could not be written for 0 s: .* before is whole\\.$"
+    ):
         first.send()
 
 
@@ -333,7 +360,9 @@ def test_whatever_ends_the_mirroring_is_told(mirror, ledger, monkeypatch):
     while not told and time.monotonic() < until:
         time.sleep(0.1)
     monkeypatch.setattr(Mirror, "_states", states)
-    said = "could not be written: ValueError: what nobody thought of. It is as it was last mirrored."
+    said = (
+        "could not be written: ValueError: what nobody thought of. It is as it was last mirrored."
+    )
     assert [str(fault) for fault in told] == [f"{first.home} {said}"]
 
 
@@ -375,7 +404,9 @@ def test_a_name_whose_process_was_killed_before_the_run_was_there_is_free(mirror
     again.take_new(nothing)
     write_experiment(again.layout, "dataset: digits\n")
     again.send()
-    with pytest.raises(RequestError, match=f"A new run needs a directory of its own; {home} exists"):
+    with pytest.raises(
+        RequestError, match=f"A new run needs a directory of its own; {home} exists"
+    ):
         directory_of(experiment)
 
 
@@ -402,7 +433,11 @@ def test_checkpoints_of_ended_trials_are_removed_there_but_the_best(mirror, ledg
     retention = Retention(first.layout, ACCURACY, 1, first.remove)
 
     def there():
-        return sorted(str(path.relative_to(first.home / "trials")) for path in first.home.rglob() if "npz" in str(path))
+        return sorted(
+            str(path.relative_to(first.home / "trials"))
+            for path in first.home.rglob()
+            if "npz" in str(path)
+        )
 
     for value, trial in enumerate(kept.trials):
         retention.reported(report(trial, 3, value))
@@ -432,13 +467,17 @@ def test_results_are_read_from_there(mirror, ledger, bucket):
     first.finish()
     results = Results(f"{bucket}/runs/mine/")
     assert results.directory == first.home and results.best == best
-    assert list(results.trials["trial"]) == ["t0000", "t0001", "t0002"] and len(results.history) == 6
+    assert (
+        list(results.trials["trial"]) == ["t0000", "t0001", "t0002"] and len(results.history) == 6
+    )
     assert results.layout.best_model.read_bytes() == b"a model"
     folder = results.layout.root
     del results
     assert not folder.exists()
     (first.home / "summary.json").write_bytes(b"{")
-    with pytest.raises(RequestError, match=f"{first.home}/summary.json must say how the run ended; it is damaged"):
+    with pytest.raises(
+        RequestError, match=f"{first.home}/summary.json must say how the run ended; it is damaged"
+    ):
         Results(first.home)
 
 

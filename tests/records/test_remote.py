@@ -45,7 +45,10 @@ def test_a_folder_is_what_objects_have_in_common(bucket):
     assert list(folder.rglob()) == []
     for name in ("a/best.npz", "a/last.npz", "b/best.npz"):
         (folder / name).write_bytes(b"weights")
-    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("best.npz")) == ["a/best.npz", "b/best.npz"]
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("best.npz")) == [
+        "a/best.npz",
+        "b/best.npz",
+    ]
     for path in folder.rglob():
         path.unlink()
     assert list(folder.rglob()) == []  # nothing that a store keeps of it counts
@@ -63,11 +66,15 @@ def test_what_is_called_otherwise_than_anything_of_ours_is_not_seen(store, bucke
     "address", ["s3://", "s3:///runs", "http://bucket/runs", "s3://bucket/../runs", "s3://b//runs"]
 )
 def test_what_is_no_address_is_refused(address):
-    with pytest.raises(RequestError, match="must be a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; got "):
+    with pytest.raises(
+        RequestError, match="must be a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; got "
+    ):
         Experiment(dataset="digits", storage=address)
 
 
-@pytest.mark.parametrize("read", [Results, lambda address: Experiment(dataset="digits", storage=address)])
+@pytest.mark.parametrize(
+    "read", [Results, lambda address: Experiment(dataset="digits", storage=address)]
+)
 @pytest.mark.parametrize(
     "address",
     [
@@ -94,14 +101,22 @@ def test_a_store_of_google_takes_the_same_addresses():
 
 def test_what_a_store_refuses_is_said_in_few_words(store, bucket):
     nowhere = RemotePath("s3://there-is-no-such-bucket/runs/x")
-    with pytest.raises(OSError, match="NO_SUCH_BUCKET: The specified bucket does not exist") as caught:
+    with pytest.raises(
+        OSError, match="NO_SUCH_BUCKET: The specified bucket does not exist"
+    ) as caught:
         nowhere.write_bytes(b"")
     assert caught.value.errno == errno.EIO and caught.value.filename == str(nowhere)
-    requests.post(f"{store[1]}/moto-api/reset-auth", "0")  # from now on the key must be one that the server knows
+    # from now on the key must be one that the server knows
+    requests.post(f"{store[1]}/moto-api/reset-auth", "0")
     try:
-        with pytest.raises(OSError, match="INVALID_ACCESS_KEY_ID: The AWS Access Key Id you provided does not exist"):
+        with pytest.raises(
+            OSError,
+            match="INVALID_ACCESS_KEY_ID: The AWS Access Key Id you provided does not exist",
+        ):
             location(f"{bucket}/x").write_bytes(b"")
-        with pytest.raises(RequestError, match="must be in an object store that can be read and written; "):
+        with pytest.raises(
+            RequestError, match="must be in an object store that can be read and written; "
+        ):
             Results(f"{bucket}/mine")
     finally:
         requests.post(f"{store[1]}/moto-api/reset-auth", "inf")
@@ -109,13 +124,19 @@ def test_what_a_store_refuses_is_said_in_few_words(store, bucket):
 
 @pytest.fixture
 def google():
-    """Google's store where each request is answered by the code that is put into what this yields."""
+    """Google's store where each request is answered by the code that is put into what this
+    yields."""
 
     class Answer(http.server.BaseHTTPRequestHandler):
         code = 0
 
         def do_GET(self):
-            said = {"error": {"message": "Not so.", "errors": [{"domain": "global", "reason": "invalid"}]}}
+            said = {
+                "error": {
+                    "message": "Not so.",
+                    "errors": [{"domain": "global", "reason": "invalid"}],
+                }
+            }
             data = json.dumps(said).encode()
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.send_response(self.code)
@@ -137,25 +158,38 @@ def google():
 
 @pytest.mark.parametrize(
     ("code", "number", "said"),
-    [(400, errno.EIO, "INVALID_ARGUMENT: Not so."), (403, errno.EACCES, "PERMISSION_DENIED: Not so."),
-     (404, errno.ENOENT, "NOT_FOUND: Not so."), (503, errno.EIO, "UNAVAILABLE: Not so.")],
-)  # fmt: skip
-def test_what_googles_store_refuses_is_said_in_few_words_too(google, code, number, said, monkeypatch):
+    [
+        (400, errno.EIO, "INVALID_ARGUMENT: Not so."),
+        (403, errno.EACCES, "PERMISSION_DENIED: Not so."),
+        (404, errno.ENOENT, "NOT_FOUND: Not so."),
+        (503, errno.EIO, "UNAVAILABLE: Not so."),
+    ],
+)
+def test_what_googles_store_refuses_is_said_in_few_words_too(
+    google, code, number, said, monkeypatch
+):
     answer, endpoint = google
     answer.code = code
     limit = timedelta(seconds=0.5)
-    store = fs.GcsFileSystem(anonymous=True, endpoint_override=endpoint, scheme="http", retry_time_limit=limit)
+    store = fs.GcsFileSystem(
+        anonymous=True, endpoint_override=endpoint, scheme="http", retry_time_limit=limit
+    )
     monkeypatch.setattr(remote, "_store", lambda scheme, bucket: store)
     path = RemotePath("gs://bucket/runs/x")
     for use in (path.read_bytes, lambda: path.write_bytes(b"")):
         with pytest.raises(OSError) as caught:
             use()
-        assert (caught.value.errno, caught.value.strerror, caught.value.filename) == (number, said, str(path))
+        assert (caught.value.errno, caught.value.strerror, caught.value.filename) == (
+            number,
+            said,
+            str(path),
+        )
 
 
 def test_a_search_cannot_start_from_a_store():
     line = (
-        "--start-from must be a JSON file or the directory of a run on a file system; what is in an object store must"
+        "--start-from must be a JSON file or the directory of a run on a file system; what is in "
+        "an object store must"
     )
     with pytest.raises(RequestError, match=line) as caught:
         Experiment(dataset="digits", start_from="s3://key:hidden/runs/mine")

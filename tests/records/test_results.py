@@ -33,7 +33,9 @@ from pipeline.records.results import (
 ACCURACY, LOSS = Objective("val_accuracy", "max"), Objective("val_loss", "min")
 
 
-def trial(name: str, status: Any = "finished", error: str | None = None, **requested: Any) -> TrialRecord:
+def trial(
+    name: str, status: Any = "finished", error: str | None = None, **requested: Any
+) -> TrialRecord:
     items = [{"name": n, "value": v} for n, v in requested.items()]
     return TrialRecord(name, {}, status=status, requested=items, error=error)
 
@@ -55,19 +57,39 @@ def cells(table: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def test_a_row_says_what_became_of_a_trial() -> None:
-    records = trials(trial("t0000", units=32, rate=0.001), trial("t0001", "failed", "out of memory", units=512))
-    reports = [report("t0000", 1, 0.8, 1.5), report("t0000", 2, 0.9, 1.25), report("t0000", 3, 0.7, 1.0)]
+    records = trials(
+        trial("t0000", units=32, rate=0.001), trial("t0001", "failed", "out of memory", units=512)
+    )
+    reports = [
+        report("t0000", 1, 0.8, 1.5),
+        report("t0000", 2, 0.9, 1.25),
+        report("t0000", 3, 0.7, 1.0),
+    ]
 
     assert cells(trials_table(records, reports, ACCURACY)) == [
         {
-            "trial": "t0000", "status": "finished", "units": "32", "rate": "0.001", "val_accuracy": "0.9",
-            "best_epoch": "2", "epochs": "3", "seconds": "3.75", "error": "",
+            "trial": "t0000",
+            "status": "finished",
+            "units": "32",
+            "rate": "0.001",
+            "val_accuracy": "0.9",
+            "best_epoch": "2",
+            "epochs": "3",
+            "seconds": "3.75",
+            "error": "",
         },
         {
-            "trial": "t0001", "status": "failed", "units": "512", "rate": "", "val_accuracy": "",
-            "best_epoch": "", "epochs": "0", "seconds": "0.0", "error": "out of memory",
+            "trial": "t0001",
+            "status": "failed",
+            "units": "512",
+            "rate": "",
+            "val_accuracy": "",
+            "best_epoch": "",
+            "epochs": "0",
+            "seconds": "0.0",
+            "error": "out of memory",
         },
-    ]  # fmt: skip
+    ]
 
 
 def test_a_layer_that_a_trial_did_not_have_is_an_empty_cell() -> None:
@@ -91,14 +113,28 @@ def test_columns_follow_the_order_of_asking() -> None:
     )
 
     assert list(trials_table(records, [], ACCURACY).columns) == [
-        "trial", "status", "layers", "units_0", "units_1", "rate", "batch_size",
-        "val_accuracy", "best_epoch", "epochs", "seconds", "error",
-    ]  # fmt: skip
+        "trial",
+        "status",
+        "layers",
+        "units_0",
+        "units_1",
+        "rate",
+        "batch_size",
+        "val_accuracy",
+        "best_epoch",
+        "epochs",
+        "seconds",
+        "error",
+    ]
 
 
-@pytest.mark.parametrize("name", ["epochs", "trial", "status", "seconds", "error", "best_epoch", "val_accuracy"])
+@pytest.mark.parametrize(
+    "name", ["epochs", "trial", "status", "seconds", "error", "best_epoch", "val_accuracy"]
+)
 def test_a_hyperparameter_named_like_a_column_gets_a_prefix(name: str) -> None:
-    record = TrialRecord("a", {}, "finished", [{"name": name, "value": 42}, {"name": "units", "value": 1}])
+    record = TrialRecord(
+        "a", {}, "finished", [{"name": name, "value": 42}, {"name": "units", "value": 1}]
+    )
     table = trials_table(trials(record), [report("a", 1, 0.5)], ACCURACY)
     plain = trials_table(trials(trial("a", units=1)), [report("a", 1, 0.5)], ACCURACY)
 
@@ -108,21 +144,32 @@ def test_a_hyperparameter_named_like_a_column_gets_a_prefix(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["trial", "status", "best_epoch", "epochs", "seconds", "error"])
 def test_an_objective_named_like_a_column_gets_a_prefix(name: str) -> None:
-    table = trials_table(trials(trial("a", "failed", "out of memory")), [report("a", 1, 0.5)], Objective(name, "min"))
+    table = trials_table(
+        trials(trial("a", "failed", "out of memory")), [report("a", 1, 0.5)], Objective(name, "min")
+    )
     row = cells(table)[0]
 
-    assert (row["trial"], row["status"], row["error"], row["epochs"]) == ("a", "failed", "out of memory", "1")
+    assert (row["trial"], row["status"], row["error"], row["epochs"]) == (
+        "a",
+        "failed",
+        "out of memory",
+        "1",
+    )
     assert row[f"metric/{name}"] == "0.5"
 
 
 def test_only_what_was_requested_is_shown() -> None:
-    record = TrialRecord("a", {"units": 1, "never_asked": 2}, requested=[{"name": "units", "value": 1}])
+    record = TrialRecord(
+        "a", {"units": 1, "never_asked": 2}, requested=[{"name": "units", "value": 1}]
+    )
 
     assert "never_asked" not in trials_table(trials(record), [], ACCURACY).columns
 
 
 def test_a_trial_that_only_diverged_has_no_objective() -> None:
-    row = cells(trials_table(trials(trial("a", "failed", "diverged")), [report("a", 1, None)], ACCURACY))[0]
+    row = cells(
+        trials_table(trials(trial("a", "failed", "diverged")), [report("a", 1, None)], ACCURACY)
+    )[0]
 
     assert (row["val_accuracy"], row["best_epoch"], row["epochs"]) == ("", "", "1")
 
@@ -170,17 +217,27 @@ def test_the_best_trial_follows_the_direction(objective: Objective, best: str) -
     found = find_best(records, reports, objective)
 
     assert found is not None
-    assert (found.trial, found.hyperparameters, found.epoch) == (best, records[best].hyperparameters, 1)
+    assert (found.trial, found.hyperparameters, found.epoch) == (
+        best,
+        records[best].hyperparameters,
+        1,
+    )
 
 
 def test_of_equal_trials_the_earlier_is_the_best_whichever_reported_first() -> None:
-    found = find_best(trials(trial("a"), trial("b")), [report("b", 1, 0.5), report("a", 3, 0.5)], ACCURACY)
+    found = find_best(
+        trials(trial("a"), trial("b")), [report("b", 1, 0.5), report("a", 3, 0.5)], ACCURACY
+    )
 
     assert found == Best("a", {}, 0.5, 3)
 
 
 def test_a_stopped_or_failed_trial_can_be_the_best() -> None:
-    found = find_best(trials(trial("a"), trial("b", "failed")), [report("a", 1, 0.5), report("b", 1, 0.9)], ACCURACY)
+    found = find_best(
+        trials(trial("a"), trial("b", "failed")),
+        [report("a", 1, 0.5), report("b", 1, 0.9)],
+        ACCURACY,
+    )
 
     assert found is not None and found.trial == "b"
 
@@ -207,20 +264,48 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def summary(layout: Layout, **settings: Any) -> dict[str, Any]:
-    defaults: dict[str, Any] = {"best": None, "test": None, "trials": {}, "epochs": 0, "objective": str(ACCURACY)}
+    defaults: dict[str, Any] = {
+        "best": None,
+        "test": None,
+        "trials": {},
+        "epochs": 0,
+        "objective": str(ACCURACY),
+    }
     return write_summary(layout, **defaults | settings)
 
 
 def test_summary_counts_trials_by_their_status(layout: Layout) -> None:
-    states = ["finished", "finished", "finished", "stopped", "stopped", "failed", "running", "duplicate"]
+    states = [
+        "finished",
+        "finished",
+        "finished",
+        "stopped",
+        "stopped",
+        "failed",
+        "running",
+        "duplicate",
+    ]
     records = trials(*(trial(f"t{i}", status) for i, status in enumerate(states)))
 
-    written = summary(layout, trials=records, epochs=12, best=Best("t0", {"n": 3}, 0.9, 2), test={"accuracy": 0.8})
+    written = summary(
+        layout, trials=records, epochs=12, best=Best("t0", {"n": 3}, 0.9, 2), test={"accuracy": 0.8}
+    )
 
     assert written["trials"] == {
-        "total": 7, "finished": 3, "stopped": 2, "failed": 1, "unfinished": 1, "duplicate": 1
-    }  # fmt: skip
-    assert written["best"] == {"trial": "t0", "hyperparameters": {"n": 3}, "objective": 0.9, "epoch": 2, "final": False}
+        "total": 7,
+        "finished": 3,
+        "stopped": 2,
+        "failed": 1,
+        "unfinished": 1,
+        "duplicate": 1,
+    }
+    assert written["best"] == {
+        "trial": "t0",
+        "hyperparameters": {"n": 3},
+        "objective": 0.9,
+        "epoch": 2,
+        "final": False,
+    }
     assert (written["test"], written["epochs"]) == ({"accuracy": 0.8}, 12)
     assert Results(layout.root).summary == written
 
@@ -228,7 +313,10 @@ def test_summary_counts_trials_by_their_status(layout: Layout) -> None:
 def test_summary_counts_how_trials_were_carried_out(layout: Layout) -> None:
     plans = ["looped: few", "compiled: small", "compiled: small", None]
     records = trials(*(replace(trial(f"t{i}"), execution=plan) for i, plan in enumerate(plans)))
-    assert list(summary(layout, trials=records)["execution"].items()) == [("compiled: small", 2), ("looped: few", 1)]
+    assert list(summary(layout, trials=records)["execution"].items()) == [
+        ("compiled: small", 2),
+        ("looped: few", 1),
+    ]
 
 
 def test_summary_holds_the_facts_it_is_given(layout: Layout) -> None:
@@ -325,12 +413,18 @@ def other_content(path: Path) -> None:
 
 def test_what_is_whole_is_read(ended: Results) -> None:
     assert ended.faults() == []
-    assert (len(ended.trials), len(ended.history), ended.model_file()) == (2, 1, ended.layout.best_model)
+    assert (len(ended.trials), len(ended.history), ended.model_file()) == (
+        2,
+        1,
+        ended.layout.best_model,
+    )
 
 
 @pytest.mark.parametrize("damage", [gone, emptied, cut, cut_at_a_line, other_bytes, a_folder])
 @pytest.mark.parametrize("table", ["trials", "history"])
-def test_a_damaged_table_is_refused_in_one_line_that_names_it(ended: Results, table: str, damage: Any) -> None:
+def test_a_damaged_table_is_refused_in_one_line_that_names_it(
+    ended: Results, table: str, damage: Any
+) -> None:
     path = ended.directory / f"{table}.csv"
     damage(path)
 
@@ -353,7 +447,9 @@ def test_a_damaged_model_is_refused_in_one_line_that_names_it(ended: Results, da
         ended.model_file()
 
     what = "it is missing" if damage is gone else "it is damaged: .+"
-    assert re.fullmatch(rf"{path} must be the best model; {what}\. --resume writes it anew\.", str(refused.value))
+    assert re.fullmatch(
+        rf"{path} must be the best model; {what}\. --resume writes it anew\.", str(refused.value)
+    )
     assert len(ended.faults()) == 1
 
 
@@ -363,11 +459,17 @@ def test_of_a_model_that_cannot_describe_itself_the_weights_are_looked_at(ended:
         file["weights"] = list(range(100))
     assert ended.faults() == []
     assert ended.model_file() == ended.layout.best_weights
-    with pytest.raises(RequestError, match="^A model must be one that Keras can describe to be loaded; of this one "):
+    with pytest.raises(
+        RequestError,
+        match="^A model must be one that Keras can describe to be loaded; of this one ",
+    ):
         Run(ended.directory).best_model()
     cut(ended.layout.best_weights)
     (said,) = ended.faults()
-    assert said.startswith(f"{ended.layout.best_weights} must be the best model; it is damaged: ") and "\n" not in said
+    assert (
+        said.startswith(f"{ended.layout.best_weights} must be the best model; it is damaged: ")
+        and "\n" not in said
+    )
 
 
 def test_where_no_trial_is_the_best_there_is_no_model(layout: Layout) -> None:
@@ -376,7 +478,8 @@ def test_where_no_trial_is_the_best_there_is_no_model(layout: Layout) -> None:
     results = Results(layout.root)
     assert results.faults() == []
     with pytest.raises(
-        RequestError, match="A model must be of a trial that reported a finite objective; .* has none.$"
+        RequestError,
+        match="A model must be of a trial that reported a finite objective; .* has none.$",
     ):
         results.model_file()
 

@@ -1,4 +1,5 @@
-"""Which checkpoints are there: while a search goes on, when it is over, and when it is gone on with."""
+"""Which checkpoints are there: while a search goes on, when it is over, and when it is gone on
+with."""
 
 import errno
 import os
@@ -57,10 +58,16 @@ class Search:
         self.retention.conclude(self.records.values())
 
     def files(self, name):
-        return {path.relative_to(self.layout.trials).parts[0] for path in self.layout.trials.rglob(name)}
+        return {
+            path.relative_to(self.layout.trials).parts[0] for path in self.layout.trials.rglob(name)
+        }
 
     def other_files(self):
-        return {p.name for p in self.layout.trials.rglob("*") if p.is_file()} - {"trial.json", "best.npz", "last.npz"}
+        return {p.name for p in self.layout.trials.rglob("*") if p.is_file()} - {
+            "trial.json",
+            "best.npz",
+            "last.npz",
+        }
 
 
 @pytest.fixture
@@ -130,20 +137,28 @@ def test_of_each_execution_the_same_stays(search):
     for trial, value in {"a": 0.1, "b": 0.9, "c": 0.5}.items():
         search.start(trial, value)
         for execution in range(2):
-            search.write(trial, f"execution-{execution}/last.npz", f"execution-{execution}/best.npz")
+            search.write(
+                trial, f"execution-{execution}/last.npz", f"execution-{execution}/best.npz"
+            )
         search.end(trial)
     search.conclude()
     assert search.files("last.npz") == set()
-    assert {str(p.relative_to(search.layout.trials)) for p in search.layout.trials.rglob("execution-*/best.npz")} == {
-        f"{trial}/execution-{execution}/best.npz" for trial in "bc" for execution in range(2)
-    }
+    assert {
+        str(p.relative_to(search.layout.trials))
+        for p in search.layout.trials.rglob("execution-*/best.npz")
+    } == {f"{trial}/execution-{execution}/best.npz" for trial in "bc" for execution in range(2)}
 
 
 def test_what_killed_workers_were_writing_is_gone_in_the_end(search):
     search.train("a", 0.9)
     search.start("b", 0.5)
     for trial in ("a", "b"):
-        search.write(trial, ".last.npz.x7_k2.writing", ".best.npz.q0.writing", "execution-0/.last.npz.u.writing")
+        search.write(
+            trial,
+            ".last.npz.x7_k2.writing",
+            ".best.npz.q0.writing",
+            "execution-0/.last.npz.u.writing",
+        )
     search.layout.best.mkdir()
     (search.layout.best / ".writing-12.keras").touch()
     search.conclude()

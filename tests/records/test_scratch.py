@@ -1,4 +1,5 @@
-"""Temporary folders: what a killed process left goes with the next start, what a living one has stays."""
+"""Temporary folders: what a killed process left goes with the next start, what a living one has
+stays."""
 
 import subprocess
 import sys
@@ -31,7 +32,9 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture
 def other(place):
     """Another process that has a folder, and the folder."""
-    process = subprocess.Popen([sys.executable, "-c", OTHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", OTHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     folder, child = process.stdout.readline().split()
     (Path(folder) / "file").touch()
     yield process, Path(folder)
@@ -44,7 +47,9 @@ def names(place):
     return {path.name for path in place.iterdir()}
 
 
-def test_what_a_process_that_was_killed_has_left_is_removed_though_those_that_it_started_live(place, other):
+def test_what_a_process_that_was_killed_has_left_is_removed_though_those_that_it_started_live(
+    place, other
+):
     process, folder = other
     for name in ("kerasweep-inline-c", "others"):
         (place / name).mkdir()

@@ -1,4 +1,5 @@
-"""What a search may start from: a JSON list or a run that ended, and the copy that its own directory keeps."""
+"""What a search may start from: a JSON list or a run that ended, and the copy that its own
+directory keeps."""
 
 from pathlib import Path
 
@@ -14,20 +15,28 @@ from pipeline.records.starts import EarlierTrial, read_starts, recorded_starts, 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Layout:
-    """A run of four trials: one finished and best, one failed in its second epoch, a duplicate, one cut off."""
+    """A run of four trials: one finished and best, one failed in its second epoch, a duplicate, one
+    cut off."""
     layout = Layout(tmp_path / "run")
     ledger = Ledger(layout)
     for name, units in (("t0000", 8), ("t0001", 16), ("t0002", 8), ("t0003", 24)):
         ledger.start(name, {})
         ledger.note(name, requested=[{"name": "units", "value": units}])
-    for name, epoch, value in (("t0000", 1, 0.5), ("t0001", 1, 0.9), ("t0000", 2, 0.25), ("t0001", 2, None)):
+    for name, epoch, value in (
+        ("t0000", 1, 0.5),
+        ("t0001", 1, 0.9),
+        ("t0000", 2, 0.25),
+        ("t0001", 2, None),
+    ):
         ledger.report(Report(name, epoch, value, {}, 0.0, 0.0))
     for name, status in (("t0000", "finished"), ("t0001", "failed"), ("t0002", "duplicate")):
         ledger.end(name, status)  # type: ignore[arg-type]
     ledger.close()
     write_whole(layout.experiment, "dataset: mnist\n")
     best = Best("t0000", {"units": 8}, 0.25, 2)
-    write_summary(layout, best=best, test=None, trials=ledger.trials, epochs=4, objective="val_loss:min")
+    write_summary(
+        layout, best=best, test=None, trials=ledger.trials, epochs=4, objective="val_loss:min"
+    )
     return layout
 
 
@@ -69,7 +78,9 @@ def test_the_copy_says_the_same(run: Layout, tmp_path: Path) -> None:
         ("[" * 10**5, "must be JSON, a list of configurations; maximum recursion depth exceeded"),
     ],
 )
-def test_a_file_of_anything_else_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_file_of_anything_else_is_refused_in_one_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
     file = tmp_path / "bad.json"
     file.write_text(text)
     with pytest.raises(RequestError, match=message) as raised:
@@ -79,7 +90,8 @@ def test_a_file_of_anything_else_is_refused_in_one_line(tmp_path: Path, text: st
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        RequestError, match="must be a JSON file or the directory of a run; 'none.json' does not exist."
+        RequestError,
+        match="must be a JSON file or the directory of a run; 'none.json' does not exist.",
     ):
         read_starts("none.json")
 
@@ -92,20 +104,25 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 def test_a_directory_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        RequestError, match="must be a JSON file or the directory of a run; .* has no experiment.yaml.$"
+        RequestError,
+        match="must be a JSON file or the directory of a run; .* has no experiment.yaml.$",
     ):
         read_starts(str(tmp_path))
 
 
 def test_a_run_that_did_not_end_is_refused(run: Layout) -> None:
     run.summary.unlink()
-    with pytest.raises(RequestError, match="must have ended; .* has no summary.json. Go on with it: --resume"):
+    with pytest.raises(
+        RequestError, match="must have ended; .* has no summary.json. Go on with it: --resume"
+    ):
         read_starts(str(run.root))
 
 
 def test_a_run_without_a_best_trial_is_refused(run: Layout) -> None:
     write_kept(run, run.summary, Results(run.root).summary | {"best": None})
-    with pytest.raises(RequestError, match="must have a best trial; in .* no trial reported a finite objective.$"):
+    with pytest.raises(
+        RequestError, match="must have a best trial; in .* no trial reported a finite objective.$"
+    ):
         read_starts(str(run.root))
 
 

@@ -1,4 +1,5 @@
-"""A search without Ray and without Keras: trials that ask, report and end, and the records that they leave."""
+"""A search without Ray and without Keras: trials that ask, report and end, and the records that
+they leave."""
 
 import json
 import zlib
@@ -31,7 +32,8 @@ def trace_of(build: Asking) -> Trace:
 
 
 class Simulation:
-    """A search of `trials` trials by the named searcher; `fit` is what each trial asks for after its `build`."""
+    """A search of `trials` trials by the named searcher; `fit` is what each trial asks for after
+    its `build`."""
 
     def __init__(
         self,
@@ -57,9 +59,13 @@ class Simulation:
         """A searcher that was told nothing."""
         kind = SEARCHERS[self.name]
         return kind(
-            seed=self.seed, objective=self.objective, trials=self.trials, trace=trace_of(self.build),
-            starts=self.starts, earlier=self.earlier,
-        )  # fmt: skip
+            seed=self.seed,
+            objective=self.objective,
+            trials=self.trials,
+            trace=trace_of(self.build),
+            starts=self.starts,
+            earlier=self.earlier,
+        )
 
     def ask(self) -> str | None:
         """The next trial, if there is one."""
@@ -71,10 +77,13 @@ class Simulation:
         return trial
 
     def start(self, trial: str) -> dict[str, Any]:
-        """Run its `build` and `fit`, and tell what they asked for; return the values. A duplicate is over then."""
+        """Run its `build` and `fit`, and tell what they asked for; return the values. A duplicate
+        is over then."""
 
         def draw(spec: Hyperparameter) -> Value:  # as in worker.trial
-            return spec.random(np.random.default_rng([self.seed, zlib.crc32((trial + spec.name).encode())]))
+            return spec.random(
+                np.random.default_rng([self.seed, zlib.crc32((trial + spec.name).encode())])
+            )
 
         record = self.records[trial]
         fill = SEARCHERS[self.name].fill_of(list(self.records).index(trial), len(self.starts))
@@ -104,7 +113,8 @@ class Simulation:
         self.searcher.tell_end(trial, failed=failed)
 
     def next(self) -> dict[str, Any] | None:
-        """Run one trial from its asking to its end; return its values, or None if there is none left."""
+        """Run one trial from its asking to its end; return its values, or None if there is none
+        left."""
         trial = self.ask()
         if trial is None:
             return None
@@ -123,17 +133,27 @@ class Simulation:
         return done
 
     def rebuilt(self) -> Searcher:
-        """A fresh searcher, told the records as `engine.recorder.tell_past` tells them, through JSON."""
+        """A fresh searcher, told the records as `engine.recorder.tell_past` tells them, through
+        JSON."""
         searcher = self.fresh()
         for trial, record in self.records.items():
             searcher.tell_asked(trial, json.loads(json.dumps(record.configuration)))
             if record.requested is not None:
                 items = json.loads(json.dumps(record.requested))
                 requested = [
-                    (from_dict({k: v for k, v in item.items() if k not in ("value", "asked_by")}), item["value"])
+                    (
+                        from_dict(
+                            {k: v for k, v in item.items() if k not in ("value", "asked_by")}
+                        ),
+                        item["value"],
+                    )
                     for item in items
                 ]
-                tell = searcher.tell_duplicate if record.status == "duplicate" else searcher.tell_requested
+                tell = (
+                    searcher.tell_duplicate
+                    if record.status == "duplicate"
+                    else searcher.tell_requested
+                )
                 tell(trial, requested, sum(item["asked_by"] == "build" for item in items))
         for report in self.reports:
             assert report.objective is not None

@@ -1,4 +1,5 @@
-"""Population based training, without training: who takes over from whom, and what a value may become."""
+"""Population based training, without training: who takes over from whom, and what a value may
+become."""
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ UNITS = Int(name="units", min_value=8, max_value=64, step=8)
 
 
 def members(*losses):
-    return [Member(f"t{i:04d}", loss, [(RATE, 0.01), (UNITS, 8 * (i + 1))]) for i, loss in enumerate(losses)]
+    return [
+        Member(f"t{i:04d}", loss, [(RATE, 0.01), (UNITS, 8 * (i + 1))])
+        for i, loss in enumerate(losses)
+    ]
 
 
 def values(change):
@@ -54,17 +58,29 @@ def test_the_order_of_the_members_changes_nothing_and_seed_and_epoch_do():
 
 SPECS = {
     "log float": (RATE, [1e-4, 0.01, 1e-1]),
-    "reversed float": (Float(name="f", min_value=0.9, max_value=0.999, sampling="reverse_log"), [0.9, 0.95, 0.999]),
+    "reversed float": (
+        Float(name="f", min_value=0.9, max_value=0.999, sampling="reverse_log"),
+        [0.9, 0.95, 0.999],
+    ),
     "float with steps": (Float(name="f", min_value=0.0, max_value=0.5, step=0.1), [0.0, 0.3, 0.5]),
     "float around zero": (Float(name="f", min_value=-1.0, max_value=1.0), [-1.0, -0.2, 0.0, 1.0]),
     "a single float": (Float(name="f", min_value=0.5, max_value=0.5), [0.5]),
     "int": (Int(name="i", min_value=0, max_value=5), [0, 1, 2, 3, 5]),
     "log int": (Int(name="i", min_value=1, max_value=1000, sampling="log"), [1, 2, 30, 1000]),
-    "log int with steps": (Int(name="i", min_value=8, max_value=128, sampling="log", step=2), [8, 32, 128]),
+    "log int with steps": (
+        Int(name="i", min_value=8, max_value=128, sampling="log", step=2),
+        [8, 32, 128],
+    ),
     "a long range": (Int(name="i", min_value=0, max_value=2**31), [0, 1, 2**30, 2**31]),
     "ordered choice": (Choice(name="c", options=(16, 32, 64)), [16, 32, 64]),
-    "ordered choice, not sorted": (Choice(name="c", options=(0.1, 0.001, 0.01)), [0.1, 0.001, 0.01]),
-    "choice with none": (Choice(name="c", options=(None, 1.0, 2.0), in_order=True), [None, 1.0, 2.0]),
+    "ordered choice, not sorted": (
+        Choice(name="c", options=(0.1, 0.001, 0.01)),
+        [0.1, 0.001, 0.01],
+    ),
+    "choice with none": (
+        Choice(name="c", options=(None, 1.0, 2.0), in_order=True),
+        [None, 1.0, 2.0],
+    ),
     "names": (Choice(name="c", options=("mse", "mae")), ["mse", "mae"]),
     "truth": (Boolean(name="b"), [True, False]),
     "fixed": (Fixed(name="x", constant=3), [3]),

@@ -48,7 +48,9 @@ def batch(hp: HyperParameters) -> None:
 
 
 def score(values: dict[str, Any]) -> float:
-    return float(sum(len(k) + (v if isinstance(v, int | float) else 3) for k, v in values.items()) % 7)
+    return float(
+        sum(len(k) + (v if isinstance(v, int | float) else 3) for k, v in values.items()) % 7
+    )
 
 
 def identities(configurations: list[dict[str, Any]]) -> set[str]:
@@ -119,7 +121,9 @@ def rarely_endless(hp: HyperParameters) -> None:
 
 @pytest.mark.parametrize("name", ["random", "hyperopt"])
 @pytest.mark.parametrize("build", [better_branch_is_finite, rarely_endless])
-def test_a_search_goes_on_in_the_branch_that_is_without_end(simulation: Any, name: str, build: Any) -> None:
+def test_a_search_goes_on_in_the_branch_that_is_without_end(
+    simulation: Any, name: str, build: Any
+) -> None:
     sim = simulation(name, build, score=lambda values: float("rate" in values), trials=90)
     done = sim.all()
     rates = [values["rate"] for values in done if "rate" in values]
@@ -130,14 +134,18 @@ def test_a_search_goes_on_in_the_branch_that_is_without_end(simulation: Any, nam
 
 
 @pytest.mark.parametrize("name", ["random", "hyperopt"])
-def test_a_value_without_end_that_only_fit_asks_for_keeps_a_search_going(simulation: Any, name: str) -> None:
+def test_a_value_without_end_that_only_fit_asks_for_keeps_a_search_going(
+    simulation: Any, name: str
+) -> None:
     done = simulation(name, shallow, lambda hp: hp.Float("rate", 0.0, 1.0), trials=40).all()
 
     assert len(done) == len(identities(done)) == 40
 
 
 @pytest.mark.parametrize("name", ["random", "hyperopt"])
-def test_integers_on_a_scale_without_steps_are_exhausted_exactly(simulation: Any, name: str) -> None:
+def test_integers_on_a_scale_without_steps_are_exhausted_exactly(
+    simulation: Any, name: str
+) -> None:
     def build(hp: HyperParameters) -> None:
         hp.Int("units", 1, 40, sampling="log")
         hp.Float("rate", 0.5, 0.5)
@@ -183,10 +191,14 @@ def test_grid_repeats_nothing_though_trials_say_late_what_fit_asks_for(simulatio
         sim.start(trial)
 
     assert slow[0] in sim.records
-    assert len(sim.records) == len(identities([r.hyperparameters for r in sim.records.values()])) == 28
+    assert (
+        len(sim.records) == len(identities([r.hyperparameters for r in sim.records.values()])) == 28
+    )
 
 
-def test_a_fit_that_asks_for_what_build_asked_for_adds_nothing(simulate: Callable[..., Any]) -> None:
+def test_a_fit_that_asks_for_what_build_asked_for_adds_nothing(
+    simulate: Callable[..., Any],
+) -> None:
     done = simulate(shallow, lambda hp: hp.Int("layers", 1, 2), trials=100).all()
 
     assert len(done) == 6
@@ -222,13 +234,17 @@ def test_the_same_seed_proposes_the_same(simulate: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("name", ["random", "hyperopt"])
 def test_another_seed_proposes_something_else(simulation: Any, name: str) -> None:
-    first, other = (simulation(name, mixed, score=score, trials=10, seed=seed).all() for seed in (0, 1))
+    first, other = (
+        simulation(name, mixed, score=score, trials=10, seed=seed).all() for seed in (0, 1)
+    )
 
     assert first[0] == other[0]  # the default
     assert first[1:] != other[1:]
 
 
-def test_a_searcher_told_the_records_proposes_what_the_undisturbed_one_does(simulate: Callable[..., Any]) -> None:
+def test_a_searcher_told_the_records_proposes_what_the_undisturbed_one_does(
+    simulate: Callable[..., Any],
+) -> None:
     sim = simulate(mixed, batch, score=score, trials=14)
     for number in range(14):
         rebuilt = sim.rebuilt()
@@ -239,7 +255,9 @@ def test_a_searcher_told_the_records_proposes_what_the_undisturbed_one_does(simu
         assert sim.records[trial].configuration == expected
 
 
-def test_so_does_one_of_a_search_with_trials_in_flight_and_failed(simulate: Callable[..., Any]) -> None:
+def test_so_does_one_of_a_search_with_trials_in_flight_and_failed(
+    simulate: Callable[..., Any],
+) -> None:
     sim = simulate(mixed, batch, score=score, trials=30)
     flight: list[str] = []
     for number in range(16):
@@ -247,7 +265,8 @@ def test_so_does_one_of_a_search_with_trials_in_flight_and_failed(simulate: Call
         trial = sim.ask()
         assert sim.records[trial].configuration == expected
         flight.append(trial)
-        if number % 2:  # the younger reports before the older: what a later trial asked for becomes known first
+        # the younger reports before the older: what a later trial asked for becomes known first
+        if number % 2:
             for place, running in enumerate(reversed(flight[-3:])):
                 sim.start(running)
                 sim.report(running, 1, score(sim.records[running].hyperparameters))
@@ -256,7 +275,9 @@ def test_so_does_one_of_a_search_with_trials_in_flight_and_failed(simulate: Call
                     flight.remove(running)
 
 
-def test_a_rebuilt_searcher_knows_what_a_trial_without_a_report_would_have_met(simulation: Any) -> None:
+def test_a_rebuilt_searcher_knows_what_a_trial_without_a_report_would_have_met(
+    simulation: Any,
+) -> None:
     sim = simulation("random", mixed, trials=14)
     for _ in range(5):
         sim.ask()
@@ -288,7 +309,11 @@ def test_searchers_load_neither_ray_nor_keras() -> None:
     engines = {"ray", "keras", "tensorflow", "jax", "torch"}
     code = f"import sys, pipeline.search; print(sorted({engines} & set(sys.modules)))"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
     )
 
     assert done.stdout.strip() == "[]"

@@ -49,13 +49,16 @@ def bowl(values: Any) -> float:
 
 
 @pytest.mark.parametrize(
-    ("trials", "start"), [(1, 5), (19, 5), (20, 5), (24, 6), (40, 10), (80, 20), (84, 20), (1000, 20)]
+    ("trials", "start"),
+    [(1, 5), (19, 5), (20, 5), (24, 6), (40, 10), (80, 20), (84, 20), (1000, 20)],
 )
 def test_the_random_start_is_a_quarter_of_the_trials_within_limits(trials: int, start: int) -> None:
     assert searcher(trials).random_start == start
 
 
-def test_the_default_search_consults_hyperopt(simulation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_search_consults_hyperopt(
+    simulation: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, calls = hyperopt.tpe.suggest, []
 
     def spy(*args: Any, **kwargs: Any) -> Any:
@@ -71,7 +74,9 @@ def test_the_default_search_consults_hyperopt(simulation: Any, monkeypatch: pyte
 
 
 def test_after_the_random_start_proposals_are_not_the_random_ones(simulation: Any) -> None:
-    learnt, drawn = (simulation(name, quadratic, score=bowl, trials=20).all() for name in ("hyperopt", "random"))
+    learnt, drawn = (
+        simulation(name, quadratic, score=bowl, trials=20).all() for name in ("hyperopt", "random")
+    )
 
     assert learnt[:5] == drawn[:5]
     assert all(a != b for a, b in zip(learnt[5:], drawn[5:], strict=True))
@@ -83,7 +88,9 @@ def test_trials_that_still_run_do_not_count_for_the_random_start(simulation: Any
         for sim in (learnt, drawn):
             sim.start(sim.ask())
 
-    assert [r.configuration for r in learnt.records.values()] == [r.configuration for r in drawn.records.values()]
+    assert [r.configuration for r in learnt.records.values()] == [
+        r.configuration for r in drawn.records.values()
+    ]
 
 
 # That it learns.
@@ -92,12 +99,16 @@ def test_trials_that_still_run_do_not_count_for_the_random_start(simulation: Any
 def test_it_finds_better_values_than_random_search(simulation: Any) -> None:
     def costs(name: str) -> Any:
         """(12 seeds, 30 trials)"""
-        searches = [simulation(name, quadratic, score=bowl, trials=30, seed=seed).all() for seed in range(12)]
+        searches = [
+            simulation(name, quadratic, score=bowl, trials=30, seed=seed).all()
+            for seed in range(12)
+        ]
         return np.array([[bowl(values) for values in done] for done in searches])
 
     learnt, drawn = costs("hyperopt"), costs("random")
 
-    # In four sets of twelve seeds: 0.21 to 0.29 of random's cost in the second half, 0.28 to 0.59 at the best trial.
+    # In four sets of twelve seeds: 0.21 to 0.29 of random's cost in the second half, 0.28 to 0.59
+    # at the best trial.
     assert np.median(learnt[:, 15:]) < 0.5 * np.median(drawn[:, 15:])
     assert np.median(learnt.min(axis=1)) < np.median(drawn.min(axis=1))
 
@@ -110,9 +121,15 @@ def test_it_prefers_the_better_of_choices_without_an_order(simulation: Any) -> N
         hp.Float("noise", 0, 1)
 
     def cost(values: Any) -> float:
-        return float((values["optimizer"] != "rmsprop") + (not values["flip"]) + values["noise"] / 10)
+        return float(
+            (values["optimizer"] != "rmsprop") + (not values["flip"]) + values["noise"] / 10
+        )
 
-    late = [v for seed in range(3) for v in simulation("hyperopt", build, score=cost, trials=40, seed=seed).all()[20:]]
+    late = [
+        v
+        for seed in range(3)
+        for v in simulation("hyperopt", build, score=cost, trials=40, seed=seed).all()[20:]
+    ]
 
     # By chance an eighth would be both.
     assert sum(v["optimizer"] == "rmsprop" and v["flip"] for v in late) > len(late) / 3
@@ -120,7 +137,9 @@ def test_it_prefers_the_better_of_choices_without_an_order(simulation: Any) -> N
 
 def test_a_maximised_objective_is_maximised(simulation: Any) -> None:
     settings: dict[str, Any] = {"trials": 30, "seed": 4}
-    up = simulation("hyperopt", quadratic, score=lambda v: 1 - bowl(v), objective="val_accuracy", **settings).all()
+    up = simulation(
+        "hyperopt", quadratic, score=lambda v: 1 - bowl(v), objective="val_accuracy", **settings
+    ).all()
     down = simulation("hyperopt", quadratic, score=bowl, objective="val_loss", **settings).all()
 
     assert up == down
@@ -170,7 +189,9 @@ def test_stopped_trials_are_ranked_by_the_epoch_they_reached_then_by_value() -> 
 
 
 def test_failures_come_last_and_are_all_alike() -> None:
-    losses = searcher().ranked([seen(0.1, failed=True), seen(0.9), seen(failed=True), seen(), seen(0.5)])
+    losses = searcher().ranked(
+        [seen(0.1, failed=True), seen(0.9), seen(failed=True), seen(), seen(0.5)]
+    )
 
     assert losses[4] < losses[1] < losses[0]
     assert losses[0] == losses[2] == losses[3]

@@ -45,7 +45,11 @@ def crossed_fit(hp: HyperParameters) -> None:
 
 def configurations(sim: Any) -> list[str]:
     """Of the trials that count."""
-    return [json.dumps(r.hyperparameters, sort_keys=True) for r in sim.records.values() if r.status != "duplicate"]
+    return [
+        json.dumps(r.hyperparameters, sort_keys=True)
+        for r in sim.records.values()
+        if r.status != "duplicate"
+    ]
 
 
 def test_a_proposal_is_tried_once_it_was_made() -> None:
@@ -58,8 +62,16 @@ def test_a_proposal_is_tried_once_it_was_made() -> None:
 def test_a_trial_speaks_for_every_proposal_that_holds_what_it_told() -> None:
     tried = Tried({"a", "b"})
     tried.tell(tried.split({"units": 8, "a": False}))
-    assert {"units": 8, "a": False, "b": "x"} in tried and {"units": 8, "a": False, "b": "y"} in tried
-    assert {"units": 8, "a": True, "b": "x"} not in tried and {"units": 16, "a": False, "b": "x"} not in tried
+    assert {"units": 8, "a": False, "b": "x"} in tried and {
+        "units": 8,
+        "a": False,
+        "b": "y",
+    } in tried
+    assert {"units": 8, "a": True, "b": "x"} not in tried and {
+        "units": 16,
+        "a": False,
+        "b": "x",
+    } not in tried
 
 
 @pytest.mark.parametrize("fit", [nested, scoped])
@@ -79,7 +91,9 @@ def test_one_at_a_time_nothing_is_started_that_is_known_to_be_a_duplicate(simula
     assert len(sim.records) == 7
 
 
-def test_with_many_at_once_the_space_is_exhausted_too_and_duplicates_are_remembered(simulate: Any) -> None:
+def test_with_many_at_once_the_space_is_exhausted_too_and_duplicates_are_remembered(
+    simulate: Any,
+) -> None:
     sim = simulate(two, nested, trials=100)
     sim.next()
     for _ in range(40):
@@ -96,7 +110,9 @@ def test_with_many_at_once_the_space_is_exhausted_too_and_duplicates_are_remembe
     assert sim.rebuilt().ask("next") is None
 
 
-def test_a_name_that_build_asks_for_in_one_branch_and_fit_in_the_other_is_walked_in_both(simulate: Any) -> None:
+def test_a_name_that_build_asks_for_in_one_branch_and_fit_in_the_other_is_walked_in_both(
+    simulate: Any,
+) -> None:
     sim = simulate(crossed, crossed_fit, trials=100)
     sim.all()
     assert len(configurations(sim)) == len(set(configurations(sim))) == 4
@@ -108,12 +124,15 @@ def test_a_duplicate_names_the_trial_that_told_first(simulation: Any) -> None:
     told = [(spec, True) for spec, _ in sim.searcher.trace({"wide": True}, 0)]
     sim.searcher.tell_requested(second, told, 1)
     assert sim.searcher.equal_of(first, told) == second
-    assert sim.searcher.equal_of(second, told) is None  # it has told it itself, perhaps in an earlier process
+    # it has told it itself, perhaps in an earlier process
+    assert sim.searcher.equal_of(second, told) is None
     sim.searcher.tell_end(second, failed=True)
     assert sim.searcher.equal_of(first, told) is None  # what failed there may work here
 
 
-def test_a_trial_whose_fit_asks_for_more_later_is_equal_to_none_that_does_not(simulation: Any) -> None:
+def test_a_trial_whose_fit_asks_for_more_later_is_equal_to_none_that_does_not(
+    simulation: Any,
+) -> None:
     sim = simulation("random", two)
     first, second = sim.ask(), sim.ask()
     built = [(spec, True) for spec, _ in sim.searcher.trace({"wide": True}, 0)]

@@ -1,4 +1,5 @@
-"""What the image families share, and what makes residual networks and Xception such, with real Keras."""
+"""What the image families share, and what makes residual networks and Xception such, with real
+Keras."""
 
 import importlib
 from pathlib import Path
@@ -20,7 +21,9 @@ LARGE = (224, 224, 3)
 RANDOM = {"RandomTranslation", "RandomRotation", "RandomZoom", "RandomContrast"}
 
 
-def images(shape: tuple[int, ...] = (8, 8, 1), low: float = 0.0, high: float = 1.0, dtype: str = "float32") -> Dataset:
+def images(
+    shape: tuple[int, ...] = (8, 8, 1), low: float = 0.0, high: float = 1.0, dtype: str = "float32"
+) -> Dataset:
     """Ten images of two classes."""
     x = np.random.default_rng(0).uniform(low, high, size=(10, *shape))
     return as_dataset((x.astype(dtype), np.arange(10) % 2), "toy", 0)
@@ -60,12 +63,16 @@ def test_augmentation_has_a_strength_and_comes_before_all_that_learns(name: str)
 
     assert "augmentation_strength" in requested
     assert set(kinds(model)[1:5]) == RANDOM
-    translation = next(layer for layer in model.layers if isinstance(layer, keras.layers.RandomTranslation))
+    translation = next(
+        layer for layer in model.layers if isinstance(layer, keras.layers.RandomTranslation)
+    )
     assert translation.height_upper == pytest.approx(0.8 * _images.TRANSLATION)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_saved_augmentation_varies_training_and_leaves_inference_alone(name: str, tmp_path: Path) -> None:
+def test_saved_augmentation_varies_training_and_leaves_inference_alone(
+    name: str, tmp_path: Path
+) -> None:
     data = images()
     model, _ = built(name, data, augmentation=True, dropout=0.0)
     model.optimizer.build(model.trainable_variables)  # else Keras warns of what the file lacks
@@ -95,12 +102,16 @@ def test_augmented_images_are_never_mirrored() -> None:
 
     assert len(np.unique(varied.mean(axis=(1, 2, 3)))) > 100
     # By the mass of the two halves; flips would leave it to the left in a half of them.
-    assert (varied[:, :, :8].sum(axis=(1, 2, 3)) > varied[:, :, 8:].sum(axis=(1, 2, 3))).mean() > 0.95
+    assert (
+        varied[:, :, :8].sum(axis=(1, 2, 3)) > varied[:, :, 8:].sum(axis=(1, 2, 3))
+    ).mean() > 0.95
 
 
 def test_contrast_falls_as_often_as_it_rises() -> None:
     keras.utils.set_random_seed(0)
-    *_, contrast = _images.augmentation(HyperParameters(values={"augmentation": True}), images(low=-10.0, high=10.0))
+    *_, contrast = _images.augmentation(
+        HyperParameters(values={"augmentation": True}), images(low=-10.0, high=10.0)
+    )
     x = np.tile(np.array([[-1.0], [1.0]], "float32"), (200, 4, 4, 1))
 
     spread = np.asarray(contrast(x, training=True)).std(axis=(1, 2, 3))
@@ -177,12 +188,19 @@ def test_resnet_has_the_blocks_that_it_asked_for(block: str, convolutions: int) 
 
     model, requested = built("resnet", images(), block=block, num_stages=3, filters=32, **depths)
 
-    assert [name for name in requested if name.startswith("blocks_")] == ["blocks_0", "blocks_1", "blocks_2"]
+    assert [name for name in requested if name.startswith("blocks_")] == [
+        "blocks_0",
+        "blocks_1",
+        "blocks_2",
+    ]
     additions = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
     assert len(additions) == 1 + 2 + 3
     widest = 4 if block == "bottleneck" else 1
-    assert [layer.output.shape[-1] for layer in additions] == [widest * w for w in (32, 64, 64, 128, 128, 128)]
-    projections = 3 if block == "bottleneck" else 2  # where the shape changes: at a stage's first block
+    assert [layer.output.shape[-1] for layer in additions] == [
+        widest * w for w in (32, 64, 64, 128, 128, 128)
+    ]
+    # where the shape changes: at a stage's first block
+    projections = 3 if block == "bottleneck" else 2
     assert kinds(model).count("Conv2D") == 1 + 6 * convolutions + projections
 
 
@@ -198,7 +216,9 @@ def without_its_branch(block: Any, channels: int) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("bottleneck", [False, True])
-def test_shortcut_of_version_2_passes_its_input_on_and_of_version_1_its_positive_part(bottleneck: bool) -> None:
+def test_shortcut_of_version_2_passes_its_input_on_and_of_version_1_its_positive_part(
+    bottleneck: bool,
+) -> None:
     channels = 32 if bottleneck else 8
 
     x, first = without_its_branch(Block("v1", bottleneck, 3, 8, 1), channels)
@@ -226,8 +246,14 @@ def test_xception_has_the_modules_that_it_asked_for(entry: int, middle: int) -> 
 @pytest.mark.parametrize("name", DEEP)
 def test_deep_families_use_what_they_asked_for(name: str) -> None:
     model, _ = built(
-        name, images(), kernel_size=5, pooling="max", dropout=0.5, optimizer="sgd", learning_rate=0.05
-    )  # fmt: skip
+        name,
+        images(),
+        kernel_size=5,
+        pooling="max",
+        dropout=0.5,
+        optimizer="sgd",
+        learning_rate=0.05,
+    )
 
     assert kinds(model)[-3:] == ["GlobalMaxPooling2D", "Dropout", "Dense"]
     kernels = {layer.kernel_size for layer in model.layers if hasattr(layer, "kernel_size")}

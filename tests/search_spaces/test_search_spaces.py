@@ -20,12 +20,14 @@ FAMILIES = sorted(registered("search space"))
 DATASETS = sorted(registered("dataset"))
 IMAGE_FAMILIES = ["cnn", "resnet", "xception"]
 
-# The default one, and so many at random: fewer of the deep ones, which take seconds each. All but one are left to
-# `make test-all`.
+# The default one, and so many at random: fewer of the deep ones, which take seconds each. All but
+# one are left to `make test-all`.
 QUICK = 3
 RANDOM = {name: 5 if name in ("resnet", "xception") else 10 for name in FAMILIES}
 CONFIGURATIONS = [
-    pytest.param(name, configuration, marks=[] if configuration in ("default", QUICK) else pytest.mark.slow)
+    pytest.param(
+        name, configuration, marks=[] if configuration in ("default", QUICK) else pytest.mark.slow
+    )
     for name in FAMILIES
     for configuration in ("default", *range(RANDOM[name]))
 ]
@@ -138,7 +140,9 @@ def test_cnn_asks_filters_for_existing_blocks_only(loaded: dict[str, Dataset]) -
     assert hidden(model)[0].kernel_size == (5, 5)
 
 
-@pytest.mark.parametrize(("optimizer", "kind"), [("adam", "Adam"), ("sgd", "SGD"), ("rmsprop", "RMSprop")])
+@pytest.mark.parametrize(
+    ("optimizer", "kind"), [("adam", "Adam"), ("sgd", "SGD"), ("rmsprop", "RMSprop")]
+)
 def test_mlp_uses_what_it_asked_for(optimizer: str, kind: str) -> None:
     model, _ = built(
         "mlp",
@@ -205,8 +209,12 @@ def test_image_families_refuse_what_is_no_image(name: str, loaded: dict[str, Dat
     with pytest.raises(RequestError) as refused:
         built(name, loaded["diabetes"])
 
-    assert refused.match(rf"Search space '{name}' needs images of shape \(height, width, channels\)")
-    assert refused.match(r".*'diabetes' has examples of shape \(10,\)\. Search space 'mlp' takes any")
+    assert refused.match(
+        rf"Search space '{name}' needs images of shape \(height, width, channels\)"
+    )
+    assert refused.match(
+        r".*'diabetes' has examples of shape \(10,\)\. Search space 'mlp' takes any"
+    )
 
 
 @pytest.mark.parametrize(("examples", "batch_size"), [(9_999, 32), (10_000, 128)])

@@ -1,4 +1,5 @@
-"""What KerasTuner's vocabulary does, a row a behaviour; each is a function of a kit, or of an `hp`."""
+"""What KerasTuner's vocabulary does, a row a behaviour; each is a function of a kit, or of an
+`hp`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ NEARLY_ONE = 0.9999999999999999
 
 @dataclass(frozen=True)
 class Behaviour:
-    """`drive` gets the kit, and an `hp` unless `of_hp` is False; `forced`: whether proposals are forced on it too."""
+    """`drive` gets the kit, and an `hp` unless `of_hp` is False; `forced`: whether proposals are
+    forced on it too."""
 
     name: str
     drive: Callable[..., Any]
@@ -48,7 +50,11 @@ SPECS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     "int on a log scale": ("Int", ("n", 1, 1000), {"sampling": "log"}),
     "int of one value on a log scale": ("Int", ("n", 7, 7), {"sampling": "log"}),
     "int on a log scale with a step": ("Int", ("n", 2, 32), {"step": 2, "sampling": "log"}),
-    "int on a log scale with a step that misses its maximum": ("Int", ("n", 1, 31), {"step": 2, "sampling": "log"}),
+    "int on a log scale with a step that misses its maximum": (
+        "Int",
+        ("n", 1, 31),
+        {"step": 2, "sampling": "log"},
+    ),
     "int on a reversed log scale": ("Int", ("n", 1, 100), {"sampling": "reverse_log"}),
     "int without a sampling": ("Int", ("n", 1, 9), {"sampling": None}),
     "int with a sampling in capitals": ("Int", ("n", 1, 64), {"step": 4, "sampling": "LOG"}),
@@ -62,7 +68,11 @@ SPECS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     "float with a default of zero": ("Float", ("x", -1.0, 1.0), {"default": 0.0}),
     "float with a default off its step": ("Float", ("x", 0.0, 1.0), {"step": 0.25, "default": 0.3}),
     "float on a log scale": ("Float", ("x", 1e-4, 1e-1), {"sampling": "log"}),
-    "float on a log scale with a step": ("Float", ("x", 0.001, 10), {"step": 10, "sampling": "log"}),
+    "float on a log scale with a step": (
+        "Float",
+        ("x", 0.001, 10),
+        {"step": 10, "sampling": "log"},
+    ),
     "float on a reversed log scale": ("Float", ("x", 0.01, 1.0), {"sampling": "reverse_log"}),
     "float with a sampling in mixed case": ("Float", ("x", 0.01, 1.0), {"sampling": "Reverse_Log"}),
     "float without a sampling": ("Float", ("x", 0.0, 2.0), {"sampling": None}),
@@ -90,22 +100,35 @@ SPECS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     "fixed float": ("Fixed", ("f", 0.5), {}),
     "fixed boolean": ("Fixed", ("f", False), {}),
 }
-# Said in DIFFERENCES: ranges without a step list other points, steps of floats are counted without rounding errors.
-LISTED = {name for name, (kind, _, settings) in SPECS.items() if kind not in ("Int", "Float") or settings.get("step")}
+# Said in DIFFERENCES: ranges without a step list other points, steps of floats are counted without
+# rounding errors.
+LISTED = {
+    name
+    for name, (kind, _, settings) in SPECS.items()
+    if kind not in ("Int", "Float") or settings.get("step")
+}
 
 for _name, (_kind, _arguments, _settings) in SPECS.items():
 
-    def _make(kit: Any, kind: str = _kind, arguments: Any = _arguments, settings: Any = _settings) -> Any:
+    def _make(
+        kit: Any, kind: str = _kind, arguments: Any = _arguments, settings: Any = _settings
+    ) -> Any:
         return kit.make(kind, *arguments, **settings)
 
     row(f"{_name}: default", lambda kit, make=_make: (make(kit).name, make(kit).default))
-    row(f"{_name}: from the unit interval", lambda kit, make=_make: [kit.at(make(kit), p) for p in PROBABILITIES])
+    row(
+        f"{_name}: from the unit interval",
+        lambda kit, make=_make: [kit.at(make(kit), p) for p in PROBABILITIES],
+    )
     row(
         f"{_name}: to the unit interval",
         lambda kit, make=_make: [kit.unit(make(kit), kit.at(make(kit), p)) for p in PROBABILITIES],
     )
     if _name in LISTED:
-        row(f"{_name}: the end of the unit interval", lambda kit, make=_make: kit.at(make(kit), NEARLY_ONE))
+        row(
+            f"{_name}: the end of the unit interval",
+            lambda kit, make=_make: kit.at(make(kit), NEARLY_ONE),
+        )
         row(f"{_name}: values", lambda kit, make=_make: kit.values(make(kit)))
     if _kind == "Choice" and _name != "choice of booleans":
         row(f"{_name}: order", lambda kit, make=_make: make(kit).ordered)
@@ -133,9 +156,17 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "int with a minimum over its maximum": ("Int", ("n", 6, 5), {}),
     "int with an unknown sampling": ("Int", ("n", 1, 5), {"sampling": "lgo"}),
     "int on a log scale from zero": ("Int", ("n", 0, 5), {"sampling": "log"}),
-    "int on a reversed log scale from below zero": ("Int", ("n", -1, 5), {"sampling": "reverse_log"}),
+    "int on a reversed log scale from below zero": (
+        "Int",
+        ("n", -1, 5),
+        {"sampling": "reverse_log"},
+    ),
     "int with a log step of one": ("Int", ("n", 1, 5), {"sampling": "log", "step": 1}),
-    "int with a reversed log step of one": ("Int", ("n", 1, 5), {"sampling": "reverse_log", "step": 1}),
+    "int with a reversed log step of one": (
+        "Int",
+        ("n", 1, 5),
+        {"sampling": "reverse_log", "step": 1},
+    ),
     "int without bounds": ("Int", ("n",), {}),
     "float with a string for a minimum": ("Float", ("x", "a", 1), {}),
     "float with None for a maximum": ("Float", ("x", 0, None), {}),
@@ -144,9 +175,17 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "float with an unknown sampling": ("Float", ("x", 0.1, 1), {"sampling": "normal"}),
     "float on a log scale from zero": ("Float", ("x", 0, 1), {"sampling": "log"}),
     "float on a log scale from below zero": ("Float", ("x", -1, 1), {"sampling": "log"}),
-    "float on a reversed log scale from zero": ("Float", ("x", 0.0, 1), {"sampling": "reverse_log"}),
+    "float on a reversed log scale from zero": (
+        "Float",
+        ("x", 0.0, 1),
+        {"sampling": "reverse_log"},
+    ),
     "float with a log step of one": ("Float", ("x", 0.1, 1), {"sampling": "log", "step": 1}),
-    "float with a reversed log step below one": ("Float", ("x", 0.1, 1), {"sampling": "reverse_log", "step": 0.5}),
+    "float with a reversed log step below one": (
+        "Float",
+        ("x", 0.1, 1),
+        {"sampling": "reverse_log", "step": 0.5},
+    ),
     "choice of nothing": ("Choice", ("c", []), {}),
     "choice of None": ("Choice", ("c", None), {}),
     "choice of a number": ("Choice", ("c", 5), {}),
@@ -155,7 +194,11 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "choice of integers and booleans": ("Choice", ("c", [1, True]), {}),
     "choice of lists": ("Choice", ("c", [[1], [2]]), {}),
     "choice of dicts": ("Choice", ("c", [{}, {}]), {}),
-    "choice with a default that is none of its strings": ("Choice", ("c", ["a", "b"]), {"default": "z"}),
+    "choice with a default that is none of its strings": (
+        "Choice",
+        ("c", ["a", "b"]),
+        {"default": "z"},
+    ),
     "choice with a default that is none of its numbers": ("Choice", ("c", [1, 2]), {"default": 3}),
     "choice with a default of another type": ("Choice", ("c", [1, 2]), {"default": "z"}),
     "choice with an order among strings": ("Choice", ("c", ["s", "m", "l"]), {"ordered": True}),
@@ -168,7 +211,9 @@ REFUSED: dict[str, tuple[Any, ...]] = {
 }
 for _name, (_kind, _arguments, _settings) in REFUSED.items():
 
-    def _ask(kit: Any, kind: str = _kind, arguments: Any = _arguments, settings: Any = _settings) -> Any:
+    def _ask(
+        kit: Any, kind: str = _kind, arguments: Any = _arguments, settings: Any = _settings
+    ) -> Any:
         return getattr(kit.hp(), kind)(*arguments, **settings)
 
     row(f"refused: {_name}", _ask)
@@ -229,7 +274,11 @@ def of_two_registrations_the_first_wins(kit, hp):
 
 @behaviour()
 def of_two_choices_the_first_wins(kit, hp):
-    return [hp.Choice("c", ["a", "b"]), hp.Choice("c", ["y", "z"]), hp.Choice("c", ["b", "a"], default="a")]
+    return [
+        hp.Choice("c", ["a", "b"]),
+        hp.Choice("c", ["y", "z"]),
+        hp.Choice("c", ["b", "a"], default="a"),
+    ]
 
 
 @behaviour()
@@ -483,7 +532,12 @@ def a_conditional_scope_gives_none_where_it_is_inactive(kit, hp):
     with hp.conditional_scope("optimizer", ["sgd"]):
         sgd = [hp.Float("momentum", 0.1, 0.9), hp.Boolean("nesterov")]
     with hp.conditional_scope("optimizer", ["adam"]):
-        adam = [hp.Float("beta", 0.8, 0.999), hp.Int("k", 1, 5), hp.Choice("c", [1, 2]), hp.Fixed("f", 1)]
+        adam = [
+            hp.Float("beta", 0.8, 0.999),
+            hp.Int("k", 1, 5),
+            hp.Choice("c", [1, 2]),
+            hp.Fixed("f", 1),
+        ]
     return sgd, adam, [spec.name for spec in hp.space]
 
 
@@ -578,7 +632,10 @@ def parent_values_that_cannot_become_the_type_of_the_first(kit, hp):
 
 @behaviour()
 def values_without_a_parent_mean_nothing(kit, hp):
-    return [hp.Int("n", 1, 5, parent_values=[1]), hp.Int("m", 1, 5, parent_name="", parent_values=[1])]
+    return [
+        hp.Int("n", 1, 5, parent_values=[1]),
+        hp.Int("m", 1, 5, parent_name="", parent_values=[1]),
+    ]
 
 
 @behaviour()
@@ -654,7 +711,11 @@ def one_name_may_be_of_another_kind_under_another_condition(kit, hp):
 @behaviour()
 def a_name_that_is_active_under_two_conditions_has_one_value(kit, hp):
     hp.Fixed("deep", True)
-    return [hp.Int("n", 1, 5), hp.Int("n", 3, 900, parent_name="deep", parent_values=True), len(hp.space)]
+    return [
+        hp.Int("n", 1, 5),
+        hp.Int("n", 3, 900, parent_name="deep", parent_values=True),
+        len(hp.space),
+    ]
 
 
 @behaviour()
@@ -737,7 +798,12 @@ def is_active_of_hyperparameters(kit, hp):
 def a_copy_stands_where_the_original_does(kit, hp):
     conditional(hp)
     other = hp.copy()
-    return other.values, [spec.name for spec in other.space], other.Int("m", 1, 5), other.get("kind")
+    return (
+        other.values,
+        [spec.name for spec in other.space],
+        other.Int("m", 1, 5),
+        other.get("kind"),
+    )
 
 
 @behaviour(forced=False)
@@ -812,7 +878,12 @@ def a_configuration_comes_back_from_its_config(kit, hp):
     hp.Fixed("f", 3)
     hp.Float("lr", 1e-4, 1e-2, step=10, sampling="log")
     back = type(hp).from_config(hp.get_config())
-    return dict(back.values), [spec.name for spec in back.space], back.Int("n", 1, 5), back.is_active("m")
+    return (
+        dict(back.values),
+        [spec.name for spec in back.space],
+        back.Int("n", 1, 5),
+        back.is_active("m"),
+    )
 
 
 @behaviour()
@@ -820,6 +891,19 @@ def a_config_names_classes_and_settings(kit, hp):
     conditional(hp)
     hp.Choice("c", [1, 2], ordered=False)
     config = hp.get_config()
-    keep = ("name", "min_value", "max_value", "step", "sampling", "values", "ordered", "value", "conditions")
-    space = [(p["class_name"], {k: v for k, v in p["config"].items() if k in keep}) for p in config["space"]]
+    keep = (
+        "name",
+        "min_value",
+        "max_value",
+        "step",
+        "sampling",
+        "values",
+        "ordered",
+        "value",
+        "conditions",
+    )
+    space = [
+        (p["class_name"], {k: v for k, v in p["config"].items() if k in keep})
+        for p in config["space"]
+    ]
     return space, config["values"]

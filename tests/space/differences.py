@@ -68,7 +68,8 @@ def _warned(kit: Any) -> Any:
 DIFFERENCES = [
     Difference(
         "a step reaches the maximum in spite of rounding",
-        "KerasTuner's documentation promises 0, 0.2 … 1.0; it counts 1.0 // 0.2 = 4 steps and leaves out the last",
+        "KerasTuner's documentation promises 0, 0.2 … 1.0; it counts 1.0 // 0.2 = 4 steps and "
+        "leaves out the last",
         lambda kit: kit.values(kit.make("Float", "x", 0, 1, step=0.2))[-1],
     ),
     Difference(
@@ -78,18 +79,26 @@ DIFFERENCES = [
     ),
     Difference(
         "reversed log steps rise with the unit interval",
-        "they do without a step, and a searcher takes neighbours on the interval for neighbours; the values are equal",
-        lambda kit: [kit.at(kit.make("Int", "n", 1, 64, step=4, sampling="reverse_log"), p) for p in (0.1, 0.9)],
+        "they do without a step, and a searcher takes neighbours on the interval for neighbours; "
+        "the values are equal",
+        lambda kit: [
+            kit.at(kit.make("Int", "n", 1, 64, step=4, sampling="reverse_log"), p)
+            for p in (0.1, 0.9)
+        ],
     ),
     Difference(
         "no value exceeds its maximum",
-        "KerasTuner's scale of integers ends one above; at the very end of the unit interval it rounds up to that",
+        "KerasTuner's scale of integers ends one above; at the very end of the unit interval it "
+        "rounds up to that",
         lambda kit: kit.at(kit.make("Int", "n", 7, 7, sampling="log"), 0.9999999999999999),
     ),
     Difference(
         "a linear Int has steps of one however its sampling is written",
         "KerasTuner forgets them for 'LINEAR', and then has zero twice as often as its neighbours",
-        lambda kit: [kit.at(kit.make("Int", "n", -2, 2, sampling="LINEAR"), p) for p in (0.1, 0.3, 0.5, 0.7, 0.9)],
+        lambda kit: [
+            kit.at(kit.make("Int", "n", -2, 2, sampling="LINEAR"), p)
+            for p in (0.1, 0.3, 0.5, 0.7, 0.9)
+        ],
     ),
     Difference(
         "a value off its step has the nearest step's place on the unit interval",
@@ -122,7 +131,9 @@ DIFFERENCES = [
         lambda kit: kit.hp().Choice("regularizer", ["l1", None]),
     ),
     Difference(
-        "None may be fixed", "it may be chosen, so it may be pinned", lambda kit: kit.hp().Fixed("regularizer", None)
+        "None may be fixed",
+        "it may be chosen, so it may be pinned",
+        lambda kit: kit.hp().Fixed("regularizer", None),
     ),
     Difference(
         "the values of a Choice may be any iterable",
@@ -152,7 +163,11 @@ DIFFERENCES = [
     Difference(
         "a parent without any values is a ValueError",
         "KerasTuner lets an IndexError through, which names no hyperparameter",
-        lambda kit: [hp := kit.hp(), hp.Boolean("a"), hp.Int("n", 1, 5, parent_name="a", parent_values=[])][2],
+        lambda kit: [
+            hp := kit.hp(),
+            hp.Boolean("a"),
+            hp.Int("n", 1, 5, parent_name="a", parent_values=[]),
+        ][2],
     ),
     Difference(
         "parent values may be any iterable",
@@ -161,7 +176,8 @@ DIFFERENCES = [
     ),
     Difference(
         "scopes may be nested whose parents are independent",
-        "KerasTuner looks for a parent only under the very conditions of the scope around, and calls it not defined",
+        "KerasTuner looks for a parent only under the very conditions of the scope around, and "
+        "calls it not defined",
         _nested_parents,
     ),
     Difference(
@@ -171,7 +187,8 @@ DIFFERENCES = [
     ),
     Difference(
         "what is proposed is no value until it is asked for",
-        "in KerasTuner a trial's values are all there at once; a model that reads one unasked would depend on what it "
+        "in KerasTuner a trial's values are all there at once; a model that reads one unasked "
+        "would depend on what it "
         "did not request (what the user gave beforehand can be got: that counts as asking)",
         _got_unasked,
     ),
@@ -196,7 +213,9 @@ DIFFERENCES = [
         _merged_twice,
     ),
     Difference(
-        "no protobuf", "Ray carries what is said; `get_config` is the exchange format", lambda kit: kit.hp().to_proto()
+        "no protobuf",
+        "Ray carries what is said; `get_config` is the exchange format",
+        lambda kit: kit.hp().to_proto(),
     ),
     Difference(
         "no ensure_active_values",
@@ -205,12 +224,14 @@ DIFFERENCES = [
     ),
     Difference(
         "no lists of scopes entered",
-        "KerasTuner's tuner builds until each scope was active; here branches are met as trials take them",
+        "KerasTuner's tuner builds until each scope was active; here branches are met as trials "
+        "take them",
         lambda kit: kit.hp().active_scopes,
     ),
     Difference(
         "a draw takes a generator, not a seed",
-        "NumPy's generators are seeded from several numbers: those of the search, the trial and the attempt",
+        "NumPy's generators are seeded from several numbers: those of the search, the trial and "
+        "the attempt",
         lambda kit: kit.make("Boolean", "b").random_sample(0) in (True, False),
     ),
 ]

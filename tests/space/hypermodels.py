@@ -1,4 +1,5 @@
-"""Whole hypermodels as KerasTuner's users write them, on small inputs; each is built with the `hp` it gets."""
+"""Whole hypermodels as KerasTuner's users write them, on small inputs; each is built with the `hp`
+it gets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +37,9 @@ def described(model: Any) -> Any:
 
 def hypermodel(build: Callable[[Any], Any]) -> Callable[[Any], Any]:
     may_fail = build.__name__.startswith("one_that_cannot")
-    HYPERMODELS.append(Hypermodel(build.__name__, lambda hp: described(build(hp)), may_fail=may_fail))
+    HYPERMODELS.append(
+        Hypermodel(build.__name__, lambda hp: described(build(hp)), may_fail=may_fail)
+    )
     return build
 
 
@@ -53,7 +56,11 @@ def classifier(*hidden: Any, optimizer: Any = "adam", metrics: Any = ("accuracy"
 def plain_mlp_in_a_loop(hp):
     model = keras.Sequential([keras.Input((4,))])
     for i in range(hp.Int("num_layers", 1, 5)):
-        model.add(layers.Dense(hp.Int(f"units_{i}", min_value=32, max_value=512, step=32), activation="relu"))
+        model.add(
+            layers.Dense(
+                hp.Int(f"units_{i}", min_value=32, max_value=512, step=32), activation="relu"
+            )
+        )
     model.add(layers.Dense(3, activation="softmax"))
     model.compile(
         optimizer=hp.Choice("optimizer", ["adam", "sgd", "rmsprop"]),
@@ -66,10 +73,14 @@ def plain_mlp_in_a_loop(hp):
 @hypermodel
 def activation_shared_by_the_layers_of_a_loop(hp):
     hidden = [
-        layers.Dense(hp.Int(f"units_{i}", 4, 16, step=4), hp.Choice("activation", ["relu", "tanh", "elu"]))
+        layers.Dense(
+            hp.Int(f"units_{i}", 4, 16, step=4), hp.Choice("activation", ["relu", "tanh", "elu"])
+        )
         for i in range(hp.Int("num_layers", 2, 4))
     ]
-    return classifier(*hidden, optimizer=keras.optimizers.Adam(hp.Float("lr", 1e-4, 1e-2, sampling="log")))
+    return classifier(
+        *hidden, optimizer=keras.optimizers.Adam(hp.Float("lr", 1e-4, 1e-2, sampling="log"))
+    )
 
 
 @hypermodel
@@ -84,7 +95,12 @@ def width_asked_for_twice_a_layer(hp):
 
 @hypermodel
 def dropout_that_may_be_there(hp):
-    hidden = [layers.Dense(units=hp.Int("units", 8, 64, step=8), activation=hp.Choice("activation", ["relu", "tanh"]))]
+    hidden = [
+        layers.Dense(
+            units=hp.Int("units", 8, 64, step=8),
+            activation=hp.Choice("activation", ["relu", "tanh"]),
+        )
+    ]
     if hp.Boolean("dropout"):
         hidden.append(layers.Dropout(rate=hp.Float("rate", 0.1, 0.5, step=0.1, default=0.25)))
     learning_rate = hp.Float("lr", min_value=1e-4, max_value=1e-2, sampling="log")
@@ -196,9 +212,15 @@ def conditions_with_name_scopes_inside(hp):
 @hypermodel
 def parents_named_in_arguments(hp):
     optimizer = hp.Choice("optimizer", ["adam", "sgd", "rmsprop"])
-    momentum = hp.Float("momentum", 0.0, 0.9, parent_name="optimizer", parent_values=["sgd", "rmsprop"])
+    momentum = hp.Float(
+        "momentum", 0.0, 0.9, parent_name="optimizer", parent_values=["sgd", "rmsprop"]
+    )
     amsgrad = hp.Boolean("amsgrad", parent_name="optimizer", parent_values="adam")
-    kinds = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD, "rmsprop": keras.optimizers.RMSprop}
+    kinds = {
+        "adam": keras.optimizers.Adam,
+        "sgd": keras.optimizers.SGD,
+        "rmsprop": keras.optimizers.RMSprop,
+    }
     settings = {"amsgrad": amsgrad} if optimizer == "adam" else {"momentum": momentum}
     return classifier(layers.Dense(4), optimizer=kinds[optimizer](0.01, **settings))
 
@@ -207,11 +229,27 @@ def parents_named_in_arguments(hp):
 def learning_rate_of_each_optimizer_under_one_name(hp):
     optimizer = hp.Choice("optimizer", ["adam", "sgd"])
     rates = [
-        hp.Float("learning_rate", 1e-5, 1e-3, sampling="log", parent_name="optimizer", parent_values=["adam"]),
-        hp.Float("learning_rate", 1e-3, 1e-1, sampling="log", parent_name="optimizer", parent_values=["sgd"]),
+        hp.Float(
+            "learning_rate",
+            1e-5,
+            1e-3,
+            sampling="log",
+            parent_name="optimizer",
+            parent_values=["adam"],
+        ),
+        hp.Float(
+            "learning_rate",
+            1e-3,
+            1e-1,
+            sampling="log",
+            parent_name="optimizer",
+            parent_values=["sgd"],
+        ),
     ]
     rate = next(rate for rate in rates if rate is not None)
-    return classifier(optimizer=(keras.optimizers.Adam if optimizer == "adam" else keras.optimizers.SGD)(rate))
+    return classifier(
+        optimizer=(keras.optimizers.Adam if optimizer == "adam" else keras.optimizers.SGD)(rate)
+    )
 
 
 @hypermodel
@@ -231,7 +269,9 @@ def convolutions_in_a_loop(hp):
     x = layers.Dropout(hp.Float("dropout", 0, 0.5, step=0.1, default=0.5))(x)
     model = keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
     rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(
+        keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     return model
 
 
@@ -240,7 +280,9 @@ def preprocessing_as_a_choice(hp):
     inputs = x = keras.Input((4,))
     if hp.Boolean("normalize", default=True):
         x = layers.LayerNormalization()(x)
-    regularizer = {"l1": "l1", "l2": "l2", "none": None}[hp.Choice("regularizer", ["none", "l1", "l2"])]
+    regularizer = {"l1": "l1", "l2": "l2", "none": None}[
+        hp.Choice("regularizer", ["none", "l1", "l2"])
+    ]
     x = layers.Dense(hp.Choice("units", [8, 16, 32]), kernel_regularizer=regularizer)(x)
     model = keras.Model(inputs, layers.Dense(1)(x))
     model.compile(optimizer="adam", loss=hp.Choice("loss", ["mse", "mae"]))
@@ -261,7 +303,9 @@ def two_inputs(hp):
         x = layers.Concatenate()([branches[0], right])
     model = keras.Model([left, right], [layers.Dense(1, name="a")(x), layers.Dense(2, name="b")(x)])
     model.compile(
-        "adam", {"a": "mse", "b": "mse"}, loss_weights={"a": hp.Float("weight", 0.1, 0.9, step=0.2), "b": 1.0}
+        "adam",
+        {"a": "mse", "b": "mse"},
+        loss_weights={"a": hp.Float("weight", 0.1, 0.9, step=0.2), "b": 1.0},
     )
     return model
 
@@ -302,7 +346,10 @@ def subclassed_model(hp):
 def earlier_ones_read_again(hp):
     hp.Int("units", 8, 64, step=8)
     hp.Choice("activation", ["relu", "tanh"])
-    hidden = [layers.Dense(hp.get("units"), hp["activation"]), layers.Dense(hp["units"] // 2, hp.get("activation"))]
+    hidden = [
+        layers.Dense(hp.get("units"), hp["activation"]),
+        layers.Dense(hp["units"] // 2, hp.get("activation")),
+    ]
     if "dropout" in hp:
         hidden.append(layers.Dropout(hp.get("dropout")))
     if "units" in hp:
@@ -337,13 +384,17 @@ def text_classifier(hp):
 def everything_fixed(hp):
     rate = hp.Fixed("learning_rate", 1e-3)
     units = hp.Fixed("units", 16)
-    return classifier(layers.Dense(units, hp.Fixed("activation", "relu")), optimizer=keras.optimizers.Adam(rate))
+    return classifier(
+        layers.Dense(units, hp.Fixed("activation", "relu")), optimizer=keras.optimizers.Adam(rate)
+    )
 
 
 @hypermodel
 def one_that_cannot_be_built(hp):
     units = hp.Int("units", 1, 4)
-    return classifier(layers.Dense(units, hp.Choice("activation", ["relu", "no such activation"], default="relu")))
+    return classifier(
+        layers.Dense(units, hp.Choice("activation", ["relu", "no such activation"], default="relu"))
+    )
 
 
 @hypermodel
@@ -371,13 +422,19 @@ class BatchSizeAndEpochsInFit(kt.HyperModel):
 
     def fit(self, hp, model, *args, **kwargs):
         return model.fit(
-            *args, batch_size=hp.Choice("batch_size", [8, 12, 24]), epochs=hp.Int("epochs", 1, 2), **kwargs
+            *args,
+            batch_size=hp.Choice("batch_size", [8, 12, 24]),
+            epochs=hp.Int("epochs", 1, 2),
+            **kwargs,
         )
 
 
 class ShuffleAndNormaliseInFit(kt.HyperModel):
     def build(self, hp):
-        return classifier(layers.Dense(hp.Int("units", 4, 16, step=4)), *[layers.Dropout(0.5)] * hp.Boolean("dropout"))
+        return classifier(
+            layers.Dense(hp.Int("units", 4, 16, step=4)),
+            *[layers.Dropout(0.5)] * hp.Boolean("dropout"),
+        )
 
     def fit(self, hp, model, x, y, **kwargs):
         if hp.Boolean("normalize"):
@@ -396,13 +453,19 @@ class LoopOfItsOwnInFit(kt.HyperModel):
             hp.Boolean("noise")
             with hp.conditional_scope("noise", [True]):
                 spread = hp.Float("spread", 0.1, 0.2)
-        losses = [model.train_on_batch(x[i : i + size] + (spread or 0.0), y[i : i + size]) for i in range(0, 24, size)]
+        losses = [
+            model.train_on_batch(x[i : i + size] + (spread or 0.0), y[i : i + size])
+            for i in range(0, 24, size)
+        ]
         return float(len(losses))
 
 
 class NoneOfItTunable(kt.HyperModel):
     def build(self, hp):
-        hidden = [layers.Dense(hp.Int("units", 4, 16, step=4, default=8)) for _ in range(hp.Int("depth", 1, 3))]
+        hidden = [
+            layers.Dense(hp.Int("units", 4, 16, step=4, default=8))
+            for _ in range(hp.Int("depth", 1, 3))
+        ]
         return classifier(*hidden)
 
 
@@ -420,7 +483,9 @@ class WithoutWeights(kt.applications.HyperEfficientNet):
 
     def build(self, hp):
         ready = efficientnet.EFFICIENTNET_MODELS
-        efficientnet.EFFICIENTNET_MODELS = {name: partial(model, weights=None) for name, model in ready.items()}
+        efficientnet.EFFICIENTNET_MODELS = {
+            name: partial(model, weights=None) for name, model in ready.items()
+        }
         try:
             return super().build(hp)
         finally:
@@ -435,10 +500,14 @@ images = {"input_shape": (32, 32, 3), "classes": 10}
 ready("HyperImageAugment", kt.applications.HyperImageAugment(input_shape=(32, 32, 3)), range(3))
 ready(
     "HyperImageAugment of every transform",
-    kt.applications.HyperImageAugment(input_shape=(32, 32, 3), augment_layers=0, rotate=[0.2, 0.3], contrast=None),
+    kt.applications.HyperImageAugment(
+        input_shape=(32, 32, 3), augment_layers=0, rotate=[0.2, 0.3], contrast=None
+    ),
     range(3),
 )
 ready("HyperXception", kt.applications.HyperXception(**images), range(1))
 ready("HyperResNet", kt.applications.HyperResNet(**images), range(2), slow=True)
 augmented = kt.applications.HyperImageAugment(input_shape=(32, 32, 3))
-ready("HyperEfficientNet", WithoutWeights(**images, augmentation_model=augmented), range(1), slow=True)
+ready(
+    "HyperEfficientNet", WithoutWeights(**images, augmentation_model=augmented), range(1), slow=True
+)

@@ -1,4 +1,5 @@
-"""The vocabulary of `hp` twice: KerasTuner's own and ours, under one interface, so that one corpus drives both."""
+"""The vocabulary of `hp` twice: KerasTuner's own and ours, under one interface, so that one corpus
+drives both."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -45,7 +46,11 @@ class KerasTuner:
 class Kerasweep:
     """Ours; `answer` is what settles a value that nobody forced, its default if not given."""
 
-    def __init__(self, proposal: Mapping[str, Any] | None = None, draw: Callable[[Hyperparameter], Any] | None = None):
+    def __init__(
+        self,
+        proposal: Mapping[str, Any] | None = None,
+        draw: Callable[[Hyperparameter], Any] | None = None,
+    ):
         self.proposal, self.draw = proposal, draw
 
     def hp(self, values: Mapping[str, Any] | None = None) -> Any:
@@ -127,7 +132,8 @@ EXCEPTIONS = (
 
 
 def outcome(act: Callable[[], Any]) -> tuple[str, Any]:
-    """What came back, floats to ten digits, or the kinds of exceptions that catch what was raised."""
+    """What came back, floats to ten digits, or the kinds of exceptions that catch what was
+    raised."""
     try:
         return "returned", _rounded(act())
     except EXCEPTIONS as error:

@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.errors import RequestError, SpaceError, SpaceRuntimeError, SpaceTypeError, SpaceValueError
+from pipeline.errors import (
+    RequestError,
+    SpaceError,
+    SpaceRuntimeError,
+    SpaceTypeError,
+    SpaceValueError,
+)
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.space.specs import Fixed, Float, Hyperparameter, Int
 
@@ -57,7 +63,9 @@ def test_the_largest_value_can_be_proposed() -> None:
         ("sgd", lambda hp: hp.Fixed("p", "adam")),
     ],
 )
-def test_a_proposal_out_of_bounds_is_drawn_anew(proposed: Any, ask: Callable[[HyperParameters], Any]) -> None:
+def test_a_proposal_out_of_bounds_is_drawn_anew(
+    proposed: Any, ask: Callable[[HyperParameters], Any]
+) -> None:
     drawn: list[Hyperparameter] = []
 
     def draw(spec: Hyperparameter) -> Any:
@@ -101,7 +109,10 @@ def test_sampling_is_read_in_any_case() -> None:
 def test_an_impossible_request_is_refused_by_its_full_name() -> None:
     hp = HyperParameters()
 
-    with pytest.raises(RequestError, match="Hyperparameter 'head/n': min_value must not exceed"), hp.name_scope("head"):
+    with (
+        pytest.raises(RequestError, match="Hyperparameter 'head/n': min_value must not exceed"),
+        hp.name_scope("head"),
+    ):
         hp.Int("n", 5, 1)
     assert hp.Int("n", 1, 5) == 1
     assert asked(hp) == {"n": 1}
@@ -222,7 +233,9 @@ def test_parent_name_and_parent_values_do_what_a_conditional_scope_does() -> Non
     for optimizer, expected in (("adam", None), ("sgd", 0.5), ("rmsprop", 0.5)):
         hp = HyperParameters({"optimizer": optimizer, "momentum": 0.5})
         hp.Choice("optimizer", ["adam", "sgd", "rmsprop"])
-        value = hp.Float("momentum", 0.1, 0.9, parent_name="optimizer", parent_values=["sgd", "rmsprop"])
+        value = hp.Float(
+            "momentum", 0.1, 0.9, parent_name="optimizer", parent_values=["sgd", "rmsprop"]
+        )
 
         assert value == expected
         assert ("momentum" in asked(hp)) == (expected is not None)
@@ -250,7 +263,9 @@ def test_every_kind_can_have_a_parent() -> None:
     assert list(asked(hp)) == ["deep"]
 
 
-@pytest.mark.parametrize(("a", "b", "active"), [("x", "y", False), ("y", "x", False), ("y", "y", True)])
+@pytest.mark.parametrize(
+    ("a", "b", "active"), [("x", "y", False), ("y", "x", False), ("y", "y", True)]
+)
 def test_nested_conditions_must_all_hold(a: str, b: str, active: bool) -> None:
     hp = HyperParameters({"a": a, "b": b})
     hp.Choice("a", ["x", "y"])
@@ -421,17 +436,20 @@ def child(hp: HyperParameters, **parent: Any) -> None:
         (
             lambda hp: hp.Int("units", 1, 9, parent_name="depth", parent_values=1),
             SpaceValueError,
-            "Parent hyperparameter 'depth' must be asked for before what depends on it. None was asked for so far.",
+            "Parent hyperparameter 'depth' must be asked for before what depends on it. None was "
+            "asked for so far.",
         ),
         (
             lambda hp: child(hp, parent_name="depth"),
             SpaceTypeError,
-            "The values of parent hyperparameter 'depth' must be int, float, str or bool; got NoneType.",
+            "The values of parent hyperparameter 'depth' must be int, float, str or bool; got "
+            "NoneType.",
         ),
         (
             lambda hp: child(hp, parent_name="depth", parent_values=[]),
             SpaceValueError,
-            "The values of parent hyperparameter 'depth' must be int, float, str or bool, and at least one; got none.",
+            "The values of parent hyperparameter 'depth' must be int, float, str or bool, and at "
+            "least one; got none.",
         ),
         (
             lambda hp: child(hp, parent_name="depth", parent_values=[1, "a"]),
@@ -450,7 +468,9 @@ def child(hp: HyperParameters, **parent: Any) -> None:
         ),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(ask: Callable[[Any], Any], kind: type[SpaceError], message: str) -> None:
+def test_what_cannot_be_is_refused_in_one_line(
+    ask: Callable[[Any], Any], kind: type[SpaceError], message: str
+) -> None:
     with pytest.raises(kind) as refused:
         ask(HyperParameters())
 
@@ -467,7 +487,12 @@ def test_holding_a_configuration_answers_at_once() -> None:
     best = HyperParameters.holding(tried.requested)
 
     assert best.values == {"layers": 2, "units_0": 8, "units_1": 16}
-    assert (best.get("layers"), best["units_1"], "units_1" in best, "units_2" in best) == (2, 16, True, False)
+    assert (best.get("layers"), best["units_1"], "units_1" in best, "units_2" in best) == (
+        2,
+        16,
+        True,
+        False,
+    )
     assert best.requested == tried.requested
     assert build_layers(best) == [8, 16]
 
@@ -494,7 +519,9 @@ def build_layers(hp: HyperParameters) -> list[Any]:
 
 
 def test_what_is_given_wins_over_what_build_asks() -> None:
-    hp = HyperParameters({"layers": 3, "units_0": 16, "units_1": 16}, lambda spec: spec.from_unit(0.99))
+    hp = HyperParameters(
+        {"layers": 3, "units_0": 16, "units_1": 16}, lambda spec: spec.from_unit(0.99)
+    )
     hp.restrict([Fixed(name="layers", constant=2), Int(name="units_0", min_value=4, max_value=6)])
 
     assert build_layers(hp) == [6, 16]
@@ -514,7 +541,12 @@ def test_what_is_given_but_never_asked_for_is_not_requested() -> None:
 
 def test_what_is_given_can_be_got_without_asking_and_is_then_requested() -> None:
     hp = HyperParameters({"rate": 0.25})
-    hp.restrict([Float(name="rate", min_value=0, max_value=1), Float(name="other", min_value=0, max_value=1)])
+    hp.restrict(
+        [
+            Float(name="rate", min_value=0, max_value=1),
+            Float(name="other", min_value=0, max_value=1),
+        ]
+    )
 
     assert (hp.get("rate"), hp["rate"], "rate" in hp, "unknown" in hp) == (0.25, 0.25, True, False)
     assert asked(hp) == {"rate": 0.25}
@@ -548,7 +580,9 @@ def test_what_is_given_counts_under_its_conditions_alone() -> None:
 
 
 def test_without_tuning_new_ones_they_are_fixed_at_their_defaults() -> None:
-    hp = HyperParameters({"layers": 3, "units_0": 9, "units_1": 10}, lambda spec: spec.from_unit(0.99))
+    hp = HyperParameters(
+        {"layers": 3, "units_0": 9, "units_1": 10}, lambda spec: spec.from_unit(0.99)
+    )
     hp.restrict([Int(name="units_0", min_value=4, max_value=16)], tune_new=False)
 
     assert build_layers(hp) == [9]

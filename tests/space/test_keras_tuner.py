@@ -1,6 +1,7 @@
 """`hp` held against KerasTuner's own: one corpus through both, with the same values forced on both.
 
-The last line of this file's run says how many behaviours are identical; `differences.py` lists what differs, and why.
+The last line of this file's run says how many behaviours are identical; `differences.py` lists what
+differs, and why.
 """
 
 from typing import Any
@@ -27,14 +28,21 @@ def driven(kit: Kit, behaviour: Behaviour, values: dict[str, Any] | None = None)
     return {"result": result, "active": active, "space": [spec.name for spec in hp.space]}
 
 
-def answered(kit: Kit, hypermodel: Hypermodel, values: dict[str, Any] | None = None) -> dict[str, Any]:
+def answered(
+    kit: Kit, hypermodel: Hypermodel, values: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The same of a whole hypermodel, with every answer that its `hp` gave."""
     hp = kit.hp(values)
     heard = Heard(hp)
     result = outcome(lambda: hypermodel.build_and_fit(heard))
     assert (result[0] == "raised") <= hypermodel.may_fail, result
     answers = outcome(lambda: heard.answers)
-    return {"result": result, "answers": answers, "active": outcome(lambda: kit.active(hp)), "values": hp.values.keys()}
+    return {
+        "result": result,
+        "answers": answers,
+        "active": outcome(lambda: kit.active(hp)),
+        "values": hp.values.keys(),
+    }
 
 
 def forced(drive: Any, subject: Any, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -53,9 +61,14 @@ def test_it_is_the_version_that_is_meant() -> None:
 
 
 IDENTICAL = [
-    *(pytest.param(driven, b, SEEDS if b.forced else (), id=b.name.replace("_", " ")) for b in BEHAVIOURS),
     *(
-        pytest.param(answered, h, h.seeds, id=f"hypermodel: {h.name}", marks=[pytest.mark.slow] * h.slow)
+        pytest.param(driven, b, SEEDS if b.forced else (), id=b.name.replace("_", " "))
+        for b in BEHAVIOURS
+    ),
+    *(
+        pytest.param(
+            answered, h, h.seeds, id=f"hypermodel: {h.name}", marks=[pytest.mark.slow] * h.slow
+        )
         for h in HYPERMODELS
     ),
 ]
@@ -122,17 +135,24 @@ def test_we_read_keras_tuners_config() -> None:
     several(read)
 
     assert read.values == theirs.values
-    assert [str(spec) for spec in read.space][1] == "Int(min_value=1, max_value=64, step=2, sampling='log')"
+    assert [str(spec) for spec in read.space][
+        1
+    ] == "Int(min_value=1, max_value=64, step=2, sampling='log')"
     assert len(read.space) == 5
     assert {spec.name: value for spec, value in read.requested} == theirs.values
 
 
-# What the user gives beforehand: KerasTuner's `hyperparameters`, `tune_new_entries`, `allow_new_entries`.
+# What the user gives beforehand: KerasTuner's `hyperparameters`, `tune_new_entries`,
+# `allow_new_entries`.
 
 
 def mlp(hp: Any) -> list[Any]:
     widths = [hp.Int(f"units_{i}", 8, 64, step=8) for i in range(hp.Int("layers", 1, 3))]
-    return [*widths, hp.Float("learning_rate", 1e-4, 1e-1, sampling="log"), hp.Boolean("dropout", default=True)]
+    return [
+        *widths,
+        hp.Float("learning_rate", 1e-4, 1e-1, sampling="log"),
+        hp.Boolean("dropout", default=True),
+    ]
 
 
 def given(hp: Any) -> None:
@@ -186,6 +206,8 @@ def test_new_ones_are_refused_as_keras_tuner_does() -> None:
     assert outcome(theirs) == outcome(ours) == ("raised", ["RuntimeError"])
 
 
-@pytest.mark.parametrize("subject", [b for b in BEHAVIOURS if b.name.startswith("refused:")], ids=lambda b: b.name)
+@pytest.mark.parametrize(
+    "subject", [b for b in BEHAVIOURS if b.name.startswith("refused:")], ids=lambda b: b.name
+)
 def test_what_the_corpus_calls_refused_is_refused(subject: Behaviour) -> None:
     assert outcome(lambda: subject.drive(THEIRS))[0] == "raised"

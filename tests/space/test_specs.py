@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from pipeline.errors import SpaceError
-from pipeline.space.specs import KINDS, Boolean, Choice, Fixed, Float, Hyperparameter, Int, from_dict
+from pipeline.space.specs import (
+    KINDS,
+    Boolean,
+    Choice,
+    Fixed,
+    Float,
+    Hyperparameter,
+    Int,
+    from_dict,
+)
 
 SPECS: list[Hyperparameter] = [
     Int(name="int", min_value=1, max_value=5),
@@ -31,7 +40,13 @@ SPECS: list[Hyperparameter] = [
     Float(name="float_log_step", min_value=1e-4, max_value=1e-1, step=10.0, sampling="log"),
     Float(name="float_tiny_log_step", min_value=1e-14, max_value=1e-10, step=10.0, sampling="log"),
     Float(name="float_reverse_log", min_value=0.01, max_value=1.0, sampling="reverse_log"),
-    Float(name="float_reverse_log_step", min_value=0.01, max_value=1.0, step=10.0, sampling="reverse_log"),
+    Float(
+        name="float_reverse_log_step",
+        min_value=0.01,
+        max_value=1.0,
+        step=10.0,
+        sampling="reverse_log",
+    ),
     Choice(name="choice", options=("relu", "tanh", "gelu")),
     Choice(name="choice_one", options=("adam",)),
     Choice(name="choice_numbers", options=(8, 16, 128), start=16),
@@ -40,7 +55,12 @@ SPECS: list[Hyperparameter] = [
     Boolean(name="boolean", start=True),
     Fixed(name="fixed", constant="sgd"),
     Fixed(name="fixed_none", constant=None),
-    Int(name="child", min_value=1, max_value=3, conditions=(("choice", ("relu", "tanh")), ("boolean", (True,)))),
+    Int(
+        name="child",
+        min_value=1,
+        max_value=3,
+        conditions=(("choice", ("relu", "tanh")), ("boolean", (True,))),
+    ),
 ]
 every_spec = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 UNITS = [*np.linspace(0, 1, 257, endpoint=False), 1e-15, 1 - 1e-12, math.nextafter(1, 0)]
@@ -68,7 +88,9 @@ def test_a_value_comes_back_from_its_point_of_the_unit_interval(spec: Hyperparam
 
         assert 0 <= point < 1
         assert type(back) is type(value)
-        assert back == (pytest.approx(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value)
+        assert back == (
+            pytest.approx(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value
+        )
 
 
 @every_spec
@@ -102,7 +124,16 @@ def test_drawing_repeats_with_its_generator(spec: Hyperparameter) -> None:
 def test_every_integer_has_an_equal_share() -> None:
     spec = Int(name="n", min_value=1, max_value=4)
 
-    assert [spec.from_unit(u) for u in (0.0, 0.24, 0.26, 0.49, 0.51, 0.74, 0.76, 0.99)] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert [spec.from_unit(u) for u in (0.0, 0.24, 0.26, 0.49, 0.51, 0.74, 0.76, 0.99)] == [
+        1,
+        1,
+        2,
+        2,
+        3,
+        3,
+        4,
+        4,
+    ]
 
 
 def test_log_puts_the_geometric_mean_in_the_middle_and_reverse_log_mirrors_it() -> None:
@@ -136,11 +167,23 @@ def test_integers_on_a_log_scale_are_drawn_evenly_by_magnitude() -> None:
         (Int(name="n", min_value=2, max_value=31, step=2, sampling="log"), [2, 4, 8, 16]),
         (Int(name="n", min_value=1, max_value=8, step=2, sampling="reverse_log"), [1, 5, 7, 8]),
         (Float(name="x", min_value=0.0, max_value=0.5, step=0.1), [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]),
-        (Float(name="x", min_value=0.1, max_value=0.7, step=0.1), [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]),
-        (Float(name="x", min_value=1e-4, max_value=1e-2, step=10, sampling="log"), [1e-4, 1e-3, 1e-2]),
-        (Float(name="x", min_value=1e-14, max_value=1e-12, step=10, sampling="log"), [1e-14, 1e-13, 1e-12]),
+        (
+            Float(name="x", min_value=0.1, max_value=0.7, step=0.1),
+            [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7],
+        ),
+        (
+            Float(name="x", min_value=1e-4, max_value=1e-2, step=10, sampling="log"),
+            [1e-4, 1e-3, 1e-2],
+        ),
+        (
+            Float(name="x", min_value=1e-14, max_value=1e-12, step=10, sampling="log"),
+            [1e-14, 1e-13, 1e-12],
+        ),
         (Float(name="x", min_value=0.0, max_value=3e-13, step=1e-13), [0.0, 1e-13, 2e-13, 3e-13]),
-        (Float(name="x", min_value=0.0, max_value=2.5e-10, step=1.25e-10), [0.0, 1.25e-10, 2.5e-10]),
+        (
+            Float(name="x", min_value=0.0, max_value=2.5e-10, step=1.25e-10),
+            [0.0, 1.25e-10, 2.5e-10],
+        ),
         (Float(name="x", min_value=1e-14, max_value=1.0, step=0.5), [1e-14, 0.5, 1.0]),
         (
             Float(name="x", min_value=1e-14, max_value=8e-14, step=2, sampling="reverse_log"),
@@ -152,7 +195,9 @@ def test_integers_on_a_log_scale_are_drawn_evenly_by_magnitude() -> None:
         (Fixed(name="f", constant=3), [3]),
     ],
 )
-def test_values_include_the_largest_that_a_step_reaches(spec: Hyperparameter, values: list[Any]) -> None:
+def test_values_include_the_largest_that_a_step_reaches(
+    spec: Hyperparameter, values: list[Any]
+) -> None:
     assert list(spec.values() or ()) == values
     assert [type(v) for v in spec.values() or ()] == [type(v) for v in values]
 
@@ -196,7 +241,9 @@ def test_rounding_does_not_put_a_value_off_its_step() -> None:
     ],
     ids=lambda part: str(part),
 )
-def test_a_default_off_its_step_has_the_nearest_steps_place(spec: Hyperparameter, off: Any, nearest: Any) -> None:
+def test_a_default_off_its_step_has_the_nearest_steps_place(
+    spec: Hyperparameter, off: Any, nearest: Any
+) -> None:
     assert spec.from_unit(spec.to_unit(off)) == nearest
 
 
@@ -247,9 +294,16 @@ def test_the_default_is_kerastuners(spec: Hyperparameter, default: Any) -> None:
 
 @pytest.mark.parametrize(
     ("options", "given", "ordered"),
-    [((1, 2), None, True), ((0.1, 0.2), None, True), (("a", "b"), None, False), ((True, False), None, False),
-     ((1, 2), False, False), (("s", "m", "l"), False, False), ((1, None), None, False)],
-)  # fmt: skip
+    [
+        ((1, 2), None, True),
+        ((0.1, 0.2), None, True),
+        (("a", "b"), None, False),
+        ((True, False), None, False),
+        ((1, 2), False, False),
+        (("s", "m", "l"), False, False),
+        ((1, None), None, False),
+    ],
+)
 def test_numbers_of_a_choice_have_an_order_unless_said_otherwise(
     options: tuple[Any, ...], given: bool | None, ordered: bool
 ) -> None:
@@ -258,7 +312,9 @@ def test_numbers_of_a_choice_have_an_order_unless_said_otherwise(
 
 @pytest.mark.parametrize("sampling", ["LOG", "Log", "log"])
 def test_sampling_is_read_in_any_case(sampling: str) -> None:
-    assert Float(name="x", min_value=0.01, max_value=1.0, sampling=sampling).from_unit(0.5) == pytest.approx(0.1)
+    assert Float(name="x", min_value=0.01, max_value=1.0, sampling=sampling).from_unit(
+        0.5
+    ) == pytest.approx(0.1)
 
 
 # Grids.
@@ -296,8 +352,13 @@ def test_a_trip_through_json_changes_nothing(spec: Hyperparameter) -> None:
 
 def test_the_records_name_the_kind_and_leave_out_what_was_not_given() -> None:
     assert Int(name="n", min_value=1, max_value=3).to_dict() == {
-        "kind": "int", "name": "n", "min_value": 1, "max_value": 3, "step": 1, "sampling": "linear",
-    }  # fmt: skip
+        "kind": "int",
+        "name": "n",
+        "min_value": 1,
+        "max_value": 3,
+        "step": 1,
+        "sampling": "linear",
+    }
 
 
 @every_spec
@@ -346,11 +407,13 @@ def test_the_records_leave_value_free_for_what_was_requested(spec: Hyperparamete
         ),
         (
             lambda: Fixed(name="f", constant=[1]),  # type: ignore[arg-type]
-            "Hyperparameter 'f': a fixed value must be an int, a float, a str, a bool or None; got list.",
+            "Hyperparameter 'f': a fixed value must be an int, a float, a str, a bool or None; got "
+            "list.",
         ),
         (
             lambda: Float(name="lr", min_value=0.1, max_value=1.0, sampling="lgo"),
-            "Hyperparameter 'lr': Unknown sampling 'lgo'. Known: linear, log, reverse_log. Did you mean 'log'?",
+            "Hyperparameter 'lr': Unknown sampling 'lgo'. Known: linear, log, reverse_log. Did you "
+            "mean 'log'?",
         ),
         (
             lambda: Int(name="n", min_value=5, max_value=4),
@@ -390,11 +453,13 @@ def test_the_records_leave_value_free_for_what_was_requested(spec: Hyperparamete
         ),
         (
             lambda: Choice(name="c", options=(1, "a")),
-            "Hyperparameter 'c': the values of a Choice must all be int, all float, all str or all bool; got int, str.",
+            "Hyperparameter 'c': the values of a Choice must all be int, all float, all str or all "
+            "bool; got int, str.",
         ),
         (
             lambda: Choice(name="c", options=([1, 2], [3, 4])),  # type: ignore[arg-type]
-            "Hyperparameter 'c': the values of a Choice must all be int, all float, all str or all bool; got list.",
+            "Hyperparameter 'c': the values of a Choice must all be int, all float, all str or all "
+            "bool; got list.",
         ),
         (
             lambda: Choice(name="c", options=("a", "b"), start="z"),
@@ -402,7 +467,9 @@ def test_the_records_leave_value_free_for_what_was_requested(spec: Hyperparamete
         ),
     ],
 )
-def test_an_impossible_hyperparameter_is_refused_by_name(make: Callable[[], Hyperparameter], message: str) -> None:
+def test_an_impossible_hyperparameter_is_refused_by_name(
+    make: Callable[[], Hyperparameter], message: str
+) -> None:
     with pytest.raises(SpaceError) as refused:
         make()
 

@@ -36,8 +36,14 @@ def test_one_to_three_layers_of_two_widths_are_fourteen_configurations() -> None
 
 def test_the_last_that_was_asked_for_turns_fastest() -> None:
     assert [tuple(c.values()) for c in walked(layers)][:7] == [
-        (1, 16), (1, 32), (2, 16, 16), (2, 16, 32), (2, 32, 16), (2, 32, 32), (3, 16, 16, 16),
-    ]  # fmt: skip
+        (1, 16),
+        (1, 32),
+        (2, 16, 16),
+        (2, 16, 32),
+        (2, 32, 16),
+        (2, 32, 32),
+        (3, 16, 16, 16),
+    ]
 
 
 def test_conditional_scopes_are_walked_like_pythons_own_if() -> None:
@@ -102,8 +108,13 @@ def test_steps_finer_than_any_rounding_are_walked_once_each() -> None:
 
 
 def test_steps_below_the_precision_of_a_number_do_not_keep_the_walk_from_ending() -> None:
-    steps = walk(follow(lambda hp: (hp.Float("rate", 1e6, 1e6 + 1e-9, step=1e-11), hp.Boolean("flip"))))
-    found = [tuple(value for _, value in requested) for _, requested in zip(range(300), steps, strict=False)]
+    steps = walk(
+        follow(lambda hp: (hp.Float("rate", 1e6, 1e6 + 1e-9, step=1e-11), hp.Boolean("flip")))
+    )
+    found = [
+        tuple(value for _, value in requested)
+        for _, requested in zip(range(300), steps, strict=False)
+    ]
 
     assert 4 <= len(found) == len(set(found)) < 100
 

@@ -13,5 +13,8 @@ def build(hp, data):
 def fit(hp, model, *args, callbacks, **kwargs):
     batch_size = hp.Choice("batch_size", [64, 32, 16, 8])
     if batch_size == 64:
-        callbacks = [*callbacks, keras.callbacks.EarlyStopping(patience=hp.Choice("patience", [7, 8]))]
+        callbacks = [
+            *callbacks,
+            keras.callbacks.EarlyStopping(patience=hp.Choice("patience", [7, 8])),
+        ]
     return model.fit(*args, batch_size=batch_size, callbacks=callbacks, **kwargs)

@@ -25,7 +25,9 @@ def sweep(tmp_path):
 def sat():
     """Record a sitting of which the experiment came to so much."""
 
-    def record(sweep, value, *, test=None, examples=400, metric="accuracy", status="done", error=None):
+    def record(
+        sweep, value, *, test=None, examples=400, metric="accuracy", status="done", error=None
+    ):
         sitting = Sittings(sweep.directory).begin(sweep)
         sitting.outcomes["digits-mlp"] = Outcome(status, error)
         sitting.save()

@@ -31,11 +31,15 @@ def test_the_first_sitting_has_nothing_to_be_compared_with(compared):
     assert row.verdict == "new" and row.before is None and row.now == share(0.9)
 
 
-@pytest.mark.parametrize(("now", "verdict"), [(0.93, "same"), (0.88, "same"), (0.96, "better"), (0.84, "worse")])
+@pytest.mark.parametrize(
+    ("now", "verdict"), [(0.93, "same"), (0.88, "same"), (0.96, "better"), (0.84, "worse")]
+)
 def test_a_share_is_compared_within_its_binomial_noise(compared, now, verdict):
     row = compared(0.9, now)
     assert row.verdict == verdict and row.before == share(0.9)
-    assert row.noise == pytest.approx(1.96 * math.sqrt(0.9 * 0.1 / 400 + now * (1 - now) / 400), rel=0.02)
+    assert row.noise == pytest.approx(
+        1.96 * math.sqrt(0.9 * 0.1 / 400 + now * (1 - now) / 400), rel=0.02
+    )
 
 
 @pytest.mark.parametrize("p", [0.5, 0.9, 0.99, 1.0])
@@ -52,7 +56,10 @@ def test_a_metric_that_is_no_share_needs_three_earlier_sittings(compared):
     losses = [1.0, 1.1, 0.9]
     assert compared(*losses, metric="loss").verdict == "unknown"
     row = compared(1.0, 1.1, 0.9, 0.95, metric="loss")
-    assert row.verdict == "same" and row.noise == pytest.approx(4.303 * 0.1 * math.sqrt(2), rel=1e-3)  # t of 2 degrees
+    # t of 2 degrees
+    assert row.verdict == "same" and row.noise == pytest.approx(
+        4.303 * 0.1 * math.sqrt(2), rel=1e-3
+    )
     assert row.now.metric == "test loss" and row.now.direction == "min"
 
 
@@ -93,7 +100,9 @@ def test_what_was_asked_otherwise_is_said(sweep, sat):
 def test_another_metric_is_not_compared(sweep, sat):
     before, now = sat(sweep(), 0.9, test=0.9), sat(sweep(), 0.9, test=0.9, metric="loss")
     (row,) = compare(now, [before])
-    assert row.verdict == "unknown" and "not comparable: test accuracy before" in table("nightly", [row])
+    assert row.verdict == "unknown" and "not comparable: test accuracy before" in table(
+        "nightly", [row]
+    )
 
 
 def test_a_search_without_a_finite_result_has_none(compared):
@@ -110,12 +119,16 @@ def test_the_comparison_is_written_as_markdown_and_json(sweep, sat):
     assert text.splitlines() == [
         "# nightly",
         "",
-        f"| experiment | metric        | now  | {'before':<{len(before)}} | noise   | outcome               |",
-        f"| ---------- | ------------- | ---- | {'-' * len(before)} | ------- | --------------------- |",
+        f"| experiment | metric        | now  | {'before':<{len(before)}} | noise   | outcome      "
+        f"         |",
+        f"| ---------- | ------------- | ---- | {'-' * len(before)} | ------- | "
+        "--------------------- |",
         f"| digits-mlp | test accuracy | 0.91 | {before} | ± 0.041 | the same within noise |",
     ]
     plain = json.loads(sittings[1].comparison.read_text())
     assert plain["sitting"] == sittings[1].name
     (row,) = plain["experiments"]
-    assert row["verdict"] == "same" and row["now"]["value"] == 0.91 and row["before"]["value"] == 0.9
+    assert (
+        row["verdict"] == "same" and row["now"]["value"] == 0.91 and row["before"]["value"] == 0.9
+    )
     assert "failed: out \\| of luck" in table("nightly", compare(failed, sittings))

@@ -1,4 +1,5 @@
-"""What becomes of an experiment whose search cannot start, or is ended from outside; tests/cli carries sweeps out."""
+"""What becomes of an experiment whose search cannot start, or is ended from outside; tests/cli
+carries sweeps out."""
 
 import psutil
 import pytest
@@ -14,7 +15,9 @@ SPENT = "the sweep's time was spent before it was done"
     ("before", "after"),
     [(Outcome(), SPENT), (Outcome("failed", "out of memory"), "out of memory")],
 )
-def test_where_the_time_is_spent_nothing_starts_and_what_failed_keeps_its_error(sweep, before, after):
+def test_where_the_time_is_spent_nothing_starts_and_what_failed_keeps_its_error(
+    sweep, before, after
+):
     asked = sweep(time_budget="1h")
     sitting = Sittings(asked.directory).begin(asked)
     sitting.outcomes["digits-mlp"] = before

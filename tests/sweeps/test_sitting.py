@@ -34,13 +34,17 @@ def after(sitting, status, *, ago_s=0.0, spent_s=0.0):
         ("done", 2 * RETRY_S, 60, False),
     ],
 )
-def test_a_start_goes_on_with_what_was_cut_off_or_has_just_failed(sweep, status, ago_s, spent_s, goes_on):
+def test_a_start_goes_on_with_what_was_cut_off_or_has_just_failed(
+    sweep, status, ago_s, spent_s, goes_on
+):
     asked = sweep()
     sitting = Sittings(asked.directory).begin(asked)
     after(sitting, status, ago_s=ago_s, spent_s=spent_s)
     found = Sittings(asked.directory).gone_on_with(asked)
     assert (found is not None) == goes_on
-    says = f"the sweep goes on with {sitting.name}:" if goes_on else "the sweep begins a new sitting:"
+    says = (
+        f"the sweep goes on with {sitting.name}:" if goes_on else "the sweep begins a new sitting:"
+    )
     assert f"Experiments: 1, 1 at once; in {asked.directory} {says}" in planned(asked)
 
 
@@ -61,7 +65,9 @@ def test_sittings_of_one_second_have_folders_of_their_own_and_keep_their_order(s
 
 def test_a_sweeps_directory_is_for_one_at_a_time(sweep):
     directory = sweep().directory
-    in_use = pytest.raises(RequestError, match="must belong to one process; .* is in use by another")
+    in_use = pytest.raises(
+        RequestError, match="must belong to one process; .* is in use by another"
+    )
     with held(directory), in_use, held(directory):
         pass
     with held(directory):
@@ -70,16 +76,22 @@ def test_a_sweeps_directory_is_for_one_at_a_time(sweep):
 
 def test_a_directory_that_cannot_be_written_to_is_refused(tmp_path):
     (tmp_path / "nightly").write_text("")
-    refused = pytest.raises(RequestError, match="A sweep's directory must be a folder that can be written to")
+    refused = pytest.raises(
+        RequestError, match="A sweep's directory must be a folder that can be written to"
+    )
     with refused, held(tmp_path / "nightly"):
         pass
 
 
 DAMAGE = [
-    "", "{", "[]", '{"asked": {"experiments": {}}, "outcomes": {"a": {"status": "perhaps"}}}',
-    '{"asked": {"experiments": {}}, "outcomes": {"a": {}}}', '{"asked": {}, "outcomes": {}}',
+    "",
+    "{",
+    "[]",
+    '{"asked": {"experiments": {}}, "outcomes": {"a": {"status": "perhaps"}}}',
+    '{"asked": {"experiments": {}}, "outcomes": {"a": {}}}',
+    '{"asked": {}, "outcomes": {}}',
     '{"asked": {"experiments": {"a": 5}}, "outcomes": {"a": {}}}',
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -87,7 +99,10 @@ def test_a_damaged_record_is_named_and_what_helps(sweep, damage):
     asked = sweep()
     sitting = Sittings(asked.directory).begin(asked)
     (sitting.root / "sweep.json").write_text(damage)
-    with pytest.raises(RequestError, match="sweep.json must say how far the sitting is; it is damaged: .*begins a new"):
+    with pytest.raises(
+        RequestError,
+        match="sweep.json must say how far the sitting is; it is damaged: .*begins a new",
+    ):
         Sittings(asked.directory)
 
 

@@ -1,4 +1,5 @@
-"""What the tests of a trial share: a little real data, models that take a second, sessions made from a list."""
+"""What the tests of a trial share: a little real data, models that take a second, sessions made
+from a list."""
 
 import gc
 import importlib
@@ -16,30 +17,43 @@ from pipeline.worker.modules import SearchSpace
 from pipeline.worker.session import Epoch, Job, Stopped
 from pipeline.worker.trial import Ending, train
 
-# Every trial collects garbage, and what TensorFlow's import leaves takes a quarter of a second to look through.
+# Every trial collects garbage, and what TensorFlow's import leaves takes a quarter of a second to
+# look through.
 gc.freeze()
 
-# A restarted trial repeats the same float32 sums on the same numbers: with TensorFlow 2.21 the curves are equal to the
-# bit. The tolerance is of some ten roundings of 2**-23, for a library that orders a sum differently.
+# A restarted trial repeats the same float32 sums on the same numbers: with TensorFlow 2.21 the
+# curves are equal to the bit. The tolerance is of some ten roundings of 2**-23, for a library that
+# orders a sum differently.
 TOLERANCE = 1e-6
 
 
 def dataset(name: str, count: int = 60) -> Dataset:
-    """The first `count` training examples of one of ours, two steps an epoch, and as many of its other splits."""
+    """The first `count` training examples of one of ours, two steps an epoch, and as many of its
+    other splits."""
     whole = importlib.import_module(f"datasets.{name}").load(0)
-    short = {f"{a}_{s}": getattr(whole, f"{a}_{s}")[:count]
-             for a in "xy" for s in ("train", "val", "test")}  # fmt: skip
+    short = {
+        f"{a}_{s}": getattr(whole, f"{a}_{s}")[:count]
+        for a in "xy"
+        for s in ("train", "val", "test")
+    }
     return replace(whole, **short)
 
 
 def one_hot(data: Dataset) -> Dataset:
-    return replace(data, **{f"y_{s}": np.eye(10)[getattr(data, f"y_{s}")] for s in ("train", "val", "test")})
+    return replace(
+        data, **{f"y_{s}": np.eye(10)[getattr(data, f"y_{s}")] for s in ("train", "val", "test")}
+    )
 
 
 def digits_model(
-    optimizer: Any = "adam", *, eager: bool = True, metrics: Any = ("accuracy",), dropout: float = 0.3
+    optimizer: Any = "adam",
+    *,
+    eager: bool = True,
+    metrics: Any = ("accuracy",),
+    dropout: float = 0.3,
 ) -> keras.Model:
-    """A classifier of digits with everything in it that has a state: dropout, batch normalisation, an optimizer."""
+    """A classifier of digits with everything in it that has a state: dropout, batch normalisation,
+    an optimizer."""
     model = keras.Sequential(
         [
             keras.Input((8, 8, 1)),
@@ -52,14 +66,20 @@ def digits_model(
         ]
     )
     # Eager steps are slow, but tracing a graph takes longer than these few.
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=list(metrics), run_eagerly=eager)
+    model.compile(
+        optimizer, "sparse_categorical_crossentropy", metrics=list(metrics), run_eagerly=eager
+    )
     return model
 
 
 def linear_model(optimizer: Any = "sgd") -> keras.Model:
     """The least that learns the digits."""
-    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
+    )
+    model.compile(
+        optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=True
+    )
     return model
 
 
@@ -79,7 +99,12 @@ class OnBatches(keras.callbacks.Callback):
 
 
 def job(directory: Path, trial: str = "t0000", **settings: Any) -> Job:
-    defaults = {"configuration": {}, "seed": 7, "max_epochs": 4, "objective": Objective("val_loss", "min")}
+    defaults = {
+        "configuration": {},
+        "seed": 7,
+        "max_epochs": 4,
+        "objective": Objective("val_loss", "min"),
+    }
     return Job(trial=trial, directory=directory / trial, **defaults | settings)
 
 
@@ -99,8 +124,11 @@ class Notes:
             raise Stopped
 
 
-def run(task: Job, family: SearchSpace, data: Dataset, stop: int | None = None, **how: Any) -> tuple[Notes, Any]:
-    """Train; what was reported, and how it ended: an `Ending`, or None where the session ended it."""
+def run(
+    task: Job, family: SearchSpace, data: Dataset, stop: int | None = None, **how: Any
+) -> tuple[Notes, Any]:
+    """Train; what was reported, and how it ended: an `Ending`, or None where the session ended
+    it."""
     notes = Notes(stop)
     ending: Ending | None
     try:
@@ -115,7 +143,8 @@ def curve(epochs: list[Epoch]) -> list[dict[str, float | None]]:
 
 
 def interrupted(task: Job, family: SearchSpace, data: Dataset) -> list[Epoch]:
-    """The epochs of a trial that is stopped after each of them, and goes on each time with a model built anew."""
+    """The epochs of a trial that is stopped after each of them, and goes on each time with a model
+    built anew."""
     epochs: list[Epoch] = []
     for stop in range(1, task.max_epochs + 1):
         notes, ending = run(task, family, data, stop)
@@ -136,4 +165,6 @@ def assert_same(one: list[Epoch], other: list[Epoch]) -> None:
 def differ(one: list[Epoch], other: list[Epoch]) -> bool:
     """Whether two curves are apart by far more than the tolerance."""
     values = zip(curve(one), curve(other), strict=False)
-    return any(abs(a["loss"] - b["loss"]) > 1e3 * TOLERANCE for a, b in values if a["loss"] and b["loss"])
+    return any(
+        abs(a["loss"] - b["loss"]) > 1e3 * TOLERANCE for a, b in values if a["loss"] and b["loss"]
+    )

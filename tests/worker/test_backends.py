@@ -106,8 +106,11 @@ def on(backend, code, *arguments):
     """What `code` prints as JSON, last, in a process with this backend of Keras."""
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": backend}, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -132,7 +135,9 @@ def test_a_loop_of_jax_has_the_results_of_plain_fit(backend):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", [installed("jax"), installed("torch")])
-def test_a_trial_with_dropout_and_batch_normalisation_goes_on_with_the_same_curve(backend, tmp_path):
+def test_a_trial_with_dropout_and_batch_normalisation_goes_on_with_the_same_curve(
+    backend, tmp_path
+):
     undisturbed, other = on(backend, TRIAL, tmp_path)
     assert [point["epoch"] for point in undisturbed] == [1, 2, 3]
     assert len({point["loss"] for point in undisturbed}) == 3
@@ -158,6 +163,7 @@ def test_a_layer_that_needs_tensorflow_has_it_after_the_seed_was_set():
 @pytest.mark.parametrize("backend", [installed("jax")])
 def test_jax_compiles_one_step_to_check_a_search_space_and_draws_no_weights_to_follow_it(backend):
     checked, followed = on(backend, COMPILED)
-    # One by one, the operations of a step would be some 130 more; each shape that weights are drawn in is one.
+    # One by one, the operations of a step would be some 130 more; each shape that weights are drawn
+    # in is one.
     assert len(checked) < 40 and "jit(train_step)" in checked and "jit(_uniform)" in checked
     assert "jit(_uniform)" not in followed

@@ -1,4 +1,5 @@
-"""Arrays handed to TensorFlow: each example once an epoch, in an order that follows from the seed, and no copy held."""
+"""Arrays handed to TensorFlow: each example once an epoch, in an order that follows from the seed,
+and no copy held."""
 
 import numpy as np
 import psutil
@@ -71,10 +72,12 @@ def test_validation_comes_in_the_order_of_the_arrays():
 @pytest.mark.parametrize(
     ("parts", "possible"),
     [
-        ([np.zeros(3), np.zeros(3, bool)], True), ([np.zeros((3, 2), np.uint8), np.zeros(3)], True),
-        ([np.array(["a", "b"]), np.zeros(2)], False), ([np.zeros(3), np.zeros(2)], False),
+        ([np.zeros(3), np.zeros(3, bool)], True),
+        ([np.zeros((3, 2), np.uint8), np.zeros(3)], True),
+        ([np.array(["a", "b"]), np.zeros(2)], False),
+        ([np.zeros(3), np.zeros(2)], False),
     ],
-)  # fmt: skip
+)
 def test_numbers_of_one_length_can_be_fed(parts, possible):
     assert can_feed(parts) is possible
 

@@ -45,7 +45,9 @@ def test_weights_are_zeros_inside_and_drawn_afterwards(backend):
 def test_zeros_are_of_the_variables_type(dtype):
     with blank_weights():
         variable = keras.Variable(initializer="random_normal", shape=(2, 3), dtype=dtype)
-    assert keras.backend.standardize_dtype(variable.value.dtype) == dtype and tuple(variable.shape) == (2, 3)
+    assert keras.backend.standardize_dtype(variable.value.dtype) == dtype and tuple(
+        variable.shape
+    ) == (2, 3)
     assert not np.asarray(keras.ops.convert_to_numpy(variable)).any()
 
 
@@ -59,7 +61,9 @@ class Mine(keras.initializers.RandomUniform):
     """Of a user's own, which may do anything."""
 
 
-@pytest.mark.parametrize("initializer", [Mine(), keras.initializers.Ones(), lambda shape, dtype: np.ones(shape)])
+@pytest.mark.parametrize(
+    "initializer", [Mine(), keras.initializers.Ones(), lambda shape, dtype: np.ones(shape)]
+)
 def test_what_is_not_of_keras_random_ones_is_called(initializer):
     with blank_weights():
         assert np.asarray(keras.Variable(initializer=initializer, shape=(2, 3))).any()

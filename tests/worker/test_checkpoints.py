@@ -1,4 +1,5 @@
-"""Checkpoints hold all of a model's state, are whole or absent, cost little, and are read without unpickling."""
+"""Checkpoints hold all of a model's state, are whole or absent, cost little, and are read without
+unpickling."""
 
 import pickle
 from types import SimpleNamespace
@@ -15,7 +16,8 @@ from pipeline.worker.checkpoints import Best, Checkpoints
 from pipeline.worker.executions import carry_out
 from tests.worker import stage
 
-BUILT = {"build": {"input_shape": [None, 3]}}  # what a model without shapes of its own is built with again
+# what a model without shapes of its own is built with again
+BUILT = {"build": {"input_shape": [None, 3]}}
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +28,12 @@ def clean_keras():
 
 def model(seed, optimizer="adam"):
     keras.utils.set_random_seed(seed)
-    layers = [keras.Input((3,)), keras.layers.Dense(4), keras.layers.BatchNormalization(), keras.layers.Dense(1)]
+    layers = [
+        keras.Input((3,)),
+        keras.layers.Dense(4),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dense(1),
+    ]
     built = keras.Sequential(layers)
     built.compile(optimizer, "mse", run_eagerly=True)
     return built
@@ -77,7 +84,9 @@ def test_in_an_object_store_they_are_what_they_are_on_a_file_system(bucket, monk
     remote._store.cache_clear()
     for read in (elsewhere.last_state, elsewhere.best_state, lambda: elsewhere.restore(target, {})):
         # It must pass neither for "there is none" nor for the program's fault.
-        with pytest.raises(StorageError, match=r"t0000/\w+.npz could not be read for 0 s: NETWORK_CONNECTION"):
+        with pytest.raises(
+            StorageError, match=r"t0000/\w+.npz could not be read for 0 s: NETWORK_CONNECTION"
+        ):
             read()
     for executions in (1, 2):
         task = stage.job(location(f"{bucket}/trials"), executions=executions)
@@ -89,7 +98,8 @@ def test_in_an_object_store_they_are_what_they_are_on_a_file_system(bucket, monk
 
 
 @pytest.mark.parametrize(
-    ("policy", "optimizer"), [*((p, "adam") for p in POLICIES), *(("float32", o) for o in list(OPTIMIZERS)[1:])]
+    ("policy", "optimizer"),
+    [*((p, "adam") for p in POLICIES), *(("float32", o) for o in list(OPTIMIZERS)[1:])],
 )
 def test_weights_and_optimizer_come_back_to_the_bit(policy, optimizer, tmp_path):
     keras.config.set_dtype_policy(policy)
@@ -125,11 +135,15 @@ RATED = {
 
 
 @pytest.mark.parametrize("optimizer", RATED.values(), ids=RATED)
-def test_what_was_saved_under_another_configuration_leaves_the_learning_rate_and_gives_all_else(optimizer, tmp_path):
+def test_what_was_saved_under_another_configuration_leaves_the_learning_rate_and_gives_all_else(
+    optimizer, tmp_path
+):
     source = trained(optimizer=optimizer(0.01))
     Checkpoints(tmp_path).save(source, {"epoch": 2, "configuration": {"rate": 0.01}}, None)
     source.optimizer.learning_rate = 0.002  # as a callback does
-    Checkpoints(tmp_path / "changed").save(source, {"epoch": 2, "configuration": {"rate": 0.01}}, None)
+    Checkpoints(tmp_path / "changed").save(
+        source, {"epoch": 2, "configuration": {"rate": 0.01}}, None
+    )
 
     target = model(1, optimizer(0.5))
     Checkpoints(tmp_path).restore(target, {"rate": 0.5})
@@ -147,9 +161,13 @@ def test_what_was_saved_under_another_configuration_leaves_the_learning_rate_and
 
 
 def test_a_learning_rate_that_follows_a_schedule_goes_on_from_another_trials_step(tmp_path):
-    source = trained(optimizer=keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)))
+    source = trained(
+        optimizer=keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5))
+    )
     Checkpoints(tmp_path).save(source, {"epoch": 1, "configuration": {"rate": 0.1}}, None)
-    target = model(1, keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.8, 1, 0.5)))
+    target = model(
+        1, keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.8, 1, 0.5))
+    )
     Checkpoints(tmp_path).restore(target, {"rate": 0.8})
     assert float(target.optimizer.learning_rate) == pytest.approx(0.8 * 0.5**2)
 
@@ -222,12 +240,20 @@ class Clock:
 @pytest.mark.parametrize(
     ("cost", "epoch_s", "pause"),
     [
-        (0.0, 1.0, 0.0), (0.1, 1.0, 3.3), (1.0, 1.0, 33.0), (1.8, 0.1, 59.4), (5.0, 0.0, 60.0), (5.0, 15.0, 45.0),
-        (1.3, 40.0, 20.0), (0.9, 59.0, 1.0), (0.9, 61.0, 0.0),
+        (0.0, 1.0, 0.0),
+        (0.1, 1.0, 3.3),
+        (1.0, 1.0, 33.0),
+        (1.8, 0.1, 59.4),
+        (5.0, 0.0, 60.0),
+        (5.0, 15.0, 45.0),
+        (1.3, 40.0, 20.0),
+        (0.9, 59.0, 1.0),
+        (0.9, 61.0, 0.0),
     ],
-)  # fmt: skip
+)
 def test_saves_come_as_often_as_their_cost_allows(cost, epoch_s, pause, tmp_path, monkeypatch):
-    """A thirty-third of the time since the last; but no minute's training is lost, unless an epoch takes longer."""
+    """A thirty-third of the time since the last; but no minute's training is lost, unless an epoch
+    takes longer."""
     clock = Clock()
     monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=clock.monotonic))
     monkeypatch.setattr(checkpoints, "_write", clock.write)
@@ -259,7 +285,10 @@ def test_wherever_one_is_damaged_both_are_removed_and_it_is_said(name, tmp_path)
     path, found = tmp_path / name, []
     for place in range(0, len(whole[name]), 211):
         byte = whole[name][place] ^ 1 << place % 8
-        for damaged in (whole[name][:place], whole[name][:place] + bytes([byte]) + whole[name][place + 1 :]):
+        for damaged in (
+            whole[name][:place],
+            whole[name][:place] + bytes([byte]) + whole[name][place + 1 :],
+        ):
             for each, data in whole.items():
                 (tmp_path / each).write_bytes(data)
             path.write_bytes(damaged)
@@ -292,7 +321,8 @@ def test_best_weights_that_are_gone_are_noticed_by_the_state_that_relies_on_them
 def test_best_weights_that_never_were_are_not_missed(tmp_path):
     kept = Checkpoints(tmp_path)
     assert kept.mend() == ""
-    kept.save(trained(), {"epoch": 2, "best": None}, None)  # no objective was finite, or none is reported yet
+    # no objective was finite, or none is reported yet
+    kept.save(trained(), {"epoch": 2, "best": None}, None)
     assert kept.mend() == "" and kept.last.exists()
     kept = saved(tmp_path / "ended")
     kept.last.unlink()  # after the end of a search
@@ -301,7 +331,9 @@ def test_best_weights_that_never_were_are_not_missed(tmp_path):
 
 def test_lists_of_arrays_come_back_to_the_bit(tmp_path):
     source = trained()
-    Checkpoints(tmp_path).save(source, {"epoch": 1}, None, {"0.best_weights": source.get_weights(), "2.none": []})
+    Checkpoints(tmp_path).save(
+        source, {"epoch": 1}, None, {"0.best_weights": source.get_weights(), "2.none": []}
+    )
     lists = Checkpoints(tmp_path).restore(model(1), {})["lists"]
     assert lists.keys() == {"0.best_weights", "2.none"} and lists["2.none"] == []
     for a, b in zip(lists["0.best_weights"], source.get_weights(), strict=True):
@@ -348,7 +380,11 @@ class Trap:
 def test_nothing_is_unpickled(tmp_path):
     trap = tmp_path / "sprung"
     for name in ("last.npz", "best.npz"):
-        np.savez(tmp_path / name, state=np.array(Trap(trap), dtype=object), w0=np.array(Trap(trap), dtype=object))
+        np.savez(
+            tmp_path / name,
+            state=np.array(Trap(trap), dtype=object),
+            w0=np.array(Trap(trap), dtype=object),
+        )
     kept = Checkpoints(tmp_path)
 
     assert kept.best_state() is None and kept.last_state() is None

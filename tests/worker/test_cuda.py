@@ -14,8 +14,8 @@ from tests.conftest import installed, run_cli
 
 ROOT = Path(__file__).parents[2]
 
-# A GPU of 40,000 MiB. CUDA knows it by sixteen bytes, NVML by the name that they make after the prefix in $PREFIX; what
-# is free stands in the file $FREE.
+# A GPU of 40,000 MiB. CUDA knows it by sixteen bytes, NVML by the name that they make after the
+# prefix in $PREFIX; what is free stands in the file $FREE.
 CUDA = """
 #include <string.h>
 int cuInit(unsigned flags) { return flags; }
@@ -60,7 +60,9 @@ def libraries(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nvidia")
     for name, source in {"libcuda.so.1": CUDA, "libnvidia-ml.so.1": NVML}.items():
         (folder / "source.c").write_text(source)
-        subprocess.run([compiler, "-shared", "-fPIC", "-o", folder / name, folder / "source.c"], check=True)
+        subprocess.run(
+            [compiler, "-shared", "-fPIC", "-o", folder / name, folder / "source.c"], check=True
+        )
     return folder
 
 
@@ -68,12 +70,23 @@ def start(code, libraries, tmp_path, free_mib, prefix="GPU", **environment):
     (tmp_path / "free").write_text(str(free_mib))
     ours = ("XLA_", "CUDA_", "JAX_", "KERAS_BACKEND")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    given = {"LD_LIBRARY_PATH": str(libraries), "PYTHONPATH": str(ROOT), "FREE": str(tmp_path / "free")}
+    given = {
+        "LD_LIBRARY_PATH": str(libraries),
+        "PYTHONPATH": str(ROOT),
+        "FREE": str(tmp_path / "free"),
+    }
     given |= {"PREFIX": prefix, "TMPDIR": str(tmp_path)}
     return subprocess.Popen(
-        [sys.executable, "-c", f"import json, os\nfrom pipeline.worker import cuda, devices\n{code}"],
-        env=clean | given | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            f"import json, os\nfrom pipeline.worker import cuda, devices\n{code}",
+        ],
+        env=clean | given | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def told(process):
@@ -86,7 +99,9 @@ SHOWN = "found = cuda.memory()\nprint(json.dumps([found.total_mib, found.free_mi
 
 
 @pytest.mark.parametrize(("prefix", "free"), [("GPU", 12345), ("MIG", 12345), ("another", None)])
-def test_the_first_that_cuda_shows_is_asked_for_whole_or_a_part_of_one(prefix, free, libraries, tmp_path):
+def test_the_first_that_cuda_shows_is_asked_for_whole_or_a_part_of_one(
+    prefix, free, libraries, tmp_path
+):
     assert told(start(SHOWN, libraries, tmp_path, 12345, prefix)) == [40000, free]
 
 
@@ -97,8 +112,11 @@ def test_without_a_driver_there_is_no_gpu(tmp_path):
 def test_jax_gets_the_same_cap_as_the_others_and_what_the_user_set_stays(libraries, tmp_path):
     code = "devices.prepare(1, 0.25)\nprint(json.dumps({n: v for n, v in os.environ.items() if 'FRACTION' in n}))"
     cap = memory_cap_mib(40000, 0.25)
-    assert told(start(code, libraries, tmp_path, 0)) == {"XLA_CLIENT_MEM_FRACTION": f"{cap / 40000:.4f}"}
-    for name in ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"):  # JAX refuses both together
+    assert told(start(code, libraries, tmp_path, 0)) == {
+        "XLA_CLIENT_MEM_FRACTION": f"{cap / 40000:.4f}"
+    }
+    # JAX refuses both together
+    for name in ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"):
         assert told(start(code, libraries, tmp_path, 0, **{name: "0.3"})) == {name: "0.3"}
 
 
@@ -117,9 +135,12 @@ torch.cuda.set_per_process_memory_fraction = lambda fraction: given.append(["GPU
 
 
 @pytest.mark.parametrize(
-    ("backend", "stand_in"), [("tensorflow", TENSORFLOW), pytest.param("torch", TORCH, marks=installed("torch").marks)]
+    ("backend", "stand_in"),
+    [("tensorflow", TENSORFLOW), pytest.param("torch", TORCH, marks=installed("torch").marks)],
 )
-def test_tensorflow_and_torch_are_told_the_cap_before_they_take_anything(backend, stand_in, libraries, tmp_path):
+def test_tensorflow_and_torch_are_told_the_cap_before_they_take_anything(
+    backend, stand_in, libraries, tmp_path
+):
     code = f"{stand_in}\ndevices.claim(1, 0.25)\nprint(json.dumps(given))"
     cap = memory_cap_mib(40000, 0.25)
     assert told(start(code, libraries, tmp_path, 40000, KERAS_BACKEND=backend)) == [["GPU", cap]]
@@ -130,14 +151,16 @@ def test_a_backend_that_does_not_see_the_gpu_is_refused(backend, libraries, tmp_
     process = start("devices.claim(1, 0.25)", libraries, tmp_path, 40000, KERAS_BACKEND=backend)
     _, errors = process.communicate(timeout=120)
     assert errors.splitlines()[-1] == (
-        "pipeline.errors.RequestError: A trial with a GPU needs a jax that sees it; this one sees none. CUDA's "
+        "pipeline.errors.RequestError: A trial with a GPU needs a jax that sees it; this one sees "
+        "none. CUDA's "
         "libraries may be missing: make gpu, or pip install '.[gpu]'."
     )
 
 
 def test_a_trial_waits_until_its_neighbours_memory_is_free(libraries, tmp_path):
     waits = (
-        "import time\nbegan = time.monotonic()\nprint('begun', flush=True)\ndevices._wait_until_free(9400)\nprint(0)"
+        "import time\nbegan = time.monotonic()\nprint('begun', "
+        "flush=True)\ndevices._wait_until_free(9400)\nprint(0)"
     )
     process = start(waits, libraries, tmp_path, 2000)
     assert process.stdout.readline() == "begun\n"
@@ -157,15 +180,33 @@ def test_memory_that_nobody_gives_back_is_named(libraries, tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_search_on_a_node_that_cannot_train_ends_in_one_line_and_costs_no_trial(libraries, tmp_path):
+def test_a_search_on_a_node_that_cannot_train_ends_in_one_line_and_costs_no_trial(
+    libraries, tmp_path
+):
     cuda = tmp_path / "cuda"  # without NVML, of which Ray asks more than that stand-in knows
     cuda.mkdir()
     (cuda / "libcuda.so.1").symlink_to(libraries / "libcuda.so.1")
     given = {"LD_LIBRARY_PATH": str(cuda), "KERAS_BACKEND": "jax"}
-    arguments = ("--gpus", 1, "--gpus-per-trial", 1, "--trials", 3, "--max-epochs", 1, "--name", "run")
+    arguments = (
+        "--gpus",
+        1,
+        "--gpus-per-trial",
+        1,
+        "--trials",
+        3,
+        "--max-epochs",
+        1,
+        "--name",
+        "run",
+    )
     code, _, errors = run_cli("digits", *arguments, cwd=tmp_path, **given)
     assert code == 2, errors
-    assert errors.startswith("Error: A trial with a GPU needs a jax that sees it; this one sees none.")
+    assert errors.startswith(
+        "Error: A trial with a GPU needs a jax that sees it; this one sees none."
+    )
     assert errors.count("\n") == 1
-    records = [json.loads(path.read_text()) for path in (tmp_path / "runs" / "run").glob("trials/*/trial.json")]
+    records = [
+        json.loads(path.read_text())
+        for path in (tmp_path / "runs" / "run").glob("trials/*/trial.json")
+    ]
     assert records and "failed" not in {record["status"] for record in records}

@@ -19,9 +19,16 @@ def in_a_fresh_process(code, **environment):
     """What `code` prints as JSON, last."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     done = subprocess.run(
-        [sys.executable, "-c", f"import json, os, sys\nfrom pipeline.worker import devices\n{code}"],
-        cwd=ROOT, env=clean | {"PYTHONPATH": str(ROOT)} | environment, capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            f"import json, os, sys\nfrom pipeline.worker import devices\n{code}",
+        ],
+        cwd=ROOT,
+        env=clean | {"PYTHONPATH": str(ROOT)} | environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -49,8 +56,19 @@ print(json.dumps({
     "again": devices.claim(1, 0),
 }))""")
 
-    assert (told["intra"], told["inter"], told["gpus"], told["visible"], told["sum"]) == (3, 3, 0, "-1", 3.0)
-    assert told["claimed"] == {"backend": "tensorflow", "threads": 3, "devices": "-1", "memory_cap_mib": None}
+    assert (told["intra"], told["inter"], told["gpus"], told["visible"], told["sum"]) == (
+        3,
+        3,
+        0,
+        "-1",
+        3.0,
+    )
+    assert told["claimed"] == {
+        "backend": "tensorflow",
+        "threads": 3,
+        "devices": "-1",
+        "memory_cap_mib": None,
+    }
     assert told["again"] == told["claimed"], "a backend takes these settings once a process"
 
 
@@ -99,9 +117,12 @@ def test_a_trial_with_a_gpu_keeps_its_devices():
 
 def test_what_the_user_set_stays():
     environment = prepared(
-        1, 0.5, KERAS_BACKEND="jax", TF_CPP_MIN_LOG_LEVEL="0",
+        1,
+        0.5,
+        KERAS_BACKEND="jax",
+        TF_CPP_MIN_LOG_LEVEL="0",
         XLA_FLAGS="--xla_dump_to=here",
-    )  # fmt: skip
+    )
 
     assert environment["KERAS_BACKEND"] == "jax"
     assert environment["TF_CPP_MIN_LOG_LEVEL"] == "0"
@@ -113,14 +134,20 @@ def test_what_jax_compiled_is_kept_where_only_this_user_writes(tmp_path):
     folder = Path(first["JAX_COMPILATION_CACHE_DIR"])
 
     assert folder.parent == tmp_path and folder.stat().st_mode & 0o777 == 0o700
-    assert again["JAX_COMPILATION_CACHE_DIR"] == str(folder), "a run finds what an earlier one compiled"
+    assert again["JAX_COMPILATION_CACHE_DIR"] == str(folder), (
+        "a run finds what an earlier one compiled"
+    )
     assert first["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] == "0"
 
     folder.chmod(0o777)
-    assert "JAX_COMPILATION_CACHE_DIR" not in prepared(1, 0, KERAS_BACKEND="jax", TMPDIR=str(tmp_path))
+    assert "JAX_COMPILATION_CACHE_DIR" not in prepared(
+        1, 0, KERAS_BACKEND="jax", TMPDIR=str(tmp_path)
+    )
     folder.rmdir()
     folder.symlink_to(tmp_path)
-    assert "JAX_COMPILATION_CACHE_DIR" not in prepared(1, 0, KERAS_BACKEND="jax", TMPDIR=str(tmp_path))
+    assert "JAX_COMPILATION_CACHE_DIR" not in prepared(
+        1, 0, KERAS_BACKEND="jax", TMPDIR=str(tmp_path)
+    )
 
 
 def test_a_folder_for_compiled_steps_that_the_user_named_stays():
@@ -132,7 +159,9 @@ def test_a_folder_for_compiled_steps_that_the_user_named_stays():
 
 @pytest.mark.parametrize("backend", ["tensorflow", "torch"])
 def test_nothing_is_kept_for_a_backend_that_is_not_jax(backend, tmp_path):
-    assert "JAX_COMPILATION_CACHE_DIR" not in prepared(1, 0, KERAS_BACKEND=backend, TMPDIR=str(tmp_path))
+    assert "JAX_COMPILATION_CACHE_DIR" not in prepared(
+        1, 0, KERAS_BACKEND=backend, TMPDIR=str(tmp_path)
+    )
     assert list(tmp_path.iterdir()) == []
 
 

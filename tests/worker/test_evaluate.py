@@ -18,7 +18,9 @@ def digits():
 
 
 def build(hp, data):
-    return digits_model(keras.optimizers.Adam(hp.Float("learning_rate", 1e-3, 1e-1, sampling="log")))
+    return digits_model(
+        keras.optimizers.Adam(hp.Float("learning_rate", 1e-3, 1e-1, sampling="log"))
+    )
 
 
 def fit(hp, model, *args, **kwargs):
@@ -33,7 +35,9 @@ def trained(digits, tmp_path_factory):
     task = job(folder / "trials", configuration=configuration, max_epochs=3)
     notes, ending = run(task, space(build, fit), digits)
     assert ending.failure is None
-    assert [e.objective for e in notes.epochs] == sorted((e.objective for e in notes.epochs), reverse=True)
+    assert [e.objective for e in notes.epochs] == sorted(
+        (e.objective for e in notes.epochs), reverse=True
+    )
     return task, notes.epochs, Layout(folder)
 
 
@@ -43,7 +47,12 @@ def test_it_scores_as_recorded_and_measures_the_test_split(trained, digits):
     measured = evaluate_best(task, space(build, fit), digits, 3, layout)
 
     assert measured["validation"] == pytest.approx(
-        {name.removeprefix("val_"): v for name, v in epochs[2].metrics.items() if name.startswith("val_")}, rel=1e-5
+        {
+            name.removeprefix("val_"): v
+            for name, v in epochs[2].metrics.items()
+            if name.startswith("val_")
+        },
+        rel=1e-5,
     )
     assert measured["test"].keys() == {"loss", "accuracy"}
     assert measured["test"] != measured["validation"]

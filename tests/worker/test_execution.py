@@ -19,7 +19,11 @@ def classifier(optimizer="sgd", **settings):
     """From the same weights each time."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
-        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
     )
     defaults = {"metrics": ["accuracy"], "weighted_metrics": [], "run_eagerly": True}
     model.compile(optimizer, "sparse_categorical_crossentropy", **defaults | settings)
@@ -37,7 +41,10 @@ class Witness(keras.layers.Layer):
 
     def build(self, shape):
         new = {"shape": (70,), "initializer": "zeros", "trainable": False}
-        self.times, self.step_of = self.add_weight(**new, name="times"), self.add_weight(**new, name="step_of")
+        self.times, self.step_of = (
+            self.add_weight(**new, name="times"),
+            self.add_weight(**new, name="step_of"),
+        )
         self.step = self.add_weight(shape=(), initializer="zeros", trainable=False, name="step")
 
     def call(self, x, training=False):
@@ -84,7 +91,9 @@ def test_each_epoch_sees_each_example_once_and_updates_as_often_as_keras(batch_s
         assert times.tolist() == [1.0] * 70
     assert int(model.optimizer.iterations) == 3 * -(-70 // batch_size)
     sizes = np.bincount(np.array(epochs.order[1], int))[1:]
-    assert sizes.tolist() == [batch_size] * (70 // batch_size) + [70 % batch_size] * (70 % batch_size > 0)
+    assert sizes.tolist() == [batch_size] * (70 // batch_size) + [70 % batch_size] * (
+        70 % batch_size > 0
+    )
 
 
 def test_order_differs_between_epochs_and_follows_from_seed_and_epoch():
@@ -98,7 +107,11 @@ def test_order_differs_between_epochs_and_follows_from_seed_and_epoch():
 
 @pytest.mark.parametrize(
     ("chunks", "sizes"),
-    [(Chunks(0, 0, 32), [32, 32, 6]), (Chunks(2, 3, 10), [30, 30, 10]), (Chunks(1, 2, 32), [64, 6])],
+    [
+        (Chunks(0, 0, 32), [32, 32, 6]),
+        (Chunks(2, 3, 10), [30, 30, 10]),
+        (Chunks(1, 2, 32), [64, 6]),
+    ],
 )
 def test_batches_of_other_backends_keep_the_same_promises(chunks, sizes):
     from pipeline.worker.execution import _Batches, _Order
@@ -108,7 +121,10 @@ def test_batches_of_other_backends_keep_the_same_promises(chunks, sizes):
 
     def epoch(number):
         order.epoch = number
-        x, y = (np.concatenate(parts) for parts in zip(*(batches[i] for i in range(len(batches))), strict=True))
+        x, y = (
+            np.concatenate(parts)
+            for parts in zip(*(batches[i] for i in range(len(batches))), strict=True)
+        )
         assert (y == 2 * x).all()
         return x.tolist()
 
@@ -138,7 +154,11 @@ def test_a_batch_of_everything_gives_keras_own_weights_and_logs(digits):
 def test_weights_are_respected(weights, digits):
     """Nothing is learnt at a rate of 0, so the logs depend on no order."""
     rng = np.random.default_rng(0)
-    given = {weights: {"sample_weight": rng.random(70), "class_weight": {0: 5.0, 3: 0.0, 9: 2.5}}[weights]}
+    given = {
+        weights: {"sample_weight": rng.random(70), "class_weight": {0: 5.0, 3: 0.0, 9: 2.5}}[
+            weights
+        ]
+    }
     x, y = digits.x_train, digits.y_train
 
     def still():
@@ -156,7 +176,13 @@ def test_weights_are_respected(weights, digits):
 
 def test_weights_of_samples_and_classes_together_are_refused_as_keras_does(digits):
     with pytest.raises(ValueError, match="at the same time"):
-        fit(classifier(), digits.x_train, digits.y_train, class_weight={0: 2.0}, sample_weight=np.ones(70))
+        fit(
+            classifier(),
+            digits.x_train,
+            digits.y_train,
+            class_weight={0: 2.0},
+            sample_weight=np.ones(70),
+        )
 
 
 def test_one_hot_labels_take_class_weights(digits):
@@ -167,7 +193,9 @@ def test_one_hot_labels_take_class_weights(digits):
         model.compile(keras.optimizers.SGD(0.0), "categorical_crossentropy", run_eagerly=True)
         return call(model, digits.x_train, labels, class_weight={1: 9.0}, verbose=0).history["loss"]
 
-    assert weighted(fit) == pytest.approx(weighted(lambda model, *a, **k: model.fit(*a, **k)), rel=1e-5)
+    assert weighted(fit) == pytest.approx(
+        weighted(lambda model, *a, **k: model.fit(*a, **k)), rel=1e-5
+    )
 
 
 def test_wide_floats_are_narrowed_as_keras_does_with_arrays(digits):
@@ -181,14 +209,21 @@ def test_wide_floats_are_narrowed_as_keras_does_with_arrays(digits):
     inputs = keras.Input((8, 8, 1))
     model = Spying(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(inputs)))
     model.compile("sgd", "mse", run_eagerly=True)
-    fit(model, digits.x_train.astype("float64"), digits.y_train.astype("float64"), sample_weight=np.ones(70))
+    fit(
+        model,
+        digits.x_train.astype("float64"),
+        digits.y_train.astype("float64"),
+        sample_weight=np.ones(70),
+    )
 
     assert set(seen) == {"float32"}
 
 
 def test_validation_metrics_are_those_of_evaluate(digits):
     model = classifier("adam")
-    history = fit(model, digits.x_train, digits.y_train, validation_data=(digits.x_val, digits.y_val)).history
+    history = fit(
+        model, digits.x_train, digits.y_train, validation_data=(digits.x_val, digits.y_val)
+    ).history
 
     measured = model.evaluate(digits.x_val, digits.y_val, batch_size=7, verbose=0, return_dict=True)
     assert history["val_accuracy"][0] == pytest.approx(measured["accuracy"])
@@ -199,9 +234,13 @@ def test_validation_steps_and_batches_of_the_user_are_kept(digits):
     """Batches wider than asked would show more than the asked number of examples."""
     model = classifier(keras.optimizers.SGD(0.0))
     few = fit(
-        model, digits.x_train, digits.y_train, batch_size=8, validation_steps=2,
+        model,
+        digits.x_train,
+        digits.y_train,
+        batch_size=8,
+        validation_steps=2,
         validation_data=(digits.x_val, digits.y_val),
-    ).history  # fmt: skip
+    ).history
 
     expected = model.evaluate(digits.x_val[:16], digits.y_val[:16], verbose=0, return_dict=True)
     assert few["val_loss"][0] == pytest.approx(expected["loss"], rel=1e-5)
@@ -263,12 +302,20 @@ def test_keras_own_callbacks_do_not_slow_the_steps(digits):
     from pipeline.worker.execution import _set_steps
 
     model = classifier(run_eagerly=False)
-    own = [keras.callbacks.TerminateOnNaN(), keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)]
+    own = [
+        keras.callbacks.TerminateOnNaN(),
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None),
+    ]
     plain = Chosen("plain", "asked for")
     _set_steps(model, {}, [*own, Reporter()], plain)
     assert model.steps_per_execution == STEPS_PER_EXECUTION
 
-    _set_steps(model, {}, [keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)], plain)
+    _set_steps(
+        model,
+        {},
+        [keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)],
+        plain,
+    )
     assert model.steps_per_execution == 1
     _set_steps(model, {"steps_per_epoch": 3}, [], plain)
     assert model.steps_per_execution == 1
@@ -292,7 +339,9 @@ def test_callbacks_given_as_one_or_with_the_reporter_among_them_are_called_once(
 
     reporter, early = Counting(), keras.callbacks.EarlyStopping("loss")
     fit(classifier(), digits.x_train, digits.y_train, reporter=reporter, callbacks=early)
-    fit(classifier(), digits.x_train, digits.y_train, reporter=reporter, callbacks=[reporter, early])
+    fit(
+        classifier(), digits.x_train, digits.y_train, reporter=reporter, callbacks=[reporter, early]
+    )
 
     assert ends == [["EarlyStopping"], ["EarlyStopping"]]
 
@@ -320,11 +369,16 @@ def test_afterwards_the_models_fit_is_keras_own(digits):
 )
 def test_what_a_random_layer_does_follows_from_seed_and_epoch(layer, digits):
     def third_epoch(seed, start):
-        keras.utils.set_random_seed(start)  # else the weights of the seed generators are the same anyway
-        model = keras.Sequential([keras.Input((8, 8, 1)), layer(), keras.layers.Flatten(), keras.layers.Dense(1)])
+        # else the weights of the seed generators are the same anyway
+        keras.utils.set_random_seed(start)
+        model = keras.Sequential(
+            [keras.Input((8, 8, 1)), layer(), keras.layers.Flatten(), keras.layers.Dense(1)]
+        )
         model.set_weights([np.linspace(0, 1, w.size).reshape(w.shape) for w in model.get_weights()])
         model.compile(keras.optimizers.SGD(0.0), "mse", run_eagerly=True)
-        history = fit(model, digits.x_train, digits.y_train, seed=seed, initial_epoch=start, epochs=3)
+        history = fit(
+            model, digits.x_train, digits.y_train, seed=seed, initial_epoch=start, epochs=3
+        )
         return history.history["loss"][-1]
 
     assert third_epoch(seed=1, start=0) == pytest.approx(third_epoch(seed=1, start=2), rel=1e-6)

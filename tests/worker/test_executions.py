@@ -1,4 +1,5 @@
-"""Several executions of a trial: their mean, their spread, and that they stay what each would be alone."""
+"""Several executions of a trial: their mean, their spread, and that they stay what each would be
+alone."""
 
 from dataclasses import replace
 
@@ -29,7 +30,9 @@ def carried_out(task, family, data, stop=None):
 def alone(task, execution, family, data):
     """The curve of one execution that trains by itself."""
     folder = task.directory / "alone" / str(execution)
-    return stage.run(replace(task, executions=1, execution=execution, directory=folder), family, data)[0].epochs
+    return stage.run(
+        replace(task, executions=1, execution=execution, directory=folder), family, data
+    )[0].epochs
 
 
 def test_reports_mean_and_spread_of_what_each_execution_reports_alone(digits, tmp_path):
@@ -44,12 +47,16 @@ def test_reports_mean_and_spread_of_what_each_execution_reports_alone(digits, tm
         assert reported.objective == pytest.approx(np.mean(values), rel=stage.TOLERANCE)
         assert reported.metrics["val_loss_std"] == pytest.approx(np.std(values), rel=1e-3)
         accuracies = [curve[epoch].metrics["accuracy"] for curve in each]
-        assert reported.metrics["accuracy"] == pytest.approx(np.mean(accuracies), rel=stage.TOLERANCE)
+        assert reported.metrics["accuracy"] == pytest.approx(
+            np.mean(accuracies), rel=stage.TOLERANCE
+        )
 
 
 def test_first_execution_is_the_trial_that_runs_once(digits, tmp_path):
     task = stage.job(tmp_path, max_epochs=2)
-    stage.assert_same(stage.run(task, stage.space(), digits)[0].epochs, alone(task, 0, stage.space(), digits))
+    stage.assert_same(
+        stage.run(task, stage.space(), digits)[0].epochs, alone(task, 0, stage.space(), digits)
+    )
 
 
 def test_executions_draw_the_same_hyperparameters(digits, tmp_path):
@@ -121,12 +128,18 @@ def test_divergence_of_one_execution_is_reported_as_such(digits, tmp_path):
         return model
 
     notes, ending = carried_out(stage.job(tmp_path, executions=2), stage.space(build), digits)
-    assert ending is None and notes.failure.kind == "configuration" and "diverged" in notes.failure.reason
+    assert (
+        ending is None
+        and notes.failure.kind == "configuration"
+        and "diverged" in notes.failure.reason
+    )
     assert notes.epochs[-1].objective is None
 
 
 def test_model_is_that_of_the_best_execution(digits, tmp_path):
-    task = stage.job(tmp_path, executions=3, max_epochs=2, objective=Objective("val_accuracy", "max"))
+    task = stage.job(
+        tmp_path, executions=3, max_epochs=2, objective=Objective("val_accuracy", "max")
+    )
     carried_out(task, stage.space(), digits)
     states = [Checkpoints(d).best_state() for d in directories(task)]
     model, held = trained(task, stage.space(), digits)
@@ -149,7 +162,9 @@ def test_trial_whose_fit_raises_once_is_tried_again_and_finishes(digits, tmp_pat
     assert ending.failure is None and len(fits) == 2
     assert [e.epoch for e in notes.epochs] == [1, 2]
     fits.clear()
-    _, ending = carried_out(replace(task, directory=tmp_path / "once", retries=0), stage.space(fit=fit), digits)
+    _, ending = carried_out(
+        replace(task, directory=tmp_path / "once", retries=0), stage.space(fit=fit), digits
+    )
     assert "only the first" in ending.failure.reason and len(fits) == 1
 
 
@@ -159,7 +174,9 @@ def test_execution_that_had_ended_still_counts_after_a_restart(digits, tmp_path)
         return model.fit(*args, callbacks=callbacks, **kwargs | ({"epochs": 1} if first else {}))
 
     task = stage.job(tmp_path, executions=2, max_epochs=4)
-    whole, _ = carried_out(replace(task, directory=tmp_path / "whole"), stage.space(fit=fit), digits)
+    whole, _ = carried_out(
+        replace(task, directory=tmp_path / "whole"), stage.space(fit=fit), digits
+    )
     first, _ = carried_out(task, stage.space(fit=fit), digits, stop=2)
     rest, ending = carried_out(task, stage.space(fit=fit), digits)
     assert ending is not None and ending.failure is None

@@ -38,7 +38,10 @@ def test_a_backends_words_for_out_of_memory_are_known(text):
 
 
 def test_only_where_the_device_is_out_of_memory_may_more_of_a_gpu_help():
-    assert classify(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")).where == DEVICE_MEMORY
+    assert (
+        classify(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")).where
+        == DEVICE_MEMORY
+    )
     assert classify(caught(lambda: np.empty((2**40, 2**15)))).where == ""
 
 
@@ -51,10 +54,17 @@ def test_only_where_the_device_is_out_of_memory_may_more_of_a_gpu_help():
     ],
 )
 def test_what_a_gpus_libraries_say_of_memory_is_known_where_there_is_a_gpu(text, monkeypatch):
-    for shown, kind in {"0": "configuration", "GPU-a0a1": "configuration", "-1": "program", "": "program"}.items():
+    for shown, kind in {
+        "0": "configuration",
+        "GPU-a0a1": "configuration",
+        "-1": "program",
+        "": "program",
+    }.items():
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
         failure = classify(RuntimeError(text))
-        assert failure.kind == kind and (failure.where == DEVICE_MEMORY) == (kind == "configuration")
+        assert failure.kind == kind and (failure.where == DEVICE_MEMORY) == (
+            kind == "configuration"
+        )
 
 
 def test_a_fault_that_only_names_memory_is_the_programs():
@@ -63,7 +73,10 @@ def test_a_fault_that_only_names_memory_is_the_programs():
 
 def test_request_diverged_and_user_code_keep_their_message():
     assert vars(classify(RequestError("no images")))["kind"] == "request"
-    assert classify(Diverged("diverged: loss is nan in epoch 1")).reason == "diverged: loss is nan in epoch 1"
+    assert (
+        classify(Diverged("diverged: loss is nan in epoch 1")).reason
+        == "diverged: loss is nan in epoch 1"
+    )
     user = classify(UserCodeError("must import", "their traceback"))
     assert (user.kind, user.reason, user.traceback) == ("program", "must import", "their traceback")
 

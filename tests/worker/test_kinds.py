@@ -18,7 +18,9 @@ def digits():
 
 
 def compiled(*parts, optimizer="sgd", loss="sparse_categorical_crossentropy"):
-    model = keras.Sequential([keras.Input((8, 8, 1)), *parts, layers.Flatten(), layers.Dense(10, "softmax")])
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), *parts, layers.Flatten(), layers.Dense(10, "softmax")]
+    )
     model.compile(optimizer, loss, run_eagerly=True)
     return model
 
@@ -38,13 +40,18 @@ def of(names, kind):
 @pytest.mark.parametrize(
     ("family", "model", "algorithm"),
     [
-        ("mlp", ["num_layers", "activation", "units_0", "units_1", "optimizer"], ["dropout", "learning_rate"]),
         (
-            "cnn", ["kernel_size", "num_blocks", "filters_0", "filters_1", "dense_units"],
+            "mlp",
+            ["num_layers", "activation", "units_0", "units_1", "optimizer"],
+            ["dropout", "learning_rate"],
+        ),
+        (
+            "cnn",
+            ["kernel_size", "num_blocks", "filters_0", "filters_1", "dense_units"],
             ["augmentation", "dropout", "learning_rate"],
         ),
     ],
-)  # fmt: skip
+)
 def test_the_kinds_in_our_families(family, model, algorithm, digits):
     from pipeline import names
 
@@ -58,52 +65,88 @@ def test_the_kinds_in_our_families(family, model, algorithm, digits):
 # The hyperparameter `x`, in a place where it makes another model, and in one where it does not.
 MODEL = {
     "width": lambda hp: compiled(layers.Flatten(), layers.Dense(hp.Int("x", 4, 16, step=4))),
-    "depth": lambda hp: compiled(layers.Flatten(), *(layers.Dense(64) for _ in range(hp.Int("x", 1, 3)))),
-    "activation": lambda hp: compiled(layers.Flatten(), layers.Dense(8, hp.Choice("x", ["relu", "tanh"]))),
+    "depth": lambda hp: compiled(
+        layers.Flatten(), *(layers.Dense(64) for _ in range(hp.Int("x", 1, 3)))
+    ),
+    "activation": lambda hp: compiled(
+        layers.Flatten(), layers.Dense(8, hp.Choice("x", ["relu", "tanh"]))
+    ),
     "optimizer": lambda hp: compiled(optimizer=hp.Choice("x", ["sgd", "adam"])),
-    "momentum, or none": lambda hp: compiled(optimizer=keras.optimizers.SGD(0.1, momentum=hp.Choice("x", [0.0, 0.9]))),
+    "momentum, or none": lambda hp: compiled(
+        optimizer=keras.optimizers.SGD(0.1, momentum=hp.Choice("x", [0.0, 0.9]))
+    ),
     "momentum, or none between": lambda hp: compiled(
         optimizer=keras.optimizers.SGD(0.1, momentum=hp.Choice("x", [0.5, 0.0, 0.9], default=0.5))
     ),
-    "a threshold at zero": lambda hp: compiled(*([layers.Activation("relu")] if hp.Float("x", -1.0, 1.0) == 0 else [])),
-    "strides": lambda hp: compiled(layers.Conv2D(4, 3, strides=hp.Choice("x", [1, 2]), padding="same")),
+    "a threshold at zero": lambda hp: compiled(
+        *([layers.Activation("relu")] if hp.Float("x", -1.0, 1.0) == 0 else [])
+    ),
+    "strides": lambda hp: compiled(
+        layers.Conv2D(4, 3, strides=hp.Choice("x", [1, 2]), padding="same")
+    ),
     "strides that global pooling hides from the weights": lambda hp: compiled(
         layers.Conv2D(4, 3, strides=hp.Choice("x", [1, 2])), layers.GlobalMaxPooling2D()
     ),
     "pooling": lambda hp: compiled(
-        {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}[hp.Choice("x", ["max", "average"])]()
+        {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}[
+            hp.Choice("x", ["max", "average"])
+        ]()
     ),
     "padding": lambda hp: compiled(layers.Conv2D(4, 3, padding=hp.Choice("x", ["same", "valid"]))),
-    "normalisation": lambda hp: compiled(*([layers.BatchNormalization()] if hp.Boolean("x") else [])),
+    "normalisation": lambda hp: compiled(
+        *([layers.BatchNormalization()] if hp.Boolean("x") else [])
+    ),
     "precision": lambda hp: compiled(
-        layers.Dense(8, dtype=hp.Choice("x", ["float32", "mixed_bfloat16"])), layers.Dense(8, dtype="float32")
+        layers.Dense(8, dtype=hp.Choice("x", ["float32", "mixed_bfloat16"])),
+        layers.Dense(8, dtype="float32"),
     ),
     "frozen": lambda hp: compiled(layers.Dense(8, trainable=hp.Boolean("x"))),
     "direction of a wrapped layer": lambda hp: compiled(
-        layers.Reshape((8, 8)), layers.Bidirectional(layers.SimpleRNN(4), merge_mode=hp.Choice("x", ["sum", "mul"]))
+        layers.Reshape((8, 8)),
+        layers.Bidirectional(layers.SimpleRNN(4), merge_mode=hp.Choice("x", ["sum", "mul"])),
     ),
     "within a nested model": lambda hp: compiled(
-        keras.Sequential([keras.Input((8, 8, 1)), layers.Dense(4, hp.Choice("x", ["relu", "tanh"]))])
+        keras.Sequential(
+            [keras.Input((8, 8, 1)), layers.Dense(4, hp.Choice("x", ["relu", "tanh"]))]
+        )
     ),
     "an operation that is no layer": lambda hp: functional(hp.Choice("x", ["relu", "tanh"])),
-    "held by a subclassed model": lambda hp: subclassed(activation=hp.Choice("x", ["relu", "tanh"])),
+    "held by a subclassed model": lambda hp: subclassed(
+        activation=hp.Choice("x", ["relu", "tanh"])
+    ),
     "width in a subclassed model": lambda hp: subclassed(width=hp.Int("x", 4, 8)),
-    "nothing else can be built": lambda hp: compiled(layers.Dense(8 if hp.Boolean("x", default=True) else -1)),
+    "nothing else can be built": lambda hp: compiled(
+        layers.Dense(8 if hp.Boolean("x", default=True) else -1)
+    ),
 }
 ALGORITHM = {
-    "learning rate": lambda hp: compiled(optimizer=keras.optimizers.Adam(hp.Float("x", 1e-4, 1e-1, sampling="log"))),
-    "momentum": lambda hp: compiled(optimizer=keras.optimizers.SGD(0.1, momentum=hp.Float("x", 0.5, 0.9))),
-    "decay": lambda hp: compiled(optimizer=keras.optimizers.AdamW(0.1, weight_decay=hp.Float("x", 0.0, 0.1))),
+    "learning rate": lambda hp: compiled(
+        optimizer=keras.optimizers.Adam(hp.Float("x", 1e-4, 1e-1, sampling="log"))
+    ),
+    "momentum": lambda hp: compiled(
+        optimizer=keras.optimizers.SGD(0.1, momentum=hp.Float("x", 0.5, 0.9))
+    ),
+    "decay": lambda hp: compiled(
+        optimizer=keras.optimizers.AdamW(0.1, weight_decay=hp.Float("x", 0.0, 0.1))
+    ),
     "dropout that zero leaves out": lambda hp: compiled(
         *([layers.Dropout(rate)] if (rate := hp.Float("x", 0.0, 0.5)) else [])
     ),
     "dropout at the end of a nested model": lambda hp: compiled(
-        keras.Sequential([keras.Input((8, 8, 1)), layers.Dense(4), *([layers.Dropout(0.5)] if hp.Boolean("x") else [])])
+        keras.Sequential(
+            [
+                keras.Input((8, 8, 1)),
+                layers.Dense(4),
+                *([layers.Dropout(0.5)] if hp.Boolean("x") else []),
+            ]
+        )
     ),
     "noise": lambda hp: compiled(layers.GaussianNoise(hp.Float("x", 0.0, 1.0))),
     "augmentation": lambda hp: compiled(*([layers.RandomRotation(0.1)] if hp.Boolean("x") else [])),
     "strength of L2": lambda hp: compiled(
-        layers.Dense(4, kernel_regularizer=keras.regularizers.L2(hp.Float("x", 1e-6, 1e-2, sampling="log")))
+        layers.Dense(
+            4, kernel_regularizer=keras.regularizers.L2(hp.Float("x", 1e-6, 1e-2, sampling="log"))
+        )
     ),
     "loss": lambda hp: compiled(loss=hp.Choice("x", ["sparse_categorical_crossentropy", "mse"])),
     "loss of a subclassed model": lambda hp: subclassed(
@@ -111,7 +154,9 @@ ALGORITHM = {
     ),
     "dropout in a subclassed model": lambda hp: subclassed(rate=hp.Float("x", 0.0, 0.5)),
     "a single value": lambda hp: compiled(layers.Dense(hp.Fixed("x", 8))),
-    "a seed of a long range": lambda hp: compiled(layers.Dropout(0.1, seed=hp.Int("x", 0, 2**31 - 1))),
+    "a seed of a long range": lambda hp: compiled(
+        layers.Dropout(0.1, seed=hp.Int("x", 0, 2**31 - 1))
+    ),
     "asked for and not used": lambda hp: (hp.Int("x", 1, 9), compiled())[1],
 }
 
@@ -130,7 +175,11 @@ class Own(keras.Model):
     def __init__(self, activation, width, rate):
         super().__init__()
         self.activation = activation
-        self.flat, self.hidden, self.out = layers.Flatten(), layers.Dense(width), layers.Dense(10, "softmax")
+        self.flat, self.hidden, self.out = (
+            layers.Flatten(),
+            layers.Dense(width),
+            layers.Dense(10, "softmax"),
+        )
         self.dropout = layers.Dropout(rate)
 
     def call(self, inputs, training=False):
@@ -161,8 +210,11 @@ def test_names_mean_nothing(digits):
         return compiled(wide, layers.Dropout(hp.Float("num_layers", 0.1, 0.5)), optimizer=optimizer)
 
     assert kinds_of(misleading, digits) == {
-        "learning_rate": "model", "dropout": "model", "units": "algorithm", "num_layers": "algorithm"
-    }  # fmt: skip
+        "learning_rate": "model",
+        "dropout": "model",
+        "units": "algorithm",
+        "num_layers": "algorithm",
+    }
 
 
 def test_a_conditional_one_is_told_where_it_is_asked_for_and_its_parent_too(digits):
@@ -175,12 +227,17 @@ def test_a_conditional_one_is_told_where_it_is_asked_for_and_its_parent_too(digi
 
     assert kinds_of(conditional, digits) == {"hidden": "model", "tuned_rate": "algorithm"}
     assert kinds_of(conditional, digits, hidden=True, tuned_rate=True) == {
-        "hidden": "model", "units": "model", "tuned_rate": "algorithm", "rate": "algorithm"
-    }  # fmt: skip
+        "hidden": "model",
+        "units": "model",
+        "tuned_rate": "algorithm",
+        "rate": "algorithm",
+    }
 
 
 def test_what_is_known_is_not_looked_for_again(digits):
-    family = space(lambda hp, data: compiled(layers.Dense(hp.Int("a", 4, 8)), layers.Dense(hp.Int("b", 4, 8))))
+    family = space(
+        lambda hp, data: compiled(layers.Dense(hp.Int("a", 4, 8)), layers.Dense(hp.Int("b", 4, 8)))
+    )
     assert kinds(family, digits, {"a": 4, "b": 4}, known={"a"}) == {"b": "model"}
 
 

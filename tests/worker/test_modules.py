@@ -1,4 +1,5 @@
-"""Users' files, modules, functions and objects become search spaces and datasets; ours are never mistaken."""
+"""Users' files, modules, functions and objects become search spaces and datasets; ours are never
+mistaken."""
 
 import sys
 from types import SimpleNamespace
@@ -42,7 +43,8 @@ def test_a_users_file_may_import_its_neighbours(tmp_path):
     write(tmp_path / "mine" / "neighbour.py", "WIDTH = 5\n")
     write(
         tmp_path / "mine" / "family.py",
-        "import neighbour\ndef build(hp, data): return neighbour.WIDTH, hp, data\ndef fit(hp, model): return hp\n",
+        "import neighbour\ndef build(hp, data): return neighbour.WIDTH, hp, data\ndef fit(hp, "
+        "model): return hp\n",
     )
 
     family = space("mine/family.py")
@@ -55,7 +57,10 @@ def test_a_users_file_may_import_its_neighbours(tmp_path):
 def test_a_dotted_package_with_relative_imports(tmp_path):
     write(tmp_path / "plants" / "__init__.py", "")
     write(tmp_path / "plants" / "soil.py", "DEPTH = 3\n")
-    write(tmp_path / "plants" / "trees.py", "from .soil import DEPTH\n\ndef build(hp, data):\n    return DEPTH\n")
+    write(
+        tmp_path / "plants" / "trees.py",
+        "from .soil import DEPTH\n\ndef build(hp, data):\n    return DEPTH\n",
+    )
 
     family = space("plants.trees")
 
@@ -65,7 +70,8 @@ def test_a_dotted_package_with_relative_imports(tmp_path):
 
 def test_a_function_of_a_module_by_name(tmp_path):
     write(
-        tmp_path / "several.py", "def wide(hp, data):\n    return 'wide'\n\ndef build(hp, data):\n    return 'build'\n"
+        tmp_path / "several.py",
+        "def wide(hp, data):\n    return 'wide'\n\ndef build(hp, data):\n    return 'build'\n",
     )
 
     assert space("several:wide").build(None, None) == "wide"
@@ -114,17 +120,25 @@ def test_a_function_is_a_search_space():
     def my_family(hp, data):
         return data
 
-    assert (load_search_space(my_family).name, load_search_space(my_family).fit) == ("my_family", None)
+    assert (load_search_space(my_family).name, load_search_space(my_family).fit) == (
+        "my_family",
+        None,
+    )
 
 
 @pytest.mark.parametrize("name", ["broken.py", "broken"], ids=["file", "module"])
 def test_a_failing_import_shows_the_users_traceback_alone(name, tmp_path):
-    write(tmp_path / "broken.py", "def build(hp, data): ...\n\ndef prepare():\n    return {}['width']\n\nprepare()\n")
+    write(
+        tmp_path / "broken.py",
+        "def build(hp, data): ...\n\ndef prepare():\n    return {}['width']\n\nprepare()\n",
+    )
 
     with pytest.raises(UserCodeError) as failure:
         space(name)
 
-    assert str(failure.value) == f"The search space {name!r} must import; it raised KeyError: 'width'"
+    assert (
+        str(failure.value) == f"The search space {name!r} must import; it raised KeyError: 'width'"
+    )
     told = failure.value.user_traceback.splitlines()
     assert told[0] == "Traceback (most recent call last):"
     assert [line.strip() for line in told if line.startswith("  File")] == [
@@ -150,7 +164,9 @@ def test_a_failed_import_is_tried_anew(tmp_path):
 def test_a_name_that_is_no_function_is_refused(tmp_path):
     write(tmp_path / "value.py", "build = 5\n")
 
-    with pytest.raises(RequestError, match=r"The search space 'value.py' must define a function build\(\)."):
+    with pytest.raises(
+        RequestError, match=r"The search space 'value.py' must define a function build\(\)."
+    ):
         space("value.py")
 
 
@@ -186,7 +202,11 @@ def test_a_load_without_arguments(tmp_path):
 
     loaded = data("pair.py", seed=3)
 
-    assert (loaded.name, loaded.classes, loaded.counts) == ("pair", 2, {"train": 18, "val": 6, "test": 6})
+    assert (loaded.name, loaded.classes, loaded.counts) == (
+        "pair",
+        2,
+        {"train": 18, "val": 6, "test": 6},
+    )
     assert (loaded.x_train == data("pair.py", seed=3).x_train).all()
     assert not (loaded.x_train == data("pair.py", seed=4).x_train).all()
 
@@ -253,7 +273,8 @@ def test_what_is_no_dataset_is_refused_with_what_is_possible(tmp_path):
 
 def test_a_loads_own_refusal_comes_through(tmp_path):
     write(
-        tmp_path / "picky.py", "from pipeline.errors import RequestError\ndef load():\n    raise RequestError('no')\n"
+        tmp_path / "picky.py",
+        "from pipeline.errors import RequestError\ndef load():\n    raise RequestError('no')\n",
     )
 
     with pytest.raises(RequestError, match="^no$") as refused:

@@ -34,7 +34,9 @@ def test_what_fit_returns_is_the_trials_worth(returned, digits, tmp_path):
         model.fit(*args, **kwargs)
         return returned
 
-    notes, ending = stage.run(stage.job(tmp_path, max_epochs=2, objective=ACCURACY), space(fit), digits)
+    notes, ending = stage.run(
+        stage.job(tmp_path, max_epochs=2, objective=ACCURACY), space(fit), digits
+    )
     assert ending.failure is None
     assert [(e.epoch, e.final) for e in notes.epochs] == [(1, False), (2, False), (3, True)]
     assert notes.epochs[-1].objective == pytest.approx(0.25)
@@ -50,11 +52,15 @@ def test_a_returned_best_epoch_is_no_report_more(digits, tmp_path):
 
 def evaluated(hp, model, x, y, validation_data, **kwargs):
     model.fit(x, y, validation_data=validation_data, **kwargs)
-    return model.evaluate(validation_data[0][:30], validation_data[1][:30], verbose=0, return_dict=True)["accuracy"]
+    return model.evaluate(
+        validation_data[0][:30], validation_data[1][:30], verbose=0, return_dict=True
+    )["accuracy"]
 
 
 def ended_early(hp, model, *args, callbacks, **kwargs):
-    early = keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=10, restore_best_weights=True)
+    early = keras.callbacks.EarlyStopping(
+        "val_loss", patience=1, min_delta=10, restore_best_weights=True
+    )
     return evaluated(hp, model, *args, callbacks=[early, *callbacks], **kwargs)
 
 
@@ -64,25 +70,34 @@ def shorter(hp, model, *args, **kwargs):
 
 @pytest.mark.parametrize(("fit", "epochs"), [(evaluated, 3), (ended_early, 2), (shorter, 2)])
 @pytest.mark.parametrize("executions", [1, 2])
-def test_what_fit_returns_is_reported_also_after_a_restart(fit, epochs, executions, digits, tmp_path):
+def test_what_fit_returns_is_reported_also_after_a_restart(
+    fit, epochs, executions, digits, tmp_path
+):
     """Of a trial that had trained all its epochs; and once, whenever it is restarted."""
     task = stage.job(tmp_path, max_epochs=3, objective=ACCURACY, executions=executions)
     whole = stage.Notes()
     carry_out(replace(task, directory=tmp_path / "whole"), space(fit), digits, whole)
-    assert [(e.epoch, e.final) for e in whole.epochs[epochs - 1 :]] == [(epochs, False), (epochs + 1, True)]
+    assert [(e.epoch, e.final) for e in whole.epochs[epochs - 1 :]] == [
+        (epochs, False),
+        (epochs + 1, True),
+    ]
     with pytest.raises(Stopped):
         carry_out(task, space(fit), digits, stage.Notes(epochs))
     again = stage.Notes()
     ending = carry_out(task, space(fit), digits, again)
     assert ending.failure is None
     assert again.epochs[-1].final and again.epochs[-1].epoch == epochs + 1
-    assert again.epochs[-1].objective == pytest.approx(whole.epochs[-1].objective, rel=stage.TOLERANCE)
+    assert again.epochs[-1].objective == pytest.approx(
+        whole.epochs[-1].objective, rel=stage.TOLERANCE
+    )
     more = stage.Notes()
     carry_out(task, space(fit), digits, more)
     assert more.epochs == []
 
 
-def test_weights_that_were_another_trials_are_not_trained_again_for_what_fit_returns(digits, tmp_path):
+def test_weights_that_were_another_trials_are_not_trained_again_for_what_fit_returns(
+    digits, tmp_path
+):
     task = stage.job(tmp_path, max_epochs=3, objective=ACCURACY, twice=True)
     stage.run(task, space(evaluated), digits, stop=3)
     again, ending = stage.run(task, space(evaluated), digits)
@@ -110,7 +125,9 @@ def test_the_history_that_fit_looks_at_is_whole_after_a_restart(stop, digits, tm
         assert seen[-1].history[name] == pytest.approx(values, rel=stage.TOLERANCE)
 
 
-def test_the_model_of_a_returned_worth_is_trained_again_where_its_weights_are_gone(digits, tmp_path):
+def test_the_model_of_a_returned_worth_is_trained_again_where_its_weights_are_gone(
+    digits, tmp_path
+):
     def fit(*args, **kwargs):
         return 5 + evaluated(*args, **kwargs)  # a loss
 
@@ -128,7 +145,9 @@ def test_an_epoch_that_was_not_validated_counts_without_a_report(digits, tmp_pat
     def fit(hp, model, *args, **kwargs):
         return model.fit(*args, **kwargs | {"validation_freq": [1, 3]})
 
-    notes, ending = stage.run(stage.job(tmp_path, max_epochs=3, objective=ACCURACY), space(fit), digits)
+    notes, ending = stage.run(
+        stage.job(tmp_path, max_epochs=3, objective=ACCURACY), space(fit), digits
+    )
     assert ending.failure is None
     assert [e.epoch for e in notes.epochs] == [1, 3]
 
@@ -142,10 +161,13 @@ def test_an_epoch_without_the_objective_though_it_was_validated_ends_the_trial(d
 
         return model.fit(*args, callbacks=[Drops(), *callbacks], **kwargs)
 
-    notes, ending = stage.run(stage.job(tmp_path, max_epochs=3, objective=ACCURACY), space(fit), digits)
+    notes, ending = stage.run(
+        stage.job(tmp_path, max_epochs=3, objective=ACCURACY), space(fit), digits
+    )
     assert [e.epoch for e in notes.epochs] == [1]
     assert (
-        ending.failure.where == "objective" and "got 'val_accuracy'. Possible: accuracy, loss" in ending.failure.reason
+        ending.failure.where == "objective"
+        and "got 'val_accuracy'. Possible: accuracy, loss" in ending.failure.reason
     )
 
 
@@ -201,7 +223,9 @@ def test_a_model_of_prepared_data_comes_back_with_its_shapes(digits, tmp_path):
     assert ending.failure is None
     stage.assert_same(whole.epochs[2:], rest.epochs)
     model, held = trained(task, space(flat, deferred), digits)
-    loss = model.evaluate(digits.x_val.reshape(-1, 64), digits.y_val, verbose=0, return_dict=True)["loss"]
+    loss = model.evaluate(digits.x_val.reshape(-1, 64), digits.y_val, verbose=0, return_dict=True)[
+        "loss"
+    ]
     assert loss == pytest.approx(held["objective"], rel=1e-4)
 
 
@@ -221,7 +245,10 @@ def test_a_score_is_not_measured_on_data_that_fit_would_have_prepared(fit, digit
     stage.run(task, space(fit, build), digits)
     epoch = trained(task, space(fit, build), digits)[1]["epoch"]
     layout = Layout(tmp_path / "run")
-    assert evaluate_best(task, space(fit, build), digits, epoch, layout) == {"validation": None, "test": None}
+    assert evaluate_best(task, space(fit, build), digits, epoch, layout) == {
+        "validation": None,
+        "test": None,
+    }
     assert json.loads(layout.best_metrics.read_text())["epoch"] == epoch
 
 
@@ -240,6 +267,11 @@ def test_a_fit_that_needs_more_than_a_few_examples_is_checked_on_more(digits):
 
     def fit(hp, model, x, y, **kwargs):
         steps = len(x) // 128
-        return model.fit(x[: steps * 128], y[: steps * 128], batch_size=np.array_split(x, steps)[0].shape[0], **kwargs)
+        return model.fit(
+            x[: steps * 128],
+            y[: steps * 128],
+            batch_size=np.array_split(x, steps)[0].shape[0],
+            **kwargs,
+        )
 
     assert check(space(fit), data, Objective("val_loss", "min")).weights == 650

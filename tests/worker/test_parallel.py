@@ -1,4 +1,5 @@
-"""One model on two devices, which here are two of the CPU's: what it comes to is what it comes to on one."""
+"""One model on two devices, which here are two of the CPU's: what it comes to is what it comes to
+on one."""
 
 import json
 import os
@@ -14,7 +15,8 @@ from tests.conftest import installed
 
 ROOT = Path(__file__).parents[2]
 
-# An epoch ends with a batch of 13, validation with one of a single example, or of 13: neither is even.
+# An epoch ends with a batch of 13, validation with one of a single example, or of 13: neither is
+# even.
 TRIAL = """
 import json, sys
 from dataclasses import replace
@@ -70,15 +72,21 @@ print("\\n" + json.dumps(told))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", installed("jax")])
-def test_two_devices_come_to_what_one_does_whoever_compiles_and_go_on_and_are_measured_on_one(backend, tmp_path):
+def test_two_devices_come_to_what_one_does_whoever_compiles_and_go_on_and_are_measured_on_one(
+    backend, tmp_path
+):
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
     done = subprocess.run(
-        [sys.executable, "-c", TRIAL, tmp_path], cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, "-c", TRIAL, tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": backend, "XLA_FLAGS": flags},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout.splitlines()[-1])
-    # Sums are taken in another order, and Adam divides by gradients' sizes: some hundred roundings of 2**-23.
+    # Sums are taken in another order, and Adam divides by gradients' sizes: some hundred roundings
+    # of 2**-23.
     near = 2e-5
     compared = ("val_loss", "val_accuracy") if backend == "tensorflow" else told["one"][0]
     for one, two, again in zip(told["one"], told["two"], told["interrupted"], strict=True):
@@ -92,7 +100,10 @@ def test_two_devices_come_to_what_one_does_whoever_compiles_and_go_on_and_are_me
     assert told["validation"]["loss"] == pytest.approx(last["val_loss"], rel=near)
     assert told["saved"]["accuracy"] == pytest.approx(last["val_accuracy"], rel=near)
     kind, reason = told["too few"]
-    assert kind == "request" and f"A trial of 3 GPUs must see as many; {backend} sees cpu:0, cpu:1." in reason
+    assert (
+        kind == "request"
+        and f"A trial of 3 GPUs must see as many; {backend} sees cpu:0, cpu:1." in reason
+    )
     assert told["after"] == told["one"], "nothing of it is left to the next trial"
 
 
@@ -103,6 +114,7 @@ def test_a_backend_without_data_parallelism_is_refused():
     with pytest.raises(RequestError) as refused:
         check_backend("torch", 2)
     assert str(refused.value) == (
-        "Several GPUs a trial need KERAS_BACKEND=tensorflow or jax, for which Keras has data parallelism; got torch "
+        "Several GPUs a trial need KERAS_BACKEND=tensorflow or jax, for which Keras has data "
+        "parallelism; got torch "
         "and 2 GPUs a trial."
     )

@@ -1,4 +1,5 @@
-"""Execution plans: the results of Keras, whatever carries out the steps; and when which is chosen."""
+"""Execution plans: the results of Keras, whatever carries out the steps; and when which is
+chosen."""
 
 import itertools
 
@@ -11,7 +12,8 @@ from pipeline.worker.execution import Reporter, execution
 from pipeline.worker.plans import PLANS, choose
 from tests.worker import stage
 
-# XLA orders sums differently: after three epochs of 21 float32 updates the losses were apart by some 1e-6.
+# XLA orders sums differently: after three epochs of 21 float32 updates the losses were apart by
+# some 1e-6.
 TOLERANCE = 1e-4
 COPIED = "it is not trained on shuffled arrays alone, and Keras copies those"
 CLASSES = "sparse_categorical_crossentropy"
@@ -23,15 +25,28 @@ def digits():
 
 
 def dense():
-    return [keras.layers.Flatten(), keras.layers.Dense(16, "relu"), keras.layers.BatchNormalization()]
+    return [
+        keras.layers.Flatten(),
+        keras.layers.Dense(16, "relu"),
+        keras.layers.BatchNormalization(),
+    ]
 
 
 def convolutions():
-    return [keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.MaxPooling2D(), keras.layers.Flatten()]
+    return [
+        keras.layers.Conv2D(4, 3, activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Flatten(),
+    ]
 
 
 def with_dropout():
-    return [*convolutions(), keras.layers.Dropout(0.3), keras.layers.Dense(8, "relu"), keras.layers.Dropout(0.2)]
+    return [
+        *convolutions(),
+        keras.layers.Dropout(0.3),
+        keras.layers.Dense(8, "relu"),
+        keras.layers.Dropout(0.2),
+    ]
 
 
 def with_everything():
@@ -50,9 +65,11 @@ def trained(plan, made, data, **fitting):
     reporter = Reporter()
     with execution(made, 5, reporter, plan, verbose=0):
         history = made.fit(
-            data.x_train, data.y_train, validation_data=(data.x_val[:50], data.y_val[:50]),
+            data.x_train,
+            data.y_train,
+            validation_data=(data.x_val[:50], data.y_val[:50]),
             **{"epochs": 3, "batch_size": 16, **fitting},
-        )  # fmt: skip
+        )
     return history.history, reporter.plan, int(made.optimizer.iterations.numpy())
 
 
@@ -63,20 +80,29 @@ def assert_alike(one, other):
 
 
 def by_keras(made, data):
-    """The history of three epochs of Keras's own `fit`, with the examples' order and the seeds that ours has."""
+    """The history of three epochs of Keras's own `fit`, with the examples' order and the seeds that
+    ours has."""
     import tensorflow as tf
 
     history = {}
     for epoch in range(3):
-        for place, state in enumerate(v for v in made.variables if v.name == "seed_generator_state"):
+        for place, state in enumerate(
+            v for v in made.variables if v.name == "seed_generator_state"
+        ):
             words = np.random.SeedSequence([5, epoch, place]).generate_state(2)
             state.assign((words & 0x7FFFFFFF).astype(state.dtype))
         count = len(data.x_train)
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=tf.constant([5, epoch], tf.int64))
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(count), seed=tf.constant([5, epoch], tf.int64)
+        )
         logs = made.fit(
-            data.x_train[order.numpy()], data.y_train[order.numpy()], shuffle=False, batch_size=16, verbose=0,
+            data.x_train[order.numpy()],
+            data.y_train[order.numpy()],
+            shuffle=False,
+            batch_size=16,
+            verbose=0,
             validation_data=(data.x_val[:50], data.y_val[:50]),
-        ).history  # fmt: skip
+        ).history
         history = {name: history.get(name, []) + values for name, values in logs.items()}
     return history
 
@@ -93,7 +119,8 @@ def test_a_plan_has_the_results_of_kerass_own_fit(plan, layers, digits):
 
 @pytest.mark.parametrize("plan", PLANS)
 def test_no_chunk_of_an_epoch_is_lost_or_trained_twice(plan, digits, monkeypatch):
-    monkeypatch.setattr(batches, "CHUNK_BATCHES", 3)  # ten chunks of two batches, and the partial batch
+    # ten chunks of two batches, and the partial batch
+    monkeypatch.setattr(batches, "CHUNK_BATCHES", 3)
     own, made = model(dense), model(dense)
     expected = by_keras(own, digits)
     history, chosen, updates = trained(plan, made, digits)
@@ -112,8 +139,11 @@ def test_a_plan_has_the_weights_of_kerass_own_fit(plan, digits):
 
 
 @pytest.mark.parametrize("plan", ["plain", "looped"])
-def test_convolutions_batch_norm_and_dropout_draw_and_give_what_they_do_in_kerass_own_fit(plan, digits):
-    # A bias before batch norm has a gradient of nothing but rounding, of which Adam would make a whole step.
+def test_convolutions_batch_norm_and_dropout_draw_and_give_what_they_do_in_kerass_own_fit(
+    plan, digits
+):
+    # A bias before batch norm has a gradient of nothing but rounding, of which Adam would make a
+    # whole step.
     own, made = (model(with_everything, keras.optimizers.SGD(0.05, momentum=0.9)) for _ in range(2))
     expected = by_keras(own, digits)
     history, chosen, updates = trained(plan, made, digits)
@@ -128,7 +158,10 @@ def test_a_model_without_an_input_is_built_before_the_choice(digits):
     assert trained("auto", made, digits)[1].plan == "looped"
     unbuilt = keras.Sequential([*convolutions(), keras.layers.Dense(10, "softmax")])
     unbuilt.compile("adam", CLASSES)
-    assert str(trained("auto", unbuilt, digits)[1]) == "looped: bound by arithmetic, not by the cost of a step"
+    assert (
+        str(trained("auto", unbuilt, digits)[1])
+        == "looped: bound by arithmetic, not by the cost of a step"
+    )
 
 
 def test_what_cannot_be_built_on_a_batch_is_plain_and_says_so(digits):
@@ -159,14 +192,18 @@ def test_weights_of_examples_and_classes_count(plan, digits):
         expected, _, _ = trained("plain", model(dense), digits, **fitting)
         history, _, _ = trained(plan, model(dense), digits, **fitting)
         assert_alike(history, expected)
-        assert history["loss"] != pytest.approx(trained("plain", model(dense), digits)[0]["loss"], rel=1e-2)
+        assert history["loss"] != pytest.approx(
+            trained("plain", model(dense), digits)[0]["loss"], rel=1e-2
+        )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", ["looped", "compiled"])
 def test_a_learning_rate_schedule_counts_updates(plan, digits):
     def scheduled():
-        return model(dense, keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)))
+        return model(
+            dense, keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5))
+        )
 
     expected, _, _ = trained("plain", scheduled(), digits)
     assert_alike(trained(plan, scheduled(), digits)[0], expected)
@@ -177,7 +214,9 @@ def test_a_learning_rate_schedule_counts_updates(plan, digits):
 def test_callbacks_see_every_epoch_and_may_end_training(plan, digits):
     made = model(dense)
     seen = []
-    noting = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append((epoch, sorted(logs))))
+    noting = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append((epoch, sorted(logs)))
+    )
     stopping = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: setattr(made, "stop_training", epoch == 1)
     )
@@ -257,7 +296,9 @@ def test_a_callback_may_have_the_train_function_made_anew(plan, digits):
     made.compile("sgd", CLASSES)
     made.optimizer.build([*made.layers[1].variables, *made.layers[2].variables])
     before = made.layers[1].get_weights()[0]
-    trained(plan, made, digits, epochs=2, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=thaw)])
+    trained(
+        plan, made, digits, epochs=2, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=thaw)]
+    )
     assert not np.allclose(made.layers[1].get_weights()[0], before)
     assert int(np.array(made.optimizer.iterations)) == 42
     assert steps == [21, 21], "of batches, and not of chunks"
@@ -268,7 +309,9 @@ def test_a_test_step_of_its_own_gets_batches_of_the_size_asked_for(digits):
         def test_step(self, data):
             return super().test_step(data) | {"size": keras.ops.shape(data[0])[0]}
 
-    made = Sized([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
+    made = Sized(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
+    )
     made.compile("sgd", CLASSES)
     history, _, _ = trained("looped", made, digits, epochs=1, batch_size=8, validation_steps=2)
     assert history["val_size"] == [8]
@@ -280,7 +323,9 @@ class OwnMetrics(keras.Sequential):
 
 
 def own_metrics():
-    made = OwnMetrics([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
+    made = OwnMetrics(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
+    )
     made.compile("sgd", CLASSES)
     return made
 
@@ -291,7 +336,9 @@ class OwnStep(keras.Sequential):
 
 
 def own_step():
-    made = OwnStep([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
+    made = OwnStep(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
+    )
     made.compile("sgd", CLASSES)
     return made
 
@@ -314,7 +361,8 @@ def test_what_a_plan_cannot_serve_goes_to_keras_and_says_why(made, fitting, reas
 
 
 def test_batches_as_large_as_a_chunk_are_trained_one_by_one(digits, monkeypatch):
-    monkeypatch.setattr(batches, "CHUNK_BYTES", 2 * 16 * digits.x_train[0].nbytes)  # two batches of images, no labels
+    # two batches of images, no labels
+    monkeypatch.setattr(batches, "CHUNK_BYTES", 2 * 16 * digits.x_train[0].nbytes)
     _, chosen, updates = trained("compiled", model(dense), digits)
     assert (str(chosen), updates) == ("plain: its batches are as large as chunks", 63)
     assert str(trained("plain", model(dense), digits)[1]) == "plain: asked for"
@@ -345,9 +393,13 @@ def switching(made, data, *callbacks):
     reporter = Switching()
     with execution(made, 5, reporter, "auto", verbose=0):
         history = made.fit(
-            data.x_train, data.y_train, validation_data=(data.x_val[:50], data.y_val[:50]), epochs=3, batch_size=16,
+            data.x_train,
+            data.y_train,
+            validation_data=(data.x_val[:50], data.y_val[:50]),
+            epochs=3,
+            batch_size=16,
             callbacks=list(callbacks),
-        )  # fmt: skip
+        )
     assert reporter.plans == ["looped", "compiled", "compiled"]
     return history.history
 
@@ -360,7 +412,8 @@ def test_a_plan_that_changes_between_epochs_has_the_results_of_kerass_own_fit(di
 
 @pytest.mark.parametrize("thaws", [True, False])
 def test_what_a_callback_sets_on_a_layer_has_no_effect_before_the_model_is_compiled(thaws, digits):
-    """As in Keras, whose `fit` runs the Python code of a step once: also where the plan changes later."""
+    """As in Keras, whose `fit` runs the Python code of a step once: also where the plan changes
+    later."""
 
     def setting(epoch, logs):
         made.layers[1].trainable = thaws
@@ -382,7 +435,9 @@ def test_what_xla_cannot_compile_is_looped(digits):
         import tensorflow as tf
 
         def shown(x):  # XLA has no strings
-            return x + 0 * tf.cast(tf.strings.length(tf.strings.as_string(tf.reduce_sum(x))), x.dtype)
+            return x + 0 * tf.cast(
+                tf.strings.length(tf.strings.as_string(tf.reduce_sum(x))), x.dtype
+            )
 
         return [keras.layers.Lambda(shown), keras.layers.Flatten(), keras.layers.Dense(8, "relu")]
 
@@ -397,7 +452,12 @@ def test_what_xla_cannot_compile_is_looped(digits):
 
 
 def wide():
-    return [keras.layers.Flatten(), keras.layers.Dense(2000, "relu"), keras.layers.Dense(1000, "relu")]  # 2.1 million
+    # 2.1 million
+    return [
+        keras.layers.Flatten(),
+        keras.layers.Dense(2000, "relu"),
+        keras.layers.Dense(1000, "relu"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""What a search space asks for is found without training it; what cannot be trained is refused beforehand."""
+"""What a search space asks for is found without training it; what cannot be trained is refused
+beforehand."""
 
 import keras
 import pytest
@@ -27,7 +28,9 @@ def compiled(*layers, loss="sparse_categorical_crossentropy"):
 
 def test_check_tells_what_the_default_model_requests_and_its_size(digits):
     def build(hp, data):
-        return compiled(keras.layers.Dense(hp.Int("units", 4, 16, default=8)), keras.layers.Dense(10, "softmax"))
+        return compiled(
+            keras.layers.Dense(hp.Int("units", 4, 16, default=8)), keras.layers.Dense(10, "softmax")
+        )
 
     checked = check(space(build), digits, LOSS)
     requested, weights = checked.requested, checked.weights
@@ -46,18 +49,25 @@ def test_check_refuses_an_unknown_objective_with_those_possible(digits):
         check(space(lambda hp, data: linear_model()), digits, Objective("val_f1", "max"))
 
     message = str(refused.value)
-    assert message.startswith("The objective must be among what 'mine' reports; got 'val_f1'. Possible: ")
+    assert message.startswith(
+        "The objective must be among what 'mine' reports; got 'val_f1'. Possible: "
+    )
     possible = message.rpartition("Possible: ")[2].rstrip(".").split(", ")
     assert sorted(possible) == ["accuracy", "loss", "val_accuracy", "val_loss"]
 
 
 def test_check_takes_an_objective_that_a_fit_of_its_own_reports(digits):
     def fit(hp, model, *args, callbacks, **kwargs):
-        scored = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(val_f1=0.5))
+        scored = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: logs.update(val_f1=0.5)
+        )
         return model.fit(*args, callbacks=[scored, *callbacks], **kwargs)
 
     check(space(lambda hp, data: linear_model(), fit), digits, Objective("val_f1", "max"))
-    with pytest.raises(RequestError, match="got 'val_f2'. Possible: val_accuracy, val_f1, val_loss, accuracy, loss."):
+    with pytest.raises(
+        RequestError,
+        match="got 'val_f2'. Possible: val_accuracy, val_f1, val_loss, accuracy, loss.",
+    ):
         check(space(lambda hp, data: linear_model(), fit), digits, Objective("val_f2", "max"))
 
 
@@ -76,7 +86,8 @@ def test_check_refuses_a_build_that_raises_and_shows_where(digits):
         check(space(build), digits, LOSS)
 
     assert str(refused.value) == (
-        "Search space 'mine' must build and train on dataset 'digits'; it raised ZeroDivisionError: division by zero"
+        "Search space 'mine' must build and train on dataset 'digits'; it raised "
+        "ZeroDivisionError: division by zero"
     )
     assert ", in build\n" in refused.value.user_traceback
     assert "/pipeline/worker/" not in refused.value.user_traceback
@@ -130,7 +141,13 @@ def traced(proposal, fill, build=conditional):
 
 
 def test_trace_fills_with_defaults():
-    assert traced({}, "default") == {"layers": 2, "units_0": 8, "units_1": 8, "dropout": True, "rate": 0.1}
+    assert traced({}, "default") == {
+        "layers": 2,
+        "units_0": 8,
+        "units_1": 8,
+        "dropout": True,
+        "rate": 0.1,
+    }
 
 
 def test_trace_fills_with_the_first_of_the_grid():
@@ -171,7 +188,9 @@ def test_trace_draws_no_weights():
 
 def test_what_an_initializer_refuses_ends_a_trace_as_it_ends_the_trial():
     def build(hp, data):
-        keras.layers.Conv2D(2, 3, kernel_initializer=hp.Choice("initializer", ["identity"])).build((None, 8, 8, 1))
+        keras.layers.Conv2D(2, 3, kernel_initializer=hp.Choice("initializer", ["identity"])).build(
+            (None, 8, 8, 1)
+        )
         hp.Boolean("asked_for_afterwards")
 
     assert traced({}, "first", build) == {"initializer": "identity"}

@@ -1,4 +1,5 @@
-"""A trial reports, is interrupted, goes on, and ends; with real Keras and sessions made from a list."""
+"""A trial reports, is interrupted, goes on, and ends; with real Keras and sessions made from a
+list."""
 
 import math
 import os
@@ -41,7 +42,8 @@ ROOT = Path(__file__).parents[2]
 OURS = f'"{ROOT}{os.sep}pipeline{os.sep}'
 
 
-BUILT = {"build": {"input_shape": [None, 8, 8, 1]}}  # what a model without shapes of its own is built with again
+# what a model without shapes of its own is built with again
+BUILT = {"build": {"input_shape": [None, 8, 8, 1]}}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,11 @@ def test_it_is_compiled_where_there_are_enough_steps_between_two_rungs(tmp_path,
     task = job(tmp_path / "cut off", max_epochs=4, rungs=(1,))
     cut_off = interrupted(task, space(build, fit), data)
     undisturbed, _ = run(replace(task, directory=tmp_path / "other"), space(build, fit), data)
-    assert chosen(cut_off) == chosen(undisturbed.epochs) == ["looped", "compiled", "compiled", "compiled"]
+    assert (
+        chosen(cut_off)
+        == chosen(undisturbed.epochs)
+        == ["looped", "compiled", "compiled", "compiled"]
+    )
     assert_same(cut_off, undisturbed.epochs)
     whole, _ = run(job(tmp_path / "whole", max_epochs=3), space(build, fit), data)
     assert chosen(whole.epochs) == ["compiled"] * 3
@@ -106,7 +112,12 @@ def test_a_metric_that_is_no_single_number_is_left_out(tmp_path):
 
     def build(hp, data):
         model = linear_model()
-        model.compile("sgd", "categorical_crossentropy", metrics=[keras.metrics.F1Score(), "mae"], run_eagerly=True)
+        model.compile(
+            "sgd",
+            "categorical_crossentropy",
+            metrics=[keras.metrics.F1Score(), "mae"],
+            run_eagerly=True,
+        )
         return model
 
     task = job(tmp_path / "trials", max_epochs=1)
@@ -122,7 +133,9 @@ def test_hyperparameters_of_build_and_of_fit_are_told_apart(digits, tmp_path):
     sizes = []
 
     def build(hp, data):
-        return digits_model(keras.optimizers.Adam(hp.Float("learning_rate", 1e-3, 1e-1, sampling="log")))
+        return digits_model(
+            keras.optimizers.Adam(hp.Float("learning_rate", 1e-3, 1e-1, sampling="log"))
+        )
 
     def fit(hp, model, x, y, **kwargs):
         sizes.append(hp.Choice("batch_size", [15, 30]))
@@ -148,7 +161,9 @@ def test_what_the_proposal_leaves_open_follows_from_seed_trial_and_name(tmp_path
 
     assert drawn(job(tmp_path, **settled)) == drawn(job(tmp_path, **settled))
     assert drawn(job(tmp_path, **settled))[2] == 5
-    assert len({value for t in ("t0", "t1") for value in drawn(job(tmp_path, t, **settled))[:2]}) == 4
+    assert (
+        len({value for t in ("t0", "t1") for value in drawn(job(tmp_path, t, **settled))[:2]}) == 4
+    )
     assert drawn(job(tmp_path, fill="first")) == [0.0, 0.0, 1]
     assert drawn(job(tmp_path, fill="default")) == [0.0, 0.0, 3]
 
@@ -156,18 +171,26 @@ def test_what_the_proposal_leaves_open_follows_from_seed_trial_and_name(tmp_path
 # Interrupted and restarted.
 
 
-@pytest.mark.parametrize("build", [lambda hp, data: digits_model("adam"), momentum], ids=["adam", "momentum"])
+@pytest.mark.parametrize(
+    "build", [lambda hp, data: digits_model("adam"), momentum], ids=["adam", "momentum"]
+)
 def test_a_trial_interrupted_after_each_epoch_gives_the_undisturbed_curve(build, digits, tmp_path):
     undisturbed, _ = run(job(tmp_path / "one", max_epochs=3), space(build), digits)
 
-    assert_same(interrupted(job(tmp_path / "other", max_epochs=3), space(build), digits), undisturbed.epochs)
+    assert_same(
+        interrupted(job(tmp_path / "other", max_epochs=3), space(build), digits), undisturbed.epochs
+    )
 
 
 def test_so_does_a_compiled_one_on_tables(tmp_path):
     data = dataset("breast_cancer")
 
     def build(hp, data):
-        layers = [keras.layers.GaussianNoise(0.2), keras.layers.Dense(8, "relu"), keras.layers.Dropout(0.2)]
+        layers = [
+            keras.layers.GaussianNoise(0.2),
+            keras.layers.Dense(8, "relu"),
+            keras.layers.Dropout(0.2),
+        ]
         model = keras.Sequential([keras.Input((30,)), *layers, keras.layers.Dense(1, "sigmoid")])
         model.compile("rmsprop", "binary_crossentropy", metrics=["accuracy"], jit_compile=False)
         return model
@@ -197,7 +220,9 @@ def test_a_subclassed_model_without_weights_yet_is_restored(digits, tmp_path):
 
     undisturbed, _ = run(job(tmp_path / "one", max_epochs=2), space(build), digits)
 
-    assert_same(interrupted(job(tmp_path / "other", max_epochs=2), space(build), digits), undisturbed.epochs)
+    assert_same(
+        interrupted(job(tmp_path / "other", max_epochs=2), space(build), digits), undisturbed.epochs
+    )
 
 
 SECOND_HALF = """
@@ -219,40 +244,53 @@ def test_another_process_goes_on_with_the_same_curve(digits, tmp_path):
 
     done = subprocess.run(
         [sys.executable, "-c", SECOND_HALF, str(tmp_path / "other")],
-        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
 
     assert done.returncode == 0, done.stderr
     points = curve(first.epochs) + json.loads(done.stdout.splitlines()[-1])
     for point, expected in zip(points, curve(undisturbed.epochs), strict=True):
-        assert point == pytest.approx(expected, rel=1e-5)  # another process may align memory, and so sum, differently
+        # another process may align memory, and so sum, differently
+        assert point == pytest.approx(expected, rel=1e-5)
 
 
 def plateaus(hp, model, *args, callbacks, **kwargs):
-    """A `fit` with callbacks that take every epoch for a plateau: no epoch improves the loss by ten."""
+    """A `fit` with callbacks that take every epoch for a plateau: no epoch improves the loss by
+    ten."""
     own = [
         keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=2, min_delta=10),
-        keras.callbacks.EarlyStopping("val_loss", patience=3, min_delta=10, restore_best_weights=True),
+        keras.callbacks.EarlyStopping(
+            "val_loss", patience=3, min_delta=10, restore_best_weights=True
+        ),
     ]
     return model.fit(*args, callbacks=[*own, *callbacks], **kwargs)
 
 
 def test_callbacks_keep_their_patience_over_interruptions(digits, tmp_path):
     """Without it nothing would ever be a plateau; and what EarlyStopping has ended stays ended."""
-    family = space(lambda hp, data: linear_model(keras.optimizers.SGD(0.05, momentum=0.9)), plateaus)
+    family = space(
+        lambda hp, data: linear_model(keras.optimizers.SGD(0.05, momentum=0.9)), plateaus
+    )
 
     undisturbed, _ = run(job(tmp_path / "one", max_epochs=7), family, digits)
     other = interrupted(job(tmp_path / "other", max_epochs=7), family, digits)
-    other = list({e.epoch: e for e in other}.values())  # its `fit` had not returned: what is reported again is the same
+    # its `fit` had not returned: what is reported again is the same
+    other = list({e.epoch: e for e in other}.values())
 
     rates = [e.metrics["learning_rate"] for e in undisturbed.epochs]
-    assert rates == pytest.approx([0.05, 0.05, 0.05, 0.025])  # the first is the best, three more have passed
+    # the first is the best, three more have passed
+    assert rates == pytest.approx([0.05, 0.05, 0.05, 0.025])
     assert_same(other, undisturbed.epochs)
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 4])
 @pytest.mark.parametrize("monitor", ["val_loss", "loss"])
-def test_early_stopping_restores_the_best_weights_of_before_an_interruption(monitor, stop, digits, tmp_path):
+def test_early_stopping_restores_the_best_weights_of_before_an_interruption(
+    monitor, stop, digits, tmp_path
+):
     models = []
 
     def build(hp, data):
@@ -313,7 +351,8 @@ def test_a_finished_trial_trains_no_more(digits, tmp_path):
 
 
 def with_order(orders: list[list[int]]) -> Any:
-    """A `build` whose model notes which examples each training step saw; the first pixel is the example's number."""
+    """A `build` whose model notes which examples each training step saw; the first pixel is the
+    example's number."""
 
     class Spy(keras.layers.Layer):
         def call(self, x, training=False):
@@ -322,7 +361,9 @@ def with_order(orders: list[list[int]]) -> Any:
             return x
 
     def build(hp, data):
-        model = keras.Sequential([keras.Input((8, 8, 1)), Spy(), keras.layers.Flatten(), keras.layers.Dense(1)])
+        model = keras.Sequential(
+            [keras.Input((8, 8, 1)), Spy(), keras.layers.Flatten(), keras.layers.Dense(1)]
+        )
         model.compile("sgd", "mse", run_eagerly=True)
         return model
 
@@ -340,11 +381,15 @@ def test_data_order_follows_from_seed_trial_and_epoch(digits, tmp_path):
         noted = []
 
         def fit(hp, model, *args, callbacks, **kwargs):
-            begin = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: noted.append([]))
+            begin = keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, logs: noted.append([])
+            )
             return model.fit(*args, callbacks=[begin, *callbacks], **kwargs)
 
         noted.append([])
-        _, ending = run(job(tmp_path / folder, max_epochs=2, **settings), space(with_order(noted), fit), data)
+        _, ending = run(
+            job(tmp_path / folder, max_epochs=2, **settings), space(with_order(noted), fit), data
+        )
         assert ending.failure is None, ending
         return noted[-2:]
 
@@ -381,9 +426,12 @@ def test_nothing_of_one_trial_reaches_the_next(digits, tmp_path):
 # The best epoch.
 
 
-@pytest.mark.parametrize("objective", [Objective("val_loss", "min"), Objective("val_accuracy", "max")], ids=str)
+@pytest.mark.parametrize(
+    "objective", [Objective("val_loss", "min"), Objective("val_accuracy", "max")], ids=str
+)
 def test_best_weights_are_those_of_the_best_epoch(objective, digits, tmp_path):
-    def fit(hp, model, *args, callbacks, **kwargs):  # the third epoch undoes what the first two have learnt
+    # the third epoch undoes what the first two have learnt
+    def fit(hp, model, *args, callbacks, **kwargs):
         rate = keras.callbacks.LearningRateScheduler(lambda epoch: 2.0 if epoch < 2 else -50.0)
         return model.fit(*args, callbacks=[rate, *callbacks], **kwargs)
 
@@ -395,17 +443,23 @@ def test_best_weights_are_those_of_the_best_epoch(objective, digits, tmp_path):
     keras.utils.clear_session()
     model = linear(None, digits)
     held = Checkpoints(task.directory).restore_best(model)
-    measured = model.evaluate(digits.x_val, digits.y_val, batch_size=60, verbose=0, return_dict=True)
+    measured = model.evaluate(
+        digits.x_val, digits.y_val, batch_size=60, verbose=0, return_dict=True
+    )
     assert held == {"epoch": values.index(best) + 1, "objective": best} | BUILT
     assert measured[objective.name.removeprefix("val_")] == best
     assert held["epoch"] == 2
 
 
 def test_the_best_epoch_before_an_interruption_stays_the_best(digits, tmp_path):
-    task = job(tmp_path, objective=Objective("val_loss", "max"), max_epochs=2)  # the first epoch is the worst
+    # the first epoch is the worst
+    task = job(tmp_path, objective=Objective("val_loss", "max"), max_epochs=2)
     epochs = interrupted(task, space(), digits)
 
-    assert Checkpoints(task.directory).best_state() == {"epoch": 1, "objective": epochs[0].objective} | BUILT
+    assert (
+        Checkpoints(task.directory).best_state()
+        == {"epoch": 1, "objective": epochs[0].objective} | BUILT
+    )
 
 
 # Bad endings.
@@ -425,7 +479,10 @@ def test_nan_ends_the_trial_as_a_configuration_that_cannot_be_trained(tmp_path):
     assert notes.epochs[0].objective is None
     assert notes.epochs[0].metrics["val_loss"] is None
     assert notes.failure.kind == "configuration"
-    assert notes.failure.reason in ("diverged: val_loss is nan in epoch 1", "diverged: val_loss is inf in epoch 1")
+    assert notes.failure.reason in (
+        "diverged: val_loss is nan in epoch 1",
+        "diverged: val_loss is inf in epoch 1",
+    )
     assert Checkpoints(task.directory).best_state() is None
 
 
@@ -438,7 +495,9 @@ def test_the_accuracy_of_nan_weights_is_no_result(digits, tmp_path):
 
     assert math.isfinite(notes.epochs[-1].metrics["val_accuracy"])
     assert notes.epochs[-1].objective is None
-    assert notes.failure.reason.startswith(("diverged: loss is nan in epoch", "diverged: loss is inf in epoch"))
+    assert notes.failure.reason.startswith(
+        ("diverged: loss is nan in epoch", "diverged: loss is inf in epoch")
+    )
 
 
 def test_an_objective_that_is_not_reported_is_refused_with_what_is(digits, tmp_path):
@@ -468,7 +527,8 @@ def test_a_fit_that_never_calls_model_fit_is_refused(digits, tmp_path):
 
     assert ending.failure.kind == "request"
     assert ending.failure.reason == (
-        "`fit` must call model.fit and pass its callbacks on, or return the objective; no epoch was reported."
+        "`fit` must call model.fit and pass its callbacks on, or return the objective; no epoch "
+        "was reported."
     )
 
 
@@ -519,7 +579,9 @@ def with_faulty_callback(hp, model, *args, callbacks, **kwargs):
     ],
     ids=["build", "fit", "callback"],
 )
-def test_a_users_exception_is_a_fault_of_the_program_told_in_their_frames(build, fit, users, digits, tmp_path):
+def test_a_users_exception_is_a_fault_of_the_program_told_in_their_frames(
+    build, fit, users, digits, tmp_path
+):
     _, ending = run(job(tmp_path), space(build or linear, fit), digits)
 
     failure = ending.failure
@@ -557,7 +619,9 @@ def test_out_of_memory_is_a_configuration_that_cannot_be_trained(kind, digits, t
 
 
 @pytest.mark.parametrize("name", ["last.npz", "best.npz"])
-def test_a_trial_whose_checkpoint_is_damaged_is_trained_again_to_the_same_and_says_so(name, digits, tmp_path):
+def test_a_trial_whose_checkpoint_is_damaged_is_trained_again_to_the_same_and_says_so(
+    name, digits, tmp_path
+):
     undisturbed, _ = run(job(tmp_path / "whole"), space(), digits)
     task = job(tmp_path)
     before, _ = run(task, space(), digits, stop=2)
@@ -569,7 +633,10 @@ def test_a_trial_whose_checkpoint_is_damaged_is_trained_again_to_the_same_and_sa
     assert_same(after.epochs, undisturbed.epochs)
     said = f"{path} is damaged; trained again from the start"
     assert [e.warning for e in before.epochs + after.epochs] == ["", "", said, "", "", ""]
-    assert Checkpoints(task.directory).best_state() == Checkpoints(tmp_path / "whole" / "t0000").best_state()
+    assert (
+        Checkpoints(task.directory).best_state()
+        == Checkpoints(tmp_path / "whole" / "t0000").best_state()
+    )
 
 
 def rises_and_falls(hp, model, *args, callbacks, **kwargs):
@@ -579,7 +646,9 @@ def rises_and_falls(hp, model, *args, callbacks, **kwargs):
 
 
 @pytest.mark.parametrize("stop", [3, 4])
-def test_a_trial_whose_best_weights_are_gone_is_trained_again_to_the_same_and_says_so(stop, digits, tmp_path):
+def test_a_trial_whose_best_weights_are_gone_is_trained_again_to_the_same_and_says_so(
+    stop, digits, tmp_path
+):
     """At its last epoch too: there is nothing to go on with, but a best epoch to be found."""
     family = space(linear, rises_and_falls)
     undisturbed, _ = run(job(tmp_path / "whole"), family, digits)
@@ -598,7 +667,9 @@ def test_a_trial_whose_best_weights_are_gone_is_trained_again_to_the_same_and_sa
 
 @pytest.mark.parametrize("damage", ["cut off", "gone"])
 @pytest.mark.parametrize("executions", [1, 2])
-def test_the_best_model_is_trained_again_where_its_weights_are_damaged(executions, damage, digits, tmp_path):
+def test_the_best_model_is_trained_again_where_its_weights_are_damaged(
+    executions, damage, digits, tmp_path
+):
     task = job(tmp_path / "trials", executions=executions)
     notes = Notes()
     carry_out(task, space(), digits, notes)
@@ -635,5 +706,8 @@ def test_a_best_model_that_cannot_be_written_is_named(digits, tmp_path, monkeypa
     run(task, space(), digits)
     tmp_path.joinpath("best").write_text("a file where the folder should be")
 
-    with pytest.raises(StorageError, match="best/model.keras could not be written for 0 s: File exists. What was rec"):
+    with pytest.raises(
+        StorageError,
+        match="best/model.keras could not be written for 0 s: File exists. What was rec",
+    ):
         evaluate_best(task, space(), digits, 1, Layout(tmp_path))

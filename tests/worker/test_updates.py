@@ -24,10 +24,14 @@ class Halved(optimizers.Adam):
 
 
 def operations(optimizer, model):
-    """The kinds of operations of one `apply`, traced inside `fused`; what calls it for three updates."""
+    """The kinds of operations of one `apply`, traced inside `fused`; what calls it for three
+    updates."""
     import tensorflow as tf
 
-    gradients = [tf.constant(np.random.default_rng(i).normal(size=v.shape), v.dtype) for i, v in enumerate(model)]
+    gradients = [
+        tf.constant(np.random.default_rng(i).normal(size=v.shape), v.dtype)
+        for i, v in enumerate(model)
+    ]
     scratch = {}
 
     @tf.function(autograph=False)
@@ -36,7 +40,11 @@ def operations(optimizer, model):
             optimizer.apply(gradients, model)
 
     names = {op.type for op in update.get_concrete_function().graph.get_operations()}
-    names |= {n.op for f in update.get_concrete_function().graph.as_graph_def().library.function for n in f.node_def}
+    names |= {
+        n.op
+        for f in update.get_concrete_function().graph.as_graph_def().library.function
+        for n in f.node_def
+    }
 
     def three():
         for _ in range(3):
@@ -54,7 +62,10 @@ def updated(optimizer):
     """The same without `fused`: weights and what the optimizer holds."""
     weights = variables()
     optimizer.build(weights)
-    gradients = [np.random.default_rng(i).normal(size=v.shape).astype("float32") for i, v in enumerate(weights)]
+    gradients = [
+        np.random.default_rng(i).normal(size=v.shape).astype("float32")
+        for i, v in enumerate(weights)
+    ]
     for _ in range(3):
         optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], weights)
     return [np.array(v) for v in [*weights, *optimizer.variables]]
@@ -64,16 +75,28 @@ def updated(optimizer):
     ("make", "kernel"),
     [
         (lambda: optimizers.Adam(0.01), "ResourceApplyAdam"),
-        (lambda: optimizers.Adam(optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)), "ResourceApplyAdam"),
-        (lambda: optimizers.Adam(0.01, beta_1=0.5, beta_2=0.9, epsilon=1e-3, clipnorm=0.1), "ResourceApplyAdam"),
+        (
+            lambda: optimizers.Adam(optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)),
+            "ResourceApplyAdam",
+        ),
+        (
+            lambda: optimizers.Adam(0.01, beta_1=0.5, beta_2=0.9, epsilon=1e-3, clipnorm=0.1),
+            "ResourceApplyAdam",
+        ),
         (lambda: optimizers.Adam(0.01, gradient_accumulation_steps=2), "ResourceApplyAdam"),
         (lambda: optimizers.AdamW(0.01, weight_decay=0.1, use_ema=True), "ResourceApplyAdam"),
         (lambda: optimizers.SGD(0.1), "ResourceApplyGradientDescent"),
         (lambda: optimizers.SGD(0.1, momentum=0.9), "ResourceApplyKerasMomentum"),
         (lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=1), "ResourceApplyKerasMomentum"),
         (lambda: optimizers.RMSprop(0.01), "ResourceApplyRMSProp"),
-        (lambda: optimizers.RMSprop(0.01, rho=0.5, momentum=0.9, epsilon=1e-3), "ResourceApplyRMSProp"),
-        (lambda: optimizers.LossScaleOptimizer(optimizers.Adam(0.01), initial_scale=2.0), "ResourceApplyAdam"),
+        (
+            lambda: optimizers.RMSprop(0.01, rho=0.5, momentum=0.9, epsilon=1e-3),
+            "ResourceApplyRMSProp",
+        ),
+        (
+            lambda: optimizers.LossScaleOptimizer(optimizers.Adam(0.01), initial_scale=2.0),
+            "ResourceApplyAdam",
+        ),
     ],
 )
 def test_one_operation_makes_the_update_of_keras(make, kernel):
@@ -91,11 +114,20 @@ def test_one_operation_makes_the_update_of_keras(make, kernel):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: optimizers.Adam(0.01, amsgrad=True), lambda: optimizers.RMSprop(0.01, centered=True),
-        lambda: optimizers.Adagrad(0.01), lambda: Halved(0.01), lambda: Bounded(0.1),
+        lambda: optimizers.Adam(0.01, amsgrad=True),
+        lambda: optimizers.RMSprop(0.01, centered=True),
+        lambda: optimizers.Adagrad(0.01),
+        lambda: Halved(0.01),
+        lambda: Bounded(0.1),
     ],
-    ids=["amsgrad", "centered", "no such kernel", "an update of its own", "an assignment of its own"],
-)  # fmt: skip
+    ids=[
+        "amsgrad",
+        "centered",
+        "no such kernel",
+        "an update of its own",
+        "an assignment of its own",
+    ],
+)
 def test_what_has_no_such_operation_is_updated_by_keras(make):
     expected, optimizer, weights = updated(make()), make(), variables()
     optimizer.build(weights)
