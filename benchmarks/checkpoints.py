@@ -15,17 +15,16 @@ from pathlib import Path
 import recording
 import subject
 
-from pipeline.worker import devices
+from pipeline.worker.devices import machine
 
-devices.claim(1, 0)
+machine.claim(1, 0)
 
 import keras
 
 from pipeline.objective import Objective
-from pipeline.worker.checkpoints import Checkpoints
-from pipeline.worker.modules import SearchSpace
-from pipeline.worker.session import Job, Stopped, Until
-from pipeline.worker.trial import train
+from pipeline.worker.session import Job, SearchSpace, Stopped, Until
+from pipeline.worker.training.checkpoints import Checkpoints
+from pipeline.worker.training.trial import train
 
 GOAL = 3  # percent
 DENSE = {"a layer of 64": [64], "five layers of 512": [512] * 5}

@@ -19,15 +19,15 @@ import numpy as np
 import recording
 import subject
 
-from pipeline.worker import devices
+from pipeline.worker.devices import machine
 
-devices.claim(1, 0)
+machine.claim(1, 0)
 
 import keras
 
 from pipeline.space.hyperparameters import HyperParameters
-from pipeline.worker.execution import Reporter, execution
-from pipeline.worker.plans import PLANS, choose
+from pipeline.worker.fitting.fit import Reporter, execution
+from pipeline.worker.fitting.plans import PLANS, choose
 
 EPOCHS = 3
 BACKEND = keras.backend.backend()

@@ -11,7 +11,8 @@ searches with 1, 2, 4 and 8 trials a GPU, of configurations that differ in their
 alone, three epochs of MNIST each. `trials_a_minute` is from the first trial's start to the last
 one's end, processes' starts included; `used_mib` is the most that the GPU held for one trial, by
 NVML, of which `beside_mib` is beyond the cap: what CUDA's context and libraries take, for which
-`CONTEXT_MIB` in `pipeline/worker/devices.py` allows. `auto` is what `--gpus-per-trial auto` finds.
+`CONTEXT_MIB` in `pipeline/worker/devices/machine.py` allows. `auto` is what
+`--gpus-per-trial auto` finds.
 Writes `results/<date>-gpu.json`.
 """
 
@@ -42,8 +43,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(ROOT), *LENT, *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 
-from pipeline.worker import cuda
-from pipeline.worker.devices import CONTEXT_MIB, memory_cap_mib
+from pipeline.worker.devices import cuda
+from pipeline.worker.devices.machine import CONTEXT_MIB, memory_cap_mib
 
 BACKENDS = ("tensorflow", "jax", "torch")
 PACKED = (1, 2, 4, 8)  # trials a GPU
@@ -57,8 +58,8 @@ CHUNK_MIB = 64
 
 HOLDER = """
 import sys
-from pipeline.worker import devices
-cap = devices.claim(1, 0.5)["memory_cap_mib"]
+from pipeline.worker.devices import machine
+cap = machine.claim(1, 0.5)["memory_cap_mib"]
 import keras
 most, held, refused = float(sys.argv[1]) * cap, [], ""
 try:
@@ -241,7 +242,7 @@ def measured(folder, space):
 def packing(began):
     """All searches, in one cluster."""
     from pipeline import Experiment
-    from pipeline.engine.cluster import cluster
+    from pipeline.engine.cluster.connect import cluster
 
     found, auto, left_out = [], [], []
     with (

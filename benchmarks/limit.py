@@ -20,16 +20,16 @@ import subject
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
 
-from pipeline.worker import devices
+from pipeline.worker.devices import machine
 
-devices.claim(1, 0)
+machine.claim(1, 0)
 
 import keras
 import numpy as np
 import tensorflow as tf
 from hand_written import Epochs
 
-from pipeline.worker.execution import Reporter, execution
+from pipeline.worker.fitting.fit import Reporter, execution
 
 EPOCHS = 4
 FEW = 10_000  # examples of the convolutional network

@@ -85,7 +85,7 @@ def ray_alone(trials, reports, every_s, folder):
 def ours(trials, reports, every_s, folder):
     """The same load through our driver: seconds from making the searcher to the written tables; its
     memory."""
-    from pipeline.engine.cluster import cluster
+    from pipeline.engine.cluster.connect import cluster
     from pipeline.experiment import Experiment
 
     experiment = Experiment(
@@ -105,13 +105,14 @@ def ours(trials, reports, every_s, folder):
         from ray import cloudpickle
         from ray.tune import with_parameters
 
-        from pipeline.engine.capacity import Slots
-        from pipeline.engine.trainable import ENDED, KerasTrial, Setting, _RaySession, _result
+        from pipeline.engine.cluster.capacity import Slots
+        from pipeline.engine.messages import ENDED, Setting
+        from pipeline.engine.trials.trainable import KerasTrial, _RaySession, _result
         from pipeline.engine.tuning import _Search
-        from pipeline.engine.watch import Interruption, Watcher
         from pipeline.objective import Objective
         from pipeline.records.ledger import Ledger
         from pipeline.records.results import write_tables
+        from pipeline.watch import Interruption, Watcher
         from pipeline.worker.session import Checked, Epoch, Stopped
 
         # workers do not see this folder

@@ -25,13 +25,13 @@ from example_hyperparameters import trace
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pipeline.engine.recorder import tell_past
+from pipeline.engine.trials.recorder import tell_past
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger, Report, as_plain
 from pipeline.records.results import Results, find_best, write_summary, write_tables
 from pipeline.search import SEARCHERS
-from pipeline.search.configuration import configuration_of
+from pipeline.space.configuration import configuration_of
 
 TRIALS, EPOCHS = 10_000, 10
 PROMISED_S = 5

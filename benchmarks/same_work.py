@@ -19,7 +19,7 @@ import recording
 import subject
 from sides import compiled, ours, peer
 
-from pipeline.search.configuration import configuration_of
+from pipeline.space.configuration import configuration_of
 
 GOALS = {"tensorflow": 4, "jax": 6}
 

@@ -39,7 +39,7 @@ def label(asked):
 
 def load_data(name, seed):
     """The dataset, which must be one of classes."""
-    from pipeline.worker.modules import load_dataset
+    from pipeline.worker.spaces.loading import load_dataset
 
     data = load_dataset(find("dataset", name), seed)
     if getattr(data, "task", None) != "classification":
@@ -52,7 +52,7 @@ def load_data(name, seed):
 
 def load_space(name):
     """The search space: `build(hp, data)`, and `fit(hp, model, *args, **kwargs)` or None."""
-    from pipeline.worker.modules import load_search_space
+    from pipeline.worker.spaces.loading import load_search_space
 
     return load_search_space(find("search space", name))
 

@@ -7,7 +7,7 @@ asked for, so that importing the package costs neither Ray nor Keras.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.data import Dataset
+    from pipeline.data.dataset import Dataset
     from pipeline.engine.tuning import tune
     from pipeline.experiment import Experiment
 
@@ -21,7 +21,7 @@ def __getattr__(name: str) -> Any:
 
         return Experiment
     if name == "Dataset":
-        from pipeline.data import Dataset
+        from pipeline.data.dataset import Dataset
 
         return Dataset
     if name == "tune":

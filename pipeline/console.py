@@ -15,7 +15,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.engine.watch import Plan, Watcher
 from pipeline.experiment import SCHEDULERS, SEARCHERS, UNBOUNDED, label
 from pipeline.names import registered
 from pipeline.objective import Objective
@@ -23,6 +22,7 @@ from pipeline.records.ledger import Report, TrialRecord
 from pipeline.records.mirror import at_home
 from pipeline.records.remote import RemotePath, location
 from pipeline.records.results import Results
+from pipeline.watch import Plan, Watcher
 
 HEARTBEAT_S = 10.0  # between two lines where there is no terminal
 REFRESH_S = 0.5

@@ -23,10 +23,10 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.data import Dataset
+from pipeline.data.dataset import Dataset
+from pipeline.data.fit_data import FitData
 from pipeline.digest import sha256
 from pipeline.errors import LONGEST, RequestError, all_unknown, one_line, quoted, unknown
-from pipeline.fit_data import FitData
 from pipeline.objective import Objective
 from pipeline.records.remote import check_address
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import names
-from pipeline.engine.capacity import devices_a_trial
+from pipeline.engine.cluster.capacity import devices_a_trial
 from pipeline.errors import ProgramError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
@@ -24,12 +24,12 @@ def run_inline(experiment: Experiment, shown: Callable[[Path], Callable[[Any], N
         experiment: its dataset, search space, objective, epochs and seed are used.
         shown: is given the folder, and returns what is called with each epoch.
     """
-    from pipeline.worker import devices
+    from pipeline.worker.devices import machine
 
-    devices.claim(experiment.cpus_per_trial, experiment.gpu_share)
-    from pipeline.worker.modules import load_dataset, load_search_space
+    machine.claim(experiment.cpus_per_trial, experiment.gpu_share)
     from pipeline.worker.session import Job
-    from pipeline.worker.trial import train
+    from pipeline.worker.spaces.loading import load_dataset, load_search_space
+    from pipeline.worker.training.trial import train
 
     data = load_dataset(names.resolve("dataset", experiment.dataset), experiment.seed)
     family = load_search_space(names.resolve("search space", experiment.search_space))

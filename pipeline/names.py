@@ -53,7 +53,7 @@ class Target:
     def located(self) -> tuple[Path, Path]:
         """File and root as this process sees them.
 
-        Code that travelled lies beside `pipeline` (`engine/shipping`).
+        Code that travelled lies beside `pipeline` (`engine/cluster/shipping`).
         """
         file = Path(self.file)
         if self.root is None:

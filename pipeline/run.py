@@ -191,7 +191,7 @@ def command(
 def _plan(dataset: str | None, given: dict[str, Any], insecure: bool, quiet: bool) -> None:
     from pipeline.console import Display, show_dry_run
     from pipeline.engine import tuning
-    from pipeline.engine.watch import Interruption
+    from pipeline.watch import Interruption
 
     interruption, display = Interruption(), Display(quiet=quiet)
     with _signals(interruption):
@@ -205,8 +205,8 @@ def _search(
     dataset: str | None, given: dict[str, Any], resume: str | None, insecure: bool, quiet: bool
 ) -> None:
     from pipeline.engine import tuning
-    from pipeline.engine.resume import resumed
-    from pipeline.engine.watch import Interruption
+    from pipeline.engine.past import resumed
+    from pipeline.watch import Interruption
 
     interruption = Interruption()
     with _signals(interruption):
@@ -262,8 +262,8 @@ def _sweep(dataset: str | None, given: dict[str, Any]) -> Any:
 
 def _conduct(sweep: Any, dry_run: bool, insecure: bool, quiet: bool) -> None:
     from pipeline.console import print_plain
-    from pipeline.engine.watch import Interruption
     from pipeline.sweeps.conductor import conduct, planned
+    from pipeline.watch import Interruption
 
     if dry_run:
         print_plain(planned(sweep))
@@ -309,7 +309,7 @@ def _signals(interruption: Any) -> Iterator[None]:
     What a sweep passes on is no second one: whoever stops a job sends a signal to each of its
     processes (Ray, a terminal), and each search of a sweep gets it twice.
     """
-    from pipeline.engine.watch import PASSED_ON
+    from pipeline.watch import PASSED_ON
 
     asked = False
 

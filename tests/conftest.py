@@ -76,7 +76,7 @@ def bucket(store, monkeypatch):
 def ray_cluster():
     """One Ray for all tests that run a search in this process, told of four CPUs and two GPUs."""
     from pipeline import Experiment
-    from pipeline.engine.cluster import cluster
+    from pipeline.engine.cluster.connect import cluster
 
     with cluster(Experiment(dataset="digits", cpus=4, gpus=2), []):
         yield

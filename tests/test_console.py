@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console
 
 from pipeline.console import Display, describe_space, plan_rows
-from pipeline.engine.watch import Plan
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.ledger import Report, TrialRecord
 from pipeline.space.specs import Boolean, Float, Int
+from pipeline.watch import Plan
 
 FACTS = {
     "name": "few",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.data import Dataset
+from pipeline.data.dataset import Dataset
 from pipeline.errors import RequestError
 from pipeline.experiment import SCHEDULERS, SEARCHERS, Experiment, fingerprint, label
 
@@ -108,7 +108,7 @@ def test_the_searchers_are_those_of_the_search_package() -> None:
 
 
 def test_the_schedulers_are_those_that_the_engine_makes() -> None:
-    from pipeline.engine.schedulers import make_scheduler
+    from pipeline.engine.schedulers.registry import make_scheduler
     from pipeline.objective import Objective
 
     made = {

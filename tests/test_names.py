@@ -65,7 +65,7 @@ def test_a_dataset_is_no_search_space() -> None:
 def test_an_installed_package_called_datasets_cannot_take_ours(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.worker.modules import load_dataset
+    from pipeline.worker.spaces.loading import load_dataset
 
     write(here / "site" / "datasets" / "__init__.py", RAISES)
     write(here / "site" / "datasets" / "diabetes.py", RAISES + "def load(seed): return 'theirs'\n")

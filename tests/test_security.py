@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from pipeline.worker.evaluate import load_model
+from pipeline.worker.training.evaluate import load_model
 
 ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "tests" / "spaces"
@@ -103,7 +103,7 @@ def test_no_token_is_left_in_the_home_of_who_imported_ray_before(home):
         "import ray\n"
         "from pathlib import Path\n"
         "from pipeline import Experiment\n"
-        "from pipeline.engine.cluster import cluster\n"
+        "from pipeline.engine.cluster.connect import cluster\n"
         "for _ in range(2):\n"
         "    with cluster(Experiment(dataset='digits', cpus=1), []):\n"
         "        assert ray.get(ray.remote(lambda: 5).remote()) == 5\n"

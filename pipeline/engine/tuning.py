@@ -17,12 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import names
-from pipeline.engine.capacity import Slots, concurrent, devices_a_trial, live_nodes, packing_warning
-from pipeline.engine.cluster import address_of, cluster, keep_signals, let_trials_inherit
-from pipeline.engine.elastic import Demand, await_place, check_place
-from pipeline.engine.nodes import Newcomers, check_nodes
-from pipeline.engine.preflight import check_local, check_writable, directory_of
-from pipeline.engine.resume import (
+from pipeline.engine.cluster.autoscaler import Demand, await_place, check_place
+from pipeline.engine.cluster.capacity import (
+    Slots,
+    check_local,
+    concurrent,
+    devices_a_trial,
+    live_nodes,
+    packing_warning,
+)
+from pipeline.engine.cluster.connect import address_of, cluster
+from pipeline.engine.cluster.nodes import Newcomers, check_nodes
+from pipeline.engine.cluster.shipping import check_sendable, with_code
+from pipeline.engine.directory import check_writable, directory_of
+from pipeline.engine.internals.ray_process import keep_signals, let_trials_inherit
+from pipeline.engine.past import (
     check_budget_left,
     check_same_search,
     earlier_seconds,
@@ -31,9 +40,8 @@ from pipeline.engine.resume import (
     mend,
     with_lasting_names,
 )
-from pipeline.engine.shipping import check_sendable, with_code
-from pipeline.engine.watch import Interruption, Plan, Watcher
-from pipeline.errors import Interrupted, KerasweepError, ProgramError, RequestError
+from pipeline.engine.run import Run
+from pipeline.errors import Interrupted, KerasweepError, ProgramError
 from pipeline.experiment import Experiment
 from pipeline.names import Target
 from pipeline.objective import Objective
@@ -41,43 +49,19 @@ from pipeline.records.layout import Layout, new_directory, storage_of
 from pipeline.records.ledger import COUNTED, Ledger, write_experiment
 from pipeline.records.mirror import Mirror, at_home, named_by_home
 from pipeline.records.remote import RemotePath, location
-from pipeline.records.results import Best, Results, find_best, write_summary, write_tables
+from pipeline.records.results import Best, find_best, write_summary, write_tables
 from pipeline.records.retention import Retention
 from pipeline.records.scratch import new_folder
 from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
-from pipeline.worker.devices import processor
-from pipeline.worker.parallel import check_backend
+from pipeline.watch import Interruption, Plan, Watcher
+from pipeline.worker.devices.machine import processor
+from pipeline.worker.devices.parallel import check_backend
 
 # A dry run looks for conditional hyperparameters at most so long: `mlp` takes a few seconds, large
 # models more.
 SURVEY_S = 6.0
-
-
-class Run(Results):
-    """A run that ended.
-
-    `best`, `trials` and `history` (data frames), `summary`, and the best model.
-    """
-
-    def best_model(self) -> Any:
-        """Load `best/model.keras`; imports Keras.
-
-        Raises:
-            RequestError: it is damaged, or Keras could not describe the model, so that only its
-                weights are there.
-        """
-        path = self.model_file()
-        if path == self.layout.best_weights:
-            raise RequestError(
-                "A model must be one that Keras can describe to be loaded; of this one only the "
-                "weights were saved. "
-                f"Build it, and load_weights({str(path)!r})."
-            )
-        from pipeline.worker.evaluate import load_model
-
-        return load_model(path)
 
 
 def tune(
@@ -93,7 +77,7 @@ def tune(
     Args:
         experiment: what to search for.
         resume: the directory of an earlier run to go on with, under `experiment`'s settings: see
-            `resume.resumed`.
+            `past.resumed`.
         watcher: is told how it goes.
         interruption: ends the search early once it is set; the best so far is kept and written.
         insecure: join a cluster, too, that asks for no token: whoever reaches it can run code
@@ -181,11 +165,11 @@ def met_by_default(experiment: Experiment) -> list[Hyperparameter]:
 
 
 def _met_by_default(search_space: Any, data: Any) -> list[Hyperparameter]:
-    from pipeline.worker import devices
+    from pipeline.worker.devices import machine
 
-    devices.claim(1, gpus=0)
-    from pipeline.worker import reveal
-    from pipeline.worker.modules import load_search_space
+    machine.claim(1, gpus=0)
+    from pipeline.worker.spaces import reveal
+    from pipeline.worker.spaces.loading import load_search_space
 
     return reveal.met(load_search_space(search_space), data)
 
@@ -259,7 +243,7 @@ class _Search:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        from pipeline.engine.helper import Calls, Helper
+        from pipeline.engine.helper.actor import Calls, Helper
 
         check_place(self.experiment)
         self._check_nodes()
@@ -321,7 +305,7 @@ class _Search:
 
         A line on why.
         """
-        from pipeline.engine.measure import measured_share
+        from pipeline.engine.helper.gpu_share import measured_share
 
         if not waits and not concurrent(self.experiment, live_nodes()):
             return "measured once the cluster has a node that holds a trial on a GPU"
@@ -347,8 +331,8 @@ class _Search:
 
     def survey(self, plan: Plan) -> Plan:
         """The plan, with what other configurations request and the kind of everything."""
-        from pipeline.search.configuration import configuration_of
         from pipeline.search.survey import survey
+        from pipeline.space.configuration import configuration_of
 
         until = time.monotonic() + SURVEY_S
         met = {spec.name: spec for spec, _ in plan.requested}
@@ -468,15 +452,15 @@ class _Search:
     def _search(self, ledger: Ledger, earlier_s: float) -> tuple[KerasweepError | None, bool]:
         from ray import tune as ray_tune
 
-        from pipeline.engine.ask_tell import AskTell, Trials
-        from pipeline.engine.pbt import Turn
-        from pipeline.engine.recorder import Recorder, tell_past
-        from pipeline.engine.replay import replay
-        from pipeline.engine.schedulers import make_scheduler
-        from pipeline.engine.shares import Shares
-        from pipeline.engine.silent import Silent
-        from pipeline.engine.stopping import Halt
-        from pipeline.engine.supervisor import Supervisor
+        from pipeline.engine.internals.tune_controller import Silent
+        from pipeline.engine.schedulers.pbt import Turn
+        from pipeline.engine.schedulers.registry import make_scheduler
+        from pipeline.engine.trials.ask_tell import AskTell, Trials
+        from pipeline.engine.trials.gpu_shares import Shares
+        from pipeline.engine.trials.recorder import Recorder, tell_past
+        from pipeline.engine.trials.replay import replay
+        from pipeline.engine.trials.stopping import Halt
+        from pipeline.engine.trials.supervisor import Supervisor
         from pipeline.search import SEARCHERS
 
         experiment = self.experiment
@@ -577,7 +561,8 @@ class _Search:
         """
         from ray.tune import with_parameters
 
-        from pipeline.engine.trainable import KerasTrial, Setting
+        from pipeline.engine.messages import Setting
+        from pipeline.engine.trials.trainable import KerasTrial
 
         return with_parameters(
             KerasTrial, setting=Setting(with_code(self.search_space), [self.data])
@@ -641,8 +626,8 @@ class _Search:
         )
 
     def _job(self, trial: str, configuration: dict[str, Any]) -> Any:
-        from pipeline.engine.ask_tell import number_of
-        from pipeline.engine.schedulers import rungs
+        from pipeline.engine.schedulers.registry import rungs
+        from pipeline.engine.trials.ask_tell import number_of
         from pipeline.search import SEARCHERS
         from pipeline.worker.session import Job
 

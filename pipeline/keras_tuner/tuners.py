@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from pipeline.data.fit_data import FitData
 from pipeline.errors import RequestError
 from pipeline.experiment import UNBOUNDED, Experiment
-from pipeline.fit_data import FitData
 from pipeline.keras_tuner.arguments import (
     as_hyperparameters,
     as_objective,
@@ -181,7 +181,7 @@ class Tuner:
             ProgramError: trial after trial failed in the same way.
         """
         from pipeline.console import Display
-        from pipeline.engine.shipping import check_sendable
+        from pipeline.engine.cluster.shipping import check_sendable
         from pipeline.engine.tuning import tune
 
         experiment, verbose = self._experiment(*of_search(self.hypermodel, fit_args, fit_kwargs))
@@ -225,11 +225,11 @@ class Tuner:
         Raises:
             RequestError: the weights of so many trials were not kept.
         """
-        from pipeline.worker.checkpoints import Checkpoints
-        from pipeline.worker.evaluate import trained
-        from pipeline.worker.executions import directories
-        from pipeline.worker.modules import load_search_space
         from pipeline.worker.session import Job
+        from pipeline.worker.spaces.loading import load_search_space
+        from pipeline.worker.training.checkpoints import Checkpoints
+        from pipeline.worker.training.evaluate import trained
+        from pipeline.worker.training.repeats import directories
 
         best = self._best(num_models)
         kept = self._settings["keep_models"]
@@ -294,8 +294,8 @@ class Tuner:
     def _met_by_default(self) -> list[Hyperparameter]:
         data = self._known_data()
         if self._settings["gpus_per_trial"] == 0:  # Keras is the caller's already
-            from pipeline.worker import reveal
-            from pipeline.worker.modules import load_search_space
+            from pipeline.worker.spaces import reveal
+            from pipeline.worker.spaces.loading import load_search_space
 
             return reveal.met(load_search_space(self._family), data)
         # Built here, a model would take the GPU from the trials for as long as this process lives.
@@ -343,7 +343,7 @@ class Tuner:
             )
 
     def _check_same(self, experiment: Experiment) -> None:
-        from pipeline.engine.resume import check_same_search
+        from pipeline.engine.past import check_same_search
 
         try:
             check_same_search(experiment, self._layout)
@@ -486,6 +486,6 @@ class Hyperband(Tuner):
         super().__init__(hypermodel, objective, 1, *args, **kwargs)
 
     def _length(self, epochs: int | None) -> dict[str, Any]:
-        from pipeline.engine.schedulers import hyperband_trials
+        from pipeline.engine.schedulers.hyperband import hyperband_trials
 
         return self._rungs | {"trials": self._iterations * hyperband_trials(**self._rungs)}

@@ -14,7 +14,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import RequestError, StorageError, one_line
-from pipeline.records.kept import (
+from pipeline.records.checksummed import (
     Lines,
     Warned,
     is_kept,
@@ -333,7 +333,7 @@ def _mend(layout: Layout, warned: Warned) -> None:
 def read_history(layout: Layout, warned: Warned | None = None) -> list[Report]:
     """Every recorded epoch in the order of its coming; half a line at the very end is left out.
 
-    `warned` is for who writes the run: see `kept.read_lines`.
+    `warned` is for who writes the run: see `checksummed.read_lines`.
 
     Raises:
         RequestError: another line is damaged or missing, in the copy too; the message names it.
@@ -356,7 +356,7 @@ def _check_report(line: bytes) -> None:
 def read_trials(layout: Layout, warned: Warned | None = None) -> dict[str, TrialRecord]:
     """Every trial's record, in the order of the trials.
 
-    `warned` is for who writes the run: see `kept.read_kept`.
+    `warned` is for who writes the run: see `checksummed.read_kept`.
 
     Raises:
         RequestError: a record is damaged, and so is its copy; the message names it.
@@ -408,7 +408,9 @@ def _folders(path: Path) -> set[str]:
 
 
 def read_experiment(layout: Layout, warned: Warned | None = None) -> str:
-    """The text of `experiment.yaml`; `warned` is for who writes the run: see `kept.read_kept`.
+    """The text of `experiment.yaml`.
+
+    `warned` is for the process that writes the run: see `checksummed.read_kept`.
 
     Raises:
         RequestError: the directory is no run, or the file is damaged, and so is its copy.

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.errors import RequestError, StorageError, one_line
-from pipeline.records.kept import Lines, read_lines
+from pipeline.records.checksummed import Lines, read_lines
 from pipeline.records.layout import BEST, LAST, Layout, persist
 from pipeline.records.lease import Lease
 from pipeline.records.remote import RemotePath, location, unreachable

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from pipeline.errors import RequestError, one_line
 from pipeline.objective import Objective
-from pipeline.records.kept import read_kept, write_kept
+from pipeline.records.checksummed import read_kept, write_kept
 from pipeline.records.layout import Layout, persist, write_whole
 from pipeline.records.ledger import (
     COUNTED,

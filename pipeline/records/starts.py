@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import RequestError, one_line, quoted
-from pipeline.records.kept import read_kept, write_kept
+from pipeline.records.checksummed import read_kept, write_kept
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import COUNTED, read_history, read_trials
 from pipeline.records.results import Results

@@ -6,9 +6,9 @@ Continuous ranges at ten points, as in KerasTuner.
 from collections.abc import Iterator
 from typing import ClassVar
 
-from pipeline.search.configuration import Configuration
 from pipeline.search.searcher import Searcher
 from pipeline.search.tried import Tried
+from pipeline.space.configuration import Configuration
 
 
 class Grid(Searcher):

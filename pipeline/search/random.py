@@ -1,7 +1,7 @@
 """Random search: each trial drawn by itself, none twice."""
 
-from pipeline.search.configuration import Configuration
 from pipeline.search.searcher import Searcher
+from pipeline.space.configuration import Configuration
 
 
 class Random(Searcher):

@@ -12,8 +12,8 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 
 from pipeline.objective import Objective
-from pipeline.search.configuration import Configuration, configuration_of, identity
 from pipeline.search.tried import Tried
+from pipeline.space.configuration import Configuration, Fill, configuration_of, identity
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, Value
 from pipeline.space.walk import walk
@@ -21,11 +21,6 @@ from pipeline.space.walk import walk
 # A random searcher that hits what was tried this often is in a space, or a branch, that is nearly
 # exhausted.
 ATTEMPTS = 25
-
-
-# What settles a hyperparameter that a proposal leaves open: a draw with this seed, its default, its
-# grid's first.
-Fill = int | Literal["default", "first"]
 
 
 class Trace(Protocol):

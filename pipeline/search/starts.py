@@ -9,9 +9,9 @@ from typing import Any
 from pipeline.errors import LISTED, LONGEST, RequestError, all_unknown, one_line, quoted
 from pipeline.objective import Objective
 from pipeline.records.starts import Starts
-from pipeline.search.configuration import Configuration, identity
 from pipeline.search.searcher import Observation, Trace
 from pipeline.search.survey import survey
+from pipeline.space.configuration import Configuration, identity
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, Value
 

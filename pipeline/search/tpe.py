@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.search.configuration import Configuration
 from pipeline.search.searcher import Observation, Searcher
+from pipeline.space.configuration import Configuration
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, Value
 

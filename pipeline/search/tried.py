@@ -1,6 +1,6 @@
 """What was tried, so that nothing is tried twice."""
 
-from pipeline.search.configuration import Configuration, identity
+from pipeline.space.configuration import Configuration, identity
 
 
 class Tried:

@@ -50,10 +50,10 @@ class HyperParameters:
         draw: chooses a value for a hyperparameter that the proposal does not settle; its default if
             not given.
 
-    Attributes: values: name to value of every active hyperparameter so far. As in KerasTuner, user
-        code may put values in,
-            and is answered with them whatever the bounds; nothing else can vary them, so
-            `requested` has them as Fixed.
+    Attributes:
+        values: name to value of every active hyperparameter so far. As in KerasTuner, user code may
+            put values in, and is answered with them whatever the bounds; nothing else can vary
+            them, so `requested` has them as Fixed.
         warnings: a line for each hyperparameter that was asked for again with other settings, which
             do not count.
     """

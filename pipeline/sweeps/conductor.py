@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.console import short
-from pipeline.engine.resume import earlier_seconds
-from pipeline.engine.watch import PASSED_ON
+from pipeline.engine.past import earlier_seconds
 from pipeline.errors import RequestError, one_line
 from pipeline.experiment import Experiment
 from pipeline.names import HOME
-from pipeline.records.kept import is_kept
+from pipeline.records.checksummed import is_kept
 from pipeline.records.results import Results
 from pipeline.sweeps.comparison import compare, value_of, write_comparison
 from pipeline.sweeps.request import Sweep
 from pipeline.sweeps.sitting import Outcome, Sitting, Sittings, held
+from pipeline.watch import PASSED_ON
 
 Say = Callable[[str], None]
 

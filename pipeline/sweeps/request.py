@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.engine.cluster import address_of
+from pipeline.engine.cluster.connect import address_of
 from pipeline.errors import LISTED, RequestError, all_unknown, one_line, quoted
 from pipeline.experiment import Experiment, label, seconds_in, settings_in
 

@@ -8,11 +8,11 @@ Without Keras: the driver reads all of this.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pipeline.objective import Objective
 from pipeline.records.remote import RemotePath
-from pipeline.search.configuration import Configuration
+from pipeline.space.configuration import Configuration
 from pipeline.space.hyperparameters import Requested
 from pipeline.worker.faults import Failure
 
@@ -109,3 +109,15 @@ class Until:
         if epoch.epoch >= self.epoch or failure:
             checkpoint()
             raise Stopped
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A Keras model family.
+
+    `build(hp, data)` and, if it has one, `fit(hp, model, *args, **kwargs)`.
+    """
+
+    name: str
+    build: Callable[..., Any]
+    fit: Callable[..., Any] | None = None

@@ -12,7 +12,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from pipeline.engine.watch import PASSED_ON
+from pipeline.watch import PASSED_ON
 
 SPACES = Path(__file__).parents[1] / "spaces"
 pytestmark = pytest.mark.ray

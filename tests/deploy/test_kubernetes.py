@@ -34,7 +34,7 @@ def check():
     """Check a manifest against the schema of its kind."""
     validators = {}
     for kind in ("RayJob", "RayCronJob"):
-        path = ROOT / "tests" / "data" / "kuberay" / f"ray.io_{kind.lower()}s.crd.yaml.gz"
+        path = ROOT / "tests" / "deploy" / "kuberay" / f"ray.io_{kind.lower()}s.crd.yaml.gz"
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the other takes half a minute
         definition = yaml.load(gzip.decompress(path.read_bytes()), loader)
         version = next(v for v in definition["spec"]["versions"] if v["name"] == "v1")

@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 
 from pipeline import Experiment, tune
-from pipeline.engine.resume import mend, resumed
-from pipeline.engine.watch import Interruption, Watcher
+from pipeline.engine.past import mend, resumed
 from pipeline.errors import RequestError, StorageError
 from pipeline.records import layout as layouts
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import read_history, read_trials
+from pipeline.watch import Interruption, Watcher
 
 SPACES = Path(__file__).parents[1] / "spaces"
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from pipeline.engine.resume import check_same_search, earlier_seconds, is_complete, resumed
+from pipeline.engine.past import check_same_search, earlier_seconds, is_complete, resumed
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import tune
-from pipeline.engine.resume import resumed
+from pipeline.engine.past import resumed
 from pipeline.errors import RequestError
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import read_history, read_trials

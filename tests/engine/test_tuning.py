@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.data import Dataset
-from pipeline.engine.watch import Interruption, Watcher
+from pipeline.data.dataset import Dataset
 from pipeline.errors import ProgramError, RequestError, UserCodeError
 from pipeline.experiment import SCHEDULERS, SEARCHERS
 from pipeline.records.ledger import read_trials
+from pipeline.watch import Interruption, Watcher
 
 ROOT = Path(__file__).parents[2]
 SPACES = Path(__file__).parents[1] / "spaces"
@@ -229,7 +229,7 @@ def test_the_same_fault_in_every_trial_ends_the_run_with_the_users_traceback(sea
     ) as raised:
         search(search_space=str(SPACES / "failing.py"), trials=30)
     assert "failing.py" in raised.value.user_traceback
-    assert "pipeline/worker/trial.py" not in raised.value.user_traceback
+    assert "pipeline/worker/training/trial.py" not in raised.value.user_traceback
     (run,) = (tmp_path / "runs").iterdir()
     assert json.loads((run / "summary.json").read_text())["trials"]["failed"] >= 3
 

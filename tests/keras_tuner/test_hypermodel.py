@@ -14,20 +14,20 @@ import pytest
 from keras import layers
 
 from pipeline import keras_tuner as kt
+from pipeline.data.fit_data import FitData
 from pipeline.errors import KerasweepError, RequestError, UserCodeError
 from pipeline.experiment import fingerprint
-from pipeline.fit_data import FitData
 from pipeline.keras_tuner.arguments import of_search
 from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import write_experiment
 from pipeline.space.hyperparameters import HyperParameters
-from pipeline.worker import reveal
-from pipeline.worker.evaluate import evaluate_best
-from pipeline.worker.modules import load_search_space
 from pipeline.worker.session import Job
-from pipeline.worker.trial import as_metrics
+from pipeline.worker.spaces import reveal
+from pipeline.worker.spaces.loading import load_search_space
+from pipeline.worker.training.evaluate import evaluate_best
+from pipeline.worker.training.progress import as_metrics
 
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
@@ -495,7 +495,7 @@ def test_functions_and_classes_of_imported_modules_need_not_be_there_where_a_tri
 ):
     from ray import cloudpickle
 
-    from pipeline.engine.shipping import with_code
+    from pipeline.engine.cluster.shipping import with_code
 
     parts = ("data", "loss", "metric", "schedule", "extra", "model", "inner", "base", "optimizer")
     for part in parts:

@@ -88,7 +88,7 @@ def test_a_name_that_another_trial_asked_for_keeps_its_bounds(changed):
 
 
 def test_best_models_are_compiled_as_in_their_best_epoch(changed):
-    from pipeline.worker.checkpoints import Best, Checkpoints
+    from pipeline.worker.training.checkpoints import Best, Checkpoints
 
     before = {"units": 3, "optimizer": "sgd"}
     tuner = changed(build_model, before, {"units": 3, "optimizer": "adam"})

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.engine.resume import earlier_seconds, is_complete, resumed
+from pipeline.engine.past import earlier_seconds, is_complete, resumed
 from pipeline.errors import KerasweepError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective

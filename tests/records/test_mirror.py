@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from pipeline.engine.preflight import directory_of
-from pipeline.engine.resume import mend
+from pipeline.engine.directory import directory_of
+from pipeline.engine.past import mend
 from pipeline.errors import RequestError, StorageError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective

@@ -13,7 +13,7 @@ import h5py
 import pandas as pd
 import pytest
 
-from pipeline.engine.tuning import Run
+from pipeline.engine.run import Run
 from pipeline.errors import RequestError
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout

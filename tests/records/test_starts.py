@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RequestError
-from pipeline.records.kept import write_kept
+from pipeline.records.checksummed import write_kept
 from pipeline.records.layout import Layout, write_whole
 from pipeline.records.ledger import Ledger, Report
 from pipeline.records.results import Best, Results, write_summary

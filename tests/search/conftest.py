@@ -12,7 +12,8 @@ import pytest
 from pipeline.objective import Objective
 from pipeline.records.ledger import Report, TrialRecord
 from pipeline.search import SEARCHERS
-from pipeline.search.searcher import Fill, Observation, Searcher, Trace
+from pipeline.search.searcher import Observation, Searcher, Trace
+from pipeline.space.configuration import Fill
 from pipeline.space.hyperparameters import HyperParameters, Requested, filling
 from pipeline.space.specs import Hyperparameter, Value, from_dict
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.search.configuration import identity
 from pipeline.search.tried import Tried
+from pipeline.space.configuration import identity
 from pipeline.space.hyperparameters import HyperParameters
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.data import Dataset, as_dataset
+from pipeline.data.dataset import Dataset, as_dataset
 from pipeline.space.hyperparameters import HyperParameters
 from search_spaces import _images
 from search_spaces.resnet import Block

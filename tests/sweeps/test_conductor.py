@@ -4,9 +4,9 @@ carries sweeps out."""
 import psutil
 import pytest
 
-from pipeline.engine.watch import Interruption
 from pipeline.sweeps.conductor import CONCLUDES_S, conduct, limit_s
 from pipeline.sweeps.sitting import Outcome, Sittings
+from pipeline.watch import Interruption
 
 SPENT = "the sweep's time was spent before it was done"
 

@@ -11,11 +11,10 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.data import Dataset
+from pipeline.data.dataset import Dataset
 from pipeline.objective import Objective
-from pipeline.worker.modules import SearchSpace
-from pipeline.worker.session import Epoch, Job, Stopped
-from pipeline.worker.trial import Ending, train
+from pipeline.worker.session import Epoch, Job, SearchSpace, Stopped
+from pipeline.worker.training.trial import Ending, train
 
 # Every trial collects garbage, and what TensorFlow's import leaves takes a quarter of a second to
 # look through.

@@ -1,0 +1,1 @@
+"""Workers that hang, die or idle, and what a fault is blamed on."""

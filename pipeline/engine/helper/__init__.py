@@ -1,0 +1,1 @@
+"""The one process beside the trials: it loads data and follows `build`."""

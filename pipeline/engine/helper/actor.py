@@ -1,0 +1,175 @@
+"""The one actor beside the trials: loads the data, follows `build`, measures the best model.
+
+On the CPU.
+"""
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import psutil
+import ray
+from ray._private.state import actors
+
+from pipeline.data.fit_data import Data
+from pipeline.errors import KerasweepError
+from pipeline.names import Target
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout
+from pipeline.space.configuration import Fill
+from pipeline.space.hyperparameters import Requested
+from pipeline.space.specs import Value
+from pipeline.worker.devices import machine
+from pipeline.worker.session import Job
+
+LOOK_EVERY_S = 2.0
+# without a look this process was stopped: Ctrl-Z, a frozen container, a laptop that was closed
+ASLEEP_S = 30.0
+FOLLOW_S = 300.0  # a model is built in seconds
+
+
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3)
+class Helper:
+    """Lives as long as the search.
+
+    It takes no CPU from the trials: it works while they wait for it, or not at all.
+    """
+
+    def __init__(self, search_space: Target | Any, cpus: float, folder: str) -> None:
+        self._source = search_space
+        # the driver's, on the driver's node: a user's relative paths keep their meaning
+        os.chdir(folder)
+        machine.prepare(cpus, gpus=0)
+        self._cpus = cpus
+        self._space: Any = None
+
+    def load(self, dataset: Target | Any, seed: int) -> Data:
+        """The dataset; Ray keeps it, and each node maps it once."""
+        from pipeline.worker.spaces.loading import load_dataset
+
+        machine.claim(self._cpus, gpus=0)
+        return load_dataset(dataset, seed)
+
+    def describe(self, data: Data) -> dict[str, Any]:
+        """What the dataset is, without its arrays."""
+        return data.describe()
+
+    def check(self, data: Data, objective: Objective) -> Any:
+        """See `worker.reveal.check`."""
+        from pipeline.worker.spaces import reveal
+
+        return reveal.check(self._search_space(), data, objective)
+
+    def kinds(self, data: Data, configuration: Mapping[str, Value], known: list[str]) -> Any:
+        """See `worker.kinds.kinds`."""
+        from pipeline.worker.spaces.roles import kinds
+
+        return kinds(self._search_space(), data, configuration, known)
+
+    def fits(
+        self, data: Data, configuration: Mapping[str, Value], other: Mapping[str, Value]
+    ) -> bool:
+        """See `worker.kinds.fits`."""
+        from pipeline.worker.spaces.roles import fits
+
+        return fits(self._search_space(), data, configuration, other)
+
+    def trace(self, data: Data, proposal: Mapping[str, Value], fill: Fill) -> Requested:
+        """See `worker.reveal.trace`."""
+        from pipeline.worker.spaces import reveal
+
+        return reveal.trace(self._search_space(), data, proposal, fill)
+
+    def weights(self, job: Job, data: Data) -> int:
+        """See `worker.reveal.weights`."""
+        from pipeline.worker.spaces import reveal
+
+        return reveal.weights(self._search_space(), data, job)
+
+    def evaluate(self, job: Job, data: Data, epoch: int | None, layout: Layout) -> dict[str, Any]:
+        """See `worker.evaluate.evaluate_best`."""
+        from pipeline.worker.training.evaluate import evaluate_best
+
+        return evaluate_best(job, self._search_space(), data, epoch, layout)
+
+    def versions(self) -> dict[str, str]:
+        """Of what the trials run on."""
+        machine.claim(self._cpus, gpus=0)
+        return machine.versions()
+
+    def _search_space(self) -> Any:
+        from pipeline.worker.spaces.loading import load_search_space
+
+        machine.claim(self._cpus, gpus=0)
+        if self._space is None:
+            self._space = load_search_space(self._source)
+        return self._space
+
+
+class Calls:
+    """Asks the helper.
+
+    Ray starts it anew, and asks again, where its process is frozen or takes without end.
+    """
+
+    def __init__(self, helper: Any) -> None:
+        self._helper = helper
+
+    def follow(self, method: Any, *arguments: Any) -> Any:
+        """Call a method that follows `build`, which a user may have written without an end."""
+        return self(method, *arguments, limit_s=FOLLOW_S)
+
+    def __call__(self, method: Any, *arguments: Any, limit_s: float = math.inf) -> Any:
+        """Call a method and raise what it raised, as it was.
+
+        `limit_s` seconds are more than it may ever need.
+        """
+        try:
+            reference = method.remote(*arguments)
+            self._await(reference, limit_s)
+            return ray.get(reference)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except ray.exceptions.RayError as error:
+            line = " ".join(str(error).split())[:300]
+            raise KerasweepError(
+                f"Ray lost the process that loads the data and follows the search space: {line}"
+            ) from error
+
+    def _await(self, reference: Any, limit_s: float) -> None:
+        since = looked = time.monotonic()
+        looks, ended = 0, None
+        while not ray.wait([reference], timeout=LOOK_EVERY_S)[0]:
+            now = time.monotonic()
+            if now - looked > ASLEEP_S:  # and the helper with it, for all it knows
+                since += now - looked
+            looked = now
+            if (process := self._process()) is None or process == ended:
+                continue
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                looks = looks + 1 if process.status() == psutil.STATUS_STOPPED else 0
+                if looks > 1:  # it may have been frozen with this process, and wake up with it
+                    what = "must not be stopped; it was, twice"
+                elif now - since > limit_s:
+                    what = f"must answer within {limit_s:g} s; it did not, twice"
+                else:
+                    continue
+                if ended is not None:
+                    raise KerasweepError(
+                        f"The process that loads the data and follows the search space {what}."
+                    )
+                process.kill()
+                since, looks, ended = now, 0, process
+
+    def _process(self) -> psutil.Process | None:
+        """The helper's, which is on the driver's node; None while it is being started."""
+        known = actors(self._helper._actor_id.hex())
+        try:
+            process = psutil.Process(known.get("Pid", 0))
+            # another's may have taken its number
+            return process if process.cmdline()[0].startswith("ray::") else None
+        except (psutil.Error, IndexError):
+            return None

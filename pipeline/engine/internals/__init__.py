@@ -1,0 +1,1 @@
+"""Every private name of Ray, each behind a function of ours."""

@@ -1,0 +1,113 @@
+"""What a trial is given of a GPU.
+
+The share that was asked for, or a whole one where that proved to be too little.
+
+A trial that runs out of its share's memory is tried once more, alone on a GPU. If it trains there,
+so does from the start whoever has as many weights or more; who has fewer gets a share. If it does
+not, it is recorded as failed.
+"""
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from ray.tune.experiment import Trial
+
+from pipeline.engine.cluster.capacity import resources_of, trials_a_gpu
+from pipeline.engine.internals.tune_controller import set_task
+from pipeline.engine.messages import RESOURCES
+from pipeline.errors import KerasweepError
+from pipeline.experiment import Experiment
+from pipeline.records.ledger import ENDED, Ledger
+from pipeline.worker.session import Job
+
+
+class Shares:
+    """Which trials have a whole GPU where the others have a share of one.
+
+    Args:
+        experiment: what was asked for.
+        ledger: records who was given a whole GPU.
+        job: makes a trial's task from its id and configuration.
+        weights: how many a trial's model has; 0 where that cannot be known.
+        warned: is told, in a line, of a trial that is tried again.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        ledger: Ledger,
+        job: Callable[[str, dict[str, Any]], Job],
+        weights: Callable[[Job], int],
+        warned: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._resources, self._a_gpu = resources_of(experiment), trials_a_gpu(experiment)
+        self._ledger, self._weights, self._warned = ledger, weights, warned
+        self._shared = 0 < experiment.gpu_share < 1
+        # weights of those that needed a whole GPU, and trained there
+        self._large: dict[str, float] = {}
+        self._job = job
+        for trial in ledger.trials:
+            self.reported(trial, ledger.last_epoch(trial))
+
+    def whole(self, trial: str) -> bool:
+        """Whether a trial has a GPU for itself, and others have a share."""
+        return self._shared and self._ledger.trials[trial].gpus is not None
+
+    def slots(self, trial: str) -> int:
+        """In the place of how many trials it runs."""
+        return self._a_gpu if self.whole(trial) else 1
+
+    def of(self, job: Job) -> dict[str, float]:
+        """What a trial takes, as Ray counts it."""
+        if (
+            self._large
+            and self._begins(job.trial)
+            and self._weights(job) >= min(self._large.values())
+        ):
+            self._ledger.note(job.trial, gpus=1.0)
+        return {**self._resources, "GPU": 1.0} if self.whole(job.trial) else self._resources
+
+    def _begins(self, trial: str) -> bool:
+        """Whether a trial has a share, and is yet to show whether its configuration fits there."""
+        record = self._ledger.trials[trial]
+        since = record.changes[-1]["epoch"] if record.changes else 0
+        return (
+            not self.whole(trial)
+            and record.status not in ENDED
+            and self._ledger.last_epoch(trial) <= since
+        )
+
+    def too_little(self, trial: str) -> bool:
+        """A trial ran out of its share's memory; whether it gets more now."""
+        if self.whole(trial):
+            return False
+        self._ledger.note(trial, gpus=1.0, outgrown=self._ledger.last_epoch(trial))
+        share = f"{self._resources['GPU']:.4g} of a GPU"
+        self._warned(
+            f"{trial}: out of memory with {share}; it is tried once more, alone on a whole one."
+        )
+        return True
+
+    def reported(self, trial: str, epoch: int) -> None:
+        """A trial came to the end of an epoch.
+
+        If its share was too little for that one, a whole GPU is enough.
+        """
+        record = self._ledger.trials[trial]
+        if trial in self._large or not self.whole(trial) or record.status == "failed":
+            return
+        if record.outgrown is not None and epoch > record.outgrown:
+            configuration = record.in_force(record.outgrown + 1) or record.configuration
+            # Of a model that only a worker can build it is not known how large it is: nobody is as
+            # large.
+            weights = 0
+            # Tune asks from within: what is raised here would end the search
+            with suppress(KerasweepError):
+                weights = self._weights(self._job(trial, configuration))
+            self._large[trial] = weights or math.inf
+
+    def give(self, trial: Trial) -> None:
+        """Let Tune start a trial that waits, with what it is to have now."""
+        set_task(trial, {**trial.config, RESOURCES: self.of(trial.config["job"])})

@@ -1,0 +1,1 @@
+"""The share of a machine that a trial may use."""

@@ -1,0 +1,1 @@
+"""How `model.fit` is carried out: its plan, its data, its loop."""

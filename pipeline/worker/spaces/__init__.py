@@ -1,0 +1,1 @@
+"""Search spaces: loaded, followed without training, and checked."""

@@ -1,0 +1,165 @@
+"""Loading what the driver only found: datasets and search spaces, ours and the user's."""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipeline.data.dataset import Dataset, as_dataset
+from pipeline.data.fit_data import Data, FitData
+from pipeline.errors import RequestError, UserCodeError
+from pipeline.experiment import label
+from pipeline.names import HOME, Target
+from pipeline.worker.faults import user_traceback
+from pipeline.worker.session import SearchSpace
+from pipeline.worker.spaces.settings import Settings
+
+
+def load_search_space(source: Target | Any) -> SearchSpace:
+    """Load a search space from where `names.find` found it, or from what has a `build`.
+
+    Keras's global settings, as they then are, hold again for each of its models.
+
+    Raises:
+        UserCodeError: its import fails.
+    """
+    if isinstance(source, Target):
+        module = _load(source)
+        build = _entry(source, module)
+        return SearchSpace(
+            source.name, _settled(_with_data(build)), _tolerant(getattr(module, "fit", None))
+        )
+    build = getattr(source, "build", source)
+    fit = getattr(source, "fit", None)
+    return SearchSpace(label(source), _settled(_with_data(build)), _tolerant(fit))
+
+
+def load_dataset(source: Target | Dataset | FitData | Callable[..., Any], seed: int) -> Data:
+    """Load a dataset, split with `seed` where its module leaves that to us.
+
+    Raises:
+        UserCodeError: its import or its `load` fails.
+        RequestError: what it returns is no dataset.
+    """
+    if isinstance(source, Dataset | FitData):
+        return source
+    load = _entry(source, _load(source)) if isinstance(source, Target) else source
+    name = source.label if isinstance(source, Target) else getattr(source, "__name__", "dataset")
+    try:
+        loaded = load(seed) if _asks_for(load, 0, "seed") else load()
+    except RequestError:
+        raise
+    except Exception as error:
+        raise UserCodeError(
+            f"Dataset {name!r} must load; it raised {type(error).__name__}: {error}",
+            user_traceback(error),
+        ) from error
+    return as_dataset(loaded, name, seed)
+
+
+def _load(source: Target) -> ModuleType:
+    file, root = source.located()
+    try:
+        if source.root is None:
+            return _load_ours(file)
+        if str(root) not in sys.path:
+            sys.path.insert(0, str(root))  # its own imports of its neighbours work as in a script
+        if source.module:
+            return importlib.import_module(source.module)
+        return _load_file(f"_kerasweep_user_{file.stem}_{zlib.crc32(str(file).encode()):08x}", file)
+    except RequestError:
+        raise
+    except Exception as error:
+        raise UserCodeError(
+            f"The {source.kind} {source.name!r} must import; it raised {type(error).__name__}: "
+            f"{error}",
+            user_traceback(error),
+        ) from error
+
+
+def _load_ours(file: Path) -> ModuleType:
+    """Load under a name of its own; another package called `datasets` stays as it is."""
+    package = f"_kerasweep_{file.parent.name}"
+    if package not in sys.modules:
+        _load_file(package, HOME / file.parent.name / "__init__.py", [str(file.parent)])
+    return importlib.import_module(f"{package}.{file.stem}")
+
+
+def _load_file(name: str, file: Path, locations: list[str] | None = None) -> ModuleType:
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=locations)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _entry(source: Target, module: ModuleType) -> Callable[..., Any]:
+    entry = getattr(module, source.function, None)
+    if not callable(entry):
+        raise RequestError(
+            f"The {source.kind} {source.name!r} must define a function {source.function}()."
+        )
+    return entry
+
+
+def _asks_for(function: Callable[..., Any], place: int, name: str) -> bool:
+    """Whether `function` has a parameter at `place` that it needs, or that has this name.
+
+    `keras.datasets.mnist.load_data(path="mnist.npz")` asks for no seed, `build_model(hp, width=3)`
+    for no data.
+    """
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except ValueError:  # a builtin without a signature
+        return True
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters[: place + 1]):
+        return True
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional) > place and (
+        positional[place].default is inspect.Parameter.empty or positional[place].name == name
+    )
+
+
+def _tolerant(fit: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """Leave out what a `fit` has no parameter for.
+
+    KerasTuner gives it what `search` was given, and no more.
+    """
+    if fit is None:
+        return None
+    parameters = inspect.signature(fit).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return fit
+    ours = {"initial_epoch", "epochs", "verbose"} - parameters.keys()
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return fit(*args, **{k: v for k, v in kwargs.items() if k not in ours})
+
+    return call if ours else fit
+
+
+def _with_data(build: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a one-argument `build_model(hp)` the signature of `build(hp, data)`."""
+    return build if _asks_for(build, 1, "data") else lambda hp, data: build(hp)
+
+
+def _settled(build: Callable[..., Any]) -> Callable[..., Any]:
+    settings = Settings()
+
+    def call(hp: Any, data: Data) -> Any:
+        settings.restore()
+        return build(hp, data)
+
+    return call

@@ -1,0 +1,1 @@
+"""One trial's training: epochs, repeats, checkpoints, the best model."""

@@ -1,0 +1,207 @@
+"""Several trainings of one configuration, from different seeds, side by side.
+
+A trial that reports their mean.
+
+They go in step, an epoch of each in turn: a scheduler sees a mean after every epoch, and can stop
+    the trial there.
+"""
+
+import math
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pipeline.data.fit_data import Data
+from pipeline.records.remote import RemotePath
+from pipeline.worker.faults import Failure
+from pipeline.worker.session import Epoch, Job, SearchSpace, Session, Stopped
+from pipeline.worker.training.checkpoints import Checkpoints
+from pipeline.worker.training.trial import Ending, train
+
+
+def carry_out(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
+    """Carry out a trial with all its executions, and again where user code raised.
+
+    See `trial.train`.
+    """
+    for _ in range(job.retries):
+        ending = _once(job, space, data, session)
+        if ending.failure is None or ending.failure.kind != "program":
+            return ending
+    return _once(job, space, data, session)
+
+
+def _once(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
+    if job.executions == 1:
+        return train(job, space, data, session)
+    parts = [
+        _Execution(replace(job, execution=k, directory=d), space, data)
+        for k, d in enumerate(directories(job))
+    ]
+    try:
+        while any(part.training for part in parts):
+            for part in parts:
+                part.advance()
+            # After a restart one may go on from an older checkpoint than another.
+            level = max(part.epoch for part in parts)
+            for part in parts:
+                while part.training and part.epoch < level:
+                    part.advance()
+            if failed := next((p.ending for p in parts if p.ending and p.ending.failure), None):
+                return failed
+            if any(part.training for part in parts):
+                _report(job, parts, session)
+        return Ending()
+    finally:
+        for part in parts:
+            part.stop()
+
+
+def directories(job: Job) -> list[Path | RemotePath]:
+    """Where each execution of a trial has its checkpoints."""
+    if job.executions == 1:
+        return [job.directory]
+    return [job.directory / f"execution-{k}" for k in range(job.executions)]
+
+
+@dataclass(frozen=True)
+class _Reported:
+    epoch: Epoch
+    checkpoint: Callable[[], None]
+    failure: Failure | None
+
+
+class _Execution:
+    """One training, in a thread that runs only while `advance` waits for it.
+
+    It is its training's `Session`.
+    """
+
+    def __init__(self, job: Job, space: SearchSpace, data: Data) -> None:
+        self._job, self._space, self._data = job, space, data
+        self._thread = threading.Thread(
+            target=self._train, name=f"{job.trial}-execution-{job.execution}", daemon=True
+        )
+        self._commands: queue.Queue[Literal["go on", "stop"]] = queue.Queue()
+        self._answers: queue.Queue[_Reported | Ending | BaseException | None] = queue.Queue()
+        self.ending: Ending | None = None
+        # After a restart one that had ended reports no more: what it had reported stands.
+        state = Checkpoints(job.directory).last_state() or {}
+        last, best = state.get("report"), state.get("best")
+        self.reported = _Reported(_recorded(last), lambda: None, None) if last else None
+        self.best = _recorded(best) if best else None
+
+    @property
+    def training(self) -> bool:
+        return self.ending is None
+
+    @property
+    def epoch(self) -> int:
+        """The last that it reported."""
+        return self.reported.epoch.epoch if self.reported else 0
+
+    def advance(self) -> None:
+        """Train to the next report, or to the end."""
+        if not self.training:
+            return
+        if self._thread.ident is None:
+            self._thread.start()
+        else:
+            self._commands.put("go on")
+        answer = self._answers.get()
+        if isinstance(answer, BaseException):
+            self.ending = Ending()
+            raise answer
+        if isinstance(answer, _Reported):
+            self.reported = answer
+            value = answer.epoch.objective
+            held = self.best.objective if self.best else None
+            if value is not None and self._job.objective.better(value, held):
+                self.best = answer.epoch
+        else:
+            self.ending = answer or Ending()
+
+    def stop(self) -> None:
+        """End the training where it waits."""
+        if self._thread.ident is not None and self._thread.is_alive():
+            self._commands.put("stop")
+            self._thread.join()
+
+    def report(
+        self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None
+    ) -> None:
+        """Of `Session`: called in the training's thread."""
+        self._answers.put(_Reported(epoch, checkpoint, failure))
+        if self._commands.get() == "stop":
+            raise Stopped
+
+    def _train(self) -> None:
+        try:
+            self._answers.put(train(self._job, self._space, self._data, self))
+        except Stopped:
+            self._answers.put(None)
+        except BaseException as error:  # such as SystemExit of user code
+            self._answers.put(error)
+
+
+def _report(job: Job, parts: list[_Execution], session: Session) -> None:
+    """Report the mean over the executions; of one that has ended already, its best epoch stands."""
+    current = [p.reported for p in parts if p.reported is not None]
+    epochs = [
+        p.reported.epoch if p.training or p.best is None else p.best
+        for p in parts
+        if p.reported is not None
+    ]
+    failure = next((r.failure for r in current if r.failure is not None), None)
+    values = [e.objective for e in epochs if e.objective is not None]
+    metrics: dict[str, float | None] = {}
+    for name in epochs[0].metrics:
+        numbers = [e.metrics.get(name) for e in epochs]
+        metrics[name] = (
+            _mean([n for n in numbers if n is not None]) if None not in numbers else None
+        )
+    whole = len(values) == len(epochs)
+    metrics[f"{job.objective.name}_std"] = float(np.std(values)) if whole else None
+    last = max(p.epoch for p in parts if p.training)
+    longest = next(
+        p.reported.epoch
+        for p in parts
+        if p.training and p.reported and p.reported.epoch.epoch == last
+    )
+
+    def checkpoint() -> None:
+        for part in parts:
+            if part.training and part.reported is not None:
+                part.reported.checkpoint()
+
+    session.report(
+        replace(
+            longest,
+            epoch=last,
+            objective=_mean(values) if whole else None,
+            metrics=metrics,
+            warning="; ".join(
+                p.reported.epoch.warning for p in parts if p.reported and p.reported.epoch.warning
+            ),
+            seconds=math.fsum(
+                p.reported.epoch.seconds for p in parts if p.training and p.reported is not None
+            ),
+        ),
+        checkpoint,
+        failure,
+    )
+    if failure:
+        raise Stopped
+
+
+def _recorded(report: dict[str, Any]) -> Epoch:
+    return Epoch(report["epoch"], report["objective"], report["metrics"], 0.0, [], 0)
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)

@@ -1,0 +1,194 @@
+"""One trial: build the model, fit it, report each epoch, keep the best, go on from where it was.
+
+`train` knows nothing of where it runs; it talks to the `Session` that it is handed.
+"""
+
+import sys
+import zlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from pipeline.data.fit_data import Data
+from pipeline.errors import RequestError, StorageError
+from pipeline.space.hyperparameters import HyperParameters, filling
+from pipeline.space.specs import Hyperparameter, Value
+from pipeline.worker.devices.parallel import on_devices
+from pipeline.worker.faults import Failure, classify
+from pipeline.worker.fitting.fit import execution
+from pipeline.worker.session import Job, SearchSpace, Session
+from pipeline.worker.training.checkpoints import Checkpoints
+from pipeline.worker.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How `train` ended by itself: `failure` is None where `fit` came to its end."""
+
+    failure: Failure | None = None
+
+
+def train(
+    job: Job, space: SearchSpace, data: Data, session: Session, *, unwrapped: bool = False
+) -> Ending:
+    """Carry out one training to its end.
+
+    Args:
+        job: the trial.
+        space: the model family.
+        data: the train and validation splits are used; the test split is not looked at.
+        session: is told every epoch.
+        unwrapped: let an exception of user code through, for debugging.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        Stopped: the session ended it.
+        StorageError: its checkpoints cannot be read.
+    """
+    try:
+        if job.execution == 0:  # the others train beside it
+            keras.utils.clear_session(free_memory=True)
+        seed = training_seed(job)
+        set_random_seed(seed)
+        with on_devices(job.devices) as building:
+            return _train(job, space, data, session, seed, building)
+    except StorageError:  # nobody's fault: it is tried again, in another worker
+        raise
+    except Exception as error:
+        if unwrapped:
+            raise
+        return Ending(classify(error))
+
+
+def _train(
+    job: Job,
+    space: SearchSpace,
+    data: Data,
+    session: Session,
+    seed: int,
+    building: Callable[[], AbstractContextManager[Any]],
+) -> Ending:
+    hp = hyperparameters(job)
+    with building():
+        model = build(space, hp, data)
+        checkpoints = Checkpoints(job.directory, twice=job.twice)
+        progress = Progress(job, hp, checkpoints, session, own_fit=space.fit is not None)
+        progress.warning = checkpoints.mend()
+        state = checkpoints.last_state()
+        if state is not None and _can_go_on(state, job, space):
+            whole = checkpoints.restore(
+                built(model, data, state.get("build")), progress.configuration
+            )
+            progress.restore(whole or state)
+    if not progress.ended and progress.epoch < job.max_epochs:
+        fit = space.fit or plain_fit
+        arguments, named = data.fit_arguments()
+        with execution(
+            model, seed, progress, job.plan, building, initial_epoch=progress.epoch, verbose=0
+        ):
+            returned = fit(
+                hp,
+                model,
+                *arguments,
+                **named,
+                callbacks=[progress],
+                initial_epoch=progress.epoch,
+                epochs=job.max_epochs,
+                verbose=0,
+            )
+        progress.returned(model, returned)
+    if progress.saved_epoch < progress.epoch:
+        progress.save()
+    return Ending()
+
+
+def _can_go_on(state: dict[str, Any], job: Job, space: SearchSpace) -> bool:
+    """Whether a trial can go on from this state, or only its `fit` knows how: then it begins anew.
+
+    So it is where `fit` trains in a loop of its own, or in several calls; and where all epochs were
+    trained, but what it returns was not reported yet. Weights that may have been another trial's
+    are not come to again, so these stay.
+    """
+    if state.get("calls", 1) != 1:
+        return False
+    trained = state["ended"] or state["epoch"] >= job.max_epochs
+    return space.fit is None or not trained or bool(state.get("returned")) or job.twice
+
+
+def training_seed(job: Job) -> int:
+    """The seed of a training's Keras: of weights, data order and dropout."""
+    words = [job.seed, zlib.crc32(job.trial.encode())] + [job.execution] * (job.execution > 0)
+    return int(np.random.SeedSequence(words).generate_state(1)[0])
+
+
+def set_random_seed(seed: int) -> None:
+    """Do what Keras's function of this name does, without importing TensorFlow to seed it.
+
+    That takes 3 s and 300 MB a process.
+    """
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None and keras.backend.backend() != "tensorflow":
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]  # an import of it raises ImportError
+    try:
+        keras.utils.set_random_seed(seed)
+    finally:
+        if sys.modules.get("tensorflow", keras) is None:
+            del sys.modules["tensorflow"]
+            # a layer may yet want it, and Keras remembers
+            keras.src.utils.module_utils.tensorflow._available = None
+    if tensorflow is not None:  # the user's own, perhaps imported after Keras had found none
+        tensorflow.random.set_seed(seed)
+
+
+def hyperparameters(job: Job) -> HyperParameters:
+    """The `hp` of a trial: the proposal, and draws of its own for what nobody has met yet.
+
+    Alike in each execution.
+    """
+    seed = training_seed(replace(job, execution=0))
+
+    def draw(spec: Hyperparameter) -> Value:
+        return spec.random(np.random.default_rng([seed, zlib.crc32(spec.name.encode())]))
+
+    return HyperParameters(job.configuration, filling(job.fill, draw))
+
+
+def build(space: SearchSpace, hp: HyperParameters, data: Data) -> Any:
+    """Build a model, compiled unless the search space trains it in a `fit` of its own.
+
+    Raises:
+        RequestError: what `build` returns is no such Keras model.
+    """
+    model = space.build(hp, data)
+    where = f"`build` of search space {space.name!r}"
+    if not isinstance(model, keras.Model):
+        raise RequestError(
+            f"{where} must return a keras.Model; it returned {type(model).__name__}."
+        )
+    if not model.compiled and space.fit is None:
+        raise RequestError(f"{where} must return a compiled model; call model.compile(…) in it.")
+    return model
+
+
+def plain_fit(hp: HyperParameters, model: Any, *args: Any, **kwargs: Any) -> Any:
+    """The `fit` of a search space that has none."""
+    return model.fit(*args, **kwargs)
+
+
+def built(model: Any, data: Data, shapes: dict[str, Any] | None = None) -> Any:
+    """The model with its weights: a subclassed one has none before it was called.
+
+    `shapes` are those that it was built with before, which a `fit` of one's own may have made of
+    the data's.
+    """
+    if not model.built and shapes:
+        model.build_from_config(shapes)
+    if not model.built:
+        model(data.first_inputs())
+    return model

@@ -1,0 +1,216 @@
+"""Data in any form that Keras's `fit` takes: nests, functions that make it, splits, and what is
+refused."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from pipeline.data.fit_data import FitData
+from pipeline.errors import RequestError
+
+X, Y = np.arange(40.0).reshape(20, 2), np.arange(20)
+
+
+class Table:
+    """Such as a data frame: no array, but it becomes one."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(X, dtype)
+
+
+def made():
+    return X, Y
+
+
+def test_arrays_come_back_as_fit_takes_them():
+    positional, named = FitData.of(
+        "d", X, Y, sample_weight=Y / 20, validation_data=(X[:5], Y[:5])
+    ).fit_arguments()
+    assert positional[0] is X and positional[1] is Y
+    assert sorted(named) == ["sample_weight", "validation_data"]
+    assert [len(part) for part in named["validation_data"]] == [5, 5]
+
+
+def test_validation_data_may_have_weights_and_be_a_list():
+    named = FitData.of("d", X, Y, validation_data=[X[:5], Y[:5], Y[:5]]).fit_arguments()[1]
+    assert [part.shape for part in named["validation_data"]] == [(5, 2), (5,), (5,)]
+
+
+def test_validation_split_takes_the_last_part_of_everything():
+    data = FitData.of("d", {"a": X, "b": [X, Y]}, Y, Y * 10, validation_split=0.25)
+    (x, y), named = data.fit_arguments()
+    assert y.tolist() == list(range(15)) and x["b"][1].tolist() == list(range(15))
+    val_x, val_y, val_weight = named["validation_data"]
+    assert val_y.tolist() == [15, 16, 17, 18, 19] and val_weight.tolist() == [
+        150,
+        160,
+        170,
+        180,
+        190,
+    ]
+    assert val_x["a"].shape == (5, 2)
+    assert named["sample_weight"].tolist() == [10 * i for i in range(15)]
+
+
+def test_validation_split_rounds_as_keras_does():
+    data = FitData.of("d", np.zeros((7, 1)), np.zeros(7), validation_split=0.2)
+    assert data.describe()["counts"] == {"train": 5, "val": 2}
+
+
+def test_lists_of_numbers_tables_and_tensors_become_arrays():
+    data = FitData.of("d", Table(), list(range(20)))
+    (x, y), _ = data.fit_arguments()
+    assert isinstance(x, np.ndarray) and x.shape == (20, 2)
+    assert isinstance(y, np.ndarray) and y.shape == (20,)
+
+
+def test_a_function_is_called_where_the_data_is_used():
+    calls = []
+
+    def make():
+        calls.append(1)
+        return "what it makes"
+
+    data = FitData.of("d", make, validation_data=make)
+    assert not calls
+    positional, named = data.fit_arguments()
+    assert positional == ("what it makes",) and named == {"validation_data": "what it makes"}
+    assert len(calls) == 2
+
+
+def test_few_examples_of_each_part():
+    few = FitData.of("d", {"a": X}, Y, validation_data=(X, Y)).few()
+    (x, y), named = few.fit_arguments()
+    assert len(x["a"]) == len(y) == len(named["validation_data"][0]) == 8
+
+
+def test_few_shortens_what_a_function_makes_where_it_can():
+    class Batches(list):
+        batch = None
+
+        def take(self, count):
+            return Batches(self[:count])
+
+    few = FitData.of("d", lambda: Batches([1, 2, 3]), validation_data=lambda: [4, 5]).few()
+    positional, named = few.fit_arguments()
+    assert positional == ([1],) and named["validation_data"] == [4, 5]
+
+
+def test_first_inputs_are_a_batch_of_one_or_the_first_that_is_made():
+    assert FitData.of("d", [X, X], Y).first_inputs()[1].shape == (1, 2)
+    assert FitData.of("d", lambda: iter([("inputs", "targets")])).first_inputs() == "inputs"
+    with pytest.raises(RequestError, match="needs data; there is none here"):
+        FitData.of("d", None).first_inputs()
+
+
+def test_inputs_are_known_by_shape_and_type_and_made_anew_from_that():
+    given = FitData.of("d", {"a": X, "b": [X.astype("float32"), Y]}, Y)
+    again = FitData.like("d", given.inputs())
+    assert again.inputs() == given.inputs()
+    assert again.first_inputs()["b"][0].shape == (1, 2)
+    assert given.inputs()["b"] == [
+        {"shape": [2], "dtype": "float32"},
+        {"shape": [], "dtype": "int64"},
+    ]
+    assert FitData.of("d", made).inputs() is None
+
+
+def test_description_says_what_is_known():
+    facts = FitData.of("d", {"a": X, "b": Y}, Y, validation_split=0.5).describe()
+    assert facts["shape"] == [[2], []] and facts["dtype"] == "float64, int64"
+    assert facts["counts"] == {"train": 10, "val": 10}
+    unknown = FitData.of("d", made).describe()
+    assert unknown["shape"] is None and unknown["counts"] == {"train": None, "val": None}
+
+
+def test_checksum_tells_contents_and_functions_apart():
+    def other():
+        return Y, X
+
+    different = [
+        FitData.of("d", X, Y),
+        FitData.of("d", X, Y + 1),
+        FitData.of("d", X, Y, Y),
+        FitData.of("d", {"a": X}, Y[::-1]),
+        FitData.of("d", made),
+        FitData.of("d", other),
+        FitData.of("d", functools.partial(made)),
+        FitData.of("d", functools.partial(made, 1)),
+        FitData.of("d", np.array([["a"], [None]], object)),
+        FitData.of("d", np.array([["b"], [None]], object)),
+    ]
+    assert len({data.sha256() for data in different}) == len(different)
+    assert FitData.of("d", X.copy(), Y.copy()).sha256() == different[0].sha256()
+    again = np.array([["".join(["a"])], [None]], object)
+    assert FitData.of("d", again).sha256() == different[8].sha256()
+
+
+def test_checksum_of_a_function_counts_what_it_closes_over_and_calls():
+    def makes(size):
+        return lambda: (X[:size], Y[:size])
+
+    def typed(size):
+        names = {"__name__": "__main__"}
+        exec(f"def make():\n    def inner():\n        return {size}\n    return inner()", names)
+        return names["make"]
+
+    for make in (makes, typed):
+        one, same, other = (FitData.of("d", make(size)).sha256() for size in (5, 5, 6))
+        assert one == same != other
+
+
+def test_the_functions_that_make_data_are_the_users_code():
+    def validation():
+        return X, Y
+
+    assert FitData.of("d", made, validation_data=validation).parts == [made, validation]
+    assert FitData.of("d", {"a": X}, Y).parts == []
+
+
+def test_validation_is_measured_where_there_is_one():
+    assert FitData.of("d", X, Y).measured() == {}
+    x, y, _ = FitData.of("d", X, Y, validation_split=0.5).measured()["validation"]
+    assert y.tolist() == list(range(10, 20)) and len(x) == 10
+
+
+def test_shape_is_that_of_the_first_input():
+    assert FitData.of("d", {"a": np.zeros((3, 8, 8, 1)), "b": Y[:3]}, Y[:3]).shape == (8, 8, 1)
+    assert FitData.of("d", made).shape == ()
+
+
+@pytest.mark.parametrize("given", [iter([1]), object(), 3.5])
+def test_what_cannot_be_sent_is_refused_with_what_to_write(given):
+    with pytest.raises(
+        RequestError, match=r"arrays, or a function .* got \w+, .* Write: def make\(\): return"
+    ):
+        FitData.of("d", given)
+    with pytest.raises(RequestError, match=r"validation_data must be arrays, or a function"):
+        FitData.of("d", X, Y, validation_data=given)
+
+
+@pytest.mark.parametrize("split", [1.0, -0.5, 7])
+def test_an_impossible_split_is_refused(split):
+    with pytest.raises(
+        RequestError,
+        match=rf"validation_split must be a fraction in \(0, 1\) of arrays; got {split}",
+    ):
+        FitData.of("d", X, Y, validation_split=split)
+
+
+def test_a_split_that_leaves_nothing_is_refused():
+    with pytest.raises(RequestError, match="examples on both sides; got 0.99 of 20"):
+        FitData.of("d", X, Y, validation_split=0.99)
+
+
+def test_what_a_function_makes_is_not_split():
+    with pytest.raises(RequestError, match="a function needs validation_data"):
+        FitData.of("d", made, validation_split=0.2)
+
+
+def test_validation_data_of_four_parts_is_refused():
+    with pytest.raises(
+        RequestError,
+        match=r"validation_data must be \(x, y\) or \(x, y, sample_weight\); got 4 parts",
+    ):
+        FitData.of("d", X, Y, validation_data=(X, Y, Y, Y))

@@ -1,0 +1,366 @@
+"""Workers that hang: user code that sleeps, processes that are frozen, in each of the things that a
+worker does."""
+
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import psutil
+import pytest
+
+from pipeline import Experiment, tune
+from pipeline.engine.faults import hangs
+from pipeline.engine.faults.hangs import Hangs
+from pipeline.engine.trials.recorder import Recorder
+from pipeline.records.layout import Layout
+from pipeline.records.ledger import Ledger, read_trials
+from pipeline.watch import Watcher
+from pipeline.worker.devices.machine import RELEASE_S
+
+SPACES = Path(__file__).parents[2] / "spaces"
+ray_and_slow = [pytest.mark.ray, pytest.mark.slow]
+
+# Three configurations. In `fit`, when it is saved, or when it has to let go of its trial, a worker
+# hangs as it is told.
+SPACE = """
+import os
+import signal
+import time
+from pathlib import Path
+
+import keras
+
+def hang(place):
+    hung = Path(__file__).with_name("hung")
+    if place != {place!r} or ({once} and hung.exists()):
+        return
+    with hung.open("a") as file:
+        file.write(f"{{os.getpid()}}\\n")
+    if {number} is None:
+        time.sleep(1000)
+    os.kill(os.getpid(), {number})
+
+class Model(keras.Sequential):
+    def get_build_config(self):  # called for each checkpoint
+        hang("save")
+        return super().get_build_config()
+
+def build(hp, data):
+    hp.Choice("number", [0, 1, 2])
+    model = Model([keras.Input(data.shape), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
+    return model
+
+def fit(hp, model, *args, callbacks, **kwargs):
+    def begin(epoch, logs):
+        time.sleep(0.2)
+        if hp.get("number") == 1 and epoch == 1:
+            hang("epoch")
+    try:
+        return model.fit(*args, callbacks=[*callbacks, keras.callbacks.LambdaCallback(on_epoch_begin=begin)], **kwargs)
+    except BaseException:
+        hang("end")
+        raise
+"""
+
+
+@pytest.fixture
+def write_space(tmp_path):
+    def write(place, number=None, *, once=True):
+        path = tmp_path / "hanging.py"
+        path.write_text(
+            SPACE.format(place=place, number=None if number is None else int(number), once=once)
+        )
+        return path
+
+    return write
+
+
+@pytest.fixture
+def hung(tmp_path):
+    """The processes that hung, in order."""
+    return lambda: [int(line) for line in (tmp_path / "hung").read_text().split()]
+
+
+def is_gone(process):
+    try:
+        return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def wait_until_gone(processes, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if all(map(is_gone, processes)):
+            return
+        time.sleep(0.1)
+    raise AssertionError(
+        f"still there after {seconds:g} s: {[p for p in processes if not is_gone(p)]}"
+    )
+
+
+def epochs_of(run):
+    """How often the history has each (trial, epoch)."""
+    return Counter(zip(run.history["trial"], run.history["epoch"], strict=True))
+
+
+def in_full(trials, epochs):
+    return dict.fromkeys(
+        [(f"t{k:04d}", epoch) for k in range(trials) for epoch in range(1, epochs + 1)], 1
+    )
+
+
+class TestInAnEpoch:
+    pytestmark = ray_and_slow
+
+    @pytest.mark.parametrize("number", [None, signal.SIGSTOP], ids=["sleeps", "frozen"])
+    def test_a_trial_that_hangs_once_goes_on_from_its_checkpoint(
+        self, ray_cluster, write_space, hung, tmp_path, number
+    ):
+        warnings = []
+
+        class Listener(Watcher):
+            def warned(self, text):
+                warnings.append(text)
+
+        experiment = Experiment(
+            dataset=str(SPACES / "few.py"),
+            search_space=str(write_space("epoch", number)),
+            searcher="grid",
+            scheduler="none",
+            max_epochs=4,
+            max_concurrent=2,
+            epoch_timeout_s=4,
+            storage=str(tmp_path / "runs"),
+        )
+        run = tune(experiment, watcher=Listener())
+        assert list(run.trials["status"]) == ["finished"] * 3
+        assert epochs_of(run) == in_full(3, 4)
+        (trial,) = run.trials.loc[run.trials["number"] == 1, "trial"]
+        assert warnings == [
+            f"{trial}: no epoch within 4 s; it goes on from its last checkpoint in another process."
+        ]
+        assert len(hung()) == 1
+        wait_until_gone(hung())
+
+    def test_one_that_hangs_again_has_failed_and_the_others_finish(self, search, write_space, hung):
+        space = write_space("epoch", once=False)
+        run = search(
+            search_space=str(space),
+            searcher="grid",
+            scheduler="none",
+            max_epochs=3,
+            epoch_timeout_s=4,
+        )
+        (failed,) = (r for r in read_trials(run.layout).values() if r.status == "failed")
+        assert (
+            failed.hyperparameters == {"number": 1} and failed.error == "no epoch within 4 s, twice"
+        )
+        assert sorted(run.trials["status"]) == ["failed", "finished", "finished"]
+        assert epochs_of(run) == {
+            key: 1 for key in in_full(3, 3) if key[0] != failed.trial or key[1] == 1
+        }
+        assert len(hung()) == 2
+        wait_until_gone(hung())
+
+
+@pytest.mark.parametrize(
+    ("place", "number"),
+    [("save", signal.SIGSTOP), ("end", signal.SIGKILL), ("end", signal.SIGSTOP)],
+    ids=["frozen-save", "killed-end", "frozen-end"],
+)
+class TestBetweenTwoTrials:
+    """A trial waits at its first rung: it is saved, and then its worker handed over."""
+
+    pytestmark = ray_and_slow
+
+    def test_no_trial_and_no_epoch_is_lost(self, search, write_space, hung, place, number):
+        space = write_space(place, number)
+        run = search(
+            search_space=str(space),
+            searcher="grid",
+            scheduler="asha",
+            max_epochs=3,
+            max_concurrent=1,
+            epoch_timeout_s=4,
+        )
+        assert set(run.trials["status"]) <= {"finished", "stopped"} and len(run.trials) == 3
+        assert max(epochs_of(run).values()) == 1
+        assert set(epochs_of(run)) >= {("t0000", 1), ("t0001", 1), ("t0002", 1)}
+        assert run.trials["epochs"].max() == 3
+        assert len(hung()) == 1
+        wait_until_gone(hung())
+
+
+class TestWithoutATimeout:
+    def test_the_limit_is_learnt_from_the_longest_epoch_and_generous(self):
+        assert Hangs(None, 0.0).limit_s == hangs.FIRST_S  # nothing to go by
+        assert Hangs(None, 2.0).limit_s == 300
+        assert Hangs(None, 60.0).limit_s == 1200
+        assert Hangs(5.0, 60.0).limit_s == 5
+
+    @pytest.mark.ray
+    @pytest.mark.slow
+    def test_a_trial_that_hangs_is_ended_by_what_the_others_took(
+        self, search, write_space, hung, monkeypatch
+    ):
+        monkeypatch.setattr(hangs, "LEAST_S", 5.0)
+        monkeypatch.setattr(hangs, "TIMES_THE_LONGEST", 0.01)
+        run = search(
+            search_space=str(write_space("epoch")), searcher="grid", scheduler="none", max_epochs=3
+        )
+        assert list(run.trials["status"]) == ["finished"] * 3
+        assert epochs_of(run) == in_full(3, 3)
+        wait_until_gone(hung())
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
+@pytest.mark.timeout(400)
+def test_a_driver_that_ends_does_not_wait_for_a_frozen_worker_and_leaves_no_process(
+    started_cli, write_space, hung, tmp_path, number
+):
+    process = started_cli(
+        "digits",
+        "--search-space",
+        write_space("epoch", signal.SIGSTOP),
+        "--searcher",
+        "grid",
+        "--scheduler",
+        "none",
+        "--max-epochs",
+        50,
+        "--epoch-timeout",
+        "10m",
+        "--cpus",
+        2,
+        "--name",
+        "frozen",
+        cwd=tmp_path,
+    )
+    deadline = time.monotonic() + 200
+    while not (tmp_path / "hung").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert set(hung()) < {p.pid for p in family}
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    if number == signal.SIGINT:
+        assert process.returncode == 130, errors
+        assert (
+            "epoch_timeout_s: 600.0"
+            in (tmp_path / "runs" / "frozen" / "experiment.yaml").read_text()
+        )
+    wait_until_gone([p.pid for p in family])
+
+
+@pytest.mark.parametrize(("gpus", "silent_s"), [(0, 20 + 60), (0.5, 20 + 60 + RELEASE_S)])
+def test_who_waits_for_a_gpus_memory_does_not_hang(tmp_path, monkeypatch, gpus, silent_s):
+    # nothing has come
+    monkeypatch.setattr(hangs.ray, "wait", lambda answers, timeout: ([], answers))
+    experiment = Experiment(dataset="digits", epoch_timeout_s=20, gpus_per_trial=gpus)
+    ledger = Ledger(Layout(tmp_path / "run"))
+    watch = Recorder(ledger, None, None, experiment, None, None, Watcher())._hangs
+    starts, trains = (
+        hangs._Silence(None, frozenset({"report"}), 0.0, reported=told) for told in (False, True)
+    )
+    assert [watch._too_long(starts, silent_s), watch._too_long(starts, silent_s + 1)] == [
+        False,
+        True,
+    ]
+    assert [watch._too_long(trains, 20), watch._too_long(trains, 21)] == [False, True]
+    ledger.close()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """What the time is, in a list."""
+    clock = [1000.0]
+    monkeypatch.setattr(hangs.time, "monotonic", lambda: clock[0])
+    return clock
+
+
+@pytest.fixture
+def controller():
+    """Tune's, of no trials."""
+    events = SimpleNamespace(get_futures=set)
+    return SimpleNamespace(
+        _actor_manager=SimpleNamespace(_actor_task_events=events), _trial_to_actor={}
+    )
+
+
+def test_while_this_process_was_stopped_nobody_was_silent(clock, controller):
+    watch = Hangs(20.0, 0.0)
+    watch.look(controller)
+    silence = watch._silences["t0000"] = hangs._Silence(
+        None, frozenset({"report"}), clock[0], reported=True
+    )
+    clock[0] += 3600
+    watch.look(controller)
+    assert silence.since == pytest.approx(clock[0], abs=2)
+
+
+@pytest.mark.parametrize("looks_first", [False, True])
+def test_the_time_that_this_process_was_stopped_is_not_learnt(clock, controller, looks_first):
+    """Tune takes the report that came meanwhile either before or after the next look."""
+    watch = Hangs(None, 20.0)
+    watch.look(controller)
+    silence = watch._silences["t0000"] = hangs._Silence(
+        None, frozenset({"report"}), clock[0], reported=True
+    )
+    clock[0] += 3600
+    if looks_first:
+        watch.look(controller)
+        watch._silences["t0000"] = silence
+    watch.reported("t0000", new=True)
+    assert watch.limit_s == 400
+    watch.look(controller)
+    watch._silences["t0000"] = silence
+    silence.since = clock[0]
+    for _ in range(40):
+        clock[0] += 1
+        watch.look(controller)
+        watch._silences["t0000"] = silence
+    watch.reported("t0000", new=True)
+    assert watch.limit_s == 800  # what it is awake for, it learns
+
+
+def test_before_anything_has_reported_a_trial_hangs_after_a_fixed_time(clock, monkeypatch):
+    ended, said = [], []
+    # nothing has come
+    monkeypatch.setattr(hangs.ray, "wait", lambda answers, timeout: ([], answers))
+    monkeypatch.setattr(hangs.ray, "kill", ended.append)
+    worker, trial = object(), Mock(trial_id="t0000", status="RUNNING", max_failures=2)
+    manager = SimpleNamespace(
+        _actor_task_events=SimpleNamespace(get_futures=lambda: {"report"}),
+        _live_actors_to_ray_actors_resources={worker: ["its process"]},
+        _tracked_actors_to_state_futures={},
+        _tracked_actors_to_task_futures={worker: {"report"}},
+    )
+    controller = SimpleNamespace(_actor_manager=manager, _trial_to_actor={trial: worker})
+    monkeypatch.setattr(hangs, "ASLEEP_S", 1e9)
+    watch = Hangs(None, 0.0, said.append)
+    watch.look(controller)
+    clock[0] += hangs.FIRST_S + hangs.START_S
+    watch.look(controller)
+    assert ended == []
+    clock[0] += 2
+    watch.look(controller)
+    assert ended == ["its process"]
+    assert said == [
+        "t0000: no epoch within 21600 s (--epoch-timeout allows more); "
+        "it goes on from its last checkpoint in another process."
+    ]
+    watch._silences.clear()  # another worker
+    clock[0] += 2
+    watch.look(controller)
+    clock[0] += hangs.FIRST_S + hangs.START_S + 1
+    watch.look(controller)
+    assert watch.reasons == {
+        "t0000": "no epoch within 21600 s (--epoch-timeout allows more), twice"
+    }

@@ -1,0 +1,748 @@
+"""Population based training: generations, take-overs, and that neither kills nor concurrency change
+what comes out."""
+
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+
+from pipeline.engine.schedulers.pbt import PopulationBased, Turn
+from pipeline.engine.trials.supervisor import PastReport, Supervisor
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout
+from pipeline.records.ledger import Ledger, Report, read_trials
+from pipeline.space.specs import Float, Int
+from pipeline.watch import Interruption, Watcher
+from pipeline.worker.training.checkpoints import _write
+
+LOSS = Objective("val_loss", "min")
+SPACE = """
+import time
+import keras
+
+def build(hp, data):
+    layers = [keras.Input(data.shape), keras.layers.Flatten()]
+    if hp.Boolean("hidden"):
+        layers.append(keras.layers.Dense(hp.Int("units", 4, 16, step=4), activation="relu"))
+    layers.append(keras.layers.Dropout(hp.Float("rate", 0.0, 0.5)))
+    model = keras.Sequential([*layers, keras.layers.Dense(data.classes, activation="softmax")])
+    optimizer = keras.optimizers.SGD(hp.Float("learning_rate", 1e-3, 1e-1, sampling="log"), momentum=0.9)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
+    return model
+
+def fit(hp, model, *args, callbacks, **kwargs):
+    wait = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: time.sleep(WAIT))
+    return model.fit(*args, batch_size=hp.Choice("batch", [32, 64]), callbacks=[wait, *callbacks], **kwargs)
+"""
+FEW = Path(__file__).parents[2] / "spaces" / "few.py"
+
+
+# Generations, over trials that are only numbers.
+
+
+class Population:
+    """Trials under a scheduler as Tune has them; `turns` are the boundaries that were carried
+    out."""
+
+    def __init__(self, names, interval=2, max_epochs=6, **settings):
+        self.turns, self.settings = (
+            [],
+            {"complete": lambda: True, "saved": lambda trial, epoch: True} | settings,
+        )
+        self.scheduler = PopulationBased(interval, max_epochs, self.turn, **self.settings)
+        self.supervisor = Supervisor(self.scheduler, lambda: 9)
+        self.trials = {n: Trial("kerasweep", stub=True, trial_id=n) for n in names}
+        for trial in self.trials.values():
+            self.supervisor.on_trial_add(None, trial)
+
+    def turn(self, epoch, values):
+        self.turns.append((epoch, values))
+        return {}
+
+    def report(self, name, epoch, value=0.5):
+        trial = self.trials[name]
+        trial.set_status(Trial.RUNNING)
+        decision = self.supervisor.on_trial_result(
+            None, trial, {"epoch": epoch, "objective": value}
+        )
+        if decision == TrialScheduler.PAUSE:
+            trial.set_status(Trial.PAUSED)
+        return decision
+
+    def end(self, name, status=Trial.TERMINATED):
+        self.trials[name].set_status(status)
+        if status == Trial.ERROR:
+            self.trials[name].set_status(Trial.RUNNING)
+            self.supervisor.on_trial_error(None, self.trials[name])
+        else:
+            self.supervisor.on_trial_complete(
+                None, self.trials[name], {"epoch": 1, "objective": 0.5}
+            )
+
+    def next(self):
+        chosen = self.scheduler.choose_trial_to_run(None)
+        return chosen and chosen.trial_id
+
+
+def test_all_wait_for_the_last_and_then_go_on_together():
+    population = Population("ab")
+    assert population.report("a", 1) == TrialScheduler.CONTINUE
+    assert population.report("a", 2, 0.3) == TrialScheduler.PAUSE
+    assert population.next() is None
+    population.report("b", 2, 0.4)
+    assert population.next() == "a"
+    assert population.turns == [(2, {"a": 0.3, "b": 0.4})]
+    population.trials["a"].set_status(Trial.RUNNING)
+    assert population.next() == "b"
+    assert population.report("a", 3) == TrialScheduler.CONTINUE
+    assert len(population.turns) == 1
+
+
+def test_who_takes_over_what_needs_a_whole_gpu_is_given_one():
+    population = Population("ab")
+    needs = {"CPU": 1.0, "GPU": 1.0}
+    population.scheduler._turn = lambda epoch, values: {"b": {"job": None, "resources": needs}}
+    for name in "ab":
+        population.report(name, 2)
+    population.next()
+    assert population.trials["b"].placement_group_factory.required_resources == needs
+    assert population.trials["a"].placement_group_factory is None, "it goes on with what it had"
+
+
+def test_nobody_goes_on_while_more_are_to_come():
+    coming = [True]
+    population = Population("a", complete=lambda: not coming)
+    population.report("a", 2)
+    assert population.next() is None and not population.turns
+    coming.clear()
+    assert population.next() == "a"
+
+
+def test_the_last_epoch_is_no_boundary_nor_one_that_the_interval_does_not_divide():
+    population = Population("a", interval=2, max_epochs=5)
+    for epoch, decision in {
+        1: "CONTINUE",
+        2: "PAUSE",
+        3: "CONTINUE",
+        4: "PAUSE",
+        5: "CONTINUE",
+    }.items():
+        assert population.report("a", epoch) == decision
+        population.next()
+    assert [epoch for epoch, _ in population.turns] == [2, 4]
+    whole = Population("a", interval=2, max_epochs=4)
+    whole.report("a", 2)
+    whole.next()
+    assert whole.report("a", 4) == TrialScheduler.CONTINUE
+
+
+@pytest.mark.parametrize("status", [Trial.TERMINATED, Trial.ERROR])
+def test_who_fails_or_ends_early_is_not_waited_for(status):
+    population = Population("abc")
+    population.report("a", 2)
+    population.report("b", 2)
+    assert population.next() is None
+    population.end("c", status)
+    assert population.next() == "a"
+    assert list(population.turns[0][1]) == ["a", "b"]
+
+
+def test_a_trial_that_comes_late_passes_the_boundaries_that_were_carried_out():
+    population = Population("ab")
+    for name in "ab":
+        population.report(name, 2)
+    population.next()
+    population.report("a", 3)
+    late = population.trials["c"] = Trial("kerasweep", stub=True, trial_id="c")
+    population.supervisor.on_trial_add(None, late)
+    population.report("c", 2)
+    assert population.next() == "b"
+    population.trials["b"].set_status(Trial.RUNNING)
+    assert population.next() == "c" and len(population.turns) == 1
+
+
+def test_who_lost_its_worker_at_a_boundary_waits_there_again_and_before_it_trains():
+    population = Population("ab")
+    population.report("a", 2)
+    assert population.report("a", 1) == TrialScheduler.CONTINUE
+    assert population.report("a", 2) == TrialScheduler.PAUSE
+    population.report("b", 2)
+    population.next()
+    assert population.report("a", 2) == TrialScheduler.CONTINUE
+
+
+def test_who_is_not_saved_at_the_boundary_comes_to_it_again_before_anything_is_taken_over():
+    saved = {"a"}
+    population = Population("ab", saved=lambda trial, epoch: trial in saved)
+    population.report("a", 2)
+    population.report("b", 2)
+    assert population.next() == "b" and not population.turns
+    population.report("b", 1)
+    assert population.next() is None
+    saved.add("b")
+    assert population.report("b", 2) == TrialScheduler.PAUSE
+    assert population.next() == "a" and population.turns
+
+
+def test_what_is_never_saved_holds_nobody_up():
+    population = Population("ab", saved=lambda trial, epoch: False)
+    for name in "ab":
+        population.report(name, 2)
+    for _ in "ab":
+        name = population.next()
+        assert not population.turns
+        population.report(name, 2)
+    assert population.next() == "a" and population.turns
+
+
+@pytest.mark.parametrize("cut", range(1, 15))
+def test_after_a_replay_the_generations_are_as_without_it(cut):
+    names, reports = "abcd", []
+    rng = random.Random(cut)
+    values = {(name, epoch): rng.random() for name in names for epoch in range(1, 7)}
+
+    def train(population, epochs):
+        while any(e < 6 for e in epochs.values()):
+            waiting = [n for n, t in population.trials.items() if t.status == Trial.PAUSED]
+            running = [n for n in names if n not in waiting and epochs[n] < 6]
+            name = rng.choice(running) if running else population.next()
+            epochs[name] += 1
+            reports.append((name, epochs[name], values[name, epochs[name]]))
+            population.report(*reports[-1])
+            if epochs[name] == 6:
+                population.end(name)
+        return population.turns
+
+    expected = train(Population(names), dict.fromkeys(names, 0))
+    past = reports[:cut]
+    again = Population(names)
+    epochs = {n: max((e for m, e, _ in past if m == n), default=0) for n in names}
+    fresh = {n: Trial("kerasweep", stub=True, trial_id=n) for n in names}
+    again.supervisor = Supervisor(again.scheduler, lambda: 9)
+    again.trials = fresh
+    assert (
+        again.supervisor.replay(
+            fresh.values(), set(), [PastReport(n, e, v, False) for n, e, v in past]
+        )
+        == set()
+    )
+    reached = max(epochs.values())
+    turned = train(again, epochs)
+    assert turned == expected[len(expected) - len(turned) :]
+    assert {epoch for epoch, _ in turned} >= {e for e in (2, 4) if e >= reached}
+
+
+# A boundary, carried out over real files.
+
+RATE, UNITS = (
+    Float(name="rate", min_value=0.001, max_value=0.1),
+    Int(name="units", min_value=4, max_value=64),
+)
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    ledger = Ledger(Layout(tmp_path / "run"))
+    for number in range(8):
+        name = f"t{number}"
+        ledger.start(name, {})
+        items = [(RATE, 0.01), (UNITS, 4 + number)]
+        requested = [
+            {**spec.to_dict(), "asked_by": "build", "value": value} for spec, value in items
+        ]
+        ledger.note(name, requested=requested)
+        for epoch in (1, 2):
+            ledger.report(Report(name, epoch, number / 10, {"val_loss": number / 10}, 1.0, 0.0))
+        save(ledger, name)
+    yield ledger
+    ledger.close()
+
+
+def save(ledger, name, epoch=2, folder="", ended=False):
+    state = {"epoch": epoch, "ended": ended, "of": name}
+    _write(ledger.layout.trial(name) / folder / "last.npz", {}, state)
+
+
+def of(ledger, name):
+    from pipeline.worker.training.checkpoints import Checkpoints
+
+    return Checkpoints(ledger.layout.trial(name)).last_state()["of"]
+
+
+def turn_of(ledger, *, executions=1, kinds=None, fits=lambda one, other: True):
+    kinds = kinds or {"rate": "algorithm", "units": "model"}
+    return Turn(
+        ledger,
+        ledger.layout,
+        LOSS,
+        0,
+        executions,
+        lambda c: kinds,
+        fits,
+        lambda name, values: values,
+    )
+
+
+VALUES = {f"t{number}": number / 10 for number in range(8)}
+
+
+def test_the_worst_go_on_with_the_weights_of_the_best_under_other_values(ledger):
+    tasks = turn_of(ledger)(2, VALUES)
+    assert tasks.keys() == {"t6", "t7"}
+    for name, values in tasks.items():
+        record = ledger.trials[name]
+        (change,) = record.changes
+        assert change["from"] in ("t0", "t1") and change["epoch"] == 2
+        assert change["before"] == {"rate": 0.01, "units": 4 + int(name[1])}
+        assert (
+            values
+            == record.hyperparameters
+            == {"rate": values["rate"], "units": 4 + int(change["from"][1])}
+        )
+        assert values["rate"] != 0.01 and RATE.contains(values["rate"])
+        assert of(ledger, name) == change["from"]
+        assert record.in_force(2) == change["before"] and record.in_force(3) == values
+    assert all(
+        of(ledger, f"t{n}") == f"t{n}" and not ledger.trials[f"t{n}"].changes for n in range(6)
+    )
+    assert read_trials(ledger.layout) == ledger.trials
+
+
+def test_values_under_which_the_weights_would_not_fit_are_not_taken(ledger):
+    turn_of(ledger, fits=lambda one, other: False)(2, VALUES)
+    assert ledger.trials["t7"].hyperparameters["rate"] == 0.01
+    assert ledger.trials["t7"].changes and of(ledger, "t7") in ("t0", "t1")
+
+
+def test_a_boundary_that_was_cut_off_and_is_carried_out_again_ends_the_same(ledger, monkeypatch):
+    expected = {}
+    real = ledger.change
+    calls = []
+
+    def cut(*arguments):
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(arguments)
+        real(*arguments)
+
+    monkeypatch.setattr(ledger, "change", cut)
+    with pytest.raises(KeyboardInterrupt):  # the second was copied and is not recorded
+        turn_of(ledger)(2, VALUES)
+    first = {name: record.changes for name, record in ledger.trials.items() if record.changes}
+    assert len(first) == 1
+    monkeypatch.setattr(ledger, "change", real)
+    save(ledger, *first, epoch=3)  # it went on
+    expected = turn_of(ledger)(2, VALUES)
+    assert expected.keys() == {"t6", "t7"}
+    assert of(ledger, *first) == next(iter(first)), "what was recorded is not done again"
+    assert all(len(ledger.trials[name].changes) == 1 for name in expected)
+    assert turn_of(ledger)(2, VALUES) == expected
+
+
+def test_every_execution_is_taken_over(ledger):
+    for name in VALUES:
+        (ledger.layout.trial(name) / "last.npz").unlink()
+        for execution in range(2):
+            save(ledger, name, folder=f"execution-{execution}")
+    turn = turn_of(ledger, executions=2)
+    turn(2, VALUES)
+    files = list(ledger.layout.trial("t7").rglob("last.npz"))
+    assert sorted(f.parent.name for f in files) == ["execution-0", "execution-1"]
+    source = ledger.layout.trial(ledger.trials["t7"].changes[0]["from"])
+    for file in files:
+        assert file.read_bytes() == (source / file.parent.name / "last.npz").read_bytes()
+
+
+def test_whether_a_trial_is_saved_at_a_boundary(ledger):
+    turn = turn_of(ledger)
+    assert turn.saved("t0", 2) and not turn.saved("t0", 4)
+    save(ledger, "t0", epoch=1, ended=True)
+    assert turn.saved("t0", 2)
+    (ledger.layout.trial("t0") / "last.npz").write_bytes(b"damaged")
+    assert not turn.saved("t0", 2)
+    assert not (ledger.layout.trial("t0") / "last.npz").exists() and not turn.saved("t0", 2)
+    twice = turn_of(ledger, executions=2)
+    save(ledger, "t0", folder="execution-0")
+    assert not twice.saved("t0", 2)
+    save(ledger, "t0", folder="execution-1", epoch=1)
+    assert not twice.saved("t0", 2)
+    save(ledger, "t0", folder="execution-1")
+    assert twice.saved("t0", 2)
+
+
+# Searches.
+
+
+def space(tmp_path, wait=0.0):
+    file = tmp_path / "population.py"
+    file.write_text(SPACE.replace("WAIT", str(wait)))
+    return str(file)
+
+
+def assert_same_records(one, other):
+    for table in ("trials", "history"):
+        first, second = (getattr(run, table).drop(columns="seconds") for run in (one, other))
+        keys = ["trial", "epoch"] if table == "history" else ["trial"]
+        first, second = (t.sort_values(keys).reset_index(drop=True) for t in (first, second))
+        pd.testing.assert_frame_equal(first[sorted(first)], second[sorted(first)])
+
+
+def changes_of(run):
+    return {n: r.changes for n, r in read_trials(run.layout).items() if r.changes}
+
+
+def assert_taken_over(run):
+    """Each that took over is, an epoch later, nearer to its source than to what it was itself."""
+    loss = run.history.set_index(["trial", "epoch"])["val_loss"]
+    for name, changes in changes_of(run).items():
+        for change in changes:
+            after = loss[name, change["epoch"] + 1]
+            source, own = loss[change["from"], change["epoch"]], loss[name, change["epoch"]]
+            assert abs(after - source) < abs(after - own), (name, change)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_search_records_who_took_over_and_the_values_in_force_at_each_epoch(search, tmp_path):
+    run = search(
+        search_space=space(tmp_path),
+        scheduler="pbt",
+        searcher="random",
+        trials=5,
+        max_epochs=5,
+        objective="val_loss",
+        keep_models=2,
+    )
+    assert list(run.trials["status"]) == ["finished"] * 5 and list(run.trials["epochs"]) == [5] * 5
+    changes = changes_of(run)
+    assert changes and {c["epoch"] for past in changes.values() for c in past} <= {2, 4}
+    assert_taken_over(run)
+    history = run.history.set_index(["trial", "epoch"])
+    for name, record in read_trials(run.layout).items():
+        for epoch in range(1, 6):
+            found = history.loc[(name, epoch)].filter(like="hp/").dropna()
+            assert dict(found) == {f"hp/{n}": v for n, v in record.in_force(epoch).items()}
+        for change in record.changes:
+            source = history.loc[(change["from"], change["epoch"])]
+            mine = history.loc[(name, change["epoch"] + 1)]
+            assert mine["hp/hidden"] == source["hp/hidden"]  # the model is the source's
+            assert (pd.isna(mine["hp/units"]) and pd.isna(source["hp/units"])) or mine[
+                "hp/units"
+            ] == source["hp/units"]
+            assert (
+                mine["hp/learning_rate"] != source["hp/learning_rate"]
+                or mine["hp/rate"] != source["hp/rate"]
+            )
+    best = run.best
+    row = history.loc[(best.trial, best.epoch)]
+    assert {f"hp/{n}": v for n, v in best.hyperparameters.items()} == dict(
+        row.filter(like="hp/").dropna()
+    )
+    own = run.trials.set_index("trial").loc[best.trial]
+    assert {n: own[n] for n in best.hyperparameters} == best.hyperparameters
+    assert list(run.directory.rglob("last.npz")) == []
+    assert len(list(run.directory.rglob("best.npz"))) == 2
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_what_comes_out_does_not_depend_on_how_many_run_at_once(search, tmp_path):
+    settings = {
+        "search_space": space(tmp_path),
+        "scheduler": "pbt",
+        "searcher": "random",
+        "trials": 6,
+        "max_epochs": 4,
+        "perturbation_interval": 1,
+        "objective": "val_loss",
+    }
+    one, three = search(max_concurrent=1, **settings), search(max_concurrent=3, **settings)
+    assert changes_of(one) == changes_of(three) and changes_of(one)
+    assert_same_records(one, three)
+    assert_taken_over(three)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_population_of_one_comes_to_its_end(search, tmp_path):
+    run = search(
+        search_space=space(tmp_path),
+        scheduler="pbt",
+        trials=1,
+        max_epochs=3,
+        perturbation_interval=1,
+        objective="val_loss",
+    )
+    assert list(run.trials["epochs"]) == [3]
+    assert not changes_of(run)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("searcher", ["grid", "hyperopt"])
+def test_a_space_smaller_than_the_trials_comes_to_its_end(search, tmp_path, searcher):
+    (tmp_path / "small.py").write_text(
+        "import keras\n\n"
+        "def build(hp, data):\n"
+        "    head = keras.layers.Dense(data.classes, activation='softmax')\n"
+        "    model = keras.Sequential([keras.Input(data.shape), keras.layers.Flatten(), head])\n"
+        "    rate = hp.Choice('rate', [0.001, 0.01, 0.1])\n"
+        "    model.compile(keras.optimizers.SGD(rate), 'sparse_categorical_crossentropy', "
+        "metrics=['accuracy'],\n"
+        "                  run_eagerly=True)\n"
+        "    return model\n"
+    )
+    run = search(
+        search_space=str(tmp_path / "small.py"),
+        searcher=searcher,
+        scheduler="pbt",
+        trials=30,
+        max_epochs=5,
+        objective="val_loss",
+    )
+    assert (
+        len(run.trials) == 3 and run.summary["exhausted"] and list(run.trials["epochs"]) == [5] * 3
+    )
+    assert changes_of(run)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_executions_are_taken_over_together(search, tmp_path):
+    run = search(
+        search_space=space(tmp_path),
+        scheduler="pbt",
+        searcher="random",
+        trials=4,
+        max_epochs=4,
+        executions_per_trial=2,
+        objective="val_loss",
+    )
+    assert list(run.trials["epochs"]) == [4] * 4
+    assert changes_of(run)
+    assert_taken_over(run)
+    assert len(list(run.directory.rglob("best.npz"))) == 8 and not list(
+        run.directory.rglob("last.npz")
+    )
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_members_that_diverge_drop_out(search, tmp_path):
+    (tmp_path / "diverging.py").write_text(
+        "import keras\n\n"
+        "def build(hp, data):\n"
+        "    head = keras.layers.Dense(1)\n"
+        "    model = keras.Sequential([keras.Input(data.shape), keras.layers.Flatten(), head])\n"
+        "    rate = hp.Choice('rate', [1e-5, 1e-4, 1e20, 1e30], ordered=False)\n"
+        "    hp.Int('place', 1, 3)\n"
+        "    model.compile(keras.optimizers.SGD(rate), 'mse', run_eagerly=True)\n"
+        "    return model\n"
+    )
+    run = search(
+        dataset="diabetes",
+        search_space=str(tmp_path / "diverging.py"),
+        searcher="grid",
+        scheduler="pbt",
+        trials=8,
+        max_epochs=6,
+    )
+    counts = run.summary["trials"]
+    assert (
+        counts["failed"] >= 2
+        and counts["unfinished"] == 0
+        and counts["finished"] + counts["failed"] == 8
+    )
+    assert set(run.trials[run.trials["status"] == "finished"]["epochs"]) == {6}
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # three searches
+def test_an_interrupted_search_goes_on_and_one_that_ended_can_be_extended(search, tmp_path):
+    from pipeline import Experiment, tune
+
+    interruption = Interruption()
+
+    class StopAfter(Watcher):
+        count = 0
+
+        def reported(self, report):
+            self.count += 1
+            if self.count == 13:
+                interruption.signal = 15
+
+    settings = {
+        "search_space": space(tmp_path),
+        "scheduler": "pbt",
+        "searcher": "random",
+        "trials": 5,
+        "max_epochs": 5,
+        "objective": "val_loss",
+        "max_concurrent": 2,
+    }
+    whole = search(**settings)
+    given = settings | {"dataset": str(FEW), "storage": str(tmp_path / "cut")}
+    cut = tune(Experiment(**given), watcher=StopAfter(), interruption=interruption)
+    assert cut.summary["interrupted"] and list(cut.directory.rglob("last.npz"))
+    again = search(resume=cut.directory, **settings | {"storage": str(tmp_path / "cut")})
+    assert changes_of(again) == changes_of(whole)
+    assert_same_records(again, whole)
+    before = again.trials.drop(columns="seconds")  # read before the same directory is gone on with
+    more = search(
+        resume=cut.directory, **settings | {"storage": str(tmp_path / "cut"), "trials": 7}
+    )
+    assert list(more.trials["epochs"]) == [5] * 7
+    kept = more.trials.head(5).drop(columns="seconds")
+    pd.testing.assert_frame_equal(kept, before, check_dtype=False, check_like=True)
+    assert more.best.objective == more.history["val_loss"].min() and more.best_model()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_time_budget_ends_a_population(search, tmp_path):
+    run = search(
+        search_space=space(tmp_path, wait=0.3),
+        scheduler="pbt",
+        trials=6,
+        max_epochs=400,
+        objective="val_loss",
+        # the workers' start counts too: on two busy cores it alone took half a minute
+        time_budget_s=60,
+    )
+    counts = run.summary["trials"]
+    assert counts["unfinished"] == counts["total"] > 0 and run.best is not None
+
+
+# Processes that are killed.
+
+
+def lines_of(run):
+    history = run / "history.jsonl"
+    return history.read_text().count("\n") if history.exists() else 0
+
+
+def killed_and_resumed(started_cli, run, arguments, cwd, marks, seed):
+    """Kill the driver some time after each of so many reports, and go on; how often it was
+    killed."""
+    rng = random.Random(seed)
+    process = started_cli(*arguments, "--name", run.name, cwd=cwd)
+    kills = 0
+    for mark in marks:
+        while process.poll() is None and lines_of(run) < mark:
+            time.sleep(0.01)
+        time.sleep(rng.random() * 0.5)
+        if process.poll() is None:
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            workers = [
+                p
+                for p in family
+                if p.is_running() and ("_Inner" in p.name() or p.name() == "ray::Helper")
+            ]
+            assert not psutil.wait_procs(workers, timeout=20)[1], (
+                "a driver that is killed leaves its trials behind"
+            )
+            kills += 1
+            process = started_cli("--resume", run, cwd=cwd)
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    return kills
+
+
+def records(run):
+    """Both tables, times aside, in an order of their own."""
+    trials, history = (
+        pd.read_csv(run / f"{name}.csv").drop(columns="seconds") for name in ("trials", "history")
+    )
+    return trials, history.sort_values(["trial", "epoch"]).reset_index(drop=True)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_again_and_again_a_search_ends_as_one_left_alone(started_cli, cli, tmp_path):
+    scheduler, concurrent = "pbt", 2
+    arguments = [
+        FEW,
+        "--search-space",
+        space(tmp_path, wait=0.1),
+        "--scheduler",
+        scheduler,
+        "--searcher",
+        "random",
+        "--objective",
+        "val_loss",
+        "--trials",
+        6,
+        "--max-epochs",
+        6,
+        "--max-concurrent",
+        concurrent,
+        "--seed",
+        5,
+    ]
+    code, _, errors = cli(*arguments, "--name", "alone", cwd=tmp_path)
+    assert code == 0, errors
+    alone = tmp_path / "runs" / "alone"
+    marks = [5, 12, 17]
+    run = tmp_path / "runs" / "killed"
+    assert killed_and_resumed(started_cli, run, arguments, tmp_path, marks, concurrent) >= 2
+    for first, second in zip(records(run), records(alone), strict=True):
+        pd.testing.assert_frame_equal(first[sorted(first)], second[sorted(first)], check_like=True)
+    assert not list(run.rglob("last.npz")) and not list(run.rglob(".*.npz*"))
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_worker_that_is_killed_at_a_boundary_changes_nothing(started_cli, cli, tmp_path):
+    arguments = [
+        FEW,
+        "--search-space",
+        space(tmp_path, wait=0.2),
+        "--scheduler",
+        "pbt",
+        "--searcher",
+        "random",
+        "--objective",
+        "val_loss",
+        "--trials",
+        5,
+        "--max-epochs",
+        5,
+        "--max-concurrent",
+        2,
+    ]
+    code, _, errors = cli(*arguments, "--name", "alone", cwd=tmp_path)
+    assert code == 0, errors
+    run = tmp_path / "runs" / "hurt"
+    process = started_cli(*arguments, "--name", "hurt", cwd=tmp_path)
+    kills = 0
+    while process.poll() is None and kills < 3:
+        at_boundary = lines_of(run) and json.loads(
+            run.joinpath("history.jsonl").read_text().splitlines()[-1]
+        )
+        if at_boundary and at_boundary["epoch"] in (2, 4):
+            victims = [
+                p
+                for p in psutil.Process(process.pid).children(recursive=True)
+                if "_Inner" in p.name()
+            ]
+            for victim in victims[:1]:
+                victim.kill()
+                kills += 1
+            time.sleep(2)
+        time.sleep(0.005)
+    _, errors = process.communicate(timeout=250)
+    assert process.returncode == 0, errors
+    assert kills == 3
+    for first, second in zip(records(run), records(tmp_path / "runs" / "alone"), strict=True):
+        pd.testing.assert_frame_equal(first[sorted(first)], second[sorted(first)])

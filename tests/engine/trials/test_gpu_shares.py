@@ -1,0 +1,464 @@
+"""Shares of a GPU that turn out to be too little, and several GPUs a trial, on GPUs that Ray is
+only told of."""
+
+import json
+import os
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from ray.tune.experiment import Trial
+
+from pipeline.engine.faults.lost_workers import Lost
+from pipeline.engine.helper.gpu_share import (
+    Measured,
+    answer,
+    checked,
+    most_of_use,
+    most_that_fit,
+    train_default,
+)
+from pipeline.engine.messages import OutOfShare
+from pipeline.engine.schedulers.registry import make_scheduler
+from pipeline.engine.trials.gpu_shares import Shares
+from pipeline.engine.trials.supervisor import Supervisor
+from pipeline.errors import KerasweepError, RequestError
+from pipeline.experiment import Experiment
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout
+from pipeline.records.ledger import Ledger, Report, read_trials
+from pipeline.worker.session import Job
+
+# A model of 64 units or more runs out of memory on a share of a GPU; one of 512 always does.
+LARGE = """
+import json, time
+import keras
+import ray
+import tensorflow as tf
+
+def build(hp, data):
+    units = hp.Choice("units", [8, 64, 80, 512])
+    hidden = keras.layers.Dense(units, "relu", name="hidden")
+    layers = [keras.layers.Flatten(), hidden, keras.layers.Dense(data.classes, "softmax")]
+    model = keras.Sequential([keras.Input(data.shape), *layers])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
+    return model
+
+def fit(hp, model, *args, callbacks, **kwargs):
+    units, share = model.get_layer("hidden").units, ray.get_runtime_context().get_assigned_resources().get("GPU", 0)
+    seconds = {seconds} if share else 0
+    began, ids = time.time(), ray.get_gpu_ids()
+    try:
+        if share and (units == 512 or 64 <= units and share < 1):
+            time.sleep(seconds)
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor of " + str(units))
+        wait = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: time.sleep(seconds))
+        return model.fit(*args, callbacks=[wait, *callbacks], **kwargs)
+    finally:
+        with open({log!r}, "a") as file:
+            file.write(json.dumps([units, share, ids, began, time.time()]) + "\\n")
+"""
+
+
+@pytest.fixture
+def tried(search, tmp_path):
+    """Search over four widths on shares of a GPU; what each `fit` had, in the order of their
+    ends."""
+
+    def run(seconds=0, share=0.5, **settings):
+        log = tmp_path / "fits"
+        (tmp_path / "large.py").write_text(LARGE.format(log=str(log), seconds=seconds))
+        found = search(
+            search_space=str(tmp_path / "large.py"),
+            searcher="grid",
+            scheduler="none",
+            trials=4,
+            max_epochs=2,
+            gpus_per_trial=share,
+            **settings,
+        )
+        fits = [json.loads(line) for line in log.read_text().splitlines()]
+        return found, [fit for fit in fits if fit[1]]
+
+    return run
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_who_runs_out_of_a_share_gets_a_whole_gpu_once_and_so_do_larger_models_from_the_start(
+    tried,
+):
+    run, fits = tried(max_concurrent=1, share=0.75)  # so much of a GPU that nobody shares it
+    assert [(units, share) for units, share, *_ in fits] == [
+        (8, 0.75),
+        (64, 0.75),
+        (64, 1),
+        (80, 1),
+        (512, 1),
+    ]
+    assert list(run.trials["status"]) == ["finished", "finished", "finished", "failed"]
+    assert [r.gpus for r in read_trials(run.layout).values()] == [None, 1.0, 1.0, 1.0]
+    assert (
+        run.trials["error"][3]
+        == "out of memory: ResourceExhaustedError: OOM when allocating tensor of 512"
+    )
+    assert list(run.history["trial"]) == ["t0000", "t0000", "t0001", "t0001", "t0002", "t0002"]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_whole_gpu_is_emptied_for_it_and_nobody_else_trains_there(tried):
+    run, fits = tried(seconds=1, max_concurrent=4)
+    assert list(run.trials["status"]) == ["finished", "finished", "finished", "failed"]
+    assert {(units, share) for units, share, *_ in fits} >= {
+        (8, 0.5),
+        (64, 0.5),
+        (64, 1),
+        (80, 1),
+        (512, 1),
+    }
+    for one in fits:
+        for other in fits:
+            if one is not other and one[1] == 1 and one[2] == other[2]:
+                assert one[4] <= other[3] or other[4] <= one[3]
+
+
+@pytest.fixture
+def shares(tmp_path):
+    """Shares of a GPU over a ledger, and what was warned of; a model has as many weights as its
+    units say."""
+
+    def make(share=0.25):
+        told = []
+        ledger = Ledger(Layout(tmp_path / "run"))
+        experiment = Experiment(dataset="digits", gpus_per_trial=share)
+        return (
+            ledger,
+            Shares(experiment, ledger, job, lambda job: job.configuration["units"], told.append),
+            told,
+        )
+
+    def job(trial, configuration):
+        return Job(trial, configuration, 0, 9, Objective("val_loss", "min"), tmp_path / trial)
+
+    make.job = job
+    return make
+
+
+def test_a_share_is_remembered_once_a_trial_fits_on_a_whole_gpu_also_by_a_resume(shares):
+    quarter, whole = {"CPU": 1.0, "GPU": 0.25}, {"CPU": 1.0, "GPU": 1.0}
+    ledger, given, told = shares()
+    for number, units in enumerate((8, 100, 99, 100, 100)):
+        ledger.start(f"t000{number}", {"units": units})
+    jobs = [shares.job(name, record.configuration) for name, record in ledger.trials.items()]
+    assert [given.of(job) for job in jobs[:2]] == [quarter, quarter]
+    given.too_little("t0001")
+    assert told == [
+        "t0001: out of memory with 0.25 of a GPU; it is tried once more, alone on a whole one."
+    ]
+    assert given.of(jobs[1]) == whole and given.slots("t0001") == 4 and given.slots("t0000") == 1
+    assert given.of(jobs[3]) == quarter, "it has not trained there yet"
+    given.reported("t0001", 1)
+    assert [given.of(job) for job in jobs[2:4]] == [quarter, whole]
+    ledger.report(Report("t0001", 1, 0.5, {}, 1.0, 1.0))
+    ledger.close()
+    ledger, again, _ = shares()
+    assert [again.of(job) for job in jobs] == [quarter, whole, quarter, whole, whole]
+    ledger.close()
+
+
+def outgrown(ledger, given, trial="t0000", units=100, epochs=1, share=0.25):
+    """Start a trial that reports so many epochs and then runs out of its share."""
+    ledger.start(trial, {"units": units})
+    for epoch in range(1, epochs + 1):
+        ledger.report(Report(trial, epoch, 0.5, {}, 1.0, 1.0))
+        given.reported(trial, epoch)
+    given.too_little(trial)
+
+
+def test_only_an_epoch_after_those_that_fitted_the_share_says_that_a_whole_gpu_is_enough(shares):
+    ledger, given, _ = shares()
+    ledger.start("t0001", {"units": 100})
+    later = shares.job("t0001", {"units": 100})
+    outgrown(ledger, given, epochs=2)
+    given.reported("t0000", 2)  # it went on from an older checkpoint
+    assert given.of(later)["GPU"] == 0.25
+    ledger.close()
+    ledger, given, _ = shares()
+    assert given.of(later)["GPU"] == 0.25, "nor does a resume take it so"
+    ledger.report(Report("t0000", 3, 0.5, {}, 1.0, 1.0))
+    ledger.end("t0000", "failed", "out of memory")
+    ledger.close()
+    ledger, given, _ = shares()
+    assert given.of(later)["GPU"] == 0.25, "it failed there"
+    ledger.close()
+
+
+def test_a_resume_decides_for_those_alone_that_are_yet_to_show_whether_they_fit(shares):
+    ledger, given, _ = shares()
+    outgrown(ledger, given)
+    given.reported("t0000", 2)
+    for name in ("t0001", "t0002", "t0003", "t0004"):
+        ledger.start(name, {"units": 100})
+    ledger.report(Report("t0001", 1, 0.5, {}, 1.0, 1.0))  # it trains
+    ledger.end("t0002", "failed", "its own fault")
+    ledger.report(Report("t0003", 1, 0.5, {}, 1.0, 1.0))  # under what it takes over it is as large
+    ledger.note("t0003", changes=[{"epoch": 1, "from": "t0000", "before": {"units": 1}}])
+    jobs = [shares.job(name, {"units": 100}) for name in ledger.trials]
+    assert [given.of(job)["GPU"] for job in jobs] == [1, 0.25, 0.25, 1, 1]
+    ledger.close()
+
+
+def test_a_model_whose_size_cannot_be_known_leaves_the_others_their_shares(shares):
+    ledger, given, _ = shares()
+    outgrown(ledger, given, units=0)
+    given.reported("t0000", 2)
+    ledger.start("t0001", {"units": 100})
+    ledger.start("t0002", {"units": 0})
+    assert [
+        given.of(shares.job(n, ledger.trials[n].configuration))["GPU"] for n in ("t0001", "t0002")
+    ] == [0.25, 0.25]
+    ledger.close()
+
+
+def test_a_trial_is_given_more_once_and_what_it_runs_out_of_then_is_counted(shares):
+    ledger, given, told = shares(0.75)
+    ledger.start("t0000", {"units": 100})
+    trial = Trial("kerasweep", stub=True, trial_id="t0000")
+    trial.set_status(Trial.RUNNING)
+    counted = []
+
+    def fail(trial, exception):  # as Tune does it
+        trial.run_metadata.num_failures += 1
+        counted.append(trial.run_metadata.num_failures)
+
+    controller = SimpleNamespace(
+        _trial_task_failure=fail, _resetting_trials=set(), _trial_to_actor={}
+    )
+    lost = Lost(controller, {}, given.too_little)
+    for _ in range(2):
+        lost(trial, OutOfShare("out of memory"))
+    assert counted == [0, 1] and len(told) == 1
+    assert (
+        given.of(shares.job("t0000", {"units": 100})) == {"CPU": 1.0, "GPU": 1.0}
+        and given.slots("t0000") == 1
+    )
+    ledger.close()
+
+
+@pytest.mark.parametrize("ending", [False, True])
+def test_who_trains_on_a_whole_gpu_is_remembered_at_its_first_epoch_there_though_it_pauses_or_ends(
+    shares, ending
+):
+    ledger, given, _ = shares()
+    settings = {"scheduler": "asha", "grace_epochs": 1, "objective": "val_loss"}
+    experiment = Experiment(dataset="digits", **settings)
+    scheduler = make_scheduler(experiment, Objective("val_loss", "min"), complete=lambda: False)
+    supervisor = Supervisor(scheduler, lambda: 9, shares=given)
+    trial = Trial("kerasweep", stub=True, trial_id="t0000")
+    outgrown(ledger, given, epochs=0)
+    supervisor.on_trial_add(None, trial)
+    result = {"epoch": 1, "objective": 0.5}
+    if ending:  # Tune asks for no decision then
+        supervisor.on_trial_complete(None, trial, result)
+    else:
+        assert supervisor.on_trial_result(None, trial, result) == "PAUSE"
+    ledger.start("t0001", {"units": 100})
+    assert given.of(shares.job("t0001", {"units": 100}))["GPU"] == 1
+    ledger.close()
+
+
+def test_what_may_run_at_once_is_counted_in_trials_and_what_there_is_a_place_for_in_shares(shares):
+    ledger, given, _ = shares(0.5)
+    plain = make_scheduler(
+        Experiment(dataset="digits", scheduler="none"), Objective("val_loss", "min")
+    )
+    supervisor = Supervisor(plain, lambda: 6, shares=given, most=3)
+    wanted = []
+    for number in range(3):
+        outgrown(ledger, given, f"t000{number}", epochs=0)
+        trial = Trial("kerasweep", stub=True, trial_id=f"t000{number}")
+        supervisor.on_trial_add(None, trial)
+        trial.set_status(Trial.RUNNING)
+        wanted.append(supervisor.wanted())
+    assert wanted == [True, True, False]
+    fewer = Supervisor(plain, lambda: 3, shares=given, most=3)
+    for name in ("t0000", "t0001"):
+        trial = Trial("kerasweep", stub=True, trial_id=name)
+        fewer.on_trial_add(None, trial)
+        trial.set_status(Trial.RUNNING)
+    assert not fewer.wanted()
+    ledger.close()
+
+
+def test_on_whole_gpus_or_none_there_is_nothing_to_give(shares, tmp_path):
+    ledger, _, _ = shares()
+    ledger.start("t0000", {"units": 8})
+    ledger.note("t0000", gpus=1.0)  # of a time when the search had shares
+    for gpus, needs in ((0, {"CPU": 1.0}), (2, {"CPU": 1.0, "GPU": 2.0})):
+        given = Shares(
+            Experiment(dataset="digits", gpus_per_trial=gpus), ledger, shares.job, lambda job: 1
+        )
+        assert given.of(shares.job("t0000", {})) == needs and given.slots("t0000") == 1
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("peak", "total", "most", "count"),
+    [
+        (100, 81_559, 16, 16),
+        (100, 81_559, 8, 8),
+        (4_000, 81_559, 16, 14),
+        (30_000, 81_559, 16, 2),
+        (70_000, 81_559, 16, 1),
+    ],
+)
+def test_as_many_share_a_gpu_as_have_a_quarter_more_than_the_peak_and_sixteen_at_most(
+    peak, total, most, count
+):
+    assert most_that_fit(Measured(peak, total), most) == count
+
+
+@pytest.mark.parametrize(
+    ("settings", "nodes", "count"),
+    [
+        ({}, [{"CPU": 64, "GPU": 1}], 16),
+        ({}, [{"CPU": 4, "GPU": 1}, {"CPU": 16, "GPU": 2}], 7),  # twenty trials on three
+        ({"trials": 100}, [{"CPU": 4, "GPU": 1}, {"CPU": 16, "GPU": 2}], 8),
+        ({"cpus_per_trial": 2}, [{"CPU": 4, "GPU": 1}, {"CPU": 64}], 2),
+        ({"max_concurrent": 6}, [{"CPU": 64, "GPU": 2}], 3),
+        ({"trials": 3}, [{"CPU": 64, "GPU": 2}], 2),
+        ({"cpus_per_trial": 8}, [{"CPU": 4, "GPU": 1}], 1),
+    ],
+)
+def test_no_more_share_a_gpu_than_have_a_cpu_there_and_may_run_at_once(settings, nodes, count):
+    assert most_of_use(Experiment(dataset="digits", **{"trials": 20} | settings), nodes) == count
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (
+            None,
+            "gpus_per_trial auto must find a GPU to measure on; where Ray counts one, CUDA shows "
+            "none. Give a number.",
+        ),
+        (
+            Measured(9, 81_559, "out of memory"),
+            "gpus_per_trial auto must see the default configuration train on a whole GPU; it "
+            "failed: out of memory",
+        ),
+        (
+            Measured(0, 81_559),
+            "gpus_per_trial auto must know what the default model takes of a GPU; Keras's backend "
+            "tells no peak. Give "
+            "a number.",
+        ),
+    ],
+)
+def test_what_is_no_measurement_is_refused(found, line):
+    with pytest.raises(RequestError) as refused:
+        checked(found)
+    assert str(refused.value) == line
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_probe_that_fails_or_is_lost_says_so_in_a_line(ray_cluster):
+    import ray
+
+    @ray.remote(max_retries=0)
+    def task(error=None):
+        if error is None:
+            os._exit(1)
+        raise error
+
+    start = "gpus_per_trial auto could not measure the default model. "
+    with pytest.raises(KerasweepError) as failed:
+        answer(task.remote(RuntimeError("the GPU must have 9 MiB free")))
+    assert str(failed.value) == start + "the GPU must have 9 MiB free"
+    with pytest.raises(RequestError, match="^this one sees none$"):
+        answer(task.remote(RequestError("this one sees none")))
+    with pytest.raises(KerasweepError) as lost:
+        answer(task.remote())
+    assert str(lost.value).startswith(f"{start}Ray lost the process that trained it: ")
+
+
+def test_what_is_measured_is_a_trial_with_all_its_executions(shares):
+    from tests.worker.stage import dataset, linear_model
+
+    held = []
+
+    class Space:
+        def build(self, hp):
+            held.append(linear_model())
+            return held[-1]
+
+    task = shares.job("t0000", {})
+    assert train_default(Space(), dataset("digits"), replace(task, executions=3)) == ""
+    assert len(held) == 3 and all(model.optimizer.iterations > 0 for model in held)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_dry_run_does_not_wait_for_a_gpu_to_measure_on(ray_cluster, tmp_path):
+    from pipeline.engine.tuning import _Search
+    from pipeline.watch import Interruption, Watcher
+
+    experiment = Experiment(
+        dataset="digits",
+        gpus_per_trial="auto",
+        cpus_per_trial=99,
+        address="auto",
+        storage=str(tmp_path),
+    )
+    with _Search(experiment, None, Watcher(), Interruption()) as search:
+        line = search._share_a_gpu(waits=False)
+    assert line == "measured once the cluster has a node that holds a trial on a GPU"
+    assert search.experiment.gpus_per_trial == "auto"
+
+
+TOGETHER = """
+import contextlib
+import keras
+import tensorflow as tf
+
+with contextlib.suppress(RuntimeError):
+    one = tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [one, one])
+
+def build(hp, data):
+    model = keras.Sequential([keras.Input(data.shape), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
+    rate = hp.Float("learning_rate", 0.01, 0.1)
+    model.compile(keras.optimizers.SGD(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_search_trains_each_model_on_two_devices_and_measures_the_best_on_one(search, tmp_path):
+    (tmp_path / "together.py").write_text(TOGETHER)
+    run = search(
+        search_space=str(tmp_path / "together.py"), gpus_per_trial=2, trials=1, max_epochs=2
+    )
+    assert [r.execution for r in read_trials(run.layout).values()] == [
+        "plain: 2 devices share each batch"
+    ]
+    assert run.summary["validation"]["accuracy"] == pytest.approx(run.best.objective, abs=1e-4)
+    assert run.layout.best_model.is_file()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_auto_needs_a_gpu_that_can_be_measured_on(search, tmp_path):
+    with pytest.raises(
+        RequestError,
+        match="auto must find a GPU to measure on; where Ray counts one, CUDA shows none.",
+    ):
+        search(gpus_per_trial="auto")
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,188 @@
+"""The recorder between Tune's trials and a real ledger, without a cluster."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from ray.tune.experiment import Trial
+
+from pipeline.engine.schedulers.registry import make_scheduler
+from pipeline.engine.trials.recorder import Recorder
+from pipeline.engine.trials.supervisor import Supervisor
+from pipeline.experiment import Experiment
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout
+from pipeline.records.ledger import Ledger
+from pipeline.records.retention import Retention
+from pipeline.search.random import Random
+from pipeline.watch import Watcher
+from pipeline.worker.faults import Failure
+
+OBJECTIVE = Objective("val_loss", "min")
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    opened = Ledger(Layout(tmp_path / "run"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def recorder(ledger):
+    experiment = Experiment(dataset="digits", objective="val_loss", scheduler="none", max_epochs=2)
+    searcher = Random(seed=0, objective=OBJECTIVE, trials=3, trace=lambda proposal, fill: [])
+    supervisor = Supervisor(make_scheduler(experiment, OBJECTIVE), lambda: 2)
+    searcher.tell_asked("t0000", {})
+    ledger.start("t0000", {})
+    retention = Retention(ledger.layout, OBJECTIVE, keep=1)
+    return Recorder(ledger, searcher, OBJECTIVE, experiment, supervisor, retention, Watcher())
+
+
+def report(recorder, trial, epoch, **more):
+    result = {
+        "epoch": epoch,
+        "objective": 0.5,
+        "reported": 0.5,
+        "metrics": {"".join(["val_", "loss"]): 0.5},
+        "seconds": 1.0,
+        "final": False,
+        "requested": [],
+        "built": 0,
+        "place": {},
+        "timestamp": time.time(),
+        "training_iteration": epoch,
+        **more,
+    }
+    recorder.on_trial_result(epoch, [trial], trial, result)
+    trial.update_last_result(result)  # as Tune does after its callbacks
+
+
+def test_tune_keeps_the_metrics_of_a_trial_that_goes_on_and_not_of_one_that_is_over(
+    recorder, ledger
+):
+    trial = Trial("kerasweep", stub=True, trial_id="t0000")
+    report(recorder, trial, 1)
+    report(recorder, trial, 2)
+    assert trial.last_result["epoch"] == 2 and trial.metric_analysis
+    recorder.on_trial_complete(3, [trial], trial)
+    assert (
+        not trial.run_metadata.last_result
+        and not trial.metric_analysis
+        and not trial.metric_n_steps
+    )
+    assert ledger.trials["t0000"].status == "finished" and [r.epoch for r in ledger.reports] == [
+        1,
+        2,
+    ]
+
+
+def test_nor_of_one_whose_worker_was_lost(recorder, ledger):
+    trial = Trial("kerasweep", stub=True, trial_id="t0000")
+    report(recorder, trial, 1)
+    recorder.on_trial_error(2, [trial], trial)
+    assert not trial.run_metadata.last_result and not trial.metric_analysis
+    assert ledger.trials["t0000"].error == "its worker was lost"
+
+
+def test_reports_share_the_names_of_their_metrics(recorder, ledger):
+    trial = Trial("kerasweep", stub=True, trial_id="t0000")
+    report(recorder, trial, 1)
+    report(recorder, trial, 2)
+    (first,), (second,) = (list(r.metrics) for r in ledger.reports)
+    assert first == "val_loss" and first is second
+
+
+def test_an_objective_that_is_missing_ends_the_search_only_where_no_trial_has_reported(
+    recorder, ledger
+):
+    missing = Failure(
+        "request", "The objective must be among what `fit` reports", where="objective"
+    )
+    recorder._end_failed("t0000", missing)
+    assert "objective must be" in str(recorder.fatal)
+    recorder.fatal = None
+    recorder._searcher.tell_asked("t0001", {})
+    ledger.start("t0001", {})
+    report(recorder, Trial("kerasweep", stub=True, trial_id="t0001"), 1)
+    recorder._end_failed("t0001", missing)
+    assert recorder.fatal is None and ledger.trials["t0001"].status == "failed"
+
+
+def test_each_plan_is_recorded_with_the_epoch_from_which_it_was_carried_out(recorder, ledger):
+    trial = Trial("kerasweep", stub=True, trial_id="t0000")
+
+    def recorded(epoch, plan=None):
+        """A trial tells its plan once, and again if it has changed."""
+        told = {"place": {"node": "10.0.0.2", "execution": plan}} if plan else {}
+        report(recorder, trial, epoch, **told)
+        return ledger.trials["t0000"].execution
+
+    assert recorded(1, "looped: few") == recorded(2) == "looped: few"
+    both = "looped: few, from epoch 3 compiled: many"
+    assert recorded(3, "compiled: many") == recorded(4) == both
+    # Gone on with from an earlier checkpoint: what is trained again is recorded already.
+    assert recorded(2, "looped: few") == recorded(3, "compiled: many") == recorded(5) == both
+    # And where another worker trains otherwise.
+    assert recorded(4, "plain: a GPU") == recorded(5) == both
+    assert recorded(6) == recorded(7) == f"{both}, from epoch 6 plain: a GPU"
+    assert ledger.trials["t0000"].node == "10.0.0.2"
+
+
+def test_a_trial_whose_workers_were_lost_says_what_they_held(recorder, ledger):
+    trial = Trial("kerasweep", stub=True, trial_id="t0000")
+    report(recorder, trial, 1, held_gib=(3.25, 24.0))
+    recorder._supervisor.losses["t0000"] = "worker lost: SIGKILL"
+    recorder.on_trial_error(2, [trial], trial)
+    error = ledger.trials["t0000"].error
+    assert error == "worker lost: SIGKILL (at its last report it held 3.25 GiB of its node's 24.0)"
+
+
+def test_a_node_that_fails_two_trials_and_trains_none_ends_the_search(recorder):
+    supervisor, looks = recorder._supervisor, []
+    recorder._hangs = SimpleNamespace(look=looks.append, reported=lambda *_, **__: None)
+
+    def fail(node):
+        supervisor._refused(node, f"no GPU is seen at {node}")
+        recorder.on_step_end(1, [])
+
+    fail("10.0.0.2")
+    fail("10.0.0.3")
+    assert recorder.fatal is None
+    report(recorder, Trial("kerasweep", stub=True, trial_id="t0000"), 1, place={"node": "10.0.0.2"})
+    fail("10.0.0.2")
+    assert recorder.fatal is None  # it has trained between
+    fail("10.0.0.3")
+    assert str(recorder.fatal) == "no GPU is seen at 10.0.0.3 (On 10.0.0.3.)"
+    assert recorder.fatal.exit_code == 2
+    recorder.refuse(RuntimeError("a later one"))
+    assert "10.0.0.3" in str(recorder.fatal)
+
+
+def test_faults_of_the_program_are_counted_on_after_the_driver_was_killed(recorder, ledger):
+    def again():
+        return Recorder(
+            ledger,
+            recorder._searcher,
+            OBJECTIVE,
+            recorder._experiment,
+            recorder._supervisor,
+            recorder._retention,
+            Watcher(),
+        )
+
+    def fail(recorder, number):
+        name = f"t{number:04d}"
+        if number:
+            recorder._searcher.tell_asked(name, {})
+            ledger.start(name, {})
+        recorder._end_failed(
+            name, Failure("program", "ValueError: no", "their traceback", "ValueError at my.py:3")
+        )
+        return recorder.fatal
+
+    assert fail(recorder, 0) is None and fail(again(), 1) is None
+    fatal = fail(again(), 2)
+    assert str(fatal) == "3 trials in a row failed in the same way: ValueError: no"
+    # it had ended for them: whoever goes on with it has mended something
+    assert fail(again(), 3) is None

@@ -1,0 +1,455 @@
+"""The supervisor and its replay over Ray's real schedulers, without a cluster."""
+
+import random
+
+import pytest
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+
+from pipeline.engine.schedulers.registry import make_scheduler
+from pipeline.engine.trials.supervisor import PastReport, Supervisor
+from pipeline.experiment import SCHEDULERS, Experiment
+from pipeline.objective import Objective
+
+OBJECTIVE = Objective("val_loss", "min")
+
+
+def supervisor_of(scheduler, **settings):
+    experiment = Experiment(dataset="digits", objective="val_loss", scheduler=scheduler, **settings)
+    return Supervisor(make_scheduler(experiment, OBJECTIVE), lambda: 2)
+
+
+def stub(name):
+    return Trial("kerasweep", stub=True, trial_id=name)
+
+
+class Controller:
+    """As much of Tune's controller as a scheduler calls, over trials that are only numbers."""
+
+    def __init__(self, supervisor, trials):
+        self.supervisor, self.trials = supervisor, trials
+        self.decisions = []
+
+    def get_trials(self):
+        return list(self.trials.values())
+
+    def get_live_trials(self):
+        return {t for t in self.trials.values() if t.status not in (Trial.TERMINATED, Trial.ERROR)}
+
+    def stop_trial(self, trial):
+        self.supervisor.on_trial_remove(self, trial)
+        trial.set_status(Trial.TERMINATED)
+
+    def report(self, name, epoch, value):
+        trial = self.trials[name]
+        trial.set_status(Trial.RUNNING)
+        result = {"epoch": epoch, "objective": value}
+        decision = self.supervisor.on_trial_result(self, trial, result)
+        self.decisions.append((name, epoch, decision))
+        if decision == TrialScheduler.STOP:
+            self.supervisor.on_trial_complete(self, trial, result)
+            trial.set_status(Trial.TERMINATED)
+        elif decision == TrialScheduler.PAUSE:
+            trial.set_status(Trial.PAUSED)
+
+
+def runnable(controller, inner):
+    waiting = getattr(inner, "_hyperbands", None)
+    if waiting is None:
+        return [n for n, t in controller.trials.items() if t.status != Trial.TERMINATED]
+    unpaused = {t.trial_id for band in waiting for b in band if b for t in b.trials_to_unpause}
+    return [
+        n
+        for n, t in controller.trials.items()
+        if t.status in (Trial.PENDING, Trial.RUNNING)
+        or (t.status == Trial.PAUSED and n in unpaused)
+    ]
+
+
+def simulate(scheduler, seed, cut):
+    """Run 17 trials; after `cut` reports rebuild the scheduler from them. All decisions, and those
+    after a replay."""
+    rng = random.Random(seed)
+    names = [f"t{i:04d}" for i in range(17)]
+    supervisor = supervisor_of(scheduler)
+    controller = Controller(supervisor, {n: stub(n) for n in names})
+    for trial in controller.trials.values():
+        supervisor.on_trial_add(controller, trial)
+    quality = {n: rng.random() for n in names}
+    epochs = dict.fromkeys(names, 0)
+    reports = []
+    other = None
+    while candidates := runnable(controller, supervisor.inner):
+        name = rng.choice(candidates)
+        epochs[name] += 1
+        value = quality[name] + 1 / epochs[name]
+        controller.report(name, epochs[name], value)
+        if other is not None:
+            other.report(name, epochs[name], value)
+        reports.append((name, epochs[name], value))
+        if len(reports) == cut:
+            again = supervisor_of(scheduler)
+            trials = {n: stub(n) for n in names}
+            done = {n for n, t in controller.trials.items() if t.status == Trial.TERMINATED}
+            last = {n: e for n, e, _ in reports}
+            past = [PastReport(n, e, v, n in done and last[n] == e) for n, e, v in reports]
+            assert again.replay(trials.values(), done, past) == set()
+            for n in names:
+                expected, found = controller.trials[n].status, trials[n].status
+                assert (found if found != Trial.PENDING else Trial.RUNNING) == (
+                    expected if expected != Trial.PENDING else Trial.RUNNING
+                )
+            other = Controller(again, trials)
+            controller.decisions.clear()
+        if epochs[name] == 10 and controller.trials[name].status != Trial.TERMINATED:
+            for one in filter(None, (controller, other)):
+                result = {"epoch": 10, "objective": value}
+                one.supervisor.on_trial_complete(one, one.trials[name], result)
+                one.trials[name].set_status(Trial.TERMINATED)
+    return controller.decisions, other.decisions, epochs
+
+
+@pytest.mark.parametrize("scheduler", sorted(SCHEDULERS.keys() - {"asha"}))  # see test_asha.py
+@pytest.mark.parametrize("seed", range(5))
+def test_after_a_replay_every_decision_is_as_without_it(scheduler, seed):
+    cut = 3 + 4 * seed
+    undisturbed, replayed, _ = simulate(scheduler, seed, cut)
+    assert len(undisturbed) > 5
+    assert replayed == undisturbed
+
+
+class Eventful:
+    """A search that grows as it runs, and again when it is done, of trials that end by themselves,
+    fail and diverge."""
+
+    def __init__(self, scheduler, seed):
+        self.scheduler, self.rng = scheduler, random.Random(seed)
+        self.names = [f"t{i:04d}" for i in range(26)]
+        self.quality = {n: self.rng.random() for n in self.names}
+        kinds = ["end", "fail", "diverge", "end", "end", "end"]
+        # How it ends, and after which epoch; some, such as duplicates, before their first.
+        self.fates = {
+            n: (self.rng.choice(kinds), self.rng.choice([10, self.rng.randint(0, 9)]))
+            for n in self.names
+        }
+        self.controllers = [Controller(supervisor_of(scheduler), {})]
+        self.epochs, self.before, self.reports = dict.fromkeys(self.names, 0), {}, []
+
+    def decisions(self, cut):
+        """All from the report of that number on, and those of a scheduler that is rebuilt from
+        those until then."""
+        asked, first = 12, self.controllers[0]
+        while True:
+            candidates = runnable(first, first.supervisor.inner)
+            # Tune fills a bracket in one go.
+            unfilled = getattr(first.supervisor.inner, "unfilled", False)
+            if len(first.trials) < asked and (
+                not candidates or unfilled or self.rng.random() < 0.3
+            ):
+                self.add(self.names[len(first.trials)])
+            elif candidates:
+                self.go_on(self.rng.choice(candidates))
+                if len(self.reports) == cut and len(self.controllers) == 1:
+                    self.controllers.append(self.rebuilt())
+                    first.decisions.clear()
+            elif asked == len(self.names):
+                return [each.decisions for each in self.controllers]
+            else:
+                asked = len(self.names)
+
+    def add(self, name):
+        self.before[name] = len(self.reports)
+        for each in self.controllers:
+            each.trials[name] = stub(name)
+            each.supervisor.on_trial_add(each, each.trials[name])
+
+    def go_on(self, name):
+        kind, last = self.fates[name]
+        if last == 0:
+            for each in self.controllers:
+                each.stop_trial(each.trials[name])
+            return
+        waited = self.epochs[name] == last  # after its last epoch, and now it ends
+        if not waited:
+            self.epochs[name] += 1
+        epoch, ends = self.epochs[name], self.epochs[name] == last
+        diverges = ends and kind == "diverge"
+        value = OBJECTIVE.worst if diverges else self.quality[name] + 1 / epoch
+        if not waited:
+            self.reports.append((name, epoch, value))
+        for each in self.controllers:
+            trial = each.trials[name]
+            if waited:
+                trial.set_status(Trial.RUNNING)
+            elif not diverges:
+                each.report(name, epoch, value)
+            if diverges or (ends and trial.status == Trial.RUNNING):
+                failed = kind != "end"
+                worth = {
+                    "epoch": epoch,
+                    "objective": OBJECTIVE.worst if failed else value,
+                    "failure": failed or None,
+                }
+                each.supervisor.on_trial_complete(each, trial, worth)
+                trial.set_status(Trial.TERMINATED)
+
+    def rebuilt(self):
+        statuses = {n: t.status for n, t in self.controllers[0].trials.items()}
+        done = {n for n, status in statuses.items() if status == Trial.TERMINATED}
+        failed = {
+            n for n in done if self.fates[n][0] != "end" and self.epochs[n] == self.fates[n][1]
+        }
+        past = [
+            PastReport(
+                n,
+                e,
+                value,
+                n in done and self.epochs[n] == e,
+                False,
+                n in failed,
+                value == OBJECTIVE.worst,
+            )
+            for n, e, value in self.reports
+        ]
+        again = Controller(supervisor_of(self.scheduler), {n: stub(n) for n in statuses})
+        assert again.supervisor.replay(again.trials.values(), done, past, self.before) == set()
+        return again
+
+
+@pytest.mark.parametrize("scheduler", ["asha-stopping", "hyperband", "median"])
+@pytest.mark.parametrize("seed", range(20))
+def test_so_it_is_where_trials_are_added_later_and_end_in_their_own_ways(scheduler, seed):
+    undisturbed, *replayed = Eventful(scheduler, seed).decisions(cut=2 + 2 * seed)
+    # it lets another go first while it knows too little: that depends on who runs
+    if scheduler == "median":
+        undisturbed, *replayed = (
+            [(n, e, d == "STOP") for n, e, d in each] for each in (undisturbed, *replayed)
+        )
+    assert len(undisturbed) > 5
+    assert replayed == [undisturbed]
+
+
+def test_a_trial_whose_reports_came_before_those_that_are_lost_is_there():
+    for scheduler in SCHEDULERS:
+        supervisor = supervisor_of(scheduler)
+        late = stub("t0001")
+        assert not supervisor.replay(
+            [stub("t0000"), late], set(), [PastReport("t0001", 1, 0.1, False)], {"t0001": 4}
+        )
+        assert "t0001" in supervisor._live
+
+
+def test_a_trial_that_diverged_as_the_driver_was_killed_is_not_taken_for_one_that_was_stopped():
+    for scheduler in ("asha", "asha-stopping", "median", "hyperband", "none"):
+        supervisor = supervisor_of(scheduler)
+        trials = [stub(f"t{n:04d}") for n in range(5)]
+        reports = [PastReport(t.trial_id, e, 0.1, False) for e in (1, 2, 3) for t in trials[:4]]
+        reports.append(PastReport("t0004", 1, OBJECTIVE.worst, False, diverged=True))
+        assert "t0004" not in supervisor.replay(trials, set(), reports)
+        assert trials[4].status == Trial.PENDING
+
+
+def test_a_trial_that_is_added_to_a_finished_hyperband_is_compared_in_a_bracket_of_its_own():
+    supervisor = supervisor_of("hyperband")
+    controller = Controller(supervisor, {f"t{n:04d}": stub(f"t{n:04d}") for n in range(10)})
+    for trial in controller.trials.values():
+        supervisor.on_trial_add(controller, trial)
+    bracket = supervisor.inner._state["bracket"]
+    assert supervisor.inner.unfilled
+    for trial in list(bracket._all_trials):
+        for epoch in range(1, bracket._r0 + 1):
+            controller.report(trial.trial_id, epoch, 0.5)
+    assert not supervisor.inner.unfilled  # it was halved as it is
+    supervisor.on_trial_add(controller, stub("t0010"))
+    assert supervisor.inner._state["bracket"] is not bracket
+
+
+def test_hyperband_trains_what_its_arithmetic_says():
+    # Brackets of 3, 5 and 9 trials: 3 x 10; 5 x 3 + 2 x 6; 9 x 1 + 3 x 2 + 1 x 6 epochs.
+    *_, epochs = simulate("hyperband", 0, 5)
+    assert sorted(epochs.values()) == [1] * 6 + [3] * 2 + [3] * 3 + [9] * 3 + [10] * 3
+
+
+def test_a_decision_that_was_not_recorded_any_more_is_made_again():
+    supervisor = supervisor_of("asha-stopping")
+    good, bad = stub("t0000"), stub("t0001")
+    reports = [PastReport("t0000", 1, 0.1, False), PastReport("t0001", 1, 0.9, False)]
+    assert supervisor.replay([good, bad], set(), reports) == {"t0001"}
+    assert good.status == Trial.PENDING
+
+
+def test_an_epoch_trained_again_after_a_restart_is_not_decided_on_twice():
+    supervisor = supervisor_of("asha-stopping")
+    trials = {n: stub(n) for n in ("t0000", "t0001")}
+    controller = Controller(supervisor, trials)
+    for trial in trials.values():
+        supervisor.on_trial_add(controller, trial)
+    controller.report("t0000", 1, 0.5)
+    controller.report("t0001", 1, 0.4)
+    controller.report("t0000", 1, 9.9)  # would be stopped, were it a new epoch
+    assert controller.decisions[-1] == ("t0000", 1, TrialScheduler.CONTINUE)
+
+
+def test_a_trial_that_is_queued_again_keeps_its_place():
+    supervisor = supervisor_of("hyperband")
+    trial = stub("t0000")
+    controller = Controller(supervisor, {"t0000": trial})
+    supervisor.on_trial_add(controller, trial)
+    bracket = supervisor.inner._trial_info[trial][0]
+    trial.set_status(Trial.ERROR)  # as Tune has it while it queues a trial again
+    supervisor.on_trial_error(controller, trial)
+    trial.set_status(Trial.PENDING)
+    supervisor.on_trial_add(controller, trial)
+    assert supervisor.inner._trial_info[trial][0] is bracket and trial in bracket._live_trials
+
+
+def test_a_bracket_waits_for_a_trial_whose_worker_was_lost_while_it_was_saved_for_its_pause():
+    supervisor = supervisor_of("hyperband", max_epochs=9, reduction_factor=3)
+    names = [f"t{i:04d}" for i in range(17)]
+    controller = Controller(supervisor, {n: stub(n) for n in names})
+    for trial in controller.trials.values():
+        supervisor.on_trial_add(controller, trial)
+    bracket = supervisor.inner._trial_info[controller.trials["t0008"]][0]
+    members = [t.trial_id for t in bracket.current_trials()]
+    rung = bracket._cumul_r
+    lost, *others = members
+    for name in members[:-1]:
+        for epoch in range(1, rung + 1):
+            controller.report(name, epoch, members.index(name) / 10)
+    controller.trials[lost].set_status(Trial.ERROR)
+    supervisor.on_trial_error(controller, controller.trials[lost])
+    controller.trials[lost].set_status(Trial.PENDING)
+    supervisor.on_trial_add(controller, controller.trials[lost])
+    for epoch in range(1, rung + 1):
+        controller.report(others[-1], epoch, 0.9)
+    assert controller.trials[others[-1]].status == Trial.PAUSED and not bracket.trials_to_unpause
+    for epoch in range(1, rung + 1):
+        controller.report(lost, epoch, 0.0)
+    unpaused = {t.trial_id for t in bracket.trials_to_unpause}
+    assert unpaused | {n for n in members if controller.trials[n].status == Trial.RUNNING} == set(
+        members[: bracket._n]
+    )  # the lowest losses
+
+
+def halved_bracket():
+    """Trials in HyperBand's bracket of 5 that is halved once, at 3 epochs, to 2 that end at 9."""
+    supervisor = supervisor_of("hyperband", max_epochs=9, reduction_factor=3)
+    controller = Controller(supervisor, {n: stub(n) for n in (f"t{i:04d}" for i in range(8))})
+    for trial in controller.trials.values():
+        supervisor.on_trial_add(controller, trial)
+    bracket = supervisor.inner._trial_info[controller.trials["t0003"]][0]
+    assert (len(bracket.current_trials()), bracket._cumul_r, bracket._halves) == (5, 3, 1)
+    for number in range(3, 8):
+        for epoch in range(1, 4):
+            controller.report(f"t{number:04d}", epoch, number)
+    assert set(bracket.current_trials()) == {controller.trials["t0003"], controller.trials["t0004"]}
+    return supervisor, controller, bracket
+
+
+def test_at_a_brackets_last_rung_no_trial_waits_for_another():
+    _, controller, bracket = halved_bracket()
+    for epoch in range(4, 10):
+        controller.report("t0003", epoch, 1)
+    # the other is at its third epoch yet
+    assert controller.trials["t0003"].status == Trial.TERMINATED
+    for epoch in range(4, 10):
+        controller.report("t0004", epoch, 1)
+    assert not bracket.current_trials()
+
+
+def test_a_halved_brackets_trials_go_on_though_one_ends_by_itself():
+    supervisor = supervisor_of("hyperband", max_epochs=9, reduction_factor=3)
+    controller = Controller(supervisor, {n: stub(n) for n in (f"t{i:04d}" for i in range(17))})
+    for trial in controller.trials.values():
+        supervisor.on_trial_add(controller, trial)
+    names = [f"t{i:04d}" for i in range(8, 17)]  # the bracket of nine: halved at 1 epoch, and at 3
+    for number, name in enumerate(names):
+        controller.report(name, 1, number)
+    waiting, ending = names[:2], names[2]
+    for name in waiting:
+        for epoch in (2, 3):
+            controller.report(name, epoch, names.index(name))
+    assert {controller.trials[n].status for n in waiting} == {Trial.PAUSED}
+    trial = controller.trials[ending]
+    trial.set_status(Trial.RUNNING)
+    supervisor.on_trial_complete(controller, trial, {"epoch": 2, "objective": 2.0})
+    trial.set_status(Trial.TERMINATED)
+    assert [n for n in waiting if controller.trials[n].status == Trial.PAUSED] == [waiting[0]]
+    assert controller.trials[waiting[0]] in supervisor.inner._trial_info[trial][0].trials_to_unpause
+
+
+class Tune:
+    """As much of Tune's controller as the choice of a trial needs; `trials` are those that it has
+    taken up."""
+
+    def __init__(self, trials):
+        self._tune_controller, self._trial_to_actor, self._max_pending_trials = self, {}, 1
+        self._trial_task_failure = None
+        self.trials = trials
+
+    def get_trials(self):
+        return self.trials
+
+    def _maybe_cache_trial_actor(self, trial):
+        return True
+
+
+@pytest.mark.parametrize("scheduler", ["hyperband", "pbt"])
+def test_a_trial_of_the_past_is_not_started_before_tune_has_taken_it_up(scheduler):
+    supervisor = supervisor_of(scheduler, max_epochs=9)
+    trials = [stub("t0000"), stub("t0001")]
+    reports = [PastReport(t.trial_id, epoch, 0.5, False) for t in trials for epoch in range(1, 4)]
+    if scheduler == "pbt":  # the second is at a boundary that the first has passed
+        reports = reports[:-1]
+    supervisor.replay(trials, set(), reports)
+    trials[0].set_status(Trial.RUNNING)
+    tune = Tune(trials[:1])
+    assert supervisor.choose_trial_to_run(tune) is None
+    tune.trials = trials
+    assert supervisor.choose_trial_to_run(tune) is trials[1]
+
+
+@pytest.mark.parametrize("scheduler", ["none", "asha-stopping", "median"])
+def test_a_worker_that_came_free_goes_to_a_trial_for_which_none_is_being_started(scheduler):
+    supervisor = supervisor_of(scheduler)
+    trials = [stub("t0000"), stub("t0001")]
+    for trial in trials:
+        supervisor.on_trial_add(None, trial)
+    tune = Tune(trials)
+    tune._trial_to_actor = {trials[0]: "being started"}
+    assert supervisor.choose_trial_to_run(tune) is trials[1]
+    trials[1].set_status(Trial.TERMINATED)
+    # and rather than to none, to one that waits for its own
+    assert supervisor.choose_trial_to_run(tune) is trials[0]
+
+
+def test_where_an_idle_worker_is_taken_no_process_is_started_beside():
+    supervisor = supervisor_of("none")
+    trials = [stub("t0000"), stub("t0001"), stub("t0002")]
+    for trial in trials:
+        supervisor.on_trial_add(None, trial)
+    tune = Tune(trials)
+    assert supervisor.choose_trial_to_run(tune) is trials[0] and tune._max_pending_trials == 2
+    tune._trial_to_actor = {trials[0]: "trains"}
+    assert tune._actor_cache.cache_object("a CPU", "idle")
+    assert supervisor.choose_trial_to_run(tune) is trials[1] and tune._max_pending_trials == 0
+
+
+def test_paused_trials_hold_no_slot():
+    supervisor = supervisor_of("none")
+    trials = [stub(f"t{i}") for i in range(3)]
+    for trial in trials:
+        supervisor.on_trial_add(None, trial)
+    assert not supervisor.wanted()
+    for trial in trials[:2]:
+        trial.set_status(Trial.PAUSED)
+    assert supervisor.wanted()
+
+
+def test_hyperband_asks_for_a_whole_bracket_whatever_runs():
+    supervisor = supervisor_of("hyperband")
+    supervisor.on_trial_add(None, stub("t0"))
+    supervisor.on_trial_add(None, stub("t1"))
+    assert supervisor.wanted()  # the first bracket takes three, though only two may run
+    supervisor.on_trial_add(None, stub("t2"))
+    assert not supervisor.wanted()

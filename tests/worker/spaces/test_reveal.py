@@ -1,0 +1,206 @@
+"""What a search space asks for is found without training it; what cannot be trained is refused
+beforehand."""
+
+import keras
+import pytest
+
+from pipeline.errors import RequestError, UserCodeError
+from pipeline.objective import Objective
+from pipeline.worker.spaces.reveal import check, trace
+from tests.worker.stage import dataset, linear_model, space
+
+LOSS = Objective("val_loss", "min")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return dataset("digits")
+
+
+def compiled(*layers, loss="sparse_categorical_crossentropy"):
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), *layers])
+    model.compile("sgd", loss, metrics=["accuracy"])
+    return model
+
+
+# The check.
+
+
+def test_check_tells_what_the_default_model_requests_and_its_size(digits):
+    def build(hp, data):
+        return compiled(
+            keras.layers.Dense(hp.Int("units", 4, 16, default=8)), keras.layers.Dense(10, "softmax")
+        )
+
+    checked = check(space(build), digits, LOSS)
+    requested, weights = checked.requested, checked.weights
+
+    assert [(spec.name, value) for spec, value in requested] == [("units", 8)]
+    assert weights == 64 * 8 + 8 + 8 * 10 + 10
+
+
+@pytest.mark.parametrize("name", ["val_loss", "loss", "val_accuracy", "accuracy"])
+def test_check_knows_what_will_be_reported(name, digits):
+    check(space(lambda hp, data: linear_model()), digits, Objective(name, "min"))
+
+
+def test_check_refuses_an_unknown_objective_with_those_possible(digits):
+    with pytest.raises(RequestError) as refused:
+        check(space(lambda hp, data: linear_model()), digits, Objective("val_f1", "max"))
+
+    message = str(refused.value)
+    assert message.startswith(
+        "The objective must be among what 'mine' reports; got 'val_f1'. Possible: "
+    )
+    possible = message.rpartition("Possible: ")[2].rstrip(".").split(", ")
+    assert sorted(possible) == ["accuracy", "loss", "val_accuracy", "val_loss"]
+
+
+def test_check_takes_an_objective_that_a_fit_of_its_own_reports(digits):
+    def fit(hp, model, *args, callbacks, **kwargs):
+        scored = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: logs.update(val_f1=0.5)
+        )
+        return model.fit(*args, callbacks=[scored, *callbacks], **kwargs)
+
+    check(space(lambda hp, data: linear_model(), fit), digits, Objective("val_f1", "max"))
+    with pytest.raises(
+        RequestError,
+        match="got 'val_f2'. Possible: val_accuracy, val_f1, val_loss, accuracy, loss.",
+    ):
+        check(space(lambda hp, data: linear_model(), fit), digits, Objective("val_f2", "max"))
+
+
+def test_check_refuses_a_fit_that_trains_nothing(digits):
+    own = space(lambda hp, data: linear_model(), lambda hp, model, *args, **kwargs: None)
+
+    with pytest.raises(RequestError, match="must call model.fit and pass its callbacks on"):
+        check(own, digits, LOSS)
+
+
+def test_check_refuses_a_build_that_raises_and_shows_where(digits):
+    def build(hp, data):
+        return hp.Int("units", 1, 4) / 0
+
+    with pytest.raises(UserCodeError) as refused:
+        check(space(build), digits, LOSS)
+
+    assert str(refused.value) == (
+        "Search space 'mine' must build and train on dataset 'digits'; it raised "
+        "ZeroDivisionError: division by zero"
+    )
+    assert ", in build\n" in refused.value.user_traceback
+    assert "/pipeline/worker/" not in refused.value.user_traceback
+
+
+def test_check_refuses_what_is_no_model(digits):
+    with pytest.raises(RequestError, match="must return a keras.Model; it returned list."):
+        check(space(lambda hp, data: [1]), digits, LOSS)
+
+
+def test_check_refuses_an_uncompiled_model(digits):
+    with pytest.raises(RequestError, match="must return a compiled model; call model.compile"):
+        check(space(lambda hp, data: keras.Sequential([keras.Input((8, 8, 1))])), digits, LOSS)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: compiled(keras.layers.Dense(7, "softmax")),
+        lambda: compiled(keras.layers.Dense(3), loss="categorical_crossentropy"),
+    ],
+    ids=["too few classes", "another shape"],
+)
+def test_check_refuses_a_model_whose_output_does_not_fit(model, digits):
+    with pytest.raises(UserCodeError, match="must build and train on dataset 'digits'; it raised"):
+        check(space(lambda hp, data: model()), digits, LOSS)
+
+
+def test_check_refuses_a_model_whose_input_does_not_fit(digits):
+    def build(hp, data):
+        model = keras.Sequential([keras.Input((9,)), keras.layers.Dense(10)])
+        model.compile("sgd", "mse")
+        return model
+
+    with pytest.raises(UserCodeError, match="must build and train"):
+        check(space(build), digits, LOSS)
+
+
+# The trace.
+
+
+def conditional(hp, data):
+    for i in range(hp.Int("layers", 1, 3, default=2)):
+        hp.Choice(f"units_{i}", [4, 8, 16], default=8)
+    if hp.Boolean("dropout", default=True):
+        hp.Float("rate", 0.1, 0.5)
+
+
+def traced(proposal, fill, build=conditional):
+    return {spec.name: value for spec, value in trace(space(build), None, proposal, fill)}
+
+
+def test_trace_fills_with_defaults():
+    assert traced({}, "default") == {
+        "layers": 2,
+        "units_0": 8,
+        "units_1": 8,
+        "dropout": True,
+        "rate": 0.1,
+    }
+
+
+def test_trace_fills_with_the_first_of_the_grid():
+    assert traced({}, "first") == {"layers": 1, "units_0": 4, "dropout": True, "rate": 0.1}
+
+
+def test_trace_follows_the_proposal_and_leaves_out_what_is_not_asked_for():
+    proposal = {"layers": 1, "units_0": 16, "units_1": 16, "dropout": False, "rate": 0.4}
+
+    assert traced(proposal, "default") == {"layers": 1, "units_0": 16, "dropout": False}
+
+
+def test_trace_draws_by_its_seed():
+    draws = [tuple(traced({}, seed).items()) for seed in range(6)]
+
+    assert draws == [tuple(traced({}, seed).items()) for seed in range(6)]
+    assert len(set(draws)) > 3
+
+
+def test_a_build_that_raises_has_requested_what_it_asked_for_until_then():
+    def build(hp, data):
+        hp.Int("units", 1, 4)
+        raise ValueError("too wide")
+
+    assert traced({"units": 3}, "default", build) == {"units": 3}
+
+
+def test_trace_draws_no_weights():
+    seen = []
+
+    def build(hp, data):
+        dense = compiled(keras.layers.Dense(hp.Int("units", 4, 8))).layers[-1]
+        seen.append(keras.ops.convert_to_numpy(dense.kernel).any())
+
+    assert traced({}, "first", build) == {"units": 4}
+    assert seen == [False]
+
+
+def test_what_an_initializer_refuses_ends_a_trace_as_it_ends_the_trial():
+    def build(hp, data):
+        keras.layers.Conv2D(2, 3, kernel_initializer=hp.Choice("initializer", ["identity"])).build(
+            (None, 8, 8, 1)
+        )
+        hp.Boolean("asked_for_afterwards")
+
+    assert traced({}, "first", build) == {"initializer": "identity"}
+
+
+def test_trace_follows_a_build_that_raises_where_weights_are_zeros():
+    def build(hp, data):
+        dense = compiled(keras.layers.Dense(hp.Int("units", 4, 8))).layers[-1]
+        if not keras.ops.convert_to_numpy(dense.kernel).any():
+            raise ValueError("weights must not be zeros")
+        hp.Boolean("asked_for_afterwards")
+
+    assert traced({"units": 5}, "first", build) == {"units": 5, "asked_for_afterwards": True}
