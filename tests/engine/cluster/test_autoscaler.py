@@ -265,7 +265,7 @@ def test_a_search_starts_a_cluster_from_nothing_uses_all_of_it_and_outlives_a_pa
     assert {record["status"] for record in records(run)} == {"finished"}
     # Nothing is asked for any more, as anybody can see who joins.
     look = (
-        "import ray; from tests.engine.test_elastic import asked_for;"
+        "import ray; from tests.engine.cluster.test_autoscaler import asked_for;"
         f"ray.init(address={address!r}, logging_level=50); assert asked_for() == []"
     )
     subprocess.run(
