@@ -132,7 +132,7 @@ def measure(make, batch_size, count, plan, data):
         )
     steps = -(-count // batch_size)
     auto = {epochs: choose(model, "auto", epochs * steps, batch_size, []) for epochs in (1, 2, 7)}
-    return clock.epochs if clock.plan.plan == plan else str(clock.plan), auto
+    return clock.epochs if clock.fit_plan.name == plan else str(clock.fit_plan), auto
 
 
 def main():
@@ -159,14 +159,14 @@ def main():
             for plan, runs in taken.items()
             if not isinstance(runs[0], str)
         }
-        served = auto[7].plan if auto[7].plan in plans else "plain"
+        served = auto[7].name if auto[7].name in plans else "plain"
         best = min(plan["epoch_cpu_s"] for plan in plans.values())
         rows.append(
             {
                 "model": name,
                 "examples": count,
                 "batch_size": batch_size,
-                "auto_by_epochs": {epochs: chosen.plan for epochs, chosen in auto.items()},
+                "auto_by_epochs": {epochs: chosen.name for epochs, chosen in auto.items()},
                 "auto": str(auto[7]),
                 "auto_of_best": round(plans[served]["epoch_cpu_s"] / best, 2),
                 "plans": plans,

@@ -82,7 +82,7 @@ def ours(data, layers, count, batch_size):
     clock, made = Clock(), model(data, layers)
     with execution(made, 0, clock, verbose=0):
         made.fit(data.x_train[:count], data.y_train[:count], epochs=EPOCHS, batch_size=batch_size)
-    return clock.epochs[1:], str(clock.plan)
+    return clock.epochs[1:], str(clock.fit_plan)
 
 
 def kerass_own(data, layers, count, batch_size):

@@ -105,7 +105,7 @@ def ours(trials, reports, every_s, folder):
         from ray import cloudpickle
         from ray.tune import with_parameters
 
-        from pipeline.engine.cluster.capacity import Slots
+        from pipeline.engine.cluster.capacity import FreePlaces
         from pipeline.engine.messages import ENDED, Setting
         from pipeline.engine.trials.trainable import KerasTrial, _RaySession, _result
         from pipeline.engine.tuning import _Search
@@ -150,7 +150,7 @@ def ours(trials, reports, every_s, folder):
             """All of `tune` but Keras."""
 
             def prepare(self):
-                self.slots = Slots(self.experiment)
+                self.slots = FreePlaces(self.experiment)
                 self.objective = Objective("val_accuracy", "max")
                 requested = trace({}, "default")
                 self.checked = Checked(requested, len(requested), 0, ())

@@ -22,7 +22,7 @@ from pipeline.records.ledger import Report, TrialRecord
 from pipeline.records.mirror import at_home
 from pipeline.records.remote import RemotePath, location
 from pipeline.records.results import Results
-from pipeline.watch import Plan, Watcher
+from pipeline.watch import SearchPlan, Watcher
 
 HEARTBEAT_S = 10.0  # between two lines where there is no terminal
 REFRESH_S = 0.5
@@ -64,7 +64,7 @@ class Display(Watcher):
         self._waiting: set[str] = set()
         self._ended = self._epochs = self._tried_before = 0
         self._begun = False  # whether a trial was started by this process
-        self._plan: Plan | None = None
+        self._plan: SearchPlan | None = None
         self._began = self._drawn = self._said = time.monotonic()
         self._live: Live | None = None
 
@@ -72,7 +72,7 @@ class Display(Watcher):
         """One line a step."""
         self._say(f"{what[0].upper()}{what[1:]} …")
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: SearchPlan) -> None:
         """What will be done."""
         self._plan = plan
         self._began = time.monotonic()
@@ -259,7 +259,7 @@ def _duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def plan_rows(plan: Plan) -> dict[str, str]:
+def plan_rows(plan: SearchPlan) -> dict[str, str]:
     """What a search is going to do, by heading."""
     experiment = plan.experiment
     executions = (
@@ -327,7 +327,7 @@ def print_rows(console: Console, rows: dict[str, str]) -> None:
         console.print(Text.assemble((f"{name:<15}", "bold"), "  ", text))
 
 
-def describe_space(plan: Plan) -> Table:
+def describe_space(plan: SearchPlan) -> Table:
     """Each hyperparameter with what it may be.
 
     Those that the default model does not request come last.
@@ -349,12 +349,12 @@ def describe_space(plan: Plan) -> Table:
             values = f"{plain['min_value']:g} to {plain['max_value']:g}{step}, {plain['sampling']}"
         else:
             values = ", ".join(str(v) for v in spec.values() or ())
-        kind = decides[(plan.kinds or {}).get(spec.name)]
-        table.add_row(Text(spec.name), spec.kind, Text(values), Text(str(value)), kind)
+        role = decides[(plan.roles or {}).get(spec.name)]
+        table.add_row(Text(spec.name), spec.kind, Text(values), Text(str(value)), role)
     return table
 
 
-def show_dry_run(plan: Plan) -> None:
+def show_dry_run(plan: SearchPlan) -> None:
     """The plan, and the space as far as it was looked at."""
     console = Console(highlight=False, soft_wrap=True)
     print_rows(console, plan_rows(plan))
@@ -376,9 +376,9 @@ def show_result(run: Results, *, quiet: bool, command: str) -> None:
     rows = {"trials": f"{counts['total']} ({ended}), {summary['epochs']} epochs in {took}"}
     if counts.get("duplicate"):
         rows["duplicates"] = f"{counts['duplicate']}, ended at their first report and not counted"
-    if summary.get("execution"):
-        rows["execution"] = "; ".join(
-            f"{count} {plan}" for plan, count in summary["execution"].items()
+    if summary.get("fit_plans"):
+        rows["fit plans"] = "; ".join(
+            f"{count} {plan}" for plan, count in summary["fit_plans"].items()
         )
     if best is not None:
         rows["best trial"] = f"{best.trial}, epoch {best.epoch}"

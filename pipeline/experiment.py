@@ -100,7 +100,7 @@ class Experiment(BaseModel):
     # auto: a share that memory allows
     gpus_per_trial: Annotated[float, Field(ge=0, le=MOST)] | Literal["auto"] = 0.0
     # how a trial's steps are carried out
-    execution: Literal["auto", "plain", "looped", "compiled"] = "auto"
+    fit_plan: Literal["auto", "plain", "looped", "compiled"] = "auto"
     max_concurrent: Positive | None = None  # None: what the cluster holds
     max_retries_per_trial: NotNegative = 0  # where user code raised
     max_consecutive_failed_trials: Positive = 3  # failed in the same way, then the run ends

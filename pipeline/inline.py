@@ -51,7 +51,7 @@ def run_inline(experiment: Experiment, shown: Callable[[Path], Callable[[Any], N
         experiment.max_epochs,
         objective,
         directory,
-        plan=experiment.execution,
+        fit_plan=experiment.fit_plan,
         devices=together,
     )
     train(job, family, data, Printing(), unwrapped=True)

@@ -19,18 +19,21 @@ from typing import Any, Literal
 
 from pipeline.errors import RequestError, UserCodeError, one_line, quoted, unknown
 
-Kind = Literal["dataset", "search space"]
+Component = Literal["dataset", "search space"]
 
 HOME = Path(__file__).resolve().parents[1]
-FOLDERS: dict[Kind, Path] = {"dataset": HOME / "datasets", "search space": HOME / "search_spaces"}
-ENTRIES: dict[Kind, tuple[str, ...]] = {
+FOLDERS: dict[Component, Path] = {
+    "dataset": HOME / "datasets",
+    "search space": HOME / "search_spaces",
+}
+ENTRIES: dict[Component, tuple[str, ...]] = {
     "dataset": ("load",),
     "search space": ("build", "build_model"),
 }
 
 
 @dataclass(frozen=True)
-class Target:
+class Source:
     """Where a dataset or search space is defined.
 
     `file` is absolute, as the driver sees it. `module` is the dotted name to import it by, for what
@@ -38,7 +41,7 @@ class Target:
     imports of its neighbours; None for what is ours.
     """
 
-    kind: Kind
+    component: Component
     name: str
     file: str
     function: str
@@ -57,7 +60,7 @@ class Target:
         """
         file = Path(self.file)
         if self.root is None:
-            return FOLDERS[self.kind] / file.name, HOME
+            return FOLDERS[self.component] / file.name, HOME
         root = Path(self.root)
         staged = HOME / self.staged_as / file.relative_to(root)
         return (staged, HOME / self.staged_as) if staged.exists() else (file, root)
@@ -73,16 +76,16 @@ class Target:
         return Path(self.file).stem
 
 
-def registered(kind: Kind) -> dict[str, str]:
+def registered(component: Component) -> dict[str, str]:
     """Every dataset or search space of ours: name to the first line of its docstring."""
-    files = sorted(p for p in FOLDERS[kind].glob("*.py") if not p.stem.startswith("_"))
+    files = sorted(p for p in FOLDERS[component].glob("*.py") if not p.stem.startswith("_"))
     return {
         p.stem: (ast.get_docstring(ast.parse(p.read_text())) or "").partition("\n")[0]
         for p in files
     }
 
 
-def find(kind: Kind, name: str) -> Target:
+def find(component: Component, name: str) -> Source:
     """Find what `name` means.
 
     Raises:
@@ -90,29 +93,29 @@ def find(kind: Kind, name: str) -> Target:
         UserCodeError: the file is not valid Python.
     """
     path, _, function = name.partition(":") if not os.path.exists(name) else (name, "", "")
-    own = FOLDERS[kind] / f"{path}.py"
+    own = FOLDERS[component] / f"{path}.py"
     if path.isidentifier() and not path.startswith("_") and os.path.isfile(own):
-        return _checked(kind, name, own, function)
+        return _checked(component, name, own, function)
     if path.endswith(".py") or "/" in path:
         file = absolute(path)
         if not os.path.isfile(file):
             raise RequestError(
-                f"A {kind} given as a file must exist; there is no file {quoted(path)}."
+                f"A {component} given as a file must exist; there is no file {quoted(path)}."
             )
-        return _checked(kind, name, file, function, root=file.parent)
+        return _checked(component, name, file, function, root=file.parent)
     found = _find_module(path)
     if found is None:
-        line = unknown(kind, path, registered(kind))
+        line = unknown(component, path, registered(component))
         raise RequestError(
             f"{line} A file (my_module.py) or a module on the path (package.module) works too."
         )
     file, root = found
-    return _checked(kind, name, file, function, module=path, root=root)
+    return _checked(component, name, file, function, module=path, root=root)
 
 
-def resolve(kind: Kind, given: Any) -> Any:
+def resolve(component: Component, given: Any) -> Any:
     """Where a name is defined (`find`); what is no name, but the thing itself, stays as it is."""
-    return find(kind, given) if isinstance(given, str) else given
+    return find(component, given) if isinstance(given, str) else given
 
 
 def lasting(name: str) -> str:
@@ -167,28 +170,30 @@ def _find_module(dotted: str) -> tuple[Path, Path] | None:
 
 
 def _checked(
-    kind: Kind,
+    component: Component,
     name: str,
     file: Path,
     function: str,
     module: str | None = None,
     root: Path | None = None,
-) -> Target:
+) -> Source:
     """Check, on the syntax tree alone, that the file defines what it is asked for."""
     try:
         tree = ast.parse(file.read_bytes(), filename=str(file))
     except OSError as error:
         raise RequestError(
-            f"A {kind} must be a file that can be read; {one_line(str(error))}."
+            f"A {component} must be a file that can be read; {one_line(str(error))}."
         ) from error
     # the last two: nested too deep
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = (
             f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else str(error)
         )
-        raise UserCodeError(f"A {kind} must be valid Python; {file}, {one_line(where)}.") from error
+        raise UserCodeError(
+            f"A {component} must be valid Python; {file}, {one_line(where)}."
+        ) from error
     defined = _top_level_names(tree)
-    wanted = (function,) if function else ENTRIES[kind]
+    wanted = (function,) if function else ENTRIES[component]
     entry = next((w for w in wanted if w in defined), wanted[0] if "*" in defined else None)
     if entry is None:
         has = one_line(", ".join(sorted(n for n in defined if not n.startswith("_"))) or "nothing")
@@ -198,8 +203,8 @@ def _checked(
             "load": "load(seed)",
         }
         must = " or ".join(signatures.get(w, f"{one_line(w)}()") for w in wanted)
-        raise RequestError(f"A {kind} must define {must}; {file} defines {has}.")
-    return Target(kind, name, str(file), entry, module, str(root) if root else None)
+        raise RequestError(f"A {component} must define {must}; {file} defines {has}.")
+    return Source(component, name, str(file), entry, module, str(root) if root else None)
 
 
 def _top_level_names(tree: ast.Module) -> set[str]:

@@ -90,10 +90,10 @@ def command(
             "[default: 0]"
         ),
     ] = None,
-    execution: Annotated[
+    fit_plan: Annotated[
         str | None,
         _option(
-            "How a trial's steps are carried out: auto, plain, looped or compiled.", "execution"
+            "How a trial's steps are carried out: auto, plain, looped or compiled.", "fit_plan"
         ),
     ] = None,
     max_concurrent: Annotated[
@@ -156,7 +156,7 @@ def command(
         "reduction_factor": reduction_factor,
         "cpus_per_trial": cpus_per_trial,
         "gpus_per_trial": _number(gpus_per_trial),
-        "execution": execution,
+        "fit_plan": fit_plan,
         "max_concurrent": max_concurrent,
         "cpus": cpus,
         "gpus": gpus,

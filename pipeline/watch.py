@@ -23,7 +23,7 @@ PASSED_ON = signal.SIGUSR1
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchPlan:
     """What a search will do, known before its first trial."""
 
     experiment: Experiment
@@ -37,7 +37,7 @@ class Plan:
     # requested by others than the default model, as far as was looked
     conditional: tuple[Hyperparameter, ...] = ()
     # of each of both, "model" or "algorithm", if it can be built; from a dry run
-    kinds: dict[str, str] | None = None
+    roles: dict[str, str] | None = None
     measured: str = ""  # why so many trials share a GPU, where that was left to us
 
 
@@ -47,7 +47,7 @@ class Watcher:
     def preparing(self, what: str) -> None:
         """A step before the first trial."""
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: SearchPlan) -> None:
         """All is checked."""
 
     def remembered(self, trials: list[TrialRecord], reports: list[Report]) -> None:

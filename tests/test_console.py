@@ -11,7 +11,7 @@ from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.ledger import Report, TrialRecord
 from pipeline.space.specs import Boolean, Float, Int
-from pipeline.watch import Plan
+from pipeline.watch import SearchPlan
 
 FACTS = {
     "name": "few",
@@ -42,7 +42,7 @@ def shown():
             file=file, force_terminal=terminal, width=160, highlight=False, color_system=None
         )
         experiment = Experiment(dataset="digits", trials=4, **settings)
-        plan = Plan(
+        plan = SearchPlan(
             experiment, Objective("val_accuracy", "max"), FACTS, [], 650, 2, None, Path("runs/mine")
         )
         made.planned(plan)
@@ -107,7 +107,7 @@ def test_a_warning_is_a_line_for_who_asked_for_quiet_too(capsys):
 
 def test_the_plan_says_why_so_many_trials_share_a_gpu():
     line = "the default model's peak is 812 of 81,559 MiB: 16 trials a GPU, 4,497 MiB each"
-    plan = Plan(
+    plan = SearchPlan(
         Experiment(dataset="digits", gpus_per_trial=0.0625),
         Objective("val_accuracy", "max"),
         FACTS,
@@ -128,7 +128,7 @@ def test_a_dry_run_marks_what_only_other_configurations_request_and_says_what_ea
         Float(name="rate", min_value=0.0, max_value=1.0),
     )
     units, broken = Int(name="units_1", min_value=8, max_value=16, start=12), Boolean(name="broken")
-    plan = Plan(
+    plan = SearchPlan(
         Experiment(dataset="digits"),
         Objective("val_accuracy", "max"),
         FACTS,

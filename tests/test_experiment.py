@@ -71,7 +71,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "max_consecutive_failed_trials": 3,
         "max_retries_per_trial": 0,
         "perturbation_interval": 2,
-        "execution": "auto",
+        "fit_plan": "auto",
         "epoch_timeout_s": None,
     }
 
@@ -220,8 +220,8 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
         ({"keep_models": 0}, "keep_models must be greater than 0; got 0."),
         ({"perturbation_interval": 0}, "perturbation_interval must be greater than 0; got 0."),
         (
-            {"execution": "fast"},
-            "execution: input should be 'auto', 'plain', 'looped' or 'compiled'; got 'fast'.",
+            {"fit_plan": "fast"},
+            "fit_plan: input should be 'auto', 'plain', 'looped' or 'compiled'; got 'fast'.",
         ),
         ({"cpus": 0}, "cpus must be greater than 0; got 0."),
         ({"gpus": -1}, "gpus must be greater than or equal to 0; got -1."),

@@ -113,7 +113,7 @@ class Dataset:
         """Inputs and targets of each split that the best model is measured on."""
         return {"validation": (self.x_val, self.y_val), "test": (self.x_test, self.y_test)}
 
-    def few(self, count: int = FEW) -> "Dataset":
+    def sample(self, count: int = FEW) -> "Dataset":
         """A few examples of each split, those of the smallest and the largest label among them.
 
         An output too narrow shows at the largest.

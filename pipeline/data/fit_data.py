@@ -140,7 +140,7 @@ class FitData:
         """Inputs, targets and weights of each split that the best model is measured on."""
         return {} if self.val is None else {"validation": _made(self.val)}
 
-    def few(self, count: int = FEW) -> "FitData":
+    def sample(self, count: int = FEW) -> "FitData":
         """A few examples of each split."""
         return replace(
             self,

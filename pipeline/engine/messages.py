@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.names import Target
+from pipeline.names import Source
 
 RESOURCES = "resources"  # what a trial takes, in Tune's `config`
 # What a result carries to the driver, beside what Tune adds.
@@ -17,7 +17,7 @@ HELD = "held_gib"  # by the worker, and what its node has
 GROWN = "grown"  # the worker holds more memory than one that is to take another trial should
 # with the first report, and again when it has grown, or the plan is another
 REQUESTED = "requested"
-BUILT = "built"  # so many of them by `build`
+ASKED_BY_BUILD = "asked_by_build"  # so many of them by `build`
 PLACE = "place"
 WARNING = "warning"  # what a person should know
 FAILURE = "failure"
@@ -28,7 +28,7 @@ ENDED = "ended"
 class Setting:
     """What all trials of a run share. `data` holds the reference of the loaded dataset."""
 
-    search_space: Target | Any
+    search_space: Source | Any
     data: list[Any]
 
 

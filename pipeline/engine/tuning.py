@@ -19,7 +19,7 @@ from typing import Any
 from pipeline import names
 from pipeline.engine.cluster.autoscaler import Demand, await_place, check_place
 from pipeline.engine.cluster.capacity import (
-    Slots,
+    FreePlaces,
     check_local,
     concurrent,
     devices_a_trial,
@@ -43,7 +43,7 @@ from pipeline.engine.past import (
 from pipeline.engine.run import Run
 from pipeline.errors import Interrupted, KerasweepError, ProgramError
 from pipeline.experiment import Experiment
-from pipeline.names import Target
+from pipeline.names import Source
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout, new_directory, storage_of
 from pipeline.records.ledger import COUNTED, Ledger, write_experiment
@@ -55,7 +55,7 @@ from pipeline.records.scratch import new_folder
 from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
-from pipeline.watch import Interruption, Plan, Watcher
+from pipeline.watch import Interruption, SearchPlan, Watcher
 from pipeline.worker.devices.machine import processor
 from pipeline.worker.devices.parallel import check_backend
 
@@ -139,7 +139,7 @@ def dry_run(
     *,
     interruption: Interruption | None = None,
     insecure: bool = False,
-) -> Plan:
+) -> SearchPlan:
     """All that `tune` checks and finds out before the first trial; nothing is written."""
     search = _Search(experiment, None, watcher or Watcher(), interruption or Interruption())
     with cluster(experiment, search.targets, insecure=insecure), search:
@@ -152,7 +152,7 @@ def met_by_default(experiment: Experiment) -> list[Hyperparameter]:
     Nothing is written.
     """
     search_space = names.resolve("search space", experiment.search_space)
-    with cluster(experiment, [search_space] if isinstance(search_space, Target) else []):
+    with cluster(experiment, [search_space] if isinstance(search_space, Source) else []):
         import ray
 
         search_space = with_code(search_space)
@@ -192,12 +192,12 @@ class _Search:
         self.helper: Any = None
         self.checked: Any = None  # what the default model showed
         self.examples: dict[str, int | None] = {}  # of each split
-        self._kinds: dict[str, str] = {}
+        self._roles: dict[str, str] = {}
         self.first: list[dict[str, Any]] = []  # configurations to be tried
         self.earlier: list[Any] = []  # observations of another run
         self.dataset = names.resolve("dataset", experiment.dataset)
         self.search_space = names.resolve("search space", experiment.search_space)
-        self.targets = [t for t in (self.dataset, self.search_space) if isinstance(t, Target)]
+        self.targets = [t for t in (self.dataset, self.search_space) if isinstance(t, Source)]
         self.mirror = mirror  # of a run in an object store
         self._fit: set[str] = set()  # nodes that were asked whether they are
         self._waited_s = 0.0  # for a place
@@ -235,7 +235,7 @@ class _Search:
         if self.mirror is not None:
             self.mirror.close()
 
-    def prepare(self, *, waits: bool = True) -> Plan:
+    def prepare(self, *, waits: bool = True) -> SearchPlan:
         """Everything before the first trial.
 
         `waits` for a cluster to grow, where that has to be.
@@ -243,11 +243,11 @@ class _Search:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        from pipeline.engine.helper.actor import Calls, Helper
+        from pipeline.engine.helper.actor import Helper, HelperClient
 
         check_place(self.experiment)
         self._check_nodes()
-        self.slots = Slots(self.experiment)
+        self.slots = FreePlaces(self.experiment)
         self.watcher.preparing("loading data, checking the search space")
         # On the driver's node: a user's dataset may read files that lie beside it.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -255,7 +255,7 @@ class _Search:
         search_space = with_code(self.search_space)
         check_sendable("search space", search_space)
         self.helper = actor.options(scheduling_strategy=here).remote(search_space, 1, os.getcwd())
-        call = self.call = Calls(self.helper)
+        call = self.call = HelperClient(self.helper)
         self.data = self.helper.load.remote(with_code(self.dataset), self.experiment.seed)
         # These imports take the driver seconds in which it otherwise only waits for the data.
         slow = ["ray.tune", *(["hyperopt"] if self.experiment.searcher == "hyperopt" else [])]
@@ -275,7 +275,7 @@ class _Search:
             self.earlier = starts.observations(self.starts, self.objective)
             self.first = starts.settled(self.starts, checked.requested, self._trace)
         warning = packing_warning(self.experiment)
-        return Plan(
+        return SearchPlan(
             self.experiment,
             self.objective,
             facts,
@@ -315,38 +315,38 @@ class _Search:
             self.experiment, with_code(self.search_space), self.data, self._job("t0000", {})
         )
         self.experiment = self.experiment.changed(gpus_per_trial=share)
-        self.slots = Slots(self.experiment)
+        self.slots = FreePlaces(self.experiment)
         return line
 
-    def kinds(self, configuration: dict[str, Any]) -> dict[str, str]:
+    def roles(self, configuration: dict[str, Any]) -> dict[str, str]:
         """Whether each hyperparameter decides the model or how it is trained.
 
         Found out once for each name.
         """
-        if not configuration.keys() <= self._kinds.keys():
-            found = self.call.follow(self.helper.kinds, self.data, configuration, list(self._kinds))
+        if not configuration.keys() <= self._roles.keys():
+            found = self.call.follow(self.helper.roles, self.data, configuration, list(self._roles))
             # What `build` does not request is asked for by `fit` alone.
-            self._kinds = dict.fromkeys(configuration, "algorithm") | found | self._kinds
-        return {name: self._kinds[name] for name in configuration}
+            self._roles = dict.fromkeys(configuration, "algorithm") | found | self._roles
+        return {name: self._roles[name] for name in configuration}
 
-    def survey(self, plan: Plan) -> Plan:
+    def survey(self, plan: SearchPlan) -> SearchPlan:
         """The plan, with what other configurations request and the kind of everything."""
         from pipeline.search.survey import survey
         from pipeline.space.configuration import configuration_of
 
         until = time.monotonic() + SURVEY_S
         met = {spec.name: spec for spec, _ in plan.requested}
-        kinds: dict[str, str] = {}
+        roles: dict[str, str] = {}
         for requested in itertools.chain([plan.requested], survey(met, self._trace)):
             met |= {spec.name: spec for spec, _ in requested if spec.name not in met}
             configuration = configuration_of(requested)
-            if not configuration.keys() <= kinds.keys():
+            if not configuration.keys() <= roles.keys():
                 # it cannot be built: the next that requests the same perhaps can
                 with contextlib.suppress(Exception):
-                    kinds |= self.kinds(configuration)
+                    roles |= self.roles(configuration)
             if time.monotonic() > until or self.interruption.signal is not None:
                 break
-        return replace(plan, conditional=tuple(met.values())[len(plan.requested) :], kinds=kinds)
+        return replace(plan, conditional=tuple(met.values())[len(plan.requested) :], roles=roles)
 
     def fits(self, configuration: dict[str, Any], other: dict[str, Any]) -> bool:
         """Whether a model of `other` can go on with the weights of one of `configuration`."""
@@ -413,7 +413,7 @@ class _Search:
             _raise_all_failed(ledger)
         return Run(self.layout.place)
 
-    def _make_directory(self, plan: Plan) -> Plan:
+    def _make_directory(self, plan: SearchPlan) -> SearchPlan:
         """Make the run's directory.
 
         Where another run took its name meanwhile, the next one that is free.
@@ -452,14 +452,14 @@ class _Search:
     def _search(self, ledger: Ledger, earlier_s: float) -> tuple[KerasweepError | None, bool]:
         from ray import tune as ray_tune
 
-        from pipeline.engine.internals.tune_controller import Silent
-        from pipeline.engine.schedulers.pbt import Turn
+        from pipeline.engine.internals.tune_controller import NoOutput
+        from pipeline.engine.schedulers.pbt import Generation
         from pipeline.engine.schedulers.registry import make_scheduler
         from pipeline.engine.trials.ask_tell import AskTell, Trials
         from pipeline.engine.trials.gpu_shares import Shares
         from pipeline.engine.trials.recorder import Recorder, tell_past
         from pipeline.engine.trials.replay import replay
-        from pipeline.engine.trials.stopping import Halt
+        from pipeline.engine.trials.stopping import StopRule
         from pipeline.engine.trials.supervisor import Supervisor
         from pipeline.search import SEARCHERS
 
@@ -473,15 +473,15 @@ class _Search:
             earlier=self.earlier,
         )
         # What `fit` asks for must not be known sooner where fewer trials run at once.
-        searcher.meet(self.checked.requested, self.checked.built)
+        searcher.meet(self.checked.requested, self.checked.asked_by_build)
         tell_past(ledger, searcher, self.objective)
-        turn = Turn(
+        turn = Generation(
             ledger,
             self.layout,
             self.objective,
             experiment.seed,
             experiment.executions_per_trial,
-            self.kinds,
+            self.roles,
             self.fits,
             lambda *a: adapter.task(*a),
         )
@@ -500,7 +500,7 @@ class _Search:
             supervisor.wanted,
             supervisor.all_wait,
             experiment.max_epochs,
-            shares.of,
+            shares.resources_of,
         )
         recorder = Recorder(
             ledger,
@@ -515,7 +515,7 @@ class _Search:
         self.slots.looked = [newcomers.look, self._ask]
         budget_s = experiment.time_budget_s
         left_s = None if budget_s is None else budget_s - earlier_s - self._waited_s
-        halt = Halt(
+        halt = StopRule(
             recorder,
             ledger,
             self.interruption,
@@ -537,7 +537,7 @@ class _Search:
                 search_alg=trials,
                 scheduler=supervisor,
                 num_samples=-1,
-                callbacks=[recorder, Silent()],
+                callbacks=[recorder, NoOutput()],
                 stop=halt,
                 # the third death without an epoch between (`recorder`) ends a trial
                 max_failures=2,
@@ -589,7 +589,7 @@ class _Search:
             "examples": self.examples,
             "versions": _versions() | self.call(self.helper.versions),
             "device": self._device(),
-            "sources": {t.kind: {"name": t.name, "sha256": t.sha256} for t in self.targets},
+            "sources": {t.component: {"name": t.name, "sha256": t.sha256} for t in self.targets},
         }
         shutil.rmtree(self.layout.engine, ignore_errors=True)
         self._retention(ledger).conclude(ledger.trials.values())
@@ -643,9 +643,9 @@ class _Search:
             fill,
             experiment.executions_per_trial,
             retries=experiment.max_retries_per_trial,
-            plan=experiment.execution,
+            fit_plan=experiment.fit_plan,
             devices=devices_a_trial(experiment),
-            twice=experiment.scheduler == "pbt",
+            keep_spare=experiment.scheduler == "pbt",
             rungs=(*rungs(experiment), experiment.max_epochs),
         )
 

@@ -188,7 +188,7 @@ def _own_folder(callback: Any, ours: list[Any]) -> None:
     reporter = next((c for c in ours if hasattr(c, "trial")), None)
     if reporter is not None and type(callback).__name__ == "TensorBoard":
         callback.log_dir = os.path.join(
-            callback.log_dir, reporter.trial, f"execution{reporter.execution}"
+            callback.log_dir, reporter.trial, f"execution{reporter.repeat}"
         )
 
 

@@ -72,7 +72,7 @@ class TrialRecord:
     gpus: float | None = None  # if not the share that the search asked for, which was too little
     outgrown: int | None = None  # the last epoch before it ran out of that share, if it did
     # how its steps were carried out, and why so; from which epoch on otherwise
-    execution: str | None = None
+    fit_plan: str | None = None
     # Where another's weights were taken over: after which "epoch", "from" which trial, and what was
     # in force "before".
     changes: list[dict[str, Any]] = field(default_factory=list)
@@ -81,11 +81,11 @@ class TrialRecord:
     ended: float | None = None
     epochs: int | None = None  # once it has ended: the last that is recorded
 
-    def executed(self, plan: str, epoch: int) -> str:
-        """Its `execution` once it is known how this epoch's steps were carried out."""
-        if self.execution and not self.execution.endswith(plan):
-            return f"{self.execution}, from epoch {epoch} {plan}"
-        return self.execution or plan
+    def with_fit_plan(self, plan: str, epoch: int) -> str:
+        """Its `fit_plan` once it is known how this epoch's steps were carried out."""
+        if self.fit_plan and not self.fit_plan.endswith(plan):
+            return f"{self.fit_plan}, from epoch {epoch} {plan}"
+        return self.fit_plan or plan
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class TrialRecord:
         return {item["name"]: item["value"] for item in self.requested}
 
     @property
-    def built(self) -> int:
+    def asked_by_build(self) -> int:
         """How many of them `build` asked for; they come first."""
         return sum(item["asked_by"] == "build" for item in self.requested or ())
 
@@ -138,13 +138,13 @@ def _spec(plain: str) -> Hyperparameter:
     return from_dict(json.loads(plain))
 
 
-def as_plain(requested: Requested, built: int) -> list[dict[str, Any]]:
-    """What was requested, the first `built` of it by `build`, as a record holds it.
+def as_plain(requested: Requested, asked_by_build: int) -> list[dict[str, Any]]:
+    """What was requested, the first `asked_by_build` of it by `build`, as a record holds it.
 
     The inverse of its `asked`.
     """
     return [
-        {**spec.to_dict(), "asked_by": "build" if place < built else "fit", "value": value}
+        {**spec.to_dict(), "asked_by": "build" if place < asked_by_build else "fit", "value": value}
         for place, (spec, value) in enumerate(requested)
     ]
 
@@ -223,7 +223,7 @@ class Ledger:
         """Record that a trial goes on after `epoch` with `source`'s weights, under other values."""
         record = self.trials[trial]
         past = {"epoch": epoch, "from": source, "before": record.hyperparameters}
-        plain = as_plain(requested, self.trials[source].built)
+        plain = as_plain(requested, self.trials[source].asked_by_build)
         self.note(trial, requested=plain, changes=[*record.changes, past])
 
     def end(

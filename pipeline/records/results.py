@@ -63,7 +63,7 @@ class _Summary:
     epochs: int
     objective: str
     validation: dict[str, float | None] | None = None
-    execution: dict[str, int] = field(default_factory=dict)
+    fit_plans: dict[str, int] = field(default_factory=dict)
     exhausted: bool = False
     interrupted: bool = False
     wall_clock_s: float = 0.0
@@ -337,7 +337,7 @@ def write_summary(
     """Write `summary.json` and return what it holds; `facts` are wall clock, versions and the like.
 
     Of the trials' counts `total` is that of all but the duplicates, which are counted by
-    themselves; `execution` says how many were carried out in which way.
+    themselves; `fit_plans` says how many were carried out in which way.
     """
     held = Counter(record.status for record in trials.values())
     counts = {"total": len(trials) - held["duplicate"]} | {
@@ -349,10 +349,8 @@ def write_summary(
         "test": test,
         "trials": counts,
         "epochs": epochs,
-        "execution": dict(
-            Counter(
-                record.execution for record in trials.values() if record.execution
-            ).most_common()
+        "fit_plans": dict(
+            Counter(record.fit_plan for record in trials.values() if record.fit_plan).most_common()
         ),
         **facts,
     }

@@ -246,12 +246,12 @@ class Searcher:
         other = self._told_by.get(identity(configuration_of(requested)))
         return None if other is None or self.observations[other].failed else other
 
-    def tell_requested(self, trial: str, requested: Requested, built: int) -> None:
-        """A trial's configuration as its `build` (the first `built` values) and `fit` requested it.
+    def tell_requested(self, trial: str, requested: Requested, asked_by_build: int) -> None:
+        """What a trial requested: the first `asked_by_build` in `build`, the others in `fit`.
 
         The space grows by what is new in it.
         """
-        self.meet(requested, built)
+        self.meet(requested, asked_by_build)
         observation = self.observations.setdefault(trial, Observation({}))
         observation.configuration = configuration_of(requested)
         observation.told = True
@@ -263,23 +263,23 @@ class Searcher:
             self._told_by[own] = trial
         self._parts.pop(trial, None)
 
-    def tell_duplicate(self, trial: str, requested: Requested, built: int) -> None:
+    def tell_duplicate(self, trial: str, requested: Requested, asked_by_build: int) -> None:
         """The trial turned out to be equal to another.
 
         It is over, and only its proposal is remembered.
         """
-        self.meet(requested, built)
+        self.meet(requested, asked_by_build)
         self.observations[trial].duplicate = True
 
-    def meet(self, requested: Requested, built: int) -> None:
+    def meet(self, requested: Requested, asked_by_build: int) -> None:
         """Learn what there is to choose.
 
-        `build` asked for the first `built`, `fit` for the others.
+        `build` asked for the first `asked_by_build`, `fit` for the others.
         """
         self._exhausted = False
         for spec, _ in requested:
             self.known.setdefault(spec.name, spec)
-        by_fit = {spec.name for spec, _ in requested[built:]}
+        by_fit = {spec.name for spec, _ in requested[asked_by_build:]}
         if not by_fit <= self._by_fit:
             self._by_fit |= by_fit
             self._parts.clear()

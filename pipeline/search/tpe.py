@@ -77,12 +77,12 @@ class HyperOpt(Searcher):
                 seen[place] = observation
         return seen
 
-    def tell_requested(self, trial: str, requested: Requested, built: int) -> None:
+    def tell_requested(self, trial: str, requested: Requested, asked_by_build: int) -> None:
         """What a trial requests; its document, where it has one, is then out of date."""
         before = self.observations.get(trial)
         if before is not None and before.told and before.compared:
             self._documents.clear()
-        super().tell_requested(trial, requested, built)
+        super().tell_requested(trial, requested, asked_by_build)
 
     def ranked(self, seen: list[Observation]) -> list[float]:
         """A loss for each trial, the earlier run's first.

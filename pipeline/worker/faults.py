@@ -30,10 +30,10 @@ SAID_ON_A_GPU = re.compile(r"(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED|failed to alloca
 class Failure:
     """Why a trial failed.
 
-    `kind` decides whether the search goes on; `where` tells one fault from another.
+    `blames` decides whether the search goes on; `where` tells one fault from another.
     """
 
-    kind: Literal["configuration", "program", "request"]
+    blames: Literal["configuration", "program", "request"]
     reason: str
     traceback: str = ""
     where: str = ""

@@ -40,12 +40,12 @@ class Job:
     objective: Objective
     directory: Path | RemotePath
     fill: Literal["random", "default", "first"] = "random"
-    executions: int = 1  # trainings from different seeds, whose mean is reported
-    execution: int = 0  # which of them this is
+    repeats: int = 1  # trainings from different seeds, whose mean is reported
+    repeat: int = 0  # which of them this is
     retries: int = 0  # so often it is tried again where user code raised
-    plan: str = "auto"  # how `fit` is carried out: see `plans`
+    fit_plan: str = "auto"  # how `fit` is carried out: see `plans`
     devices: int = 1  # that train it together: see `parallel`
-    twice: bool = False  # whether its checkpoints are kept twice: see `checkpoints`
+    keep_spare: bool = False  # whether its checkpoints are kept twice: see `checkpoints`
     rungs: tuple[int, ...] = ()  # the epochs after which it is stopped or paused, or may be
 
 
@@ -53,8 +53,8 @@ class Job:
 class Epoch:
     """What a trial reports after an epoch.
 
-    `epoch` counts completed epochs; `objective` is None if not finite; the first `built` of
-    `requested` were asked for by `build`, the others by `fit`; `warning` is what a person should
+    `epoch` counts completed epochs; `objective` is None if not finite; the first `asked_by_build`
+    of `requested` were asked for by `build`, the others by `fit`; `warning` is what a person should
     know, once.
     """
 
@@ -63,8 +63,8 @@ class Epoch:
     metrics: dict[str, float | None]
     seconds: float
     requested: Requested
-    built: int
-    plan: str = ""  # how it was carried out, and why so
+    asked_by_build: int
+    fit_plan: str = ""  # how it was carried out, and why so
     # no epoch, but what `fit` returned: the trial's objective, whatever its epochs reported
     final: bool = False
     warning: str = ""
@@ -72,13 +72,13 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Checked:
-    """What the default model requested, the first `built` of it in `build`; its weights.
+    """What the default model requested, the first `asked_by_build` of it in `build`; its weights.
 
     What is odd in the space.
     """
 
     requested: Requested
-    built: int
+    asked_by_build: int
     weights: int
     warnings: tuple[str, ...]
 

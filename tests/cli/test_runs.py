@@ -358,7 +358,7 @@ from search_spaces.mlp import build
 
 def fit(hp, model, *args, callbacks, **kwargs):
     done = model.fit(*args, callbacks=callbacks, **kwargs)
-    print(callbacks[0].plan)
+    print(callbacks[0].fit_plan)
     return done
 """
 
@@ -370,7 +370,7 @@ def test_inline_trains_one_trial_here_and_lets_an_exception_through(cli, tmp_pat
     assert "epoch 2 " in output and "val_accuracy=" in output
     (tmp_path / "broken.py").write_text("def build(hp, data):\n    return 1 / 0\n")
     (tmp_path / "telling.py").write_text(TELLING)
-    asked = ("--inline", "--execution", "plain")
+    asked = ("--inline", "--fit-plan", "plain")
     code, output, errors = cli("digits", "--search-space", "telling.py", *asked, cwd=tmp_path)
     assert code == 0 and "plain: asked for" in output, errors
     code, _, errors = cli("digits", "--search-space", "broken.py", "--inline", cwd=tmp_path)

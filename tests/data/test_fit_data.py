@@ -80,7 +80,7 @@ def test_a_function_is_called_where_the_data_is_used():
 
 
 def test_few_examples_of_each_part():
-    few = FitData.of("d", {"a": X}, Y, validation_data=(X, Y)).few()
+    few = FitData.of("d", {"a": X}, Y, validation_data=(X, Y)).sample()
     (x, y), named = few.fit_arguments()
     assert len(x["a"]) == len(y) == len(named["validation_data"][0]) == 8
 
@@ -92,7 +92,7 @@ def test_few_shortens_what_a_function_makes_where_it_can():
         def take(self, count):
             return Batches(self[:count])
 
-    few = FitData.of("d", lambda: Batches([1, 2, 3]), validation_data=lambda: [4, 5]).few()
+    few = FitData.of("d", lambda: Batches([1, 2, 3]), validation_data=lambda: [4, 5]).sample()
     positional, named = few.fit_arguments()
     assert positional == ([1],) and named["validation_data"] == [4, 5]
 

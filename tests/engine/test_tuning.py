@@ -105,9 +105,9 @@ def test_trials_are_compiled_from_the_rung_on_that_is_far_enough_from_the_next(s
         searcher="random",
     )
     few, many = "looped: too few steps for a compilation to pay", "compiled: many steps"
-    plans = {record.epochs: record.execution for record in read_trials(run.layout).values()}
+    plans = {record.epochs: record.fit_plan for record in read_trials(run.layout).values()}
     assert plans == {1: few, 4: f"{few}, from epoch 2 {many}"}
-    assert set(run.summary["execution"]) == set(plans.values())
+    assert set(run.summary["fit_plans"]) == set(plans.values())
 
 
 MEETING = """

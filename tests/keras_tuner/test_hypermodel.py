@@ -259,7 +259,7 @@ def test_users_callbacks_are_copied_for_each_training_and_tensorboard_writes_apa
     given, hypermodel = TensorBoard(tmp_path), Recording()
 
     class Ours(keras.callbacks.Callback):
-        trial, execution = "t0003", 1
+        trial, repeat = "t0003", 1
 
     model = build_model(HyperParameters())
     Family(hypermodel, callbacks=[given]).fit(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.names import FOLDERS, Target, find, lasting
+from pipeline.names import FOLDERS, Source, find, lasting
 from tests.properties.inputs import changed, outcome, texts, tried, unchanged
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,7 @@ def test_any_name_is_found_or_refused_and_nothing_is_imported(
         target = outcome(lambda: find(kind, name))
         last = outcome(lambda: lasting(name))
     assert set(sys.modules) == before
-    if isinstance(target, Target):
+    if isinstance(target, Source):
         assert Path(target.file).is_file()
         assert outcome(lambda: find(kind, last)).file == target.file
 

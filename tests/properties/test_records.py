@@ -66,7 +66,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Layout:
             requested=as_plain(requested, 2),
             node="here",
             devices="CPU",
-            execution="plain: small",
+            fit_plan="plain: small",
         )
         for epoch in (1, 2):
             ledger.report(

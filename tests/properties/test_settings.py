@@ -90,7 +90,7 @@ POSSIBLE = {
     "perturbation_interval": counts,
     "cpus_per_trial": shares,
     "gpus_per_trial": shares | st.just(0) | st.just(-0.0) | st.just("auto"),
-    "execution": st.sampled_from(["auto", "plain", "looped", "compiled"]),
+    "fit_plan": st.sampled_from(["auto", "plain", "looped", "compiled"]),
     "max_concurrent": st.none() | counts,
     "max_retries_per_trial": st.integers(0, MOST),
     "max_consecutive_failed_trials": counts,

@@ -312,8 +312,8 @@ def test_summary_counts_trials_by_their_status(layout: Layout) -> None:
 
 def test_summary_counts_how_trials_were_carried_out(layout: Layout) -> None:
     plans = ["looped: few", "compiled: small", "compiled: small", None]
-    records = trials(*(replace(trial(f"t{i}"), execution=plan) for i, plan in enumerate(plans)))
-    assert list(summary(layout, trials=records)["execution"].items()) == [
+    records = trials(*(replace(trial(f"t{i}"), fit_plan=plan) for i, plan in enumerate(plans)))
+    assert list(summary(layout, trials=records)["fit_plans"].items()) == [
         ("compiled: small", 2),
         ("looped: few", 1),
     ]

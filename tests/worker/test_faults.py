@@ -21,7 +21,7 @@ def test_numpys_failed_allocation_and_kinds_of_memory_error_are_out_of_memory():
         pass
 
     for error in (caught(lambda: np.empty((2**40, 2**15))), PinnedMemoryExhausted("2 GiB")):
-        assert classify(error).kind == "configuration"
+        assert classify(error).blames == "configuration"
         assert classify(error).reason.startswith("out of memory: ")
 
 
@@ -62,7 +62,7 @@ def test_what_a_gpus_libraries_say_of_memory_is_known_where_there_is_a_gpu(text,
     }.items():
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
         failure = classify(RuntimeError(text))
-        assert failure.kind == kind and (failure.where == DEVICE_MEMORY) == (
+        assert failure.blames == kind and (failure.where == DEVICE_MEMORY) == (
             kind == "configuration"
         )
 

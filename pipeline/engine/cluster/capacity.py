@@ -55,7 +55,7 @@ def needs(experiment: Experiment) -> str:
     return ", ".join(f"{amount:g} {name}" for name, amount in resources_of(experiment).items())
 
 
-class Slots:
+class FreePlaces:
     """How many trials may run at once, looked up anew every few seconds: nodes come and go.
 
     All of `looked` are called at each look.

@@ -24,7 +24,7 @@ from pipeline.engine.internals.ray_process import (
 )
 from pipeline.errors import KerasweepError, RequestError
 from pipeline.experiment import Experiment
-from pipeline.names import HOME, Target
+from pipeline.names import HOME, Source
 from pipeline.records.scratch import new_folder
 from pipeline.worker.devices.machine import threads_of
 
@@ -63,7 +63,7 @@ def address_of(experiment: Experiment) -> str | None:
 
 @contextmanager
 def cluster(
-    experiment: Experiment, targets: list[Target], *, warm: bool = False, insecure: bool = False
+    experiment: Experiment, targets: list[Source], *, warm: bool = False, insecure: bool = False
 ) -> Iterator[bool]:
     """Ray, for the time of a run. One that the caller had started is used, and left running.
 
@@ -143,7 +143,7 @@ def _start(experiment: Experiment, temporary: str, *, warm: bool) -> None:
         ) from error
 
 
-def _join(address: str, targets: list[Target], folders: list[str], *, insecure: bool) -> None:
+def _join(address: str, targets: list[Source], folders: list[str], *, insecure: bool) -> None:
     import ray
 
     from pipeline.engine.cluster import shipping

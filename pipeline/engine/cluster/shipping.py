@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.errors import RequestError
 from pipeline.experiment import label
-from pipeline.names import HOME, Target
+from pipeline.names import HOME, Source
 from pipeline.records.scratch import new_folder
 
 # Never part of a user's code, and often large.
@@ -22,11 +22,11 @@ LEFT_OUT = shutil.ignore_patterns(
 MOST_MIB = 100
 
 
-def stage(targets: list[Target]) -> str:
+def stage(targets: list[Source]) -> str:
     """Copy our packages and the user's own into a new folder, which Ray ships to every node.
 
     A user's module travels with the Python files and packages beside it, into a folder of their own
-    (`Target.staged_as`). What is installed in site-packages must be installed on the nodes too.
+    (`Source.staged_as`). What is installed in site-packages must be installed on the nodes too.
 
     Raises:
         RequestError: the user's folder is too large to ship.
@@ -49,7 +49,7 @@ def stage(targets: list[Target]) -> str:
     return str(folder)
 
 
-def _copy(target: Target, folder: Path) -> None:
+def _copy(target: Source, folder: Path) -> None:
     root = Path(str(target.root))
     top = Path(target.file).relative_to(root).parts[0]
     ours = {"pipeline", "search_spaces", "datasets"} if root == HOME else set()
@@ -94,7 +94,7 @@ def with_code(thing: Any) -> Any:
 def _by_value(thing: Any) -> None:
     from ray import cloudpickle
 
-    if isinstance(thing, Target):
+    if isinstance(thing, Source):
         return
     if isinstance(thing, functools.partial):
         for part in (thing.func, *thing.args, *thing.keywords.values()):

@@ -14,7 +14,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.utils.object_cache import _ObjectCache
 
-from pipeline.engine.internals.tune_controller import InPlace
+from pipeline.engine.internals.tune_controller import Unpickled
 
 # Several times what a process takes to start. It is not kept for longer, since it takes a place in
 # the cluster.
@@ -66,7 +66,7 @@ class IdleWorkers(_ObjectCache):
                     yield worker
 
 
-class Keeping(InPlace):
+class WorkerCachePolicy(Unpickled):
     """Tune's decision to keep a trial's worker, but for those that have grown."""
 
     def __init__(self, keep: Callable[[Trial], bool], grown: set[str]) -> None:

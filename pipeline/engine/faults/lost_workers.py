@@ -11,7 +11,7 @@ from typing import Any
 from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial
 
-from pipeline.engine.internals.tune_controller import InPlace
+from pipeline.engine.internals.tune_controller import Unpickled
 from pipeline.engine.messages import OutOfShare, UnfitNode
 
 # In Ray's words (2.60).
@@ -19,7 +19,7 @@ NODE_DIED = "its node has died"
 RAY_ENDED_IT = re.compile(r"Memory on the node .*? was ([\d.]+ ?GB) used / ([\d.]+ ?GB) limit")
 
 
-class Lost(InPlace):
+class WorkerFailures(Unpickled):
     """Tune's handling of a worker's failure, once for each.
 
     One that dies while it is handed over to the next trial fails twice, first itself and then its

@@ -16,7 +16,7 @@ from ray._private.state import actors
 
 from pipeline.data.fit_data import Data
 from pipeline.errors import KerasweepError
-from pipeline.names import Target
+from pipeline.names import Source
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.space.configuration import Fill
@@ -38,7 +38,7 @@ class Helper:
     It takes no CPU from the trials: it works while they wait for it, or not at all.
     """
 
-    def __init__(self, search_space: Target | Any, cpus: float, folder: str) -> None:
+    def __init__(self, search_space: Source | Any, cpus: float, folder: str) -> None:
         self._source = search_space
         # the driver's, on the driver's node: a user's relative paths keep their meaning
         os.chdir(folder)
@@ -46,7 +46,7 @@ class Helper:
         self._cpus = cpus
         self._space: Any = None
 
-    def load(self, dataset: Target | Any, seed: int) -> Data:
+    def load(self, dataset: Source | Any, seed: int) -> Data:
         """The dataset; Ray keeps it, and each node maps it once."""
         from pipeline.worker.spaces.loading import load_dataset
 
@@ -63,16 +63,16 @@ class Helper:
 
         return reveal.check(self._search_space(), data, objective)
 
-    def kinds(self, data: Data, configuration: Mapping[str, Value], known: list[str]) -> Any:
-        """See `worker.kinds.kinds`."""
-        from pipeline.worker.spaces.roles import kinds
+    def roles(self, data: Data, configuration: Mapping[str, Value], known: list[str]) -> Any:
+        """See `spaces.roles.roles`."""
+        from pipeline.worker.spaces.roles import roles
 
-        return kinds(self._search_space(), data, configuration, known)
+        return roles(self._search_space(), data, configuration, known)
 
     def fits(
         self, data: Data, configuration: Mapping[str, Value], other: Mapping[str, Value]
     ) -> bool:
-        """See `worker.kinds.fits`."""
+        """See `worker.roles.fits`."""
         from pipeline.worker.spaces.roles import fits
 
         return fits(self._search_space(), data, configuration, other)
@@ -109,7 +109,7 @@ class Helper:
         return self._space
 
 
-class Calls:
+class HelperClient:
     """Asks the helper.
 
     Ray starts it anew, and asks again, where its process is frozen or takes without end.

@@ -17,7 +17,7 @@ from pipeline.engine.cluster.capacity import live_nodes
 from pipeline.engine.trials.trainable import import_keras
 from pipeline.errors import KerasweepError, RequestError, one_line
 from pipeline.experiment import Experiment
-from pipeline.names import Target
+from pipeline.names import Source
 from pipeline.worker.devices import cuda, machine
 from pipeline.worker.session import Job, Stopped, Until
 
@@ -131,7 +131,7 @@ def most_that_fit(found: Measured, most: int) -> int:
 
 
 @ray.remote(max_calls=1, max_retries=0)  # its process ends with it, and gives the GPU back
-def _measure(search_space: Target | Any, data: Data, job: Job, cpus: float) -> Measured | None:
+def _measure(search_space: Source | Any, data: Data, job: Job, cpus: float) -> Measured | None:
     machine.claim(cpus, gpus=1)
     memory = cuda.memory()
     if memory is None:
@@ -141,8 +141,8 @@ def _measure(search_space: Target | Any, data: Data, job: Job, cpus: float) -> M
     return Measured(machine.peak_memory_mib(), memory.total_mib, failure)
 
 
-def train_default(search_space: Target | Any, data: Data, job: Job) -> str:
-    """Train the default configuration for some steps, all its executions.
+def train_default(search_space: Source | Any, data: Data, job: Job) -> str:
+    """Train the default configuration for some steps, all its repeats.
 
     Why that failed, if it did.
     """
@@ -151,6 +151,6 @@ def train_default(search_space: Target | Any, data: Data, job: Job) -> str:
 
     with tempfile.TemporaryDirectory() as folder, suppress(Stopped):
         own = replace(job, directory=Path(folder), fill="default")
-        ending = carry_out(own, load_search_space(search_space), data.few(EXAMPLES), Until(1))
+        ending = carry_out(own, load_search_space(search_space), data.sample(EXAMPLES), Until(1))
         return ending.failure.reason if ending.failure else ""
     return ""

@@ -9,7 +9,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from pipeline.engine.messages import RESOURCES
 
 
-class Silent(TrialProgressCallback):
+class NoOutput(TrialProgressCallback):
     """Replaces Tune's own, which prints a line for each paused trial that ends (Ray 2.60)."""
 
     def on_trial_result(self, *_: Any, **info: Any) -> None:
@@ -28,7 +28,7 @@ def set_task(trial: Trial, task: dict[str, Any]) -> None:
     trial.update_resources(PlacementGroupFactory([task[RESOURCES]]))
 
 
-class InPlace:
+class Unpickled:
     """Stands in place of a method of Tune's controller."""
 
     def __reduce__(self) -> tuple[type, tuple[()]]:

@@ -26,7 +26,7 @@ from pipeline.search.population import Change, Member, evolve
 from pipeline.space.configuration import configuration_of
 from pipeline.worker.training.checkpoints import Checkpoints
 
-Kinds = Callable[[dict[str, Any]], dict[str, str]]
+Roles = Callable[[dict[str, Any]], dict[str, str]]
 Fits = Callable[[dict[str, Any], dict[str, Any]], bool]
 
 
@@ -127,7 +127,7 @@ class PopulationBased(Pausing):
         self._turned = boundary
 
 
-class Turn:
+class Generation:
     """Carries out a boundary: decides who takes over from whom, moves the checkpoints, records it.
 
     A driver may be killed in the middle. No trial goes on before all is recorded, so what is not
@@ -140,14 +140,14 @@ class Turn:
         layout: Layout,
         objective: Objective,
         seed: int,
-        executions: int,
-        kinds: Kinds,
+        repeats: int,
+        roles: Roles,
         fits: Fits,
         task: Callable[[str, dict[str, Any]], dict[str, Any]],
     ) -> None:
         self._ledger, self._layout, self._objective = ledger, layout, objective
-        self._seed, self._executions = seed, executions
-        self._kinds, self._fits, self._task = kinds, fits, task
+        self._seed, self._repeats = seed, repeats
+        self._roles, self._fits, self._task = roles, fits, task
 
     def __call__(self, epoch: int, values: dict[str, float]) -> dict[str, Any]:
         """The new tasks of those trials that changed, by trial."""
@@ -158,8 +158,8 @@ class Turn:
         perturbed: set[str] = set()
         # all, and as they began: the same whenever this process was started
         for record in records.values():
-            kinds = self._kinds(record.in_force(1)) if record.requested else {}
-            perturbed |= {name for name, kind in kinds.items() if kind == "algorithm"}
+            roles = self._roles(record.in_force(1)) if record.requested else {}
+            perturbed |= {name for name, role in roles.items() if role == "algorithm"}
         changes = evolve(members, perturbed, self._seed, epoch)
         for change in changes:
             if all(past["epoch"] != epoch for past in records[change.trial].changes):
@@ -167,12 +167,12 @@ class Turn:
         return {c.trial: self._task(c.trial, records[c.trial].hyperparameters) for c in changes}
 
     def saved(self, trial: str, epoch: int) -> bool:
-        """Whether all its executions' last checkpoints are of `epoch`, or of an earlier end."""
+        """Whether all its repeats' last checkpoints are of `epoch`, or of an earlier end."""
         files = list(self._layout.trial(trial).rglob(LAST))
         for file in files:
             Checkpoints(file.parent).mend()
         states = [Checkpoints(file.parent).last_state() for file in files]
-        return len(files) == self._executions and all(
+        return len(files) == self._repeats and all(
             s and (s["epoch"] >= epoch or s["ended"]) for s in states
         )
 

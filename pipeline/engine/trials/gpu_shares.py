@@ -51,15 +51,15 @@ class Shares:
         for trial in ledger.trials:
             self.reported(trial, ledger.last_epoch(trial))
 
-    def whole(self, trial: str) -> bool:
+    def has_whole_gpu(self, trial: str) -> bool:
         """Whether a trial has a GPU for itself, and others have a share."""
         return self._shared and self._ledger.trials[trial].gpus is not None
 
     def slots(self, trial: str) -> int:
         """In the place of how many trials it runs."""
-        return self._a_gpu if self.whole(trial) else 1
+        return self._a_gpu if self.has_whole_gpu(trial) else 1
 
-    def of(self, job: Job) -> dict[str, float]:
+    def resources_of(self, job: Job) -> dict[str, float]:
         """What a trial takes, as Ray counts it."""
         if (
             self._large
@@ -67,21 +67,21 @@ class Shares:
             and self._weights(job) >= min(self._large.values())
         ):
             self._ledger.note(job.trial, gpus=1.0)
-        return {**self._resources, "GPU": 1.0} if self.whole(job.trial) else self._resources
+        return {**self._resources, "GPU": 1.0} if self.has_whole_gpu(job.trial) else self._resources
 
     def _begins(self, trial: str) -> bool:
         """Whether a trial has a share, and is yet to show whether its configuration fits there."""
         record = self._ledger.trials[trial]
         since = record.changes[-1]["epoch"] if record.changes else 0
         return (
-            not self.whole(trial)
+            not self.has_whole_gpu(trial)
             and record.status not in ENDED
             and self._ledger.last_epoch(trial) <= since
         )
 
     def too_little(self, trial: str) -> bool:
         """A trial ran out of its share's memory; whether it gets more now."""
-        if self.whole(trial):
+        if self.has_whole_gpu(trial):
             return False
         self._ledger.note(trial, gpus=1.0, outgrown=self._ledger.last_epoch(trial))
         share = f"{self._resources['GPU']:.4g} of a GPU"
@@ -96,7 +96,7 @@ class Shares:
         If its share was too little for that one, a whole GPU is enough.
         """
         record = self._ledger.trials[trial]
-        if trial in self._large or not self.whole(trial) or record.status == "failed":
+        if trial in self._large or not self.has_whole_gpu(trial) or record.status == "failed":
             return
         if record.outgrown is not None and epoch > record.outgrown:
             configuration = record.in_force(record.outgrown + 1) or record.configuration
@@ -108,6 +108,6 @@ class Shares:
                 weights = self._weights(self._job(trial, configuration))
             self._large[trial] = weights or math.inf
 
-    def give(self, trial: Trial) -> None:
+    def give_task(self, trial: Trial) -> None:
         """Let Tune start a trial that waits, with what it is to have now."""
-        set_task(trial, {**trial.config, RESOURCES: self.of(trial.config["job"])})
+        set_task(trial, {**trial.config, RESOURCES: self.resources_of(trial.config["job"])})

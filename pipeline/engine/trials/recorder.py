@@ -49,7 +49,7 @@ class Recorder(Callback):
             experiment.epoch_timeout_s, longest_s, watcher.warned, START_S + waits_s
         )
         # that trials told, until an epoch carried out so is recorded
-        self._plans: dict[str, str] = {}
+        self._fit_plans: dict[str, str] = {}
         # by a trial's worker at its last report, of its node's
         self._held_gib: dict[str, tuple[float, float]] = {}
         self._failures: dict[str, Failure] = {}
@@ -109,10 +109,10 @@ class Recorder(Callback):
             name,
             "duplicate",
             f"the same configuration as {other}",
-            requested=as_plain(requested, result[keys.BUILT]),
+            requested=as_plain(requested, result[keys.ASKED_BY_BUILD]),
             **result[keys.PLACE],
         )
-        self._searcher.tell_duplicate(name, requested, result[keys.BUILT])
+        self._searcher.tell_duplicate(name, requested, result[keys.ASKED_BY_BUILD])
         self._supervisor.discount(name)
         return True
 
@@ -122,18 +122,18 @@ class Recorder(Callback):
         facts: dict[str, Any] = {}
         if requested is not None:
             facts = dict(result[keys.PLACE])
-            if plan := facts.pop("execution", ""):
-                self._plans[name] = plan
+            if plan := facts.pop("fit_plan", ""):
+                self._fit_plans[name] = plan
         # else a space without hyperparameters, or a trial that failed before it asked for any
         if requested:
-            facts["requested"] = as_plain(requested, result[keys.BUILT])
-        if new and name in self._plans:
-            facts["execution"] = self._ledger.trials[name].executed(
-                self._plans.pop(name), result[keys.EPOCH]
+            facts["requested"] = as_plain(requested, result[keys.ASKED_BY_BUILD])
+        if new and name in self._fit_plans:
+            facts["fit_plan"] = self._ledger.trials[name].with_fit_plan(
+                self._fit_plans.pop(name), result[keys.EPOCH]
             )
         self._ledger.note(name, **facts)
         if requested:
-            self._searcher.tell_requested(name, requested, result[keys.BUILT])
+            self._searcher.tell_requested(name, requested, result[keys.ASKED_BY_BUILD])
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -215,13 +215,13 @@ class Recorder(Callback):
         return f"{reason} (at its last report it held {held:.2f} GiB of its node's {total:.1f})"
 
     def _end_failed(self, name: str, failure: Failure) -> None:
-        at = failure.where if failure.kind == "program" else None
+        at = failure.where if failure.blames == "program" else None
         self._ledger.end(name, "failed", failure.reason, failure.traceback or None, fault=at)
         self._after(name, failed=True)
         others_report = failure.where == OBJECTIVE and self._ledger.reports
-        if failure.kind == "request" and not others_report:
+        if failure.blames == "request" and not others_report:
             self.refuse(RequestError(failure.reason))
-        if failure.kind != "program":
+        if failure.blames != "program":
             return
         self._blame(failure)
         # In so many trials, and none that trained between, it is the program's fault and not a
@@ -276,7 +276,7 @@ def tell_past(ledger: Ledger, searcher: Searcher, objective: Objective) -> None:
             tell = (
                 searcher.tell_duplicate if record.status == "duplicate" else searcher.tell_requested
             )
-            tell(name, record.asked, record.built)
+            tell(name, record.asked, record.asked_by_build)
     for report in ledger.reports:
         value = objective.worst if report.objective is None else report.objective
         searcher.tell_report(report.trial, report.epoch, value, report.final)

@@ -12,7 +12,7 @@ from pipeline.records.ledger import Ledger
 from pipeline.watch import Interruption
 
 
-class Halt(Stopper):
+class StopRule(Stopper):
     """Tune's stopper. `deadline` is of the monotonic clock; None for no budget."""
 
     def __init__(

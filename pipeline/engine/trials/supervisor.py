@@ -15,8 +15,8 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import MedianStoppingRule, TrialScheduler
 
-from pipeline.engine.faults.idle_workers import IdleWorkers, Keeping
-from pipeline.engine.faults.lost_workers import Lost
+from pipeline.engine.faults.idle_workers import IdleWorkers, WorkerCachePolicy
+from pipeline.engine.faults.lost_workers import WorkerFailures
 from pipeline.engine.messages import EPOCH, FAILURE, FINAL, GROWN, OBJECTIVE
 from pipeline.engine.schedulers.asha import WENT_ON
 from pipeline.engine.schedulers.hyperband import WholeBrackets
@@ -99,7 +99,7 @@ class Supervisor(TrialScheduler):
         return [
             t
             for t in self._live.values()
-            if t.status == Trial.PENDING and self._shares.whole(t.trial_id)
+            if t.status == Trial.PENDING and self._shares.has_whole_gpu(t.trial_id)
         ]
 
     def _free_beside(self, trials: Collection[Trial]) -> int:
@@ -149,8 +149,8 @@ class Supervisor(TrialScheduler):
             if isinstance(self.inner, Pausing):
                 self.inner.failed(trial)
             return
-        if self._shares is not None and self._shares.whole(trial.trial_id):
-            self._shares.give(trial)
+        if self._shares is not None and self._shares.has_whole_gpu(trial.trial_id):
+            self._shares.give_task(trial)
         if isinstance(self.inner, WholeBrackets) and trial.trial_id in self._pausing:
             # Lost before it was saved: it comes to its rung once more, and the bracket is to wait
             # for it there.
@@ -223,7 +223,7 @@ class Supervisor(TrialScheduler):
             too_little = (
                 self._shares.too_little if self._shares is not None else lambda trial: False
             )
-            controller._trial_task_failure = Lost(
+            controller._trial_task_failure = WorkerFailures(
                 controller, self.losses, too_little, self._refused
             )
         # were others started, their shares would never leave a GPU free
@@ -262,7 +262,7 @@ class Supervisor(TrialScheduler):
 
     def _keep_workers(self, controller: Any) -> None:
         """Have Tune keep those that are wanted and no others (Ray 2.60 has no setting)."""
-        controller._maybe_cache_trial_actor = Keeping(
+        controller._maybe_cache_trial_actor = WorkerCachePolicy(
             controller._maybe_cache_trial_actor, self._grown
         )
         controller._actor_cache = IdleWorkers(lambda: self._free_beside(controller._trial_to_actor))

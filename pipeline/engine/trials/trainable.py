@@ -24,7 +24,7 @@ from ray._private.utils import get_num_cpus
 from ray.train._internal.session import _TrainingResult
 
 from pipeline.engine.messages import (
-    BUILT,
+    ASKED_BY_BUILD,
     ENDED,
     EPOCH,
     FAILURE,
@@ -184,7 +184,7 @@ class KerasTrial(tune.Trainable):
                     self._space = load_search_space(self._setting.search_space)
             except KerasweepError as error:
                 failure = classify(error)
-                if failure.kind == "request":
+                if failure.blames == "request":
                     raise UnfitNode(place["node"], failure.reason) from error
                 self._answers.put(
                     _result(self._job, None, place, failure) | {ENDED: True, "done": True}
@@ -226,8 +226,8 @@ class _RaySession:
         self.last = epoch
         result = _result(self._job, epoch, self._place, failure=failure)
         # once, and again if `fit` asks for more later
-        if (epoch.requested, epoch.plan) != self._told:
-            self._told = epoch.requested, epoch.plan
+        if (epoch.requested, epoch.fit_plan) != self._told:
+            self._told = epoch.requested, epoch.fit_plan
         else:
             del result[REQUESTED]
         self._answers.put(result | {ENDED: failure is not None, "done": failure is not None})
@@ -257,8 +257,8 @@ def _result(
         FINAL: epoch is not None and epoch.final,
         SECONDS: epoch.seconds if epoch else 0.0,
         REQUESTED: epoch.requested if epoch else [],
-        BUILT: epoch.built if epoch else 0,
+        ASKED_BY_BUILD: epoch.asked_by_build if epoch else 0,
         WARNING: epoch.warning if epoch else "",
-        PLACE: place | ({"execution": epoch.plan} if epoch else {}),
+        PLACE: place | ({"fit_plan": epoch.fit_plan} if epoch else {}),
         FAILURE: failure,
     }

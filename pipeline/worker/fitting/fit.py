@@ -21,7 +21,7 @@ from pipeline.worker.backends.tensorflow_data import Chunks, can_feed, rows, shu
 from pipeline.worker.devices.parallel import count_of, evenly
 from pipeline.worker.fitting.loops import in_place, jax_loop, tensorflow_loop
 from pipeline.worker.fitting.order import Order, OrderedBatches
-from pipeline.worker.fitting.plans import Chosen, acts_on_batches, choose
+from pipeline.worker.fitting.plans import FitPlan, acts_on_batches, choose
 from pipeline.worker.fitting.validation import are_arrays, feed_validation, set_validation_batch
 
 # Steps that TensorFlow runs a call. Measured on one core: an epoch of 1,500 small steps takes 6.5 s
@@ -33,10 +33,10 @@ class Reporter(keras.callbacks.Callback):
     """A callback that knows the `others` of the `fit` it is in."""
 
     others: list[Any]
-    trial = ""  # whose report it is, and of which execution
-    execution = 0
+    trial = ""  # whose report it is, and of which repeat
+    repeat = 0
     calls = 0  # of `model.fit` so far
-    plan: Chosen | None = None  # how the last epoch was carried out
+    fit_plan: FitPlan | None = None  # how the last epoch was carried out
 
     def stage(self) -> int | None:
         """How many epochs are trained between two at which the trial may be stopped.
@@ -53,7 +53,7 @@ class Reporter(keras.callbacks.Callback):
 
 
 @contextmanager
-def execution(
+def planned_fit(
     model: Any,
     seed: int,
     reporter: "Reporter",
@@ -133,27 +133,27 @@ def _fit(
     batch_size = kwargs.get("batch_size") or 32
     arrays = _taken(x, y, batch_size, kwargs)
 
-    def planned(arrays: _Arrays, examples: tuple[Any, ...] = ()) -> Chosen:
+    def planned(arrays: _Arrays, examples: tuple[Any, ...] = ()) -> FitPlan:
         of_stage = arrays.steps * (reporter.stage() or kwargs.get("epochs", 1))
         return choose(model, asked, of_stage, batch_size, callbacks, examples)
 
     if devices > 1:
-        chosen = Chosen("plain", f"{devices} devices share each batch")
+        chosen = FitPlan("plain", f"{devices} devices share each batch")
     elif backend not in ("tensorflow", "jax"):
-        chosen = Chosen("plain", f"the backend is {backend}")
+        chosen = FitPlan("plain", f"the backend is {backend}")
     elif arrays is None:
         copied = tensorflow and any(
             isinstance(part, np.ndarray) for part in keras.tree.flatten([x, y])
         )
-        chosen = Chosen(
+        chosen = FitPlan(
             "plain",
             "it is not trained on shuffled arrays alone" + ", and Keras copies those" * copied,
         )
     elif arrays.chunks.single and asked != "plain":
-        chosen = Chosen("plain", arrays.chunks.single)
+        chosen = FitPlan("plain", arrays.chunks.single)
     else:
         chosen = planned(arrays, arrays.examples())
-    reporter.plan = chosen
+    reporter.fit_plan = chosen
     if tensorflow and not model.run_eagerly:
         _set_steps(model, kwargs, callbacks, chosen)
     set_validation_batch(model, kwargs, batch_size)
@@ -161,7 +161,7 @@ def _fit(
         feed_validation(kwargs, batch_size, devices)
     ours: AbstractContextManager[None] = nullcontext()
     if arrays is not None:
-        looped = chosen.plan != "plain"
+        looped = chosen.name != "plain"
         # the pipeline shuffles; Keras would warn that it cannot
         kwargs |= {"shuffle": False, "batch_size": None}
         if tensorflow:
@@ -176,7 +176,7 @@ def _fit(
         y = None
         if looped:
             order.steps = arrays.steps
-            order.listeners.append(lambda epoch: setattr(reporter, "plan", planned(arrays)))
+            order.listeners.append(lambda epoch: setattr(reporter, "fit_plan", planned(arrays)))
             ours = _loop(model, arrays.parts, arrays.chunks, reporter)
     arguments = {"x": x, "y": y} if y is not None else {"x": x}
     with ours:
@@ -219,14 +219,14 @@ def _loop(
     )
 
 
-def _set_steps(model: Any, kwargs: dict[str, Any], callbacks: list[Any], chosen: Chosen) -> None:
+def _set_steps(model: Any, kwargs: dict[str, Any], callbacks: list[Any], chosen: FitPlan) -> None:
     """Let TensorFlow run several steps a call, where nobody can tell but by the clock."""
     # Keras runs whole calls: of 10 steps an epoch it would run 32.
     counted = kwargs.get("steps_per_epoch") or kwargs.get("validation_steps")
     ours = getattr(model, "_kerasweep_steps", None)
     if model.steps_per_execution not in (1, ours):
         return  # the user's own choice
-    one = acts_on_batches(callbacks) or counted or chosen.plan != "plain" or count_of(model) > 1
+    one = acts_on_batches(callbacks) or counted or chosen.name != "plain" or count_of(model) > 1
     steps = 1 if one else STEPS_PER_EXECUTION
     if steps != model.steps_per_execution:
         model.steps_per_execution = steps

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pipeline.worker.backends.tensorflow_data import Chunks, fed_dtype
 from pipeline.worker.backends.tensorflow_updates import fused
-from pipeline.worker.fitting.plans import Chosen, cannot_be_compiled, on_gpu
+from pipeline.worker.fitting.plans import FitPlan, cannot_be_compiled, on_gpu
 
 TrainFunction = Callable[..., Any]
 
@@ -19,7 +19,7 @@ TrainFunction = Callable[..., Any]
 class Planned(Protocol):
     """Who knows the plan of the epoch that is trained."""
 
-    plan: Chosen | None
+    fit_plan: FitPlan | None
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def tensorflow_loop(
         return tf.function(loop, autograph=False, jit_compile=compiled)
 
     def compiled() -> bool:
-        return planned.plan is not None and planned.plan.plan == "compiled"
+        return planned.fit_plan is not None and planned.fit_plan.name == "compiled"
 
     def run(parts: Any) -> None:
         try:
@@ -104,7 +104,7 @@ def tensorflow_loop(
             if not compiled():
                 raise
             # What XLA cannot compile fails before it has changed anything.
-            planned.plan = cannot_be_compiled(model)
+            planned.fit_plan = cannot_be_compiled(model)
             loop(False)(parts)
 
     def train_function(iterator: Any) -> Any:

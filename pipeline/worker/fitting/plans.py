@@ -17,8 +17,8 @@ from typing import Any, Literal, get_args
 
 import keras
 
-Plan = Literal["plain", "looped", "compiled"]
-PLANS: tuple[Plan, ...] = get_args(Plan)
+PlanName = Literal["plain", "looped", "compiled"]
+PLANS: tuple[PlanName, ...] = get_args(PlanName)
 
 # Steps that gain about as much as XLA's compilation takes, 0.6 to 1.5 s of CPU: a step gains 0 to
 # 0.3 ms, and 0.1 at most of most models that were measured (AMD EPYC).
@@ -30,15 +30,15 @@ COMPILED_TO_PRODUCTS = 60e6
 
 
 @dataclass(frozen=True)
-class Chosen:
+class FitPlan:
     """A plan, and why it is that one."""
 
-    plan: Plan
+    name: PlanName
     reason: str
 
     def __str__(self) -> str:
         """As the records hold it."""
-        return f"{self.plan}: {self.reason}"
+        return f"{self.name}: {self.reason}"
 
 
 def choose(
@@ -48,7 +48,7 @@ def choose(
     batch_size: int,
     callbacks: Sequence[Any],
     examples: tuple[Any, ...] = (),
-) -> Chosen:
+) -> FitPlan:
     """The plan for a model that is to be trained on arrays.
 
     Args:
@@ -60,18 +60,18 @@ def choose(
         examples: a batch, to build the model on.
     """
     if asked == "plain":
-        return Chosen("plain", "asked for")
+        return FitPlan("plain", "asked for")
     if reason := _unserved(model, callbacks):
-        return Chosen("plain", reason)
+        return FitPlan("plain", reason)
     if asked == "auto" and on_gpu():
-        return Chosen("plain", "a GPU")  # not measured yet
+        return FitPlan("plain", "a GPU")  # not measured yet
     if examples:
         # Variables that a trace makes cost another trace: tf.function throws the first away. And an
         # unbuilt model does not show what it is.
         try:
             model._symbolic_build(data_batch=examples)
         except Exception:  # user code that wants real tensors: it may do anything
-            return Chosen("plain", "it cannot be built before it is trained")
+            return FitPlan("plain", "it cannot be built before it is trained")
     jax = keras.backend.backend() == "jax"
     if asked != "looped" and getattr(model, "_kerasweep_uncompiled", None) is getattr(
         model, "_compile_config", model
@@ -79,33 +79,33 @@ def choose(
         return UNCOMPILED
     if asked != "auto":
         if jax and asked == "looped":
-            return Chosen("compiled", "JAX has no other loop")
-        return Chosen("looped" if asked == "looped" else "compiled", "asked for")
+            return FitPlan("compiled", "JAX has no other loop")
+        return FitPlan("looped" if asked == "looped" else "compiled", "asked for")
     layers = [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
     elementary = all(isinstance(layer, ELEMENTARY) for layer in layers)
     if not jax and model.jit_compile:  # Keras's own choice is not to, on a CPU
-        return Chosen("compiled" if elementary else "plain", "jit_compile was set")
+        return FitPlan("compiled" if elementary else "plain", "jit_compile was set")
     if not elementary:
         # XLA is slow at a convolution within a loop. TensorFlow's loop is no slower than Keras's,
         # and traced once.
-        return Chosen(
+        return FitPlan(
             "plain" if jax else "looped", "bound by arithmetic, not by the cost of a step"
         )
     if jax:
-        return Chosen("compiled", "bound by the cost of a step")
+        return FitPlan("compiled", "bound by the cost of a step")
     if any(v.name == "seed_generator_state" for v in model.variables):
-        return Chosen("looped", "XLA's random numbers are slow on a CPU")
+        return FitPlan("looped", "XLA's random numbers are slow on a CPU")
     if batch_size * model.count_params() > COMPILED_TO_PRODUCTS:
-        return Chosen("looped", "bound by its matrix products")
+        return FitPlan("looped", "bound by its matrix products")
     if steps < COMPILED_FROM_STEPS:
-        return Chosen("looped", "too few steps for a compilation to pay")
-    return Chosen("compiled", "many steps")
+        return FitPlan("looped", "too few steps for a compilation to pay")
+    return FitPlan("compiled", "many steps")
 
 
-UNCOMPILED = Chosen("looped", "XLA cannot compile it")
+UNCOMPILED = FitPlan("looped", "XLA cannot compile it")
 
 
-def cannot_be_compiled(model: Any) -> Chosen:
+def cannot_be_compiled(model: Any) -> FitPlan:
     """Remember that XLA failed, as long as the model is compiled as it is.
 
     The plan that holds then.

@@ -14,13 +14,13 @@ from pipeline.data.dataset import Dataset, as_dataset
 from pipeline.data.fit_data import Data, FitData
 from pipeline.errors import RequestError, UserCodeError
 from pipeline.experiment import label
-from pipeline.names import HOME, Target
+from pipeline.names import HOME, Source
 from pipeline.worker.faults import user_traceback
 from pipeline.worker.session import SearchSpace
 from pipeline.worker.spaces.settings import Settings
 
 
-def load_search_space(source: Target | Any) -> SearchSpace:
+def load_search_space(source: Source | Any) -> SearchSpace:
     """Load a search space from where `names.find` found it, or from what has a `build`.
 
     Keras's global settings, as they then are, hold again for each of its models.
@@ -28,7 +28,7 @@ def load_search_space(source: Target | Any) -> SearchSpace:
     Raises:
         UserCodeError: its import fails.
     """
-    if isinstance(source, Target):
+    if isinstance(source, Source):
         module = _load(source)
         build = _entry(source, module)
         return SearchSpace(
@@ -39,7 +39,7 @@ def load_search_space(source: Target | Any) -> SearchSpace:
     return SearchSpace(label(source), _settled(_with_data(build)), _tolerant(fit))
 
 
-def load_dataset(source: Target | Dataset | FitData | Callable[..., Any], seed: int) -> Data:
+def load_dataset(source: Source | Dataset | FitData | Callable[..., Any], seed: int) -> Data:
     """Load a dataset, split with `seed` where its module leaves that to us.
 
     Raises:
@@ -48,8 +48,8 @@ def load_dataset(source: Target | Dataset | FitData | Callable[..., Any], seed: 
     """
     if isinstance(source, Dataset | FitData):
         return source
-    load = _entry(source, _load(source)) if isinstance(source, Target) else source
-    name = source.label if isinstance(source, Target) else getattr(source, "__name__", "dataset")
+    load = _entry(source, _load(source)) if isinstance(source, Source) else source
+    name = source.label if isinstance(source, Source) else getattr(source, "__name__", "dataset")
     try:
         loaded = load(seed) if _asks_for(load, 0, "seed") else load()
     except RequestError:
@@ -62,7 +62,7 @@ def load_dataset(source: Target | Dataset | FitData | Callable[..., Any], seed: 
     return as_dataset(loaded, name, seed)
 
 
-def _load(source: Target) -> ModuleType:
+def _load(source: Source) -> ModuleType:
     file, root = source.located()
     try:
         if source.root is None:
@@ -76,8 +76,8 @@ def _load(source: Target) -> ModuleType:
         raise
     except Exception as error:
         raise UserCodeError(
-            f"The {source.kind} {source.name!r} must import; it raised {type(error).__name__}: "
-            f"{error}",
+            f"The {source.component} {source.name!r} must import; it raised "
+            f"{type(error).__name__}: {error}",
             user_traceback(error),
         ) from error
 
@@ -105,11 +105,11 @@ def _load_file(name: str, file: Path, locations: list[str] | None = None) -> Mod
     return module
 
 
-def _entry(source: Target, module: ModuleType) -> Callable[..., Any]:
+def _entry(source: Source, module: ModuleType) -> Callable[..., Any]:
     entry = getattr(module, source.function, None)
     if not callable(entry):
         raise RequestError(
-            f"The {source.kind} {source.name!r} must define a function {source.function}()."
+            f"The {source.component} {source.name!r} must define a function {source.function}()."
         )
     return entry
 

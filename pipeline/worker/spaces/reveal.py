@@ -17,11 +17,11 @@ from pipeline.space.configuration import Fill
 from pipeline.space.hyperparameters import HyperParameters, Requested, filling
 from pipeline.space.specs import Hyperparameter, Value
 from pipeline.worker.faults import classify, user_traceback
-from pipeline.worker.fitting.fit import Reporter, execution
+from pipeline.worker.fitting.fit import Reporter, planned_fit
 from pipeline.worker.session import Checked, Job, SearchSpace
 from pipeline.worker.spaces.blank import blank_weights
 from pipeline.worker.training.progress import as_metrics
-from pipeline.worker.training.trial import build, built, hyperparameters, plain_fit
+from pipeline.worker.training.trial import build, hyperparameters, plain_fit, with_weights
 
 MORE = 512  # examples for a `fit` that cannot do with a few
 
@@ -35,12 +35,12 @@ def check(space: SearchSpace, data: Data, objective: Objective) -> Checked:
             objective.
     """
     try:
-        return _tried(space, data, data.few(), objective)
+        return _tried(space, data, data.sample(), objective)
     except UserCodeError:
         # A `fit` of one's own may need more than these: to split them by label, to fill a batch.
         if space.fit is None:
             raise
-    return _tried(space, data, data.few(MORE), objective)
+    return _tried(space, data, data.sample(MORE), objective)
 
 
 def _tried(space: SearchSpace, data: Data, few: Data, objective: Objective) -> Checked:
@@ -56,7 +56,7 @@ def _tried(space: SearchSpace, data: Data, few: Data, objective: Objective) -> C
             model.run_eagerly = True
         fit = space.fit or plain_fit
         arguments, named = few.fit_arguments()
-        with execution(model, 0, reporter, verbose=0):
+        with planned_fit(model, 0, reporter, verbose=0):
             returned = fit(
                 hp,
                 model,
@@ -67,12 +67,12 @@ def _tried(space: SearchSpace, data: Data, few: Data, objective: Objective) -> C
                 epochs=1,
                 verbose=0,
             )
-        weights = int(built(model, few).count_params())
+        weights = int(with_weights(model, few).count_params())
     except RequestError:
         raise
     except Exception as error:
         failure = classify(error)
-        if failure.kind == "configuration":  # others may be trained
+        if failure.blames == "configuration":  # others may be trained
             line = f"the default configuration cannot be trained: {failure.reason}"
             return Checked(hp.requested, by_build or len(hp.requested), 0, (*hp.warnings, line))
         raise UserCodeError(
@@ -115,7 +115,9 @@ def met(space: SearchSpace, data: Data) -> list[Hyperparameter]:
 def weights(space: SearchSpace, data: Data, job: Job) -> int:
     """How many a trial's model has; 0 where it cannot be built."""
     try:
-        return int(built(build(space, hyperparameters(job), data), data.few()).count_params())
+        return int(
+            with_weights(build(space, hyperparameters(job), data), data.sample()).count_params()
+        )
     except Exception:  # the trial will show why
         return 0
     finally:

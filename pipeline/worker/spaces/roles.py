@@ -2,9 +2,9 @@
 
 Found by building, not from its name.
 
-A hyperparameter is of the model's kind where another of its values changes the shape of a weight or
+A hyperparameter is of the model's role where another of its values changes the shape of a weight or
 of an optimizer's variable, what comes out of a layer, or a setting of a layer that is no number:
-its class, its activation. All others, and what only `fit` asks for, are of the algorithm's kind:
+its class, its activation. All others, and what only `fit` asks for, are of the algorithm's role:
 weights trained under one value go on under another.
 """
 
@@ -19,9 +19,9 @@ from pipeline.space.hyperparameters import HyperParameters
 from pipeline.space.specs import Float, Hyperparameter, Int, Value
 from pipeline.worker.session import SearchSpace
 from pipeline.worker.training.checkpoints import optimizer_of
-from pipeline.worker.training.trial import build, built
+from pipeline.worker.training.trial import build, with_weights
 
-Kind = Literal["model", "algorithm"]
+Role = Literal["model", "algorithm"]
 
 # Layers that change nothing once a model is trained: a rate of zero may leave them out.
 _AUGMENTATION = "keras.src.layers.preprocessing.image_preprocessing."
@@ -38,18 +38,18 @@ NOT_OF_A_LAYER = {"name", "loss", "run_eagerly", "jit_compile", "auto_scale_loss
 BY_NAME = {"name", "build_config", "layers", "input_layers", "output_layers"}
 
 
-def kinds(
+def roles(
     space: SearchSpace, data: Data, configuration: Mapping[str, Value], known: Collection[str] = ()
-) -> dict[str, Kind]:
-    """The kind of each hyperparameter that `build` requests, but for those `known`.
+) -> dict[str, Role]:
+    """The role of each hyperparameter that `build` requests, but for those `known`.
 
-    One that cannot be built under another value is of the model's kind.
+    One that cannot be built under another value is of the model's role.
     """
-    few = data.few()
+    few = data.sample()
     hp = HyperParameters(configuration)
     start = _signature(space, few, hp)
     asked = [spec for spec, _ in hp.requested if spec.name not in known]
-    return {spec.name: _kind(space, few, configuration, spec, start) for spec in asked}
+    return {spec.name: _role(space, few, configuration, spec, start) for spec in asked}
 
 
 def fits(
@@ -57,9 +57,9 @@ def fits(
 ) -> bool:
     """Whether a model of `other` can go on with the weights of one of `configuration`.
 
-    Kinds are found by changing one value at a time, and not all of them.
+    Roles are found by changing one value at a time, and not all of them.
     """
-    few = data.few()
+    few = data.sample()
     try:
         return bool(
             _signature(space, few, HyperParameters(configuration))
@@ -69,13 +69,13 @@ def fits(
         return False
 
 
-def _kind(
+def _role(
     space: SearchSpace,
     data: Data,
     configuration: Mapping[str, Value],
     spec: Hyperparameter,
     start: Any,
-) -> Kind:
+) -> Role:
     for value in _others(spec, configuration[spec.name]):
         try:
             changed = _signature(space, data, HyperParameters({**configuration, spec.name: value}))
@@ -104,7 +104,7 @@ def _others(spec: Hyperparameter, value: Value) -> list[Value]:
 def _signature(space: SearchSpace, data: Data, hp: HyperParameters) -> Any:
     """What one model has in common with another that its weights fit into."""
     try:
-        model = built(build(space, hp, data), data)
+        model = with_weights(build(space, hp, data), data)
         layers = [_layer(layer) for layer in model._flatten_layers()]
         optimizer = optimizer_of(model)
         if optimizer is not None:

@@ -34,10 +34,10 @@ MOST_SECONDS = 60.0
 class Checkpoints:
     """Reads and writes one trial's checkpoints in `directory`, perhaps in an object store."""
 
-    def __init__(self, directory: Path | RemotePath, *, twice: bool = False) -> None:
+    def __init__(self, directory: Path | RemotePath, *, keep_spare: bool = False) -> None:
         self.last = directory / LAST
         self.best = directory / BEST
-        self._twice = twice
+        self._keep_spare = keep_spare
         self._saved_at = time.monotonic()
         self._cost_s = 0.0
 
@@ -69,7 +69,10 @@ class Checkpoints:
             if best is not None and not best.saved:
                 weights = {f"w{i}": _array(w) for i, w in enumerate(best.weights)}
                 _write(
-                    self.best, weights, best.state() | {"build": state["build"]}, twice=self._twice
+                    self.best,
+                    weights,
+                    best.state() | {"build": state["build"]},
+                    keep_spare=self._keep_spare,
                 )
                 best.saved = True
             arrays = {f"w{i}": _array(v) for i, v in enumerate(model.weights)}
@@ -79,7 +82,7 @@ class Checkpoints:
                 for name, held in (lists or {}).items()
                 for i, a in enumerate(held)
             }
-            _write(self.last, arrays, state, twice=self._twice)
+            _write(self.last, arrays, state, keep_spare=self._keep_spare)
         finally:
             self._saved_at = time.monotonic()
             self._cost_s = self._saved_at - start
@@ -300,10 +303,14 @@ def _is_whole(path: Path) -> bool:
 
 
 def _write(
-    path: Path | RemotePath, arrays: dict[str, Any], state: dict[str, Any], *, twice: bool = False
+    path: Path | RemotePath,
+    arrays: dict[str, Any],
+    state: dict[str, Any],
+    *,
+    keep_spare: bool = False,
 ) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, state=np.array(json.dumps(state)), **arrays)
     write_whole(path, buffer.getvalue())
-    if twice and isinstance(path, Path):
+    if keep_spare and isinstance(path, Path):
         write_whole(_spare(path), buffer.getvalue())

@@ -22,7 +22,7 @@ from pipeline.worker.session import Job, SearchSpace, Stopped, Until
 from pipeline.worker.training.checkpoints import Checkpoints, optimizer_of
 from pipeline.worker.training.progress import numbers
 from pipeline.worker.training.repeats import carry_out, directories
-from pipeline.worker.training.trial import build, built, hyperparameters
+from pipeline.worker.training.trial import build, hyperparameters, with_weights
 
 # A metric measured again on the same examples: batches of another size round differently.
 SAME = 2e-3
@@ -53,7 +53,7 @@ def evaluate_best(
         checkpoints.mend()
     states = [checkpoints.best_state() for checkpoints in held]
     older = (
-        job.executions == 1
+        job.repeats == 1
         and epoch is not None
         and states[0] is not None
         and states[0]["epoch"] != epoch
@@ -79,7 +79,7 @@ def evaluate_best(
 
 
 def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, dict[str, Any]]:
-    """A trial's model with its best epoch's weights, of its best execution.
+    """A trial's model with its best epoch's weights, of its best repeat.
 
     And which epoch that is.
     """
@@ -87,7 +87,7 @@ def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, dict[str, An
     found = [(c, c.best_state()) for c in map(Checkpoints, directories(job))]
     held = [(c, state) for c, state in found if state is not None]
     checkpoints, state = min(held, key=lambda pair: job.objective.loss(pair[1]["objective"]))
-    model = built(build(space, hyperparameters(job), data), data, state.get("build"))
+    model = with_weights(build(space, hyperparameters(job), data), data, state.get("build"))
     checkpoints.restore_best(model)
     # Keras builds it when it loads a file, and would warn of what the file lacks
     if optimizer_of(model) is not None:

@@ -62,7 +62,7 @@ class Progress(Reporter):
         super().__init__()
         self.job, self.hp, self.checkpoints, self.session = job, hp, checkpoints, session
         self._own_fit = own_fit
-        self.built = len(hp.requested)
+        self.asked_by_build = len(hp.requested)
         self.configuration = configuration_of(hp.requested)  # what `build` asked for
         self.epoch = 0
         self.saved_epoch = 0
@@ -82,7 +82,7 @@ class Progress(Reporter):
         self._best: dict[str, Any] | None = None
         self.warning = ""  # to be told with the next report
         self._unsaved = False  # storage failed, and this was told
-        self.trial, self.execution = job.trial, job.execution
+        self.trial, self.repeat = job.trial, job.repeat
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint's state."""
@@ -235,8 +235,8 @@ class Progress(Reporter):
                 metrics,
                 seconds,
                 self.hp.requested,
-                self.built,
-                str(self.plan or ""),
+                self.asked_by_build,
+                str(self.fit_plan or ""),
                 final,
                 warning,
             ),

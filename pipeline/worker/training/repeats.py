@@ -25,22 +25,22 @@ from pipeline.worker.training.trial import Ending, train
 
 
 def carry_out(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
-    """Carry out a trial with all its executions, and again where user code raised.
+    """Carry out a trial with all its repeats, and again where user code raised.
 
     See `trial.train`.
     """
     for _ in range(job.retries):
         ending = _once(job, space, data, session)
-        if ending.failure is None or ending.failure.kind != "program":
+        if ending.failure is None or ending.failure.blames != "program":
             return ending
     return _once(job, space, data, session)
 
 
 def _once(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
-    if job.executions == 1:
+    if job.repeats == 1:
         return train(job, space, data, session)
     parts = [
-        _Execution(replace(job, execution=k, directory=d), space, data)
+        _Repeat(replace(job, repeat=k, directory=d), space, data)
         for k, d in enumerate(directories(job))
     ]
     try:
@@ -63,10 +63,10 @@ def _once(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
 
 
 def directories(job: Job) -> list[Path | RemotePath]:
-    """Where each execution of a trial has its checkpoints."""
-    if job.executions == 1:
+    """Where each repeat of a trial has its checkpoints."""
+    if job.repeats == 1:
         return [job.directory]
-    return [job.directory / f"execution-{k}" for k in range(job.executions)]
+    return [job.directory / f"execution-{k}" for k in range(job.repeats)]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class _Reported:
     failure: Failure | None
 
 
-class _Execution:
+class _Repeat:
     """One training, in a thread that runs only while `advance` waits for it.
 
     It is its training's `Session`.
@@ -85,7 +85,7 @@ class _Execution:
     def __init__(self, job: Job, space: SearchSpace, data: Data) -> None:
         self._job, self._space, self._data = job, space, data
         self._thread = threading.Thread(
-            target=self._train, name=f"{job.trial}-execution-{job.execution}", daemon=True
+            target=self._train, name=f"{job.trial}-repeat-{job.repeat}", daemon=True
         )
         self._commands: queue.Queue[Literal["go on", "stop"]] = queue.Queue()
         self._answers: queue.Queue[_Reported | Ending | BaseException | None] = queue.Queue()
@@ -149,8 +149,8 @@ class _Execution:
             self._answers.put(error)
 
 
-def _report(job: Job, parts: list[_Execution], session: Session) -> None:
-    """Report the mean over the executions; of one that has ended already, its best epoch stands."""
+def _report(job: Job, parts: list[_Repeat], session: Session) -> None:
+    """Report the mean over the repeats; of one that has ended already, its best epoch stands."""
     current = [p.reported for p in parts if p.reported is not None]
     epochs = [
         p.reported.epoch if p.training or p.best is None else p.best

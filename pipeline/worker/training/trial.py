@@ -19,7 +19,7 @@ from pipeline.space.hyperparameters import HyperParameters, filling
 from pipeline.space.specs import Hyperparameter, Value
 from pipeline.worker.devices.parallel import on_devices
 from pipeline.worker.faults import Failure, classify
-from pipeline.worker.fitting.fit import execution
+from pipeline.worker.fitting.fit import planned_fit
 from pipeline.worker.session import Job, SearchSpace, Session
 from pipeline.worker.training.checkpoints import Checkpoints
 from pipeline.worker.training.progress import Progress
@@ -52,7 +52,7 @@ def train(
         StorageError: its checkpoints cannot be read.
     """
     try:
-        if job.execution == 0:  # the others train beside it
+        if job.repeat == 0:  # the others train beside it
             keras.utils.clear_session(free_memory=True)
         seed = training_seed(job)
         set_random_seed(seed)
@@ -77,20 +77,20 @@ def _train(
     hp = hyperparameters(job)
     with building():
         model = build(space, hp, data)
-        checkpoints = Checkpoints(job.directory, twice=job.twice)
+        checkpoints = Checkpoints(job.directory, keep_spare=job.keep_spare)
         progress = Progress(job, hp, checkpoints, session, own_fit=space.fit is not None)
         progress.warning = checkpoints.mend()
         state = checkpoints.last_state()
         if state is not None and _can_go_on(state, job, space):
             whole = checkpoints.restore(
-                built(model, data, state.get("build")), progress.configuration
+                with_weights(model, data, state.get("build")), progress.configuration
             )
             progress.restore(whole or state)
     if not progress.ended and progress.epoch < job.max_epochs:
         fit = space.fit or plain_fit
         arguments, named = data.fit_arguments()
-        with execution(
-            model, seed, progress, job.plan, building, initial_epoch=progress.epoch, verbose=0
+        with planned_fit(
+            model, seed, progress, job.fit_plan, building, initial_epoch=progress.epoch, verbose=0
         ):
             returned = fit(
                 hp,
@@ -118,12 +118,12 @@ def _can_go_on(state: dict[str, Any], job: Job, space: SearchSpace) -> bool:
     if state.get("calls", 1) != 1:
         return False
     trained = state["ended"] or state["epoch"] >= job.max_epochs
-    return space.fit is None or not trained or bool(state.get("returned")) or job.twice
+    return space.fit is None or not trained or bool(state.get("returned")) or job.keep_spare
 
 
 def training_seed(job: Job) -> int:
     """The seed of a training's Keras: of weights, data order and dropout."""
-    words = [job.seed, zlib.crc32(job.trial.encode())] + [job.execution] * (job.execution > 0)
+    words = [job.seed, zlib.crc32(job.trial.encode())] + [job.repeat] * (job.repeat > 0)
     return int(np.random.SeedSequence(words).generate_state(1)[0])
 
 
@@ -149,9 +149,9 @@ def set_random_seed(seed: int) -> None:
 def hyperparameters(job: Job) -> HyperParameters:
     """The `hp` of a trial: the proposal, and draws of its own for what nobody has met yet.
 
-    Alike in each execution.
+    Alike in each repeat.
     """
-    seed = training_seed(replace(job, execution=0))
+    seed = training_seed(replace(job, repeat=0))
 
     def draw(spec: Hyperparameter) -> Value:
         return spec.random(np.random.default_rng([seed, zlib.crc32(spec.name.encode())]))
@@ -181,7 +181,7 @@ def plain_fit(hp: HyperParameters, model: Any, *args: Any, **kwargs: Any) -> Any
     return model.fit(*args, **kwargs)
 
 
-def built(model: Any, data: Data, shapes: dict[str, Any] | None = None) -> Any:
+def with_weights(model: Any, data: Data, shapes: dict[str, Any] | None = None) -> Any:
     """The model with its weights: a subclassed one has none before it was called.
 
     `shapes` are those that it was built with before, which a `fit` of one's own may have made of

@@ -6,7 +6,7 @@ import pytest
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.experiment import Trial
 
-from pipeline.engine.faults.lost_workers import Lost, reason_of
+from pipeline.engine.faults.lost_workers import WorkerFailures, reason_of
 from pipeline.engine.messages import UnfitNode
 
 
@@ -22,7 +22,7 @@ def failed(exception, *, handed_over=False, **told):
         _resetting_trials={trial} if handed_over else set(),
         _trial_to_actor={trial: "worker"},
     )
-    Lost(controller, {}, **told)(trial, exception)
+    WorkerFailures(controller, {}, **told)(trial, exception)
     assert not controller._resetting_trials
     return trial.run_metadata.num_failures
 

@@ -64,7 +64,7 @@ def memory_of(search, tmp_path):
             max_epochs=3,
             max_concurrent=TRIALS,
             cpus_per_trial=0.5,
-            execution=plan,
+            fit_plan=plan,
         )
         held = [int(file.read_text()) for file in folder.glob("*.held")]
         assert len(held) == TRIALS

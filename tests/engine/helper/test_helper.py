@@ -9,7 +9,7 @@ import pytest
 import ray
 
 from pipeline.engine.helper import actor as helper_actor
-from pipeline.engine.helper.actor import Calls
+from pipeline.engine.helper.actor import HelperClient
 from pipeline.errors import KerasweepError
 
 SPACES = Path(__file__).parents[2] / "spaces"
@@ -64,7 +64,7 @@ def follower(ray_cluster, monkeypatch):
 
 @pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "without an end"])
 def test_what_hangs_once_is_started_anew_and_asked_again(follower, tmp_path, frozen):
-    assert Calls(follower).follow(follower.hang, tmp_path / "file", 1, frozen) == "an answer"
+    assert HelperClient(follower).follow(follower.hang, tmp_path / "file", 1, frozen) == "an answer"
     first, second = (tmp_path / "file").read_text().split()
     assert first != second
 
@@ -78,7 +78,7 @@ def test_what_hangs_once_is_started_anew_and_asked_again(follower, tmp_path, fro
 )
 def test_what_hangs_twice_is_said(follower, tmp_path, frozen, message):
     with pytest.raises(KerasweepError) as error:
-        Calls(follower).follow(follower.hang, tmp_path / "file", 2, frozen)
+        HelperClient(follower).follow(follower.hang, tmp_path / "file", 2, frozen)
     assert (
         str(error.value)
         == f"The process that loads the data and follows the search space {message}"
@@ -86,7 +86,7 @@ def test_what_hangs_twice_is_said(follower, tmp_path, frozen, message):
 
 
 def test_what_does_not_follow_build_may_take_as_long_as_it_takes(follower):
-    assert Calls(follower)(follower.rest, 4) == 4  # to load data, to measure the best model
+    assert HelperClient(follower)(follower.rest, 4) == 4  # to load data, to measure the best model
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from pipeline.engine.schedulers.pbt import PopulationBased, Turn
+from pipeline.engine.schedulers.pbt import Generation, PopulationBased
 from pipeline.engine.trials.supervisor import PastReport, Supervisor
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
@@ -276,15 +276,15 @@ def of(ledger, name):
     return Checkpoints(ledger.layout.trial(name)).last_state()["of"]
 
 
-def turn_of(ledger, *, executions=1, kinds=None, fits=lambda one, other: True):
-    kinds = kinds or {"rate": "algorithm", "units": "model"}
-    return Turn(
+def turn_of(ledger, *, repeats=1, roles=None, fits=lambda one, other: True):
+    roles = roles or {"rate": "algorithm", "units": "model"}
+    return Generation(
         ledger,
         ledger.layout,
         LOSS,
         0,
-        executions,
-        lambda c: kinds,
+        repeats,
+        lambda c: roles,
         fits,
         lambda name, values: values,
     )
@@ -351,7 +351,7 @@ def test_every_execution_is_taken_over(ledger):
         (ledger.layout.trial(name) / "last.npz").unlink()
         for execution in range(2):
             save(ledger, name, folder=f"execution-{execution}")
-    turn = turn_of(ledger, executions=2)
+    turn = turn_of(ledger, repeats=2)
     turn(2, VALUES)
     files = list(ledger.layout.trial("t7").rglob("last.npz"))
     assert sorted(f.parent.name for f in files) == ["execution-0", "execution-1"]
@@ -368,7 +368,7 @@ def test_whether_a_trial_is_saved_at_a_boundary(ledger):
     (ledger.layout.trial("t0") / "last.npz").write_bytes(b"damaged")
     assert not turn.saved("t0", 2)
     assert not (ledger.layout.trial("t0") / "last.npz").exists() and not turn.saved("t0", 2)
-    twice = turn_of(ledger, executions=2)
+    twice = turn_of(ledger, repeats=2)
     save(ledger, "t0", folder="execution-0")
     assert not twice.saved("t0", 2)
     save(ledger, "t0", folder="execution-1", epoch=1)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.experiment import Trial
 
-from pipeline.engine.faults.lost_workers import Lost
+from pipeline.engine.faults.lost_workers import WorkerFailures
 from pipeline.engine.helper.gpu_share import (
     Measured,
     answer,
@@ -237,7 +237,7 @@ def test_a_trial_is_given_more_once_and_what_it_runs_out_of_then_is_counted(shar
     controller = SimpleNamespace(
         _trial_task_failure=fail, _resetting_trials=set(), _trial_to_actor={}
     )
-    lost = Lost(controller, {}, given.too_little)
+    lost = WorkerFailures(controller, {}, given.too_little)
     for _ in range(2):
         lost(trial, OutOfShare("out of memory"))
     assert counted == [0, 1] and len(told) == 1
@@ -397,7 +397,7 @@ def test_what_is_measured_is_a_trial_with_all_its_executions(shares):
             return held[-1]
 
     task = shares.job("t0000", {})
-    assert train_default(Space(), dataset("digits"), replace(task, executions=3)) == ""
+    assert train_default(Space(), dataset("digits"), replace(task, repeats=3)) == ""
     assert len(held) == 3 and all(model.optimizer.iterations > 0 for model in held)
 
 
@@ -445,7 +445,7 @@ def test_a_search_trains_each_model_on_two_devices_and_measures_the_best_on_one(
     run = search(
         search_space=str(tmp_path / "together.py"), gpus_per_trial=2, trials=1, max_epochs=2
     )
-    assert [r.execution for r in read_trials(run.layout).values()] == [
+    assert [r.fit_plan for r in read_trials(run.layout).values()] == [
         "plain: 2 devices share each batch"
     ]
     assert run.summary["validation"]["accuracy"] == pytest.approx(run.best.objective, abs=1e-4)

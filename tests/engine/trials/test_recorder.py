@@ -48,7 +48,7 @@ def report(recorder, trial, epoch, **more):
         "seconds": 1.0,
         "final": False,
         "requested": [],
-        "built": 0,
+        "asked_by_build": 0,
         "place": {},
         "timestamp": time.time(),
         "training_iteration": epoch,
@@ -114,9 +114,9 @@ def test_each_plan_is_recorded_with_the_epoch_from_which_it_was_carried_out(reco
 
     def recorded(epoch, plan=None):
         """A trial tells its plan once, and again if it has changed."""
-        told = {"place": {"node": "10.0.0.2", "execution": plan}} if plan else {}
+        told = {"place": {"node": "10.0.0.2", "fit_plan": plan}} if plan else {}
         report(recorder, trial, epoch, **told)
-        return ledger.trials["t0000"].execution
+        return ledger.trials["t0000"].fit_plan
 
     assert recorded(1, "looped: few") == recorded(2) == "looped: few"
     both = "looped: few, from epoch 3 compiled: many"

@@ -46,7 +46,7 @@ def compiles(hp, model, *args, **kwargs):
     return model.fit(*args, **kwargs)
 
 folder, digits, family = Path(sys.argv[1]), dataset("digits", 45), space(build)
-together = job(folder / "two", max_epochs=3, devices=2, plan="compiled")
+together = job(folder / "two", max_epochs=3, devices=2, fit_plan="compiled")
 told = {}
 for name, task in {"one": job(folder / "one", max_epochs=3), "two": together}.items():
     notes, ending = run(task, family, digits)
@@ -55,7 +55,7 @@ for name, task in {"one": job(folder / "one", max_epochs=3), "two": together}.it
     notes, ending = run(replace(task, directory=folder / f"{name}-late"), space(plain, compiles), digits)
     assert ending.failure is None, ending.failure
     told[f"{name} compiled late"] = curve(notes.epochs)
-told["plan"] = notes.epochs[0].plan
+told["plan"] = notes.epochs[0].fit_plan
 told["interrupted"] = curve(interrupted(job(folder / "again", max_epochs=3, devices=2), family, digits))
 layout = Layout(folder / "run")
 alone = job(folder / "two", max_epochs=3)
@@ -63,7 +63,7 @@ told["validation"] = evaluate_best(alone, family, digits, 3, layout)["validation
 model = load_model(layout.best_model)
 told["saved"] = model.evaluate(digits.x_val, digits.y_val, verbose=0, return_dict=True)
 many, ending = run(job(folder / "many", devices=3), family, digits)
-told["too few"] = [ending.failure.kind, ending.failure.reason]
+told["too few"] = [ending.failure.blames, ending.failure.reason]
 after, _ = run(job(folder / "after", max_epochs=3), family, digits)
 told["after"] = curve(after.epochs)
 print("\\n" + json.dumps(told))

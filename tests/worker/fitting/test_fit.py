@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pipeline.worker.backends.tensorflow_data import Chunks
-from pipeline.worker.fitting.fit import STEPS_PER_EXECUTION, Reporter, execution
-from pipeline.worker.fitting.plans import Chosen
+from pipeline.worker.fitting.fit import STEPS_PER_EXECUTION, Reporter, planned_fit
+from pipeline.worker.fitting.plans import FitPlan
 from tests.worker.stage import dataset
 
 
@@ -31,8 +31,8 @@ def classifier(optimizer="sgd", **settings):
 
 
 def fit(model, *args, seed=1, reporter=None, plan="auto", **kwargs):
-    """Our `fit`, through `execution`."""
-    with execution(model, seed, reporter or Reporter(), plan):
+    """Our `fit`, through `planned_fit`."""
+    with planned_fit(model, seed, reporter or Reporter(), plan):
         return model.fit(*args, **{"verbose": 0} | kwargs)
 
 
@@ -306,7 +306,7 @@ def test_keras_own_callbacks_do_not_slow_the_steps(digits):
         keras.callbacks.TerminateOnNaN(),
         keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None),
     ]
-    plain = Chosen("plain", "asked for")
+    plain = FitPlan("plain", "asked for")
     _set_steps(model, {}, [*own, Reporter()], plain)
     assert model.steps_per_execution == STEPS_PER_EXECUTION
 
@@ -348,7 +348,7 @@ def test_callbacks_given_as_one_or_with_the_reporter_among_them_are_called_once(
 
 def test_afterwards_the_models_fit_is_keras_own(digits):
     model = classifier()
-    with pytest.raises(ZeroDivisionError), execution(model, 0, Reporter()):
+    with pytest.raises(ZeroDivisionError), planned_fit(model, 0, Reporter()):
         assert "fit" in vars(model)
         _ = 1 / 0
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.worker.backends import tensorflow_data
-from pipeline.worker.fitting.fit import Reporter, execution
+from pipeline.worker.fitting.fit import Reporter, planned_fit
 from pipeline.worker.fitting.plans import PLANS, choose
 from tests.worker import stage
 
@@ -63,14 +63,14 @@ def model(layers, optimizer="adam", **compiling):
 def trained(plan, made, data, **fitting):
     """The history of three epochs, the plan that was carried out, the number of updates."""
     reporter = Reporter()
-    with execution(made, 5, reporter, plan, verbose=0):
+    with planned_fit(made, 5, reporter, plan, verbose=0):
         history = made.fit(
             data.x_train,
             data.y_train,
             validation_data=(data.x_val[:50], data.y_val[:50]),
             **{"epochs": 3, "batch_size": 16, **fitting},
         )
-    return history.history, reporter.plan, int(made.optimizer.iterations.numpy())
+    return history.history, reporter.fit_plan, int(made.optimizer.iterations.numpy())
 
 
 def assert_alike(one, other):
@@ -113,7 +113,7 @@ def test_a_plan_has_the_results_of_kerass_own_fit(plan, layers, digits):
     own, made = model(layers), model(layers)
     expected = by_keras(own, digits)
     history, chosen, updates = trained(plan, made, digits)
-    assert (chosen.plan, updates, int(own.optimizer.iterations.numpy())) == (plan, 63, 63)
+    assert (chosen.name, updates, int(own.optimizer.iterations.numpy())) == (plan, 63, 63)
     assert_alike(history, expected)
 
 
@@ -124,7 +124,7 @@ def test_no_chunk_of_an_epoch_is_lost_or_trained_twice(plan, digits, monkeypatch
     own, made = model(dense), model(dense)
     expected = by_keras(own, digits)
     history, chosen, updates = trained(plan, made, digits)
-    assert (chosen.plan, updates) == (plan, 63)
+    assert (chosen.name, updates) == (plan, 63)
     assert_alike(history, expected)
 
 
@@ -147,7 +147,7 @@ def test_convolutions_batch_norm_and_dropout_draw_and_give_what_they_do_in_keras
     own, made = (model(with_everything, keras.optimizers.SGD(0.05, momentum=0.9)) for _ in range(2))
     expected = by_keras(own, digits)
     history, chosen, updates = trained(plan, made, digits)
-    assert (chosen.plan, updates) == (plan, 63)
+    assert (chosen.name, updates) == (plan, 63)
     assert_alike(history, expected)
 
 
@@ -155,7 +155,7 @@ def test_a_model_without_an_input_is_built_before_the_choice(digits):
     keras.utils.set_random_seed(3)
     made = keras.Sequential([*dense(), keras.layers.Dense(10, "softmax")])
     made.compile("adam", CLASSES, metrics=["accuracy"])
-    assert trained("auto", made, digits)[1].plan == "looped"
+    assert trained("auto", made, digits)[1].name == "looped"
     unbuilt = keras.Sequential([*convolutions(), keras.layers.Dense(10, "softmax")])
     unbuilt.compile("adam", CLASSES)
     assert (
@@ -180,7 +180,7 @@ def test_what_cannot_be_built_on_a_batch_is_plain_and_says_so(digits):
 @pytest.mark.slow
 def test_compiled_trains_with_dropout_of_its_own(digits):
     history, chosen, updates = trained("compiled", model(with_everything), digits)
-    assert (chosen.plan, updates) == ("compiled", 63)
+    assert (chosen.name, updates) == ("compiled", 63)
     assert history["loss"][-1] < history["loss"][0]
 
 
@@ -229,18 +229,18 @@ def test_callbacks_see_every_epoch_and_may_end_training(plan, digits):
 @pytest.mark.parametrize("plan", ["looped", "compiled"])
 def test_a_trial_that_is_cut_off_goes_on_as_it_would_have(plan, digits, tmp_path):
     family = stage.space(lambda hp, data: model(dense, metrics=["accuracy"]), None)
-    task = stage.job(tmp_path, max_epochs=3, plan=plan)
+    task = stage.job(tmp_path, max_epochs=3, fit_plan=plan)
     whole, _ = stage.run(stage.replace(task, directory=tmp_path / "whole"), family, digits)
     stage.assert_same(whole.epochs, stage.interrupted(task, family, digits))
-    assert whole.epochs[0].plan.startswith(f"{plan}: asked for")
+    assert whole.epochs[0].fit_plan.startswith(f"{plan}: asked for")
 
 
 def around(plan, made, fit):
     """What `fit` does in the place of a search space's own."""
     reporter = Reporter()
-    with execution(made, 5, reporter, plan, verbose=0):
+    with planned_fit(made, 5, reporter, plan, verbose=0):
         fit(made)
-    return reporter.plan.plan
+    return reporter.fit_plan.name
 
 
 @pytest.mark.parametrize("plan", ["looped", "compiled"])
@@ -357,7 +357,7 @@ def own_step():
 )
 def test_what_a_plan_cannot_serve_goes_to_keras_and_says_why(made, fitting, reason, digits):
     _, chosen, _ = trained("looped", made(), digits, epochs=1, **fitting)
-    assert (chosen.plan, chosen.reason) == ("plain", reason)
+    assert (chosen.name, chosen.reason) == ("plain", reason)
 
 
 def test_batches_as_large_as_a_chunk_are_trained_one_by_one(digits, monkeypatch):
@@ -385,13 +385,13 @@ class Switching(Reporter):
 
     def on_epoch_end(self, epoch, logs=None):
         self.epoch += 1
-        self.plans.append(self.plan.plan)
+        self.plans.append(self.fit_plan.name)
 
 
 def switching(made, data, *callbacks):
     """The history of three epochs, of which the first is looped and the others are compiled."""
     reporter = Switching()
-    with execution(made, 5, reporter, "auto", verbose=0):
+    with planned_fit(made, 5, reporter, "auto", verbose=0):
         history = made.fit(
             data.x_train,
             data.y_train,
@@ -448,7 +448,7 @@ def test_what_xla_cannot_compile_is_looped(digits):
     assert str(chosen) == "looped: XLA cannot compile it"
     assert choose(made, "compiled", 10**5, 16, []) == chosen, "not tried again"
     made.compile("sgd", CLASSES)
-    assert choose(made, "compiled", 10**5, 16, []).plan == "compiled"
+    assert choose(made, "compiled", 10**5, 16, []).name == "compiled"
 
 
 def wide():
@@ -482,7 +482,7 @@ def wide():
     ],
 )
 def test_auto_follows_what_was_measured(layers, steps, batch_size, plan):
-    assert choose(model(layers), "auto", steps, batch_size, []).plan == plan
+    assert choose(model(layers), "auto", steps, batch_size, []).name == plan
 
 
 @pytest.mark.parametrize(("layers", "plan"), [(convolutions, "plain"), (dense, "compiled")])
@@ -495,4 +495,4 @@ def test_plans_are_those_that_can_be_asked_for():
     from pipeline import Experiment
 
     for plan in ("auto", *PLANS):
-        assert Experiment(dataset="digits", execution=plan).execution == plan
+        assert Experiment(dataset="digits", fit_plan=plan).fit_plan == plan

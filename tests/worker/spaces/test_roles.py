@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.worker.spaces.loading import load_search_space
-from pipeline.worker.spaces.roles import fits, kinds
+from pipeline.worker.spaces.roles import fits, roles
 from pipeline.worker.training.trial import build
 from tests.worker.stage import dataset, space
 
@@ -30,7 +30,7 @@ def kinds_of(make, digits, **configuration):
     family = space(lambda hp, data: make(hp))
     hp = HyperParameters(configuration)
     build(family, hp, digits)
-    return kinds(family, digits, {spec.name: value for spec, value in hp.requested})
+    return roles(family, digits, {spec.name: value for spec, value in hp.requested})
 
 
 def of(names, kind):
@@ -58,7 +58,7 @@ def test_the_kinds_in_our_families(family, model, algorithm, digits):
     own = load_search_space(names.resolve("search space", family))
     hp = HyperParameters()
     build(own, hp, digits)
-    found = kinds(own, digits, {spec.name: value for spec, value in hp.requested})
+    found = roles(own, digits, {spec.name: value for spec, value in hp.requested})
     assert found == of(model, "model") | of(algorithm, "algorithm")
 
 
@@ -238,7 +238,7 @@ def test_what_is_known_is_not_looked_for_again(digits):
     family = space(
         lambda hp, data: compiled(layers.Dense(hp.Int("a", 4, 8)), layers.Dense(hp.Int("b", 4, 8)))
     )
-    assert kinds(family, digits, {"a": 4, "b": 4}, known={"a"}) == {"b": "model"}
+    assert roles(family, digits, {"a": 4, "b": 4}, known={"a"}) == {"b": "model"}
 
 
 def test_layers_that_were_built_before_are_not_counted(digits):

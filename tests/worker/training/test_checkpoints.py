@@ -88,8 +88,8 @@ def test_in_an_object_store_they_are_what_they_are_on_a_file_system(bucket, monk
             StorageError, match=r"t0000/\w+.npz could not be read for 0 s: NETWORK_CONNECTION"
         ):
             read()
-    for executions in (1, 2):
-        task = stage.job(location(f"{bucket}/trials"), executions=executions)
+    for repeats in (1, 2):
+        task = stage.job(location(f"{bucket}/trials"), repeats=repeats)
         with pytest.raises(StorageError, match="could not be read"):
             carry_out(task, stage.space(), stage.dataset("digits"), stage.Notes())
     remote._store.cache_clear()
@@ -270,8 +270,8 @@ def test_saves_come_as_often_as_their_cost_allows(cost, epoch_s, pause, tmp_path
     assert kept.due(epoch_s)
 
 
-def saved(folder, *, twice=False):
-    source, kept = trained(), Checkpoints(folder, twice=twice)
+def saved(folder, *, keep_spare=False):
+    source, kept = trained(), Checkpoints(folder, keep_spare=keep_spare)
     kept.save(source, {"epoch": 2}, Best(2, 0.5, source.get_weights()))
     return kept
 
@@ -351,7 +351,7 @@ def test_what_is_no_file_at_all_is_removed_too(tmp_path):
 
 
 def test_kept_twice_one_takes_the_place_of_the_other_and_it_is_said(tmp_path):
-    kept = saved(tmp_path, twice=True)
+    kept = saved(tmp_path, keep_spare=True)
     whole = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert whole.keys() == {"last.npz", "best.npz", "last.spare.npz", "best.spare.npz"}
     for name in ("last.npz", "best.npz"):

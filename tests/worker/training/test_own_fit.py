@@ -69,12 +69,10 @@ def shorter(hp, model, *args, **kwargs):
 
 
 @pytest.mark.parametrize(("fit", "epochs"), [(evaluated, 3), (ended_early, 2), (shorter, 2)])
-@pytest.mark.parametrize("executions", [1, 2])
-def test_what_fit_returns_is_reported_also_after_a_restart(
-    fit, epochs, executions, digits, tmp_path
-):
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_what_fit_returns_is_reported_also_after_a_restart(fit, epochs, repeats, digits, tmp_path):
     """Of a trial that had trained all its epochs; and once, whenever it is restarted."""
-    task = stage.job(tmp_path, max_epochs=3, objective=ACCURACY, executions=executions)
+    task = stage.job(tmp_path, max_epochs=3, objective=ACCURACY, repeats=repeats)
     whole = stage.Notes()
     carry_out(replace(task, directory=tmp_path / "whole"), space(fit), digits, whole)
     assert [(e.epoch, e.final) for e in whole.epochs[epochs - 1 :]] == [
@@ -98,7 +96,7 @@ def test_what_fit_returns_is_reported_also_after_a_restart(
 def test_weights_that_were_another_trials_are_not_trained_again_for_what_fit_returns(
     digits, tmp_path
 ):
-    task = stage.job(tmp_path, max_epochs=3, objective=ACCURACY, twice=True)
+    task = stage.job(tmp_path, max_epochs=3, objective=ACCURACY, keep_spare=True)
     stage.run(task, space(evaluated), digits, stop=3)
     again, ending = stage.run(task, space(evaluated), digits)
     assert ending.failure is None and again.epochs == []

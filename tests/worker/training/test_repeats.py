@@ -1,4 +1,4 @@
-"""Several executions of a trial: their mean, their spread, and that they stay what each would be
+"""Several repeats of a trial: their mean, their spread, and that they stay what each would be
 alone."""
 
 from dataclasses import replace
@@ -27,16 +27,16 @@ def carried_out(task, family, data, stop=None):
         return notes, None
 
 
-def alone(task, execution, family, data):
+def alone(task, repeat, family, data):
     """The curve of one execution that trains by itself."""
-    folder = task.directory / "alone" / str(execution)
-    return stage.run(
-        replace(task, executions=1, execution=execution, directory=folder), family, data
-    )[0].epochs
+    folder = task.directory / "alone" / str(repeat)
+    return stage.run(replace(task, repeats=1, repeat=repeat, directory=folder), family, data)[
+        0
+    ].epochs
 
 
 def test_reports_mean_and_spread_of_what_each_execution_reports_alone(digits, tmp_path):
-    task = stage.job(tmp_path, executions=3, max_epochs=3)
+    task = stage.job(tmp_path, repeats=3, max_epochs=3)
     notes, ending = carried_out(task, stage.space(), digits)
     assert ending is not None and ending.failure is None
     each = [alone(task, k, stage.space(), digits) for k in range(3)]
@@ -66,12 +66,12 @@ def test_executions_draw_the_same_hyperparameters(digits, tmp_path):
         asked.append(hp.Float("rate", 1e-4, 1e-1, sampling="log"))
         return stage.linear_model()
 
-    carried_out(stage.job(tmp_path, executions=3, max_epochs=1), stage.space(build), digits)
+    carried_out(stage.job(tmp_path, repeats=3, max_epochs=1), stage.space(build), digits)
     assert len(asked) == 3 and len(set(asked)) == 1
 
 
 def test_trial_that_is_stopped_goes_on_in_step(digits, tmp_path):
-    task = stage.job(tmp_path, executions=2, max_epochs=4)
+    task = stage.job(tmp_path, repeats=2, max_epochs=4)
     whole, _ = carried_out(replace(task, directory=tmp_path / "whole"), stage.space(), digits)
     first, _ = carried_out(task, stage.space(), digits, stop=2)
     rest, ending = carried_out(task, stage.space(), digits)
@@ -80,7 +80,7 @@ def test_trial_that_is_stopped_goes_on_in_step(digits, tmp_path):
 
 
 def test_execution_that_is_behind_catches_up(digits, tmp_path):
-    task = stage.job(tmp_path, executions=2, max_epochs=4)
+    task = stage.job(tmp_path, repeats=2, max_epochs=4)
     whole, _ = carried_out(replace(task, directory=tmp_path / "whole"), stage.space(), digits)
     carried_out(task, stage.space(), digits, stop=2)
     (directories(task)[1] / "last.npz").unlink()
@@ -96,7 +96,7 @@ def test_execution_that_ends_early_counts_with_its_best(digits, tmp_path):
         fits.append(model)
         return model.fit(*args, **kwargs | {"epochs": 1 if len(fits) == 1 else 3})
 
-    task = stage.job(tmp_path, executions=2, max_epochs=3)
+    task = stage.job(tmp_path, repeats=2, max_epochs=3)
     notes, _ = carried_out(task, stage.space(fit=fit), digits)
     each = [alone(task, k, stage.space(), digits) for k in range(2)]
     assert [e.epoch for e in notes.epochs] == [1, 2, 3]
@@ -113,8 +113,8 @@ def test_failure_of_one_execution_is_the_trials(digits, tmp_path):
             raise ValueError("only the second")
         return stage.linear_model()
 
-    _, ending = carried_out(stage.job(tmp_path, executions=2), stage.space(build), digits)
-    assert ending.failure.kind == "program" and "only the second" in ending.failure.reason
+    _, ending = carried_out(stage.job(tmp_path, repeats=2), stage.space(build), digits)
+    assert ending.failure.blames == "program" and "only the second" in ending.failure.reason
 
 
 def test_divergence_of_one_execution_is_reported_as_such(digits, tmp_path):
@@ -127,19 +127,17 @@ def test_divergence_of_one_execution_is_reported_as_such(digits, tmp_path):
             model.optimizer.learning_rate = float("nan")
         return model
 
-    notes, ending = carried_out(stage.job(tmp_path, executions=2), stage.space(build), digits)
+    notes, ending = carried_out(stage.job(tmp_path, repeats=2), stage.space(build), digits)
     assert (
         ending is None
-        and notes.failure.kind == "configuration"
+        and notes.failure.blames == "configuration"
         and "diverged" in notes.failure.reason
     )
     assert notes.epochs[-1].objective is None
 
 
 def test_model_is_that_of_the_best_execution(digits, tmp_path):
-    task = stage.job(
-        tmp_path, executions=3, max_epochs=2, objective=Objective("val_accuracy", "max")
-    )
+    task = stage.job(tmp_path, repeats=3, max_epochs=2, objective=Objective("val_accuracy", "max"))
     carried_out(task, stage.space(), digits)
     states = [Checkpoints(d).best_state() for d in directories(task)]
     model, held = trained(task, stage.space(), digits)
@@ -170,10 +168,10 @@ def test_trial_whose_fit_raises_once_is_tried_again_and_finishes(digits, tmp_pat
 
 def test_execution_that_had_ended_still_counts_after_a_restart(digits, tmp_path):
     def fit(hp, model, *args, callbacks, **kwargs):
-        first = callbacks[0].execution == 0
+        first = callbacks[0].repeat == 0
         return model.fit(*args, callbacks=callbacks, **kwargs | ({"epochs": 1} if first else {}))
 
-    task = stage.job(tmp_path, executions=2, max_epochs=4)
+    task = stage.job(tmp_path, repeats=2, max_epochs=4)
     whole, _ = carried_out(
         replace(task, directory=tmp_path / "whole"), stage.space(fit=fit), digits
     )
@@ -188,4 +186,4 @@ def test_an_exit_of_user_code_does_not_hang_the_trial(digits, tmp_path):
         raise SystemExit(3)
 
     with pytest.raises(SystemExit):
-        carried_out(stage.job(tmp_path, executions=2), stage.space(build), digits)
+        carried_out(stage.job(tmp_path, repeats=2), stage.space(build), digits)

@@ -88,7 +88,7 @@ def test_it_is_compiled_where_there_are_enough_steps_between_two_rungs(tmp_path,
         return model.fit(*args, batch_size=1, **kwargs)
 
     def chosen(epochs: list[Epoch]) -> list[str]:
-        return [epoch.plan.partition(":")[0] for epoch in epochs]
+        return [epoch.fit_plan.partition(":")[0] for epoch in epochs]
 
     task = job(tmp_path / "cut off", max_epochs=4, rungs=(1,))
     cut_off = interrupted(task, space(build, fit), data)
@@ -103,7 +103,7 @@ def test_it_is_compiled_where_there_are_enough_steps_between_two_rungs(tmp_path,
     assert chosen(whole.epochs) == ["compiled"] * 3
     # The best trial is trained again to its best epoch where its weights were lost.
     again, _ = run(job(tmp_path / "again", max_epochs=2, rungs=(1, 4)), space(build, fit), data)
-    assert [e.plan for e in again.epochs] == [e.plan for e in undisturbed.epochs[:2]]
+    assert [e.fit_plan for e in again.epochs] == [e.fit_plan for e in undisturbed.epochs[:2]]
 
 
 def test_a_metric_that_is_no_single_number_is_left_out(tmp_path):
@@ -478,7 +478,7 @@ def test_nan_ends_the_trial_as_a_configuration_that_cannot_be_trained(tmp_path):
     assert len(notes.epochs) == 1
     assert notes.epochs[0].objective is None
     assert notes.epochs[0].metrics["val_loss"] is None
-    assert notes.failure.kind == "configuration"
+    assert notes.failure.blames == "configuration"
     assert notes.failure.reason in (
         "diverged: val_loss is nan in epoch 1",
         "diverged: val_loss is inf in epoch 1",
@@ -503,7 +503,7 @@ def test_the_accuracy_of_nan_weights_is_no_result(digits, tmp_path):
 def test_an_objective_that_is_not_reported_is_refused_with_what_is(digits, tmp_path):
     _, ending = run(job(tmp_path, objective=Objective("val_auc", "max")), space(linear), digits)
 
-    assert ending.failure.kind == "request"
+    assert ending.failure.blames == "request"
     assert ending.failure.reason == (
         "The objective must be among what `fit` reports or returns; got 'val_auc'. "
         "Possible: accuracy, loss, val_accuracy, val_loss."
@@ -525,7 +525,7 @@ def test_an_objective_that_is_not_reported_ends_the_trial_with_its_first_epoch(d
 def test_a_fit_that_never_calls_model_fit_is_refused(digits, tmp_path):
     _, ending = run(job(tmp_path), space(linear, lambda hp, model, *args, **kwargs: None), digits)
 
-    assert ending.failure.kind == "request"
+    assert ending.failure.blames == "request"
     assert ending.failure.reason == (
         "`fit` must call model.fit and pass its callbacks on, or return the objective; no epoch "
         "was reported."
@@ -546,7 +546,7 @@ def test_a_build_that_returns_no_compiled_model_is_refused(returned, message, di
 
     _, ending = run(job(tmp_path), space(build), digits)
 
-    assert ending.failure.kind == "request"
+    assert ending.failure.blames == "request"
     assert message in ending.failure.reason
 
 
@@ -585,7 +585,7 @@ def test_a_users_exception_is_a_fault_of_the_program_told_in_their_frames(
     _, ending = run(job(tmp_path), space(build or linear, fit), digits)
 
     failure = ending.failure
-    assert failure.kind == "program"
+    assert failure.blames == "program"
     assert failure.reason == "ValueError: no such width"
     assert f", in {users}\n" in failure.traceback
     assert failure.traceback.endswith("ValueError: no such width\n")
@@ -611,7 +611,7 @@ def test_out_of_memory_is_a_configuration_that_cannot_be_trained(kind, digits, t
 
     _, ending = run(job(tmp_path), space(build), digits)
 
-    assert ending.failure.kind == "configuration"
+    assert ending.failure.blames == "configuration"
     assert ending.failure.reason == f"out of memory: {kind.__name__}: 8 GiB wanted"
 
 
@@ -666,11 +666,11 @@ def test_a_trial_whose_best_weights_are_gone_is_trained_again_to_the_same_and_sa
 
 
 @pytest.mark.parametrize("damage", ["cut off", "gone"])
-@pytest.mark.parametrize("executions", [1, 2])
+@pytest.mark.parametrize("repeats", [1, 2])
 def test_the_best_model_is_trained_again_where_its_weights_are_damaged(
-    executions, damage, digits, tmp_path
+    repeats, damage, digits, tmp_path
 ):
-    task = job(tmp_path / "trials", executions=executions)
+    task = job(tmp_path / "trials", repeats=repeats)
     notes = Notes()
     carry_out(task, space(), digits, notes)
     best = min(notes.epochs, key=lambda e: e.objective)
