@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
@@ -16,6 +16,9 @@ from pipeline.records.ledger import Report, TrialRecord
 from pipeline.records.remote import RemotePath
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
+
+if TYPE_CHECKING:
+    from pipeline.records.results import Results
 
 # What a sweep sends to its searches when it is to stop: as SIGTERM, but it never counts as the
 # second.
@@ -41,11 +44,28 @@ class SearchPlan:
     measured: str = ""  # why so many trials share a GPU, where that was left to us
 
 
+@dataclass(frozen=True)
+class Conclusion:
+    """How a run ended in this process."""
+
+    directory: Path | RemotePath
+    # summary, tables and the best model; None if the run ended before its summary was written
+    results: "Results | None"
+    interrupted: bool = False  # a signal or a `KeyboardInterrupt` ended it
+    error: BaseException | None = None  # what `tune` raises
+
+
 class Watcher:
-    """Is told how a run goes, and shows nothing: the console overrides what it shows."""
+    """Hears how a run goes. Every method does nothing here: a subclass overrides what it wants.
+
+    The events come in the driver's thread, between two looks at the trials: they must be short.
+    """
 
     def preparing(self, what: str) -> None:
         """A step before the first trial."""
+
+    def directory(self, place: Path | RemotePath) -> None:
+        """The run's directory is there, with its request; no trial has started."""
 
     def planned(self, plan: SearchPlan) -> None:
         """All is checked."""
@@ -62,11 +82,17 @@ class Watcher:
     def reported(self, report: Report) -> None:
         """An epoch was recorded."""
 
+    def decided(self, decision: Any) -> None:
+        """The scheduler decided on an epoch: the verdict and its reason."""
+
     def waits(self, record: TrialRecord) -> None:
         """A trial is paused, until it starts again or is over."""
 
     def ended(self, record: TrialRecord) -> None:
         """A trial is over."""
+
+    def concluded(self, conclusion: Conclusion) -> None:
+        """The run is over: finished, interrupted or failed. Told once, after everything else."""
 
     def tick(self) -> None:
         """Called often, also when nothing happens."""
