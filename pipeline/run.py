@@ -175,7 +175,7 @@ def command(
     if sweep is not None and inline:
         raise RequestError(f"--inline trains one trial of one experiment; {dataset} is a sweep.")
     if list_all:
-        from pipeline.console import show_list
+        from pipeline.console.listing import show_list
 
         show_list()
     elif sweep is not None:
@@ -189,7 +189,8 @@ def command(
 
 
 def _plan(dataset: str | None, given: dict[str, Any], insecure: bool, quiet: bool) -> None:
-    from pipeline.console import Display, show_dry_run
+    from pipeline.console.display import Display
+    from pipeline.console.plan import show_dry_run
     from pipeline.engine import tuning
     from pipeline.watch import Interruption
 
@@ -215,7 +216,8 @@ def _search(
             experiment = resumed(resume, **given)
         else:
             experiment = _experiment(dataset, given)
-        from pipeline.console import Display, show_result
+        from pipeline.console.display import Display
+        from pipeline.console.result import show_result
 
         run = tuning.tune(
             experiment,
@@ -261,7 +263,7 @@ def _sweep(dataset: str | None, given: dict[str, Any]) -> Any:
 
 
 def _conduct(sweep: Any, dry_run: bool, insecure: bool, quiet: bool) -> None:
-    from pipeline.console import print_plain
+    from pipeline.console.printing import print_plain
     from pipeline.sweeps.conductor import conduct, planned
     from pipeline.watch import Interruption
 
@@ -296,7 +298,7 @@ def _inline(experiment: Experiment) -> None:
         raise RequestError(
             "--inline trains one random configuration; it cannot be combined with --start-from."
         )
-    from pipeline.console import show_inline
+    from pipeline.console.display import show_inline
     from pipeline.inline import run_inline
 
     run_inline(experiment, show_inline)
@@ -352,18 +354,18 @@ def main() -> None:
     except typer.Abort:
         sys.exit(130)
     except Interrupted as error:
-        from pipeline.console import print_error
+        from pipeline.console.printing import print_error
 
         print_error(f"{error} Nothing was recorded.")
         sys.exit(error.exit_code)
     except TyperException as error:
-        from pipeline.console import print_error
+        from pipeline.console.printing import print_error
 
         line = one_line(getattr(error, "format_message", error.__str__)())
         print_error(f"{line} See {COMMAND} --help.")
         sys.exit(2)
     except KerasweepError as error:
-        from pipeline.console import print_error
+        from pipeline.console.printing import print_error
 
         rows = getattr(error, "rows", ())
         print_error(

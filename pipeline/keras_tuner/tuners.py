@@ -180,7 +180,7 @@ class Tuner:
                 the data.
             ProgramError: trial after trial failed in the same way.
         """
-        from pipeline.console import Display
+        from pipeline.console.display import Display
         from pipeline.engine.cluster.shipping import check_sendable
         from pipeline.engine.tuning import tune
 

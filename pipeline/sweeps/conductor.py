@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pipeline.console import short
+from pipeline.console.words import short
 from pipeline.engine.past import earlier_seconds
 from pipeline.errors import RequestError, one_line
 from pipeline.experiment import Experiment

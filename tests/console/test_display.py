@@ -1,27 +1,12 @@
-"""What a person sees, from records of a run that did not take place."""
+"""What a person sees of a search, from records of a run that did not take place."""
 
 import io
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from pipeline.console import Display, describe_space, plan_rows
-from pipeline.experiment import Experiment
-from pipeline.objective import Objective
+from pipeline.console.display import Display
 from pipeline.records.ledger import Report, TrialRecord
-from pipeline.space.specs import Boolean, Float, Int
-from pipeline.watch import SearchPlan
-
-FACTS = {
-    "name": "few",
-    "shape": [8, 8, 1],
-    "dtype": "float32",
-    "range": [0.0, 1.0],
-    "classes": 10,
-    "task": "classification",
-    "counts": {"train": 96, "val": 32, "test": 32},
-}
 
 
 def record(trial, status="running", **requested):
@@ -34,18 +19,15 @@ def report(trial, epoch, objective):
 
 
 @pytest.fixture
-def shown():
-    def display(*, terminal, **settings):
+def shown(plan_of):
+    def display(*, terminal, planned=True, **settings):
         file = io.StringIO()
         made = Display()
         made.console = Console(
             file=file, force_terminal=terminal, width=160, highlight=False, color_system=None
         )
-        experiment = Experiment(dataset="digits", trials=4, **settings)
-        plan = SearchPlan(
-            experiment, Objective("val_accuracy", "max"), FACTS, [], 650, 2, None, Path("runs/mine")
-        )
-        made.planned(plan)
+        if planned:
+            made.planned(plan_of(**settings))
         return made, file
 
     return display
@@ -88,7 +70,34 @@ def test_elsewhere_each_trial_is_a_line(shown):
 def test_a_resumed_run_counts_what_was_done_before(shown):
     display, _ = shown(terminal=True)
     display.remembered([record("t0000", "finished", units=8)], [report("t0000", 1, 0.9)])
-    assert "1/4 trials · 1 epochs · best val_accuracy 0.9 (t0000)" in display._progress()
+    assert "1/4 trials · 1 epochs · best val_accuracy 0.9 (t0000)" in display.progress.summary()
+
+
+def test_what_was_done_before_may_be_told_before_the_plan(shown, plan_of):
+    display, file = shown(terminal=True, planned=False)
+    display.remembered(
+        [record("t0000", "finished", units=8), record("t0001", "stopped", units=9)],
+        [report("t0000", 1, 0.9), report("t0001", 1, 0.7), report("t0001", 2, 0.95)],
+    )
+    assert file.getvalue() == ""
+    assert "2 trials · 3 epochs · 0:00:00 passed" in display.progress.summary()
+    display.planned(plan_of())
+    assert "2/4 trials · 3 epochs · best val_accuracy 0.95 (t0001)" in display.progress.summary()
+
+
+def test_a_trial_that_waited_before_this_process_is_counted_and_not_shown(shown):
+    display, file = shown(terminal=False)
+    before = file.getvalue()
+    display.remembered([record("t0000", units=8)], [report("t0000", 1, 0.9)])
+    display.waits(record("t0000", units=8))
+    assert file.getvalue() == before
+    assert "1/4 trials" in display.progress.summary() and "left" not in display.progress.summary()
+    display.started(record("t0001", units=9))
+    display.waits(record("t0001", units=9))
+    assert file.getvalue()[len(before) :] == (
+        "t0001 waiting  epoch  0  best val_accuracy none  units=9\n"
+    )
+    assert "2/4 trials" in display.progress.summary() and "left" in display.progress.summary()
 
 
 def test_quiet_shows_nothing_of_a_run(capsys):
@@ -103,51 +112,3 @@ def test_a_warning_is_a_line_for_who_asked_for_quiet_too(capsys):
         capsys.readouterr().out
         == "Warning: history.jsonl was damaged [0]; no line is from its copy.\n"
     )
-
-
-def test_the_plan_says_why_so_many_trials_share_a_gpu():
-    line = "the default model's peak is 812 of 81,559 MiB: 16 trials a GPU, 4,497 MiB each"
-    plan = SearchPlan(
-        Experiment(dataset="digits", gpus_per_trial=0.0625),
-        Objective("val_accuracy", "max"),
-        FACTS,
-        [],
-        650,
-        16,
-        (),
-        Path("runs/mine"),
-        measured=line,
-    )
-    assert plan_rows(plan)["GPU memory"] == line
-    assert plan_rows(plan)["at once"] == "16 trials, each 1 CPU and 0.0625 GPU"
-
-
-def test_a_dry_run_marks_what_only_other_configurations_request_and_says_what_each_decides():
-    layers, rate = (
-        Int(name="layers", min_value=1, max_value=2),
-        Float(name="rate", min_value=0.0, max_value=1.0),
-    )
-    units, broken = Int(name="units_1", min_value=8, max_value=16, start=12), Boolean(name="broken")
-    plan = SearchPlan(
-        Experiment(dataset="digits"),
-        Objective("val_accuracy", "max"),
-        FACTS,
-        [(layers, 1), (rate, 0.5)],
-        650,
-        2,
-        (),
-        Path("runs/mine"),
-        (units, broken),
-        {"layers": "model", "rate": "algorithm", "units_1": "model"},
-    )
-    console = Console(file=io.StringIO(), width=80)
-    console.print(describe_space(plan))
-    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
-    assert lines[1:] == [
-        "layers int 1 to 2, step 1, linear 1 the model",
-        "rate float 0 to 1, linear 0.5 how it is trained",
-        "",
-        "conditional:",
-        "units_1 int 8 to 16, step 1, linear 12 the model",
-        "broken boolean True, False False not known",  # no configuration with it could be built
-    ]

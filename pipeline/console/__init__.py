@@ -1,0 +1,1 @@
+"""What a person sees: the plan, the trials while they run, the result, and errors."""

@@ -1,0 +1,112 @@
+"""The plan of a search in words, and the search space as far as a dry run looked at it."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.console.printing import print_rows
+from pipeline.console.words import duration, short
+from pipeline.experiment import UNBOUNDED, label
+from pipeline.watch import SearchPlan
+
+
+def plan_rows(plan: SearchPlan) -> dict[str, str]:
+    """What a search is going to do, by heading."""
+    experiment = plan.experiment
+    executions = (
+        f", {experiment.executions_per_trial} executions each"
+        if experiment.executions_per_trial > 1
+        else ""
+    )
+    rows = {
+        "dataset": _described(plan.data),
+        "search space": f"{label(experiment.search_space)}: "
+        + " ".join(f"{spec.name}" for spec, _ in plan.requested)
+        + f" (default model: {plan.weights:,} weights)",
+        "objective": f"{plan.objective.name}, {plan.objective.direction}imised",
+        "search": f"{experiment.searcher} + {experiment.scheduler}, seed {experiment.seed}"
+        + (
+            f", starting from {short(Path(experiment.start_from))}" if experiment.start_from else ""
+        ),
+        "budget": f"{_budget(experiment.trials, experiment.max_epochs)}{executions}"
+        + (f", {duration(experiment.time_budget_s)}" if experiment.time_budget_s else ""),
+        "at once": f"{plan.concurrent} trials, each {experiment.cpus_per_trial:g} CPU"
+        + (f" and {experiment.gpu_share:g} GPU" if experiment.gpu_share else ""),
+    }
+    if plan.measured:
+        rows["GPU memory"] = plan.measured
+    if plan.warnings:
+        rows["warning"] = "; ".join(plan.warnings)
+    return rows
+
+
+def _budget(trials: int, epochs: int) -> str:
+    """How many trials and epochs there will be, as far as that was said."""
+    search = "every configuration" if trials >= UNBOUNDED else f"{trials} trials"
+    if epochs >= UNBOUNDED:
+        return f"{search}, for as many epochs as `fit` trains"
+    most = "" if trials >= UNBOUNDED else f": at most {trials * epochs} epochs"
+    return f"{search}, at most {epochs} epochs each{most}"
+
+
+def _described(facts: dict[str, Any]) -> str:
+    """A dataset in one line, as far as it is known: data from Python may be of any form."""
+    what = (
+        [str(facts["shape"] if facts["task"] is None else tuple(facts["shape"]))]
+        if facts["shape"]
+        else []
+    )
+    what += [facts["dtype"]] if facts["dtype"] else []
+    if facts["range"]:
+        low, high = facts["range"]
+        what.append(f"in [{low:.4g}, {high:.4g}]")
+    task = f"{facts['classes']} classes" if facts["classes"] else facts["task"]
+    names = {"train": "train", "val": "validation", "test": "test"}
+    counts = ", ".join(
+        f"{count} {names[split]}" for split, count in facts["counts"].items() if count is not None
+    )
+    return (
+        f"{facts['name']}: {' '.join(what)}"
+        + (f", {task}" if task else "")
+        + (f"; {counts}" if counts else "")
+    )
+
+
+def describe_space(plan: SearchPlan) -> Table:
+    """Each hyperparameter with what it may be.
+
+    Those that the default model does not request come last.
+    """
+    table = Table(box=None, pad_edge=False)
+    for name in ("hyperparameter", "type", "values", "default", "decides"):
+        table.add_column(name)
+    decides = {"model": "the model", "algorithm": "how it is trained", None: "not known"}
+    conditional = [(spec, spec.default) for spec in plan.conditional]
+    for place, (spec, value) in enumerate([*plan.requested, *conditional]):
+        if place == len(plan.requested):
+            table.add_row("", "", "", "", "")
+            table.add_row("conditional:", "", "", "", "", style="bold")
+        plain = spec.to_dict()
+        if "options" in plain:
+            values = ", ".join(str(v) for v in plain["options"])
+        elif "min_value" in plain:
+            step = f", step {plain['step']:g}" if plain.get("step") else ""
+            values = f"{plain['min_value']:g} to {plain['max_value']:g}{step}, {plain['sampling']}"
+        else:
+            values = ", ".join(str(v) for v in spec.values() or ())
+        role = decides[(plan.roles or {}).get(spec.name)]
+        table.add_row(Text(spec.name), spec.kind, Text(values), Text(str(value)), role)
+    return table
+
+
+def show_dry_run(plan: SearchPlan) -> None:
+    """The plan, and the space as far as it was looked at."""
+    console = Console(highlight=False, soft_wrap=True)
+    print_rows(console, plan_rows(plan))
+    console.print()
+    console.print(describe_space(plan))
+    console.print()
+    console.print("Nothing was trained.")

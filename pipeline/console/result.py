@@ -1,0 +1,56 @@
+"""The result of a run in words."""
+
+from rich.console import Console
+from rich.text import Text
+
+from pipeline.console.printing import print_rows
+from pipeline.console.words import duration, in_one_line, short
+from pipeline.records.mirror import at_home
+from pipeline.records.remote import location
+from pipeline.records.results import Results
+
+
+def show_result(run: Results, *, quiet: bool, command: str) -> None:
+    """Print the best hyperparameters, validation and test score, and where everything is."""
+    console = Console(highlight=False, soft_wrap=True)
+    summary = run.summary
+    counts = summary["trials"]
+    if not quiet:
+        console.print()
+    print_rows(console, result_rows(run))
+    if summary.get("exhausted"):
+        console.print(
+            f"The search space is exhausted: it has no more than {counts['total']} configurations."
+        )
+    if summary.get("interrupted") or counts["unfinished"]:
+        console.print(Text(f"Go on with: {command} --resume {short(run.directory)}"))
+
+
+def result_rows(run: Results) -> dict[str, str]:
+    """What came out of a run, by heading."""
+    summary, best = run.summary, run.best
+    counts = summary["trials"]
+    ended = ", ".join(
+        f"{counts[s]} {s}" for s in ("finished", "stopped", "failed", "unfinished") if counts[s]
+    )
+    took = duration(summary.get("wall_clock_s", 0))
+    rows = {"trials": f"{counts['total']} ({ended}), {summary['epochs']} epochs in {took}"}
+    if counts.get("duplicate"):
+        rows["duplicates"] = f"{counts['duplicate']}, ended at their first report and not counted"
+    if summary.get("fit_plans"):
+        rows["fit plans"] = "; ".join(
+            f"{count} {plan}" for plan, count in summary["fit_plans"].items()
+        )
+    if best is not None:
+        rows["best trial"] = f"{best.trial}, epoch {best.epoch}"
+        rows["hyperparameters"] = in_one_line(best.hyperparameters)
+        rows |= {
+            split: in_one_line(summary[split])
+            for split in ("validation", "test")
+            if summary.get(split)
+        }
+        model = run.layout.best_model
+        model = model if model.is_file() else model.with_suffix(".weights.h5")
+        rows["model"] = short(location(at_home(run.layout, str(model))))
+    rows["records"] = short(run.directory)
+    return rows

@@ -1,0 +1,41 @@
+"""The plan of a search in words."""
+
+import io
+
+from rich.console import Console
+
+from pipeline.console.plan import describe_space, plan_rows
+from pipeline.space.specs import Boolean, Float, Int
+
+
+def test_the_plan_says_why_so_many_trials_share_a_gpu(plan_of):
+    line = "the default model's peak is 812 of 81,559 MiB: 16 trials a GPU, 4,497 MiB each"
+    plan = plan_of(concurrent=16, gpus_per_trial=0.0625, measured=line)
+    assert plan_rows(plan)["GPU memory"] == line
+    assert plan_rows(plan)["at once"] == "16 trials, each 1 CPU and 0.0625 GPU"
+
+
+def test_a_dry_run_marks_what_only_other_configurations_request_and_says_what_each_decides(
+    plan_of,
+):
+    layers, rate = (
+        Int(name="layers", min_value=1, max_value=2),
+        Float(name="rate", min_value=0.0, max_value=1.0),
+    )
+    units, broken = Int(name="units_1", min_value=8, max_value=16, start=12), Boolean(name="broken")
+    plan = plan_of(
+        [(layers, 1), (rate, 0.5)],
+        conditional=(units, broken),
+        roles={"layers": "model", "rate": "algorithm", "units_1": "model"},
+    )
+    console = Console(file=io.StringIO(), width=80)
+    console.print(describe_space(plan))
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+    assert lines[1:] == [
+        "layers int 1 to 2, step 1, linear 1 the model",
+        "rate float 0 to 1, linear 0.5 how it is trained",
+        "",
+        "conditional:",
+        "units_1 int 8 to 16, step 1, linear 12 the model",
+        "broken boolean True, False False not known",  # no configuration with it could be built
+    ]
