@@ -3,13 +3,18 @@
 What is planned, what happens, and a wish to stop.
 """
 
+import contextlib
+import logging
 import signal
-from collections.abc import Iterator
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import one_line
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.ledger import Report, TrialRecord
@@ -101,6 +106,120 @@ class Watcher:
     def searching(self) -> Iterator[None]:
         """Around the trials."""
         yield
+
+
+class Watchers(Watcher):
+    """Several watchers as one. What one of them raises is a single warning and ends nothing.
+
+    A watcher that has raised hears nothing more but `concluded`, so that it can let go of what it
+    holds. `KeyboardInterrupt`, `Interrupted` and the like pass.
+    """
+
+    def __init__(self, watchers: Iterable[Watcher] = ()) -> None:
+        self._all = tuple(watchers)
+        self._hearing = list(self._all)
+
+    def preparing(self, what: str) -> None:
+        """Tell each of a step before the first trial."""
+        self._tell("preparing", what)
+
+    def directory(self, place: Path | RemotePath) -> None:
+        """Tell each that the run's directory is there."""
+        self._tell("directory", place)
+
+    def planned(self, plan: SearchPlan) -> None:
+        """Tell each the plan."""
+        self._tell("planned", plan)
+
+    def remembered(self, trials: list[TrialRecord], reports: list[Report]) -> None:
+        """Tell each what an earlier process recorded."""
+        self._tell("remembered", trials, reports)
+
+    def warned(self, text: str) -> None:
+        """Warn each."""
+        self._tell("warned", text)
+
+    def started(self, record: TrialRecord) -> None:
+        """Tell each that a trial runs."""
+        self._tell("started", record)
+
+    def reported(self, report: Report) -> None:
+        """Tell each of an epoch."""
+        self._tell("reported", report)
+
+    def decided(self, decision: Any) -> None:
+        """Tell each of the scheduler's decision."""
+        self._tell("decided", decision)
+
+    def waits(self, record: TrialRecord) -> None:
+        """Tell each that a trial is paused."""
+        self._tell("waits", record)
+
+    def ended(self, record: TrialRecord) -> None:
+        """Tell each that a trial is over."""
+        self._tell("ended", record)
+
+    def concluded(self, conclusion: Conclusion) -> None:
+        """Tell each that the run is over, those too that raised before."""
+        for watcher in self._all:
+            with self._left_out_if_it_raises(watcher, "concluded"):
+                watcher.concluded(conclusion)
+
+    def tick(self) -> None:
+        """Give each its turn."""
+        self._tell("tick")
+
+    @contextmanager
+    def searching(self) -> Iterator[None]:
+        """Enter each one's context; what was entered is left, whatever was raised meanwhile."""
+        with contextlib.ExitStack() as stack:
+            for watcher in list(self._hearing):
+                stack.enter_context(self._searching(watcher))
+            yield
+
+    @contextmanager
+    def _searching(self, watcher: Watcher) -> Iterator[None]:
+        manager = None
+        with self._left_out_if_it_raises(watcher, "searching"):
+            entering = watcher.searching()
+            entering.__enter__()
+            manager = entering
+        try:
+            yield
+        finally:
+            if manager is not None:
+                with self._left_out_if_it_raises(watcher, "searching"):
+                    # not what ended the search: it is no fault of the watcher's, nor its to hide
+                    manager.__exit__(None, None, None)
+
+    def _tell(self, event: str, *facts: Any) -> None:
+        for watcher in self._hearing:
+            with self._left_out_if_it_raises(watcher, event):
+                getattr(watcher, event)(*facts)
+
+    @contextmanager
+    def _left_out_if_it_raises(self, watcher: Watcher, event: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            logging.getLogger("kerasweep").debug("a watcher raised", exc_info=True)
+            hearing = [other for other in self._hearing if other is not watcher]
+            if len(hearing) == len(self._hearing):  # it raised before
+                return
+            self._hearing = hearing  # a new list: the one that is gone through stays as it is
+            # not str(error), which may raise too
+            said = one_line(traceback.format_exception_only(error)[-1])
+            self._warn(
+                f"The watcher {type(watcher).__qualname__} raised {said!r} when it was told "
+                f"{event!r}. The search goes on; this watcher hears nothing more but the end."
+            )
+
+    def _warn(self, text: str) -> None:
+        if self._hearing:
+            self.warned(text)
+            return
+        with contextlib.suppress(OSError, ValueError):  # it is closed
+            print(f"Warning: {text}", file=sys.stderr)
 
 
 class Interruption:
