@@ -106,12 +106,16 @@ def ours(trials, reports, every_s, folder):
         from ray.tune import with_parameters
 
         from pipeline.engine.cluster.capacity import FreePlaces
+        from pipeline.engine.cluster.growth import Growth
         from pipeline.engine.messages import ENDED, Setting
+        from pipeline.engine.preparation import Prepared
+        from pipeline.engine.trials.loop import run_trials
         from pipeline.engine.trials.trainable import KerasTrial, _RaySession, _result
-        from pipeline.engine.tuning import _Search
         from pipeline.objective import Objective
+        from pipeline.records.layout import Layout
         from pipeline.records.ledger import Ledger
         from pipeline.records.results import write_tables
+        from pipeline.records.retention import Retention
         from pipeline.watch import Interruption, Watcher
         from pipeline.worker.session import Checked, Epoch, Stopped
 
@@ -146,20 +150,20 @@ def ours(trials, reports, every_s, folder):
                 except Stopped:
                     pass
 
-        class Search(_Search):
-            """All of `tune` but Keras."""
+        class Traced:
+            """What the helper would answer; there is no model."""
 
-            def prepare(self):
-                self.slots = FreePlaces(self.experiment)
-                self.objective = Objective("val_accuracy", "max")
-                requested = trace({}, "default")
-                self.checked = Checked(requested, len(requested), 0, ())
-
-            def _trace(self, proposal, fill):
+            def trace(self, proposal, fill):
                 return trace(proposal, fill)
 
-            def _trainable(self):
-                return with_parameters(Load, setting=Setting(None, []))
+            def weights(self, job):
+                return 0
+
+            def roles(self, configuration):
+                return {}
+
+            def fits(self, configuration, other):
+                return False
 
         memory = Memory()
 
@@ -167,16 +171,37 @@ def ours(trials, reports, every_s, folder):
             def ended(self, record):
                 memory.ended()
 
-        search = Search(experiment, None, Ended(), Interruption())
-        search.prepare()
-        search.layout.root.mkdir()
+        requested = trace({}, "default")
+        prepared = Prepared(
+            experiment,
+            Objective("val_accuracy", "max"),
+            Traced(),
+            Checked(requested, len(requested), 0, ()),
+            examples={},
+            places=FreePlaces(experiment),
+            first=[],
+            earlier=[],
+        )
+        watcher, interruption = Ended(), Interruption()
+        layout = Layout(Path(folder) / "run")
+        layout.root.mkdir()
         start = time.monotonic()
-        ledger = Ledger(search.layout)
-        fatal, exhausted = search._search(ledger, 0.0)
-        write_tables(search.layout, search.objective, ledger)
+        ledger = Ledger(layout)
+        outcome = run_trials(
+            prepared,
+            layout,
+            ledger,
+            Retention(layout, prepared.objective, experiment.keep_models, None),
+            Growth(experiment, layout.place, watcher, interruption),
+            watcher,
+            interruption,
+            None,
+            trainable=with_parameters(Load, setting=Setting(None, [])),
+        )
+        write_tables(layout, prepared.objective, ledger)
         took = time.monotonic() - start
         ended = [record for record in ledger.trials.values() if record.status == "finished"]
-        assert fatal is None and not exhausted
+        assert outcome.fatal is None and not outcome.exhausted
         assert len(ended) == trials and len(ledger.reports) == trials * reports
         return took, memory
 

@@ -404,8 +404,7 @@ def test_what_is_measured_is_a_trial_with_all_its_executions(shares):
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_dry_run_does_not_wait_for_a_gpu_to_measure_on(ray_cluster, tmp_path):
-    from pipeline.engine.tuning import _Search
-    from pipeline.watch import Interruption, Watcher
+    from pipeline.engine.preparation import share_of_a_gpu
 
     experiment = Experiment(
         dataset="digits",
@@ -414,10 +413,10 @@ def test_a_dry_run_does_not_wait_for_a_gpu_to_measure_on(ray_cluster, tmp_path):
         address="auto",
         storage=str(tmp_path),
     )
-    with _Search(experiment, None, Watcher(), Interruption()) as search:
-        line = search._share_a_gpu(waits=False)
+    objective = Objective("val_loss", "min")
+    share, line = share_of_a_gpu(experiment, None, objective, Layout(tmp_path), print, None)
     assert line == "measured once the cluster has a node that holds a trial on a GPU"
-    assert search.experiment.gpus_per_trial == "auto"
+    assert share is None
 
 
 TOGETHER = """

@@ -1,0 +1,66 @@
+"""A search's hold on a cluster that grows: nodes are checked, asked for and waited for."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.engine.cluster.autoscaler import Demand, await_place
+from pipeline.engine.cluster.nodes import check_nodes
+from pipeline.experiment import Experiment
+from pipeline.records.remote import RemotePath
+from pipeline.watch import Interruption, Watcher
+
+
+class Growth:
+    """The nodes that a search may use.
+
+    Args:
+        experiment: what trials need; set anew once a share of a GPU was found out.
+        place: the run's directory.
+        watcher: is told what is waited for.
+        interruption: ends the waiting.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        place: Path | RemotePath,
+        watcher: Watcher,
+        interruption: Interruption,
+    ) -> None:
+        self.experiment, self.place = experiment, place
+        self._watcher, self._interruption = watcher, interruption
+        self._demand = Demand(experiment)
+        self.fit: set[str] = set()  # nodes that were asked whether they are
+        self.waited_s = 0.0  # for a place
+        self.trials: Callable[[], int] | None = None  # how many may still run; None asks for none
+
+    def check(self) -> None:
+        """Ask every node that was not asked yet whether it is fit for trials."""
+        check_nodes(self.experiment, self.place, self._watcher.preparing, self.fit)
+
+    def ask(self) -> None:
+        """Ask the autoscaler for what the trials that may still run can use."""
+        if self.trials is not None:
+            self._demand.experiment = self.experiment
+            self._demand.ask(self.trials())
+
+    def await_place(self, left_s: float) -> None:
+        """Wait for a node that holds a trial, within `left_s` seconds, and check nodes that came.
+
+        Seconds that were waited before count too.
+        """
+        began = time.monotonic()
+        await_place(
+            self.experiment,
+            self._watcher.preparing,
+            self._interruption,
+            left_s - self.waited_s,
+            self.ask,
+        )
+        self.waited_s += time.monotonic() - began
+        self.check()
+
+    def end(self) -> None:
+        """Ask for nothing more, so that nodes may go."""
+        self._demand.end()

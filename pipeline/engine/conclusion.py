@@ -1,0 +1,127 @@
+"""The end of a search: tables, the best model measured once, and the summary last."""
+
+import platform
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+from pipeline.engine.preparation import Prepared
+from pipeline.engine.trials.jobs import Jobs
+from pipeline.errors import ProgramError
+from pipeline.experiment import Experiment
+from pipeline.names import Source
+from pipeline.records.layout import Layout
+from pipeline.records.ledger import Ledger
+from pipeline.records.results import Best, find_best, write_summary, write_tables
+from pipeline.records.retention import Retention
+from pipeline.watch import Watcher
+from pipeline.worker.devices.machine import processor
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a summary says of the search beside its records.
+
+    `wall_clock_s` counts earlier processes too.
+    """
+
+    exhausted: bool
+    interrupted: bool
+    wall_clock_s: float
+    sources: Sequence[Source]
+
+
+def conclude(
+    prepared: Prepared,
+    layout: Layout,
+    ledger: Ledger,
+    retention: Retention,
+    circumstances: Circumstances,
+    watcher: Watcher,
+) -> dict[str, Any]:
+    """Write the tables, measure the best model once, and write the summary last.
+
+    Where there is a summary, the rest is there too. Returns what it holds.
+    """
+    began = time.monotonic()
+    best = find_best(ledger.trials, ledger.reports, prepared.objective)
+    write_tables(layout, prepared.objective, ledger)
+    measured = None
+    if best is not None:
+        watcher.preparing("measuring the best model")
+        measured = _evaluated(prepared, best, layout)
+    wall_clock_s = circumstances.wall_clock_s + time.monotonic() - began
+    facts = {
+        "exhausted": circumstances.exhausted,
+        "interrupted": circumstances.interrupted,
+        "objective": str(prepared.objective),
+        "validation": measured and measured["validation"],
+        "wall_clock_s": round(wall_clock_s, 1),
+        "concurrent": prepared.places(),
+        "examples": prepared.examples,
+        "versions": _versions() | prepared.space.versions(),
+        "device": _device(prepared.experiment),
+        "sources": {
+            source.component: {"name": source.name, "sha256": source.sha256}
+            for source in circumstances.sources
+        },
+    }
+    shutil.rmtree(layout.engine, ignore_errors=True)
+    retention.conclude(ledger.trials.values())
+    return write_summary(
+        layout,
+        best=best,
+        test=measured and measured["test"],
+        trials=ledger.trials,
+        epochs=len(ledger.reports),
+        **facts,
+    )
+
+
+def raise_if_all_failed(ledger: Ledger) -> None:
+    """Raise where no trial is worth anything, since the first failed.
+
+    Raises:
+        ProgramError: a trial failed; with its traceback.
+    """
+    record = next((r for r in ledger.trials.values() if r.status == "failed"), None)
+    if record is not None:
+        raise ProgramError(
+            f"No trial reported a finite objective; the first failed so: {record.error}",
+            record.traceback or "",
+        )
+
+
+def _evaluated(prepared: Prepared, best: Best, layout: Layout) -> dict[str, Any]:
+    job = Jobs(prepared.experiment, prepared.objective, layout, len(prepared.first))(
+        best.trial, best.hyperparameters
+    )
+    # The helper has no GPU.
+    job = replace(job, max_epochs=max(best.epoch, 1), devices=1)
+    return prepared.space.evaluate(job, None if best.final else best.epoch, layout)
+
+
+def _device(experiment: Experiment) -> dict[str, Any]:
+    """What a trial had, and the machine that searched."""
+    return {
+        "cpus_per_trial": experiment.cpus_per_trial,
+        "gpus_per_trial": experiment.gpu_share,
+        "machine": platform.machine(),
+        "processor": processor(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    packages = ("kerasweep", "ray", "hyperopt", "numpy", "pandas")
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except Exception:
+            from pipeline import __version__
+
+            found[package] = __version__
+    return found

@@ -1,0 +1,87 @@
+"""The search space and the data of one search, as its helper process loads and follows them."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.engine.cluster.shipping import check_sendable, with_code
+from pipeline.names import Source
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout
+from pipeline.space.configuration import Configuration, Fill
+from pipeline.space.hyperparameters import Requested
+from pipeline.space.specs import Value
+from pipeline.worker.session import Checked, Job
+
+
+class FollowedSpace:
+    """Starts the helper, and asks it.
+
+    Args:
+        search_space: where it is defined, or itself.
+        dataset: where it is defined, or itself.
+        seed: of the splits.
+    """
+
+    def __init__(self, search_space: Source | Any, dataset: Source | Any, seed: int) -> None:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        from pipeline.engine.helper.actor import Helper, HelperClient
+
+        # On the driver's node: a user's dataset may read files that lie beside it.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        actor: Any = Helper  # Ray gives it `options`
+        self.source = with_code(search_space)  # as workers are given it
+        check_sendable("search space", self.source)
+        self._helper = actor.options(scheduling_strategy=here).remote(self.source, 1, os.getcwd())
+        self._ask = HelperClient(self._helper)
+        self.data = self._helper.load.remote(with_code(dataset), seed)
+        self._roles: dict[str, str] = {}
+
+    def end(self) -> None:
+        """End the helper: in a cluster of the caller's it would live on."""
+        import ray
+
+        ray.kill(self._helper)
+
+    def describe(self) -> dict[str, Any]:
+        """What the dataset is, without its arrays."""
+        return dict(self._ask(self._helper.describe, self.data))
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what the trials run on."""
+        return dict(self._ask(self._helper.versions))
+
+    def check(self, objective: Objective) -> Checked:
+        """Build and train the default model on a few examples: see `worker.spaces.reveal.check`."""
+        checked: Checked = self._ask(self._helper.check, self.data, objective)
+        return checked
+
+    def trace(self, proposal: Mapping[str, Value], fill: Fill) -> Requested:
+        """What `build` requests under a proposal, in order."""
+        return list(self._ask.follow(self._helper.trace, self.data, proposal, fill))
+
+    def roles(self, configuration: Configuration) -> dict[str, str]:
+        """Whether each hyperparameter decides the model or how it is trained.
+
+        Found out once for each name.
+        """
+        if not configuration.keys() <= self._roles.keys():
+            known = list(self._roles)
+            found = self._ask.follow(self._helper.roles, self.data, configuration, known)
+            # What `build` does not request is asked for by `fit` alone.
+            self._roles = dict.fromkeys(configuration, "algorithm") | found | self._roles
+        return {name: self._roles[name] for name in configuration}
+
+    def fits(self, configuration: Configuration, other: Configuration) -> bool:
+        """Whether a model of `other` can go on with the weights of one of `configuration`."""
+        return bool(self._ask.follow(self._helper.fits, self.data, configuration, other))
+
+    def weights(self, job: Job) -> int:
+        """How many weights a trial's model has; 0 where it cannot be built."""
+        return int(self._ask.follow(self._helper.weights, job, self.data))
+
+    def evaluate(self, job: Job, epoch: int | None, layout: Layout) -> dict[str, Any]:
+        """Measure the best model, and write it: see `worker.training.evaluate.evaluate_best`."""
+        return dict(self._ask(self._helper.evaluate, job, self.data, epoch, layout))

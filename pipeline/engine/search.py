@@ -1,0 +1,242 @@
+"""One search: where its run is, and what is done, in order."""
+
+import contextlib
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline import names
+from pipeline.engine.cluster.capacity import check_local
+from pipeline.engine.cluster.connect import address_of
+from pipeline.engine.cluster.growth import Growth
+from pipeline.engine.conclusion import Circumstances, conclude, raise_if_all_failed
+from pipeline.engine.directory import check_writable, directory_of
+from pipeline.engine.helper.space import FollowedSpace
+from pipeline.engine.internals.ray_process import let_trials_inherit
+from pipeline.engine.past import earlier_seconds, epochs_before, with_lasting_names
+from pipeline.engine.preparation import Prepared, prepare, survey
+from pipeline.engine.run import Run
+from pipeline.errors import Interrupted
+from pipeline.experiment import Experiment
+from pipeline.names import Source
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout, new_directory
+from pipeline.records.ledger import COUNTED, Ledger, write_experiment
+from pipeline.records.mirror import Mirror
+from pipeline.records.remote import RemotePath
+from pipeline.records.retention import Retention
+from pipeline.records.scratch import new_folder
+from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
+from pipeline.watch import Interruption, SearchPlan, Watcher
+
+
+class Search:
+    """What `tune` and a dry run do; entered while Ray is there.
+
+    Args:
+        experiment: what is asked for.
+        past: the run to go on with; None for a new one.
+        watcher: is told how it goes.
+        interruption: ends it early.
+        mirror: of a past run in an object store.
+
+    Raises:
+        RequestError: something that was asked for cannot be right; nothing was written.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        past: Layout | None,
+        watcher: Watcher,
+        interruption: Interruption,
+        mirror: Mirror | None = None,
+    ) -> None:
+        self.experiment = experiment = with_lasting_names(experiment)
+        self.watcher, self.interruption = watcher, interruption
+        self.past = past
+        self._began = time.time()
+        self._dataset = names.resolve("dataset", experiment.dataset)
+        self._search_space = names.resolve("search space", experiment.search_space)
+        self.sources = [s for s in (self._dataset, self._search_space) if isinstance(s, Source)]
+        self._mirror = mirror  # of a run in an object store
+        place = past.place if past else directory_of(experiment)
+        self._starts: Starts | None = None
+        if experiment.start_from is not None:
+            self._starts = recorded_starts(past) if past else read_starts(experiment.start_from)
+        if past is None:
+            check_writable(place)
+        if address_of(experiment) is None:
+            check_local(experiment)
+        self.layout = self._layout_of(place)
+        self._growth = Growth(experiment, self.layout.place, watcher, interruption)
+        self._entered = contextlib.ExitStack()
+
+    def __enter__(self) -> "Search":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the helper, and let the run go."""
+        self._entered.close()
+        if self._mirror is not None:
+            self._mirror.close()
+
+    def plan(self) -> SearchPlan:
+        """What a search would do, without waiting for a cluster to grow; nothing is written."""
+        prepared, plan = self._prepare(waits=False)
+        return survey(plan, prepared.space, self.interruption)
+
+    def run(self, inherited: bool) -> Run:
+        """Prepare, search, evaluate.
+
+        `inherited` says whether Ray's processes have this one's environment.
+        """
+        if not inherited:  # else it is this machine
+            trials = self.experiment.trials if self.experiment.gpus_per_trial != "auto" else 1
+            self._growth.trials = lambda: trials
+            self._growth.ask()
+        try:
+            return self._run(inherited)
+        finally:
+            self._growth.end()
+
+    def _run(self, inherited: bool) -> Run:
+        prepared, plan = self._prepare(waits=True)
+        self._await_place()
+        self.interruption.graceful = True
+        # Ray's start-up may have swallowed what the handler raised
+        if self.interruption.signal is not None:
+            raise Interrupted(self.interruption.signal)
+        if self.past is None:
+            plan = replace(plan, directory=self._make_directory(prepared.experiment))
+        ledger = Ledger(self.layout)
+        if self._mirror is not None:
+            self._mirror.start(ledger.fail)
+        try:
+            if self.past is not None:
+                if (before := epochs_before(self.layout)) < self.experiment.max_epochs:
+                    ledger.reopen(before)
+                write_experiment(self.layout, prepared.experiment.to_yaml())
+            self.watcher.planned(plan)
+            self.watcher.remembered(list(ledger.trials.values()), ledger.reports)
+            if not inherited:
+                self._growth.trials = lambda: _trials_left(prepared.experiment, ledger)
+            with let_trials_inherit() if inherited else contextlib.nullcontext():
+                fatal, summary = self._search(prepared, ledger)
+        finally:
+            ledger.close()
+        if self._mirror is not None:
+            self._mirror.finish()
+        if fatal is not None:
+            raise fatal
+        if summary["best"] is None and self.interruption.signal is None:
+            raise_if_all_failed(ledger)
+        return Run(self.layout.place)
+
+    def _search(self, prepared: Prepared, ledger: Ledger) -> tuple[Any, dict[str, Any]]:
+        """Train, and write what came of it."""
+        from pipeline.engine.trials.loop import run_trials
+
+        earlier_s = earlier_seconds(self.layout)
+        budget_s = prepared.experiment.time_budget_s
+        left_s = None if budget_s is None else budget_s - earlier_s - self._growth.waited_s
+        with self.watcher.searching():
+            try:
+                ended = run_trials(
+                    prepared,
+                    self.layout,
+                    ledger,
+                    self._retention(prepared.objective, ledger),
+                    self._growth,
+                    self.watcher,
+                    self.interruption,
+                    left_s,
+                )
+            finally:  # where a record could not be written, that counts, whatever Tune makes of it
+                if ledger.fault is not None:
+                    raise ledger.fault
+        circumstances = Circumstances(
+            ended.exhausted,
+            self.interruption.signal is not None,
+            earlier_s + time.time() - self._began,
+            self.sources,
+        )
+        retention = self._retention(prepared.objective, ledger)
+        summary = conclude(prepared, self.layout, ledger, retention, circumstances, self.watcher)
+        return ended.fatal, summary
+
+    def _prepare(self, *, waits: bool) -> tuple[Prepared, SearchPlan]:
+        return prepare(
+            self.experiment,
+            self._start_helper,
+            self.layout,
+            self._growth,
+            self._starts,
+            self.watcher.preparing,
+            self._await_place if waits else None,
+        )
+
+    def _start_helper(self) -> FollowedSpace:
+        space = FollowedSpace(self._search_space, self._dataset, self.experiment.seed)
+        self._entered.callback(space.end)
+        return space
+
+    def _await_place(self) -> None:
+        """Wait for a node that holds a trial, in what is left of the time budget."""
+        left_s = math.inf
+        if self.experiment.time_budget_s is not None:
+            left_s = self.experiment.time_budget_s
+            left_s -= earlier_seconds(self.past) if self.past is not None else 0.0
+        self._growth.await_place(left_s)
+
+    def _layout_of(self, place: Path | RemotePath) -> Layout:
+        """The run in a place.
+
+        If that is in an object store, with a folder of this machine to work on it in.
+        """
+        if isinstance(place, Path):
+            # the helper and the trials may work in another folder
+            return Layout(place.resolve())
+        if self._mirror is None or self._mirror.home != place:
+            held = self._mirror.layout.root if self._mirror else new_folder()
+            self._mirror = Mirror(place, held)
+        return self._mirror.layout
+
+    def _make_directory(self, experiment: Experiment) -> Path | RemotePath:
+        """Make the run's directory.
+
+        Where another run took its name meanwhile, the next one that is free.
+        """
+        while True:
+            try:
+                if self._mirror is not None:
+                    self._mirror.take_new(self.watcher.preparing)
+                    self._write_request(experiment, self.layout)
+                    self._mirror.send()  # so that its name is taken
+                else:
+                    with new_directory(self.layout.root) as unfinished:
+                        layout = Layout(unfinished)
+                        layout.resumable = False
+                        self._write_request(experiment, layout)
+                return self.layout.place
+            except FileExistsError:
+                self.layout = self._layout_of(directory_of(experiment))
+                self._growth.place = self.layout.place
+
+    def _write_request(self, experiment: Experiment, layout: Layout) -> None:
+        write_experiment(layout, experiment.to_yaml())
+        if self._starts is not None:
+            write_starts(layout, self._starts)
+
+    def _retention(self, objective: Objective, ledger: Ledger) -> Retention:
+        remotely = None if self._mirror is None else self._mirror.remove
+        retention = Retention(self.layout, objective, self.experiment.keep_models, remotely)
+        retention.remember(ledger.trials.values(), ledger.reports)
+        return retention
+
+
+def _trials_left(experiment: Experiment, ledger: Ledger) -> int:
+    """How many trials may still run."""
+    return experiment.trials - sum(record.status in COUNTED for record in ledger.trials.values())

@@ -1,0 +1,48 @@
+"""From a configuration to a trial's task."""
+
+from pipeline.engine.cluster.capacity import devices_a_trial
+from pipeline.engine.schedulers.registry import rungs
+from pipeline.engine.trials.ask_tell import number_of
+from pipeline.experiment import Experiment
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout
+from pipeline.search import SEARCHERS
+from pipeline.space.configuration import Configuration
+from pipeline.worker.session import Job
+
+
+class Jobs:
+    """Makes the tasks of one search's trials.
+
+    Args:
+        experiment: what the search is asked to do.
+        objective: what trials are compared by.
+        layout: where the run is.
+        starts: how many configurations were given to be tried first.
+    """
+
+    def __init__(
+        self, experiment: Experiment, objective: Objective, layout: Layout, starts: int = 0
+    ) -> None:
+        self._experiment, self._objective, self._layout = experiment, objective, layout
+        self._starts = starts
+        self._rungs = (*rungs(experiment), experiment.max_epochs)
+
+    def __call__(self, trial: str, configuration: Configuration) -> Job:
+        """The task of a trial under a configuration."""
+        experiment = self._experiment
+        return Job(
+            trial,
+            configuration,
+            experiment.seed,
+            experiment.max_epochs,
+            self._objective,
+            self._layout.checkpoints(trial),
+            SEARCHERS[experiment.searcher].fill_of(number_of(trial), self._starts),
+            experiment.executions_per_trial,
+            retries=experiment.max_retries_per_trial,
+            fit_plan=experiment.fit_plan,
+            devices=devices_a_trial(experiment),
+            keep_spare=experiment.scheduler == "pbt",
+            rungs=self._rungs,
+        )
