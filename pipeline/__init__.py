@@ -6,12 +6,13 @@ asked for, so that importing the package costs neither Ray nor Keras.
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset
     from pipeline.engine.tuning import tune
     from pipeline.experiment import Experiment
 
-__version__ = "0.1.0"
 __all__ = ["Dataset", "Experiment", "tune"]
 
 

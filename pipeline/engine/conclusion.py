@@ -17,6 +17,7 @@ from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.results import Best, find_best, write_summary, write_tables
 from pipeline.records.retention import Retention
+from pipeline.version import __version__
 from pipeline.watch import Watcher
 from pipeline.worker.devices.machine import processor
 
@@ -121,7 +122,5 @@ def _versions() -> dict[str, str]:
         try:
             found[package] = version(package)
         except Exception:
-            from pipeline import __version__
-
             found[package] = __version__
     return found

@@ -10,10 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import pipeline
 from pipeline.errors import one_line
 from pipeline.names import HOME
 from pipeline.records.remote import RemotePath, location
+from pipeline.version import __version__
 from pipeline.worker.devices.machine import memory_cap_mib
 
 FREED_S = 5.0  # until the memory of a process that has just ended on a GPU is free again
@@ -57,7 +57,7 @@ def facts() -> dict[str, Any]:
     """Where this process finds our code and its backend, and the versions that must be alike."""
     found = {
         "python": ".".join(platform.python_version_tuple()[:2]),
-        "kerasweep": pipeline.__version__,
+        "kerasweep": __version__,
     }
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     for package in (*ALIKE, backend):
