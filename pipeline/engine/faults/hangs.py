@@ -12,10 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import ray
 from ray.tune.experiment import Trial
 
-from pipeline.engine.helper.actor import ASLEEP_S
+from pipeline.engine.internals.tune_controller import Controller, LiveWorker
+from pipeline.engine.internals.tune_trials import start_no_more
+from pipeline.experiment import Experiment
+from pipeline.worker.devices.machine import RELEASE_S
 
 # What is learnt has to allow for configurations that are legitimate and much slower than those
 # before them: ten times as wide, or with a batch of 8 and not of 128. To end one of these is worse
@@ -30,6 +32,8 @@ FIRST_S = 6 * 3600.0
 START_S = 60.0
 
 LOOK_EVERY_S = 1.0
+# without a look this process was stopped: Ctrl-Z, a frozen container, a laptop that was closed
+ASLEEP_S = 30.0
 
 
 @dataclass
@@ -76,6 +80,12 @@ class Hangs:
         self._next_look = -math.inf
         self.reasons: dict[str, str] = {}  # why trials failed
 
+    @classmethod
+    def of(cls, experiment: Experiment, longest_s: float, warned: Callable[[str], None]) -> "Hangs":
+        """For a search's trials, which may have to wait for a GPU's memory before they start."""
+        waits_s = RELEASE_S if experiment.gpu_share else 0.0
+        return cls(experiment.epoch_timeout_s, longest_s, warned, START_S + waits_s)
+
     @property
     def limit_s(self) -> float:
         """How long an epoch may take."""
@@ -94,14 +104,8 @@ class Hangs:
         if new:
             self._hung.discard(trial)
 
-    def look(self, controller: Any) -> None:
-        """End whoever has been silent for too long.
-
-        Args:
-            controller: Tune's. Of each worker it knows which answers are to come: of its start, of
-                a report, of a save. It does not say so to anybody (Ray 2.60). Who waits for
-                resources has no worker, who is paused neither.
-        """
+    def look(self, controller: Controller) -> None:
+        """End each worker that has been silent for too long."""
         now = time.monotonic()
         if now < self._next_look:
             return
@@ -110,35 +114,28 @@ class Hangs:
             for known in self._silences.values():
                 known.since += asleep
         self._next_look = now + LOOK_EVERY_S
-        manager = controller._actor_manager
-        asked = manager._actor_task_events.get_futures()
         silences = {}
-        for trial, worker in controller._trial_to_actor.items():
-            if worker not in manager._live_actors_to_ray_actors_resources:
-                continue
-            answers = frozenset(
-                manager._tracked_actors_to_state_futures.get(worker, set())
-                | (manager._tracked_actors_to_task_futures.get(worker, set()) & asked)
-            )
+        for worker in controller.live_workers():
+            trial = worker.trial
             silence = self._silences.get(trial.trial_id)
-            if silence is None or silence.worker is not worker:
-                silence = _Silence(worker, answers, now)
-            elif silence.answers != answers:
-                silence.answers, silence.since = answers, now
+            if silence is None or silence.worker is not worker.key:
+                silence = _Silence(worker.key, worker.answers, now)
+            elif silence.answers != worker.answers:
+                silence.answers, silence.since = worker.answers, now
             silences[trial.trial_id] = silence
-            if self._too_long(silence, now):
+            if self._too_long(silence, worker, now):
                 silence.since = math.inf  # Tune is yet to hear of it
                 self._note(trial)
-                ray.kill(manager._live_actors_to_ray_actors_resources[worker][0])
+                worker.kill()
         self._silences = silences
 
-    def _too_long(self, silence: _Silence, now: float) -> bool:
+    def _too_long(self, silence: _Silence, worker: LiveWorker, now: float) -> bool:
         if not silence.answers:
             return False
         if now - silence.since <= self.limit_s + (0.0 if silence.reported else self._start_s):
             return False
         # This process may have been the one that was busy: what has come, Tune is yet to take.
-        return not ray.wait(list(silence.answers), timeout=0)[0]
+        return not worker.has_answered()
 
     def _note(self, trial: Trial) -> None:
         # its worker was being started, or had not let go of the trial before
@@ -149,7 +146,7 @@ class Hangs:
             what += " (--epoch-timeout allows more)"
         if name in self._hung:
             self.reasons[name] = f"{what}, twice"
-            trial.run_metadata.num_failures = trial.max_failures  # so Tune will not start it again
+            start_no_more(trial)
         else:
             self._hung.add(name)
             self._warned(f"{name}: {what}; it goes on from its last checkpoint in another process.")

@@ -8,21 +8,17 @@ their place.
 """
 
 import time
-from collections.abc import Callable, Generator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import Any
-
-from ray.tune.experiment import Trial
-from ray.tune.utils.object_cache import _ObjectCache
-
-from pipeline.engine.internals.tune_controller import Unpickled
 
 # Several times what a process takes to start. It is not kept for longer, since it takes a place in
 # the cluster.
 IDLE_S = 60.0
 
 
-class IdleWorkers(_ObjectCache):
-    """Workers between two trials, in place of Tune's.
+class IdleWorkers:
+    """Workers between two trials, in place of Tune's. See `WorkerCache`.
 
     Args:
         places: how many there may be now.
@@ -32,46 +28,43 @@ class IdleWorkers(_ObjectCache):
     def __init__(
         self, places: Callable[[], int], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        super().__init__()
         self._places, self._clock = places, clock
+        self._kept: dict[Any, list[Any]] = defaultdict(list)
         self._since: dict[Any, float] = {}
 
-    def cache_object(self, key: Any, obj: Any) -> bool:
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._since)
+
+    def keep(self, kind: Any, worker: Any) -> bool:
         """Keep a worker, whose trial still counts as one that has a place.
 
         False to have it ended.
         """
-        if self._num_cached_objects > self._places():
+        if len(self) > self._places():
             return False
-        self._cached_objects[key].append(obj)
-        self._num_cached_objects += 1
-        self._since[obj] = self._clock()
+        self._kept[kind].append(worker)
+        self._since[worker] = self._clock()
         return True
 
-    def pop_cached_object(self, key: Any) -> Any:
-        """A worker for the next trial, or None."""
-        worker = super().pop_cached_object(key)
-        self._since.pop(worker, None)
+    def has(self, kind: Any) -> bool:
+        """Whether a worker of this kind is kept."""
+        return bool(self._kept[kind])
+
+    def take(self, kind: Any) -> Any:
+        """A worker of this kind for the next trial, or None."""
+        if not self.has(kind):
+            return None
+        worker = self._kept[kind].pop(0)
+        del self._since[worker]
         return worker
 
-    def flush_cached_objects(self, force_all: bool = False) -> Generator[Any, None, None]:
-        """Those that are to be ended now."""
-        for workers in self._cached_objects.values():
+    def surplus(self, *, all_of_them: bool = False) -> Iterator[Any]:
+        """Let go of the workers that are to be ended now."""
+        for workers in self._kept.values():
             for worker in list(workers):
                 idle_s = self._clock() - self._since[worker]
-                if force_all or idle_s > IDLE_S or self._num_cached_objects > self._places():
+                if all_of_them or idle_s > IDLE_S or len(self) > self._places():
                     workers.remove(worker)
-                    self._num_cached_objects -= 1
                     del self._since[worker]
                     yield worker
-
-
-class WorkerCachePolicy(Unpickled):
-    """Tune's decision to keep a trial's worker, but for those that have grown."""
-
-    def __init__(self, keep: Callable[[Trial], bool], grown: set[str]) -> None:
-        self._keep, self._grown = keep, grown
-
-    def __call__(self, trial: Trial) -> bool:
-        """Whether it is kept."""
-        return trial.trial_id not in self._grown and self._keep(trial)

@@ -15,6 +15,7 @@ import ray
 from ray._private.state import actors
 
 from pipeline.data.fit_data import Data
+from pipeline.engine.faults.hangs import ASLEEP_S
 from pipeline.errors import KerasweepError
 from pipeline.names import Source
 from pipeline.objective import Objective
@@ -26,8 +27,6 @@ from pipeline.worker.devices import machine
 from pipeline.worker.session import Job
 
 LOOK_EVERY_S = 2.0
-# without a look this process was stopped: Ctrl-Z, a frozen container, a laptop that was closed
-ASLEEP_S = 30.0
 FOLLOW_S = 300.0  # a model is built in seconds
 
 

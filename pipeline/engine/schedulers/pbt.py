@@ -16,7 +16,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from pipeline.engine.internals.tune_controller import set_task
+from pipeline.engine.internals.tune_trials import set_task
 from pipeline.engine.messages import EPOCH, OBJECTIVE
 from pipeline.engine.schedulers.scheduler import Pausing
 from pipeline.objective import Objective

@@ -15,7 +15,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 
 from pipeline.engine.cluster.capacity import resources_of, trials_a_gpu
-from pipeline.engine.internals.tune_controller import set_task
+from pipeline.engine.internals.tune_trials import set_task
 from pipeline.engine.messages import RESOURCES
 from pipeline.errors import KerasweepError
 from pipeline.experiment import Experiment

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.engine.cluster.growth import Growth
 from pipeline.engine.cluster.nodes import Newcomers
 from pipeline.engine.internals.ray_process import keep_signals
-from pipeline.engine.internals.tune_controller import NoOutput
+from pipeline.engine.internals.tune_output import NoOutput
 from pipeline.engine.preparation import Prepared
 from pipeline.engine.schedulers.pbt import Generation
 from pipeline.engine.schedulers.registry import make_scheduler

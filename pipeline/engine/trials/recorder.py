@@ -8,8 +8,8 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from pipeline.engine import messages as keys
-from pipeline.engine.faults.hangs import START_S, Hangs
-from pipeline.engine.internals.tune_controller import forget_results
+from pipeline.engine.faults.hangs import Hangs
+from pipeline.engine.internals.tune_trials import forget_results, forgive_losses, worker_of
 from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.errors import KerasweepError, ProgramError, RequestError
 from pipeline.experiment import Experiment
@@ -19,7 +19,6 @@ from pipeline.records.retention import Retention
 from pipeline.search.searcher import Searcher
 from pipeline.space.hyperparameters import Requested
 from pipeline.watch import Watcher
-from pipeline.worker.devices.machine import RELEASE_S
 from pipeline.worker.faults import OBJECTIVE, Failure
 
 # trials that a node could not train, and none that it did between: it would take one after the
@@ -44,10 +43,7 @@ class Recorder(Callback):
         self._experiment, self._supervisor, self._watcher = experiment, supervisor, watcher
         self._retention = retention
         longest_s = max((report.seconds for report in ledger.reports), default=0.0)
-        waits_s = RELEASE_S if experiment.gpu_share else 0.0
-        self._hangs = Hangs(
-            experiment.epoch_timeout_s, longest_s, watcher.warned, START_S + waits_s
-        )
+        self._hangs = Hangs.of(experiment, longest_s, watcher.warned)
         # that trials told, until an epoch carried out so is recorded
         self._fit_plans: dict[str, str] = {}
         # by a trial's worker at its last report, of its node's
@@ -77,7 +73,7 @@ class Recorder(Callback):
         if self.halted:
             while self._actors:
                 ray.kill(self._actors.popitem()[1])
-        else:
+        elif self._supervisor.controller is not None:
             self._hangs.look(self._supervisor.controller)
         for node, reasons in self._supervisor.unfit.items():
             if len(reasons) >= UNFIT_TIMES:
@@ -90,7 +86,7 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A trial got its worker."""
-        self._actors[trial.trial_id] = trial.temporary_state.ray_actor
+        self._actors[trial.trial_id] = worker_of(trial)
         self._watcher.started(self._ledger.trials[trial.trial_id])
 
     def ends_duplicate(self, name: str, result: dict[str, Any]) -> bool:
@@ -170,7 +166,7 @@ class Recorder(Callback):
             )
             self._ledger.report(report)
             self._retention.reported(report)
-            trial.run_metadata.num_failures = 0  # deaths count from one epoch to the next
+            forgive_losses(trial)  # deaths count from one epoch to the next
             self._searcher.tell_report(name, report.epoch, result[keys.OBJECTIVE], report.final)
             self._watcher.reported(report)
         if self._supervisor.pauses(name):

@@ -13,10 +13,12 @@ from types import MappingProxyType
 from typing import Any
 
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import MedianStoppingRule, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
-from pipeline.engine.faults.idle_workers import IdleWorkers, WorkerCachePolicy
+from pipeline.engine.faults.idle_workers import IdleWorkers
 from pipeline.engine.faults.lost_workers import WorkerFailures
+from pipeline.engine.internals.tune_controller import Controller
+from pipeline.engine.internals.tune_schedulers import go_on_deciding
 from pipeline.engine.messages import EPOCH, FAILURE, FINAL, GROWN, OBJECTIVE
 from pipeline.engine.schedulers.asha import WENT_ON
 from pipeline.engine.schedulers.hyperband import WholeBrackets
@@ -77,7 +79,7 @@ class Supervisor(TrialScheduler):
         self.losses: dict[str, str] = {}  # trial -> why its worker was lost, the last time
         # node -> why it cannot train, as often as it was tried in vain
         self.unfit: dict[str, list[str]] = {}
-        self.controller: Any = None  # Tune's, once it runs
+        self.controller: Controller | None = None  # once Tune runs
 
     def wanted(self) -> bool:
         """Whether another trial can be used now. Paused trials hold no slot."""
@@ -213,46 +215,44 @@ class Supervisor(TrialScheduler):
         """What runs next, if another may run.
 
         Tune's own limit counts paused trials, which starves HyperBand of its brackets
-        (ray-project/ray#37605), so the number of actors is limited here. Tune starts waiting trials
-        by itself, up to `_max_pending_trials` (2.60).
+        (ray-project/ray#37605), so the number of actors is limited here.
         """
-        controller = tune_controller._tune_controller
-        if self.controller is not controller:
-            self.controller = controller
-            self._keep_workers(controller)
-            too_little = (
-                self._shares.too_little if self._shares is not None else lambda trial: False
-            )
-            controller._trial_task_failure = WorkerFailures(
-                controller, self.losses, too_little, self._refused
-            )
+        if self.controller is None or not self.controller.is_behind(tune_controller):
+            self.controller = self._take_over(Controller(tune_controller))
+        controller, known = self.controller, self.controller.trials()
         # were others started, their shares would never leave a GPU free
         if alone := self._waiting_for_a_gpu():
-            controller._max_pending_trials = 0
-            known = controller.get_trials()
-            return next(
-                (t for t in alone if t in known and t not in controller._trial_to_actor), None
-            )
-        free = self._free_beside(controller._trial_to_actor)
-        # Tune counts who waits for a process, not who takes an idle worker: with those it would
-        # start one too many.
-        controller._max_pending_trials = (
-            0 if controller._actor_cache.num_cached_objects else max(free, 0)
-        )
+            controller.may_start(0)
+            return next((t for t in alone if t in known and not controller.has_worker(t)), None)
+        free = self._free_beside(controller.with_workers())
+        # Tune counts the trials that wait for a process, and not those that take an idle worker:
+        # with those it would start one too many.
+        controller.may_start(0 if controller.idle_workers() else max(free, 0))
         chosen = self.inner.choose_trial_to_run(tune_controller) if free > 0 else None
-        if chosen in controller._trial_to_actor:
+        if chosen is not None and controller.has_worker(chosen):
             # Its worker is being started. Were it to take over one that came free, Tune would give
             # up the other and start one anew for the next trial: where trials are shorter than that
             # takes, all would share one worker.
             without = (
                 t
                 for t in self._live.values()
-                if t.status == Trial.PENDING and t not in controller._trial_to_actor
+                if t.status == Trial.PENDING and not controller.has_worker(t)
             )
             chosen = next(without, chosen)
         # `inner` knows a resumed run's trials from the replay; Tune takes them up one after the
         # other.
-        return chosen if chosen in controller.get_trials() else None
+        return chosen if chosen in known else None
+
+    def _take_over(self, controller: Controller) -> Controller:
+        """Have Tune ask us which workers are kept, and which failures count."""
+        controller.keep_workers(
+            IdleWorkers(lambda: self._free_beside(controller.with_workers())),
+            lambda trial: trial not in self._grown,
+        )
+        too_little = self._shares.too_little if self._shares is not None else lambda trial: False
+        failures = WorkerFailures(self.losses, too_little, self._refused)
+        controller.judge_failures(failures.counts)
+        return controller
 
     def _refused(self, node: str, reason: str) -> None:
         self.unfit.setdefault(node, []).append(reason)
@@ -260,21 +260,11 @@ class Supervisor(TrialScheduler):
     def _note_memory(self, trial: Trial, result: dict[str, Any]) -> None:
         (self._grown.add if result.get(GROWN) else self._grown.discard)(trial.trial_id)
 
-    def _keep_workers(self, controller: Any) -> None:
-        """Have Tune keep those that are wanted and no others (Ray 2.60 has no setting)."""
-        controller._maybe_cache_trial_actor = WorkerCachePolicy(
-            controller._maybe_cache_trial_actor, self._grown
-        )
-        controller._actor_cache = IdleWorkers(lambda: self._free_beside(controller._trial_to_actor))
-
     def before_step(self) -> None:
-        """Let Tune ask for as many trials as `wanted` allows, and leave trials out of its state.
-
-        That is never read back, and to write it at the end of a search would take 3 ms a trial.
-        """
+        """Let Tune ask for as many trials as `wanted` allows."""
         if self.controller is not None:
-            self.controller._max_pending_trials = UNBOUNDED
-            self.controller._trials_to_cache.clear()
+            self.controller.may_start(UNBOUNDED)
+            self.controller.save_no_trials()
 
     def debug_string(self) -> str:
         """What `inner` says of itself."""
@@ -338,12 +328,8 @@ class Supervisor(TrialScheduler):
             # Under fewer trials than there were to be, the decision might be another now.
             result[WENT_ON] = report.epoch < latest[report.trial]
             decision = self.on_trial_result(past, trial, result)
-            if (
-                decision == TrialScheduler.STOP
-                and result[WENT_ON]
-                and isinstance(self.inner, MedianStoppingRule)
-            ):
-                self.inner._stopped_trials.discard(trial)  # which would hear no more of it
+            if decision == TrialScheduler.STOP and result[WENT_ON]:
+                go_on_deciding(self.inner, trial)
             if report.last or (decision == TrialScheduler.STOP and not result[WENT_ON]):
                 past.end(trial, result | {FAILURE: True} if report.failed else result)
                 if report.trial not in ended:

@@ -5,18 +5,15 @@ import signal
 import time
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
-from unittest.mock import Mock
 
 import psutil
 import pytest
+from ray.tune.experiment import Trial
 
 from pipeline import Experiment, tune
 from pipeline.engine.faults import hangs
 from pipeline.engine.faults.hangs import Hangs
-from pipeline.engine.trials.recorder import Recorder
-from pipeline.records.layout import Layout
-from pipeline.records.ledger import Ledger, read_trials
+from pipeline.records.ledger import read_trials
 from pipeline.watch import Watcher
 from pipeline.worker.devices.machine import RELEASE_S
 
@@ -259,22 +256,29 @@ def test_a_driver_that_ends_does_not_wait_for_a_frozen_worker_and_leaves_no_proc
     wait_until_gone([p.pid for p in family])
 
 
-@pytest.mark.parametrize(("gpus", "silent_s"), [(0, 20 + 60), (0.5, 20 + 60 + RELEASE_S)])
-def test_who_waits_for_a_gpus_memory_does_not_hang(tmp_path, monkeypatch, gpus, silent_s):
-    # nothing has come
-    monkeypatch.setattr(hangs.ray, "wait", lambda answers, timeout: ([], answers))
-    experiment = Experiment(dataset="digits", epoch_timeout_s=20, gpus_per_trial=gpus)
-    ledger = Ledger(Layout(tmp_path / "run"))
-    watch = Recorder(ledger, None, None, experiment, None, None, Watcher())._hangs
-    starts, trains = (
-        hangs._Silence(None, frozenset({"report"}), 0.0, reported=told) for told in (False, True)
-    )
-    assert [watch._too_long(starts, silent_s), watch._too_long(starts, silent_s + 1)] == [
-        False,
-        True,
-    ]
-    assert [watch._too_long(trains, 20), watch._too_long(trains, 21)] == [False, True]
-    ledger.close()
+class Worker:
+    """A worker that says nothing. What it is asked for next is a new `answers`."""
+
+    def __init__(self):
+        self.key, self.answers, self.killed = self, frozenset({"its start"}), False
+        self.trial = Trial("kerasweep", stub=True, trial_id="t0000", max_failures=2)
+        self.trial.set_status(Trial.RUNNING)
+
+    def has_answered(self):
+        return False
+
+    def kill(self):
+        self.killed = True
+
+
+class Controller:
+    """Ours, of as many workers as are put there."""
+
+    def __init__(self, *workers):
+        self.workers = workers
+
+    def live_workers(self):
+        return self.workers
 
 
 @pytest.fixture
@@ -286,81 +290,93 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def controller():
-    """Tune's, of no trials."""
-    events = SimpleNamespace(get_futures=set)
-    return SimpleNamespace(
-        _actor_manager=SimpleNamespace(_actor_task_events=events), _trial_to_actor={}
-    )
+def awake(monkeypatch):
+    """However far the clock goes on at once, this process was not stopped."""
+    monkeypatch.setattr(hangs, "ASLEEP_S", 1e9)
 
 
-def test_while_this_process_was_stopped_nobody_was_silent(clock, controller):
-    watch = Hangs(20.0, 0.0)
-    watch.look(controller)
-    silence = watch._silences["t0000"] = hangs._Silence(
-        None, frozenset({"report"}), clock[0], reported=True
-    )
+@pytest.mark.usefixtures("awake")
+@pytest.mark.parametrize(("gpus", "silent_s"), [(0, 20 + 60), (0.5, 20 + 60 + RELEASE_S)])
+@pytest.mark.parametrize("reported", [False, True], ids=["starts", "trains"])
+def test_who_waits_for_a_gpus_memory_does_not_hang(clock, gpus, silent_s, reported):
+    experiment = Experiment(dataset="digits", epoch_timeout_s=20, gpus_per_trial=gpus)
+    watch, worker = Hangs.of(experiment, 0.0, print), Worker()
+    watch.look(Controller(worker))
+    if reported:
+        watch.reported("t0000", new=True)
+    clock[0] += 20 if reported else silent_s
+    watch.look(Controller(worker))
+    assert not worker.killed
+    clock[0] += 1
+    watch.look(Controller(worker))
+    assert worker.killed
+
+
+def test_while_this_process_was_stopped_nobody_was_silent(clock):
+    watch, worker = Hangs(20.0, 0.0), Worker()
+    watch.look(Controller(worker))
+    watch.reported("t0000", new=True)
     clock[0] += 3600
-    watch.look(controller)
-    assert silence.since == pytest.approx(clock[0], abs=2)
+    watch.look(Controller(worker))
+    clock[0] += 18
+    watch.look(Controller(worker))
+    assert not worker.killed
+    clock[0] += 4
+    watch.look(Controller(worker))
+    assert worker.killed
 
 
 @pytest.mark.parametrize("looks_first", [False, True])
-def test_the_time_that_this_process_was_stopped_is_not_learnt(clock, controller, looks_first):
+def test_the_time_that_this_process_was_stopped_is_not_learnt(clock, looks_first):
     """Tune takes the report that came meanwhile either before or after the next look."""
-    watch = Hangs(None, 20.0)
-    watch.look(controller)
-    silence = watch._silences["t0000"] = hangs._Silence(
-        None, frozenset({"report"}), clock[0], reported=True
-    )
+    watch, worker = Hangs(None, 20.0), Worker()
+    watch.look(Controller(worker))
     clock[0] += 3600
     if looks_first:
-        watch.look(controller)
-        watch._silences["t0000"] = silence
+        watch.look(Controller(worker))
     watch.reported("t0000", new=True)
     assert watch.limit_s == 400
-    watch.look(controller)
-    watch._silences["t0000"] = silence
-    silence.since = clock[0]
+    worker.answers = frozenset({"the next report"})
+    clock[0] += 1
+    watch.look(Controller(worker))
     for _ in range(40):
         clock[0] += 1
-        watch.look(controller)
-        watch._silences["t0000"] = silence
+        watch.look(Controller(worker))
     watch.reported("t0000", new=True)
     assert watch.limit_s == 800  # what it is awake for, it learns
 
 
-def test_before_anything_has_reported_a_trial_hangs_after_a_fixed_time(clock, monkeypatch):
-    ended, said = [], []
-    # nothing has come
-    monkeypatch.setattr(hangs.ray, "wait", lambda answers, timeout: ([], answers))
-    monkeypatch.setattr(hangs.ray, "kill", ended.append)
-    worker, trial = object(), Mock(trial_id="t0000", status="RUNNING", max_failures=2)
-    manager = SimpleNamespace(
-        _actor_task_events=SimpleNamespace(get_futures=lambda: {"report"}),
-        _live_actors_to_ray_actors_resources={worker: ["its process"]},
-        _tracked_actors_to_state_futures={},
-        _tracked_actors_to_task_futures={worker: {"report"}},
-    )
-    controller = SimpleNamespace(_actor_manager=manager, _trial_to_actor={trial: worker})
-    monkeypatch.setattr(hangs, "ASLEEP_S", 1e9)
+@pytest.mark.usefixtures("awake")
+def test_before_anything_has_reported_a_trial_hangs_after_a_fixed_time(clock):
+    said = []
+    worker = Worker()
     watch = Hangs(None, 0.0, said.append)
-    watch.look(controller)
+    watch.look(Controller(worker))
     clock[0] += hangs.FIRST_S + hangs.START_S
-    watch.look(controller)
-    assert ended == []
+    watch.look(Controller(worker))
+    assert not worker.killed
     clock[0] += 2
-    watch.look(controller)
-    assert ended == ["its process"]
+    watch.look(Controller(worker))
+    assert worker.killed
     assert said == [
         "t0000: no epoch within 21600 s (--epoch-timeout allows more); "
         "it goes on from its last checkpoint in another process."
     ]
-    watch._silences.clear()  # another worker
+    another = Worker()
     clock[0] += 2
-    watch.look(controller)
+    watch.look(Controller(another))
     clock[0] += hangs.FIRST_S + hangs.START_S + 1
-    watch.look(controller)
+    watch.look(Controller(another))
+    assert another.killed
     assert watch.reasons == {
         "t0000": "no epoch within 21600 s (--epoch-timeout allows more), twice"
     }
+
+
+def test_a_worker_whose_answer_has_come_does_not_hang(clock):
+    watch, worker = Hangs(20.0, 0.0), Worker()
+    worker.has_answered = lambda: True
+    for _ in range(200):
+        watch.look(Controller(worker))
+        clock[0] += 1
+    assert not worker.killed

@@ -23,33 +23,33 @@ def idle_workers(*, places):
 
 def test_as_many_are_kept_as_there_are_places_beside_those_that_train():
     workers, _ = idle_workers(places=1)  # beside the two whose trials are ending
-    assert [workers.cache_object("a CPU", name) for name in ("w0", "w1", "w2")] == [
+    assert [workers.keep("a CPU", name) for name in ("w0", "w1", "w2")] == [
         True,
         True,
         False,
     ]
-    assert workers.num_cached_objects == 2
+    assert len(workers) == 2
     # both of their trials have let go now: there is one place
-    assert list(workers.flush_cached_objects()) == ["w0"]
-    assert workers.pop_cached_object("a CPU") == "w1" and workers.pop_cached_object("a CPU") is None
+    assert list(workers.surplus()) == ["w0"]
+    assert workers.take("a CPU") == "w1" and workers.take("a CPU") is None
 
 
 def test_who_has_had_nothing_to_do_for_long_is_ended():
     workers, clock = idle_workers(places=4)
-    workers.cache_object("a CPU", "w0")
+    workers.keep("a CPU", "w0")
     clock.now = 10.0
-    workers.cache_object("a CPU", "w1")
+    workers.keep("a CPU", "w1")
     clock.now = IDLE_S + 1
-    assert list(workers.flush_cached_objects()) == ["w0"]
-    assert workers.has_cached_object("a CPU") and workers.num_cached_objects == 1
+    assert list(workers.surplus()) == ["w0"]
+    assert workers.has("a CPU") and len(workers) == 1
 
 
 def test_at_the_end_all_are_ended():
     workers, _ = idle_workers(places=4)
-    workers.cache_object("a CPU", "w0")
-    workers.cache_object("another", "w1")
-    assert list(workers.flush_cached_objects(force_all=True)) == ["w0", "w1"]
-    assert not workers.num_cached_objects and not list(workers.flush_cached_objects(force_all=True))
+    workers.keep("a CPU", "w0")
+    workers.keep("another", "w1")
+    assert list(workers.surplus(all_of_them=True)) == ["w0", "w1"]
+    assert not len(workers) and not list(workers.surplus(all_of_them=True))
 
 
 @pytest.mark.slow

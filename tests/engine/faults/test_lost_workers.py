@@ -1,10 +1,7 @@
 """Workers that are lost: what is said of it, and what is held against their trials."""
 
-from types import SimpleNamespace
-
 import pytest
 from ray.exceptions import RayActorError, RayTaskError
-from ray.tune.experiment import Trial
 
 from pipeline.engine.faults.lost_workers import WorkerFailures, reason_of
 from pipeline.engine.messages import UnfitNode
@@ -12,19 +9,8 @@ from pipeline.engine.messages import UnfitNode
 
 def failed(exception, *, handed_over=False, **told):
     """How often Tune counts the failure of a trial's worker."""
-    trial = Trial("kerasweep", stub=True, trial_id="t0000")
-
-    def fail(trial, exception):  # as Tune counts
-        trial.run_metadata.num_failures += 1
-
-    controller = SimpleNamespace(
-        _trial_task_failure=fail,
-        _resetting_trials={trial} if handed_over else set(),
-        _trial_to_actor={trial: "worker"},
-    )
-    WorkerFailures(controller, {}, **told)(trial, exception)
-    assert not controller._resetting_trials
-    return trial.run_metadata.num_failures
+    failures = WorkerFailures({}, **told)
+    return int(failures.counts("t0000", exception, handed_over))
 
 
 @pytest.mark.parametrize(("handed_over", "counted"), [(True, 0), (False, 1)])

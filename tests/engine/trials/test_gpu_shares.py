@@ -4,7 +4,6 @@ only told of."""
 import json
 import os
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from ray.tune.experiment import Trial
@@ -226,21 +225,9 @@ def test_a_model_whose_size_cannot_be_known_leaves_the_others_their_shares(share
 def test_a_trial_is_given_more_once_and_what_it_runs_out_of_then_is_counted(shares):
     ledger, given, told = shares(0.75)
     ledger.start("t0000", {"units": 100})
-    trial = Trial("kerasweep", stub=True, trial_id="t0000")
-    trial.set_status(Trial.RUNNING)
-    counted = []
-
-    def fail(trial, exception):  # as Tune does it
-        trial.run_metadata.num_failures += 1
-        counted.append(trial.run_metadata.num_failures)
-
-    controller = SimpleNamespace(
-        _trial_task_failure=fail, _resetting_trials=set(), _trial_to_actor={}
-    )
-    lost = WorkerFailures(controller, {}, given.too_little)
-    for _ in range(2):
-        lost(trial, OutOfShare("out of memory"))
-    assert counted == [0, 1] and len(told) == 1
+    failures = WorkerFailures({}, given.too_little)
+    counted = [failures.counts("t0000", OutOfShare("out of memory"), False) for _ in range(2)]
+    assert counted == [False, True] and len(told) == 1
     assert (
         given.of(shares.job("t0000", {"units": 100})) == {"CPU": 1.0, "GPU": 1.0}
         and given.slots("t0000") == 1

@@ -378,24 +378,10 @@ def test_a_halved_brackets_trials_go_on_though_one_ends_by_itself():
     assert controller.trials[waiting[0]] in supervisor.inner._trial_info[trial][0].trials_to_unpause
 
 
-class Tune:
-    """As much of Tune's controller as the choice of a trial needs; `trials` are those that it has
-    taken up."""
-
-    def __init__(self, trials):
-        self._tune_controller, self._trial_to_actor, self._max_pending_trials = self, {}, 1
-        self._trial_task_failure = None
-        self.trials = trials
-
-    def get_trials(self):
-        return self.trials
-
-    def _maybe_cache_trial_actor(self, trial):
-        return True
-
-
 @pytest.mark.parametrize("scheduler", ["hyperband", "pbt"])
-def test_a_trial_of_the_past_is_not_started_before_tune_has_taken_it_up(scheduler):
+def test_a_trial_of_the_past_is_not_started_before_tune_has_taken_it_up(
+    scheduler, tunes_controller
+):
     supervisor = supervisor_of(scheduler, max_epochs=9)
     trials = [stub("t0000"), stub("t0001")]
     reports = [PastReport(t.trial_id, epoch, 0.5, False) for t in trials for epoch in range(1, 4)]
@@ -403,36 +389,38 @@ def test_a_trial_of_the_past_is_not_started_before_tune_has_taken_it_up(schedule
         reports = reports[:-1]
     supervisor.replay(trials, set(), reports)
     trials[0].set_status(Trial.RUNNING)
-    tune = Tune(trials[:1])
-    assert supervisor.choose_trial_to_run(tune) is None
-    tune.trials = trials
-    assert supervisor.choose_trial_to_run(tune) is trials[1]
+    tune = tunes_controller(trials[:1])
+    assert supervisor.choose_trial_to_run(tune.handed) is None
+    tune.add(trials[1])
+    assert supervisor.choose_trial_to_run(tune.handed) is trials[1]
 
 
 @pytest.mark.parametrize("scheduler", ["none", "asha-stopping", "median"])
-def test_a_worker_that_came_free_goes_to_a_trial_for_which_none_is_being_started(scheduler):
+def test_a_worker_that_came_free_goes_to_a_trial_for_which_none_is_being_started(
+    scheduler, tunes_controller
+):
     supervisor = supervisor_of(scheduler)
     trials = [stub("t0000"), stub("t0001")]
     for trial in trials:
         supervisor.on_trial_add(None, trial)
-    tune = Tune(trials)
-    tune._trial_to_actor = {trials[0]: "being started"}
-    assert supervisor.choose_trial_to_run(tune) is trials[1]
+    tune = tunes_controller(trials)
+    tune.give_worker(trials[0], "being started")
+    assert supervisor.choose_trial_to_run(tune.handed) is trials[1]
     trials[1].set_status(Trial.TERMINATED)
     # and rather than to none, to one that waits for its own
-    assert supervisor.choose_trial_to_run(tune) is trials[0]
+    assert supervisor.choose_trial_to_run(tune.handed) is trials[0]
 
 
-def test_where_an_idle_worker_is_taken_no_process_is_started_beside():
+def test_where_an_idle_worker_is_taken_no_process_is_started_beside(tunes_controller):
     supervisor = supervisor_of("none")
     trials = [stub("t0000"), stub("t0001"), stub("t0002")]
     for trial in trials:
         supervisor.on_trial_add(None, trial)
-    tune = Tune(trials)
-    assert supervisor.choose_trial_to_run(tune) is trials[0] and tune._max_pending_trials == 2
-    tune._trial_to_actor = {trials[0]: "trains"}
-    assert tune._actor_cache.cache_object("a CPU", "idle")
-    assert supervisor.choose_trial_to_run(tune) is trials[1] and tune._max_pending_trials == 0
+    tune = tunes_controller(trials)
+    assert supervisor.choose_trial_to_run(tune.handed) is trials[0] and tune.may_start() == 2
+    tune.give_worker(trials[0], "trains")
+    assert tune.keep_idle("a CPU", "idle")
+    assert supervisor.choose_trial_to_run(tune.handed) is trials[1] and tune.may_start() == 0
 
 
 def test_paused_trials_hold_no_slot():
