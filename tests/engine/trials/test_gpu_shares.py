@@ -152,19 +152,23 @@ def test_a_share_is_remembered_once_a_trial_fits_on_a_whole_gpu_also_by_a_resume
     for number, units in enumerate((8, 100, 99, 100, 100)):
         ledger.start(f"t000{number}", {"units": units})
     jobs = [shares.job(name, record.configuration) for name, record in ledger.trials.items()]
-    assert [given.of(job) for job in jobs[:2]] == [quarter, quarter]
+    assert [given.resources_of(job) for job in jobs[:2]] == [quarter, quarter]
     given.too_little("t0001")
     assert told == [
         "t0001: out of memory with 0.25 of a GPU; it is tried once more, alone on a whole one."
     ]
-    assert given.of(jobs[1]) == whole and given.slots("t0001") == 4 and given.slots("t0000") == 1
-    assert given.of(jobs[3]) == quarter, "it has not trained there yet"
+    assert (
+        given.resources_of(jobs[1]) == whole
+        and given.slots("t0001") == 4
+        and given.slots("t0000") == 1
+    )
+    assert given.resources_of(jobs[3]) == quarter, "it has not trained there yet"
     given.reported("t0001", 1)
-    assert [given.of(job) for job in jobs[2:4]] == [quarter, whole]
+    assert [given.resources_of(job) for job in jobs[2:4]] == [quarter, whole]
     ledger.report(Report("t0001", 1, 0.5, {}, 1.0, 1.0))
     ledger.close()
     ledger, again, _ = shares()
-    assert [again.of(job) for job in jobs] == [quarter, whole, quarter, whole, whole]
+    assert [again.resources_of(job) for job in jobs] == [quarter, whole, quarter, whole, whole]
     ledger.close()
 
 
@@ -183,15 +187,15 @@ def test_only_an_epoch_after_those_that_fitted_the_share_says_that_a_whole_gpu_i
     later = shares.job("t0001", {"units": 100})
     outgrown(ledger, given, epochs=2)
     given.reported("t0000", 2)  # it went on from an older checkpoint
-    assert given.of(later)["GPU"] == 0.25
+    assert given.resources_of(later)["GPU"] == 0.25
     ledger.close()
     ledger, given, _ = shares()
-    assert given.of(later)["GPU"] == 0.25, "nor does a resume take it so"
+    assert given.resources_of(later)["GPU"] == 0.25, "nor does a resume take it so"
     ledger.report(Report("t0000", 3, 0.5, {}, 1.0, 1.0))
     ledger.end("t0000", "failed", "out of memory")
     ledger.close()
     ledger, given, _ = shares()
-    assert given.of(later)["GPU"] == 0.25, "it failed there"
+    assert given.resources_of(later)["GPU"] == 0.25, "it failed there"
     ledger.close()
 
 
@@ -206,7 +210,7 @@ def test_a_resume_decides_for_those_alone_that_are_yet_to_show_whether_they_fit(
     ledger.report(Report("t0003", 1, 0.5, {}, 1.0, 1.0))  # under what it takes over it is as large
     ledger.note("t0003", changes=[{"epoch": 1, "from": "t0000", "before": {"units": 1}}])
     jobs = [shares.job(name, {"units": 100}) for name in ledger.trials]
-    assert [given.of(job)["GPU"] for job in jobs] == [1, 0.25, 0.25, 1, 1]
+    assert [given.resources_of(job)["GPU"] for job in jobs] == [1, 0.25, 0.25, 1, 1]
     ledger.close()
 
 
@@ -217,7 +221,8 @@ def test_a_model_whose_size_cannot_be_known_leaves_the_others_their_shares(share
     ledger.start("t0001", {"units": 100})
     ledger.start("t0002", {"units": 0})
     assert [
-        given.of(shares.job(n, ledger.trials[n].configuration))["GPU"] for n in ("t0001", "t0002")
+        given.resources_of(shares.job(n, ledger.trials[n].configuration))["GPU"]
+        for n in ("t0001", "t0002")
     ] == [0.25, 0.25]
     ledger.close()
 
@@ -229,7 +234,7 @@ def test_a_trial_is_given_more_once_and_what_it_runs_out_of_then_is_counted(shar
     counted = [failures.counts("t0000", OutOfShare("out of memory"), False) for _ in range(2)]
     assert counted == [False, True] and len(told) == 1
     assert (
-        given.of(shares.job("t0000", {"units": 100})) == {"CPU": 1.0, "GPU": 1.0}
+        given.resources_of(shares.job("t0000", {"units": 100})) == {"CPU": 1.0, "GPU": 1.0}
         and given.slots("t0000") == 1
     )
     ledger.close()
@@ -253,7 +258,7 @@ def test_who_trains_on_a_whole_gpu_is_remembered_at_its_first_epoch_there_though
     else:
         assert supervisor.on_trial_result(None, trial, result) == "PAUSE"
     ledger.start("t0001", {"units": 100})
-    assert given.of(shares.job("t0001", {"units": 100}))["GPU"] == 1
+    assert given.resources_of(shares.job("t0001", {"units": 100}))["GPU"] == 1
     ledger.close()
 
 
@@ -288,7 +293,7 @@ def test_on_whole_gpus_or_none_there_is_nothing_to_give(shares, tmp_path):
         given = Shares(
             Experiment(dataset="digits", gpus_per_trial=gpus), ledger, shares.job, lambda job: 1
         )
-        assert given.of(shares.job("t0000", {})) == needs and given.slots("t0000") == 1
+        assert given.resources_of(shares.job("t0000", {})) == needs and given.slots("t0000") == 1
     ledger.close()
 
 
