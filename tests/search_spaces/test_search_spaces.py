@@ -13,8 +13,7 @@ from pipeline.data.dataset import Dataset, as_dataset
 from pipeline.errors import RequestError
 from pipeline.names import registered
 from pipeline.space.hyperparameters import HyperParameters
-
-EAGER = True  # for a single batch: tracing a graph takes two seconds a model, the batch none
+from pipeline.testing import search_spaces
 
 FAMILIES = sorted(registered("search space"))
 DATASETS = sorted(registered("dataset"))
@@ -89,36 +88,22 @@ def test_any_configuration_trains_saves_and_loads(
     name: str, dataset: str, configuration: int | str, loaded: dict[str, Dataset], tmp_path: Path
 ) -> None:
     data = loaded[dataset]
-    if configuration == "default":
-        hp = HyperParameters()
-    else:
-        rng = np.random.default_rng(configuration)
-        hp = HyperParameters(draw=lambda spec: spec.random(rng))
-    try:
-        model = family(name).build(hp, data)
-    except RequestError as refused:
-        assert name in IMAGE_FAMILIES and len(data.shape) != 3, refused
+    seed = None if configuration == "default" else int(configuration)
+    history = search_spaces.check_configuration(name, data, tmp_path, seed)
+    if history is None:
+        assert name in IMAGE_FAMILIES and len(data.shape) != 3
         return
 
-    model.run_eagerly = EAGER
-    history = family(name).fit(
-        hp,
-        model,
-        data.x_train[:8],
-        data.y_train[:8],
-        validation_data=(data.x_val[:8], data.y_val[:8]),
-        epochs=1,
-        verbose=0,
-    )
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-
     metric = "mae" if data.task == "regression" else "accuracy"
-    assert {"loss", metric, "val_loss", f"val_{metric}"} == set(history.history)
-    assert np.isfinite(history.history["val_loss"]).all()
-    predictions = np.asarray(model(data.x_val[:8]))
-    assert len(predictions) == 8
-    np.testing.assert_allclose(np.asarray(again(data.x_val[:8])), predictions, rtol=1e-5, atol=1e-6)
+    assert {"loss", metric, "val_loss", f"val_{metric}"} == set(history)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_same_values_lead_to_the_same_requests(name: str, loaded: dict[str, Dataset]) -> None:
+    requested = [
+        search_spaces.check_requests(name, loaded["digits"], seed) for seed in (None, 0, 1)
+    ]
+    assert requested[0] != requested[1] != requested[2]
 
 
 @pytest.mark.parametrize("num_layers", [1, 3, 5])
@@ -185,7 +170,7 @@ def test_head_fits_the_targets(y: Any, units: int, activation: str, loss: str) -
 
     head = model.layers[-1]
     assert (head.units, head.activation.__name__, model.loss) == (units, activation, loss)
-    model.run_eagerly = EAGER
+    model.run_eagerly = search_spaces.EAGER
     family("mlp").fit(hp, model, data.x_train, data.y_train, verbose=0)
 
 
@@ -220,26 +205,16 @@ def test_image_families_refuse_what_is_no_image(name: str, loaded: dict[str, Dat
 @pytest.mark.parametrize(("examples", "batch_size"), [(9_999, 32), (10_000, 128)])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_fit_passes_its_arguments_on(name: str, examples: int, batch_size: int) -> None:
-    given: dict[str, Any] = {}
+    given = search_spaces.check_fit(name, examples)
 
-    class Model:
-        def fit(self, *args: Any, **kwargs: Any) -> str:
-            given.update(kwargs, args=args)
-            return "history"
-
-    x, y = np.zeros(examples), np.ones(examples)
-    result = family(name).fit(HyperParameters(), Model(), x, y, epochs=7, callbacks=["mine"])
-
-    assert result == "history"
-    assert given["args"][0] is x and given["args"][1] is y
-    assert (given["epochs"], given["callbacks"], given["batch_size"]) == (7, ["mine"], batch_size)
+    assert given["batch_size"] == batch_size
 
 
 def test_a_batch_size_that_is_given_stays() -> None:
     data = toy([0, 1] * 5)
     model, hp = built("mlp", data)
 
-    model.run_eagerly = EAGER
+    model.run_eagerly = search_spaces.EAGER
     history = family("mlp").fit(hp, model, data.x_train, data.y_train, batch_size=2, verbose=0)
 
     assert history.params["steps"] == len(data.x_train) // 2
