@@ -197,7 +197,7 @@ def _plan(dataset: str | None, given: dict[str, Any], insecure: bool, quiet: boo
     interruption, display = Interruption(), Display(quiet=quiet)
     with _signals(interruption):
         plan = tuning.dry_run(
-            _experiment(dataset, given), display, interruption=interruption, insecure=insecure
+            _experiment(dataset, given), [display], interruption=interruption, insecure=insecure
         )
     show_dry_run(plan)
 
@@ -222,7 +222,7 @@ def _search(
         run = tuning.tune(
             experiment,
             resume=resume,
-            watcher=Display(quiet=quiet),
+            watchers=[Display(quiet=quiet)],
             interruption=interruption,
             insecure=insecure,
         )

@@ -57,7 +57,7 @@ class Conclusion:
     # summary, tables and the best model; None if the run ended before its summary was written
     results: "Results | None"
     interrupted: bool = False  # a signal or a `KeyboardInterrupt` ended it
-    error: BaseException | None = None  # what `tune` raises
+    error: BaseException | None = None  # what ended it, if anything was raised
 
 
 class Watcher:

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from pipeline.records.remote import RemotePath
 from pipeline.records.retention import Retention
 from pipeline.records.scratch import new_folder
 from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
-from pipeline.watch import Interruption, SearchPlan, Watcher
+from pipeline.watch import Conclusion, Interruption, SearchPlan, Watcher
 
 
 class Search:
@@ -73,6 +74,7 @@ class Search:
         self.layout = self._layout_of(place)
         self._growth = Growth(experiment, self.layout.place, watcher, interruption)
         self._entered = contextlib.ExitStack()
+        self._results: Run | None = None  # once they are written
 
     def __enter__(self) -> "Search":
         return self
@@ -111,29 +113,54 @@ class Search:
             raise Interrupted(self.interruption.signal)
         if self.past is None:
             plan = replace(plan, directory=self._make_directory(prepared.experiment))
-        ledger = Ledger(self.layout)
+        with contextlib.closing(Ledger(self.layout)) as ledger, self._watched():
+            return self._carry_out(prepared, plan, ledger, inherited)
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Tell the watcher that the run's directory is there, and at the end how it ended."""
+        self.watcher.directory(self.layout.place)
+        error: BaseException | None = None
+        try:
+            yield
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            interrupted = isinstance(error, KeyboardInterrupt | Interrupted)
+            self.watcher.concluded(
+                Conclusion(
+                    self.layout.place,
+                    self._results,
+                    interrupted or self.interruption.signal is not None,
+                    error,
+                )
+            )
+
+    def _carry_out(
+        self, prepared: Prepared, plan: SearchPlan, ledger: Ledger, inherited: bool
+    ) -> Run:
+        """Search, in a directory that is there and held by this process."""
         if self._mirror is not None:
             self._mirror.start(ledger.fail)
-        try:
-            if self.past is not None:
-                if (before := epochs_before(self.layout)) < self.experiment.max_epochs:
-                    ledger.reopen(before)
-                write_experiment(self.layout, prepared.experiment.to_yaml())
-            self.watcher.planned(plan)
-            self.watcher.remembered(list(ledger.trials.values()), ledger.reports)
-            if not inherited:
-                self._growth.trials = lambda: _trials_left(prepared.experiment, ledger)
-            with let_trials_inherit() if inherited else contextlib.nullcontext():
-                fatal, summary = self._search(prepared, ledger)
-        finally:
-            ledger.close()
+        if self.past is not None:
+            if (before := epochs_before(self.layout)) < self.experiment.max_epochs:
+                ledger.reopen(before)
+            write_experiment(self.layout, prepared.experiment.to_yaml())
+        self.watcher.planned(plan)
+        self.watcher.remembered(list(ledger.trials.values()), ledger.reports)
+        if not inherited:
+            self._growth.trials = lambda: _trials_left(prepared.experiment, ledger)
+        with let_trials_inherit() if inherited else contextlib.nullcontext():
+            fatal, summary = self._search(prepared, ledger)
         if self._mirror is not None:
             self._mirror.finish()
+        self._results = run = Run(self.layout.place)
         if fatal is not None:
             raise fatal
         if summary["best"] is None and self.interruption.signal is None:
             raise_if_all_failed(ledger)
-        return Run(self.layout.place)
+        return run
 
     def _search(self, prepared: Prepared, ledger: Ledger) -> tuple[Any, dict[str, Any]]:
         """Train, and write what came of it."""

@@ -1,7 +1,7 @@
 """The engine's door: tune, check, look ahead without training."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,14 @@ from pipeline.records.mirror import Mirror, at_home, named_by_home
 from pipeline.records.remote import RemotePath, location
 from pipeline.records.scratch import new_folder
 from pipeline.space.specs import Hyperparameter
-from pipeline.watch import Interruption, SearchPlan, Watcher
+from pipeline.watch import Interruption, SearchPlan, Watcher, Watchers
 
 
 def tune(
     experiment: Experiment,
     *,
     resume: str | Path | None = None,
-    watcher: Watcher | None = None,
+    watchers: Sequence[Watcher] = (),
     interruption: Interruption | None = None,
     insecure: bool = False,
 ) -> Run:
@@ -40,7 +40,7 @@ def tune(
         experiment: what to search for.
         resume: the directory of an earlier run to go on with, under `experiment`'s settings: see
             `past.resumed`.
-        watcher: is told how it goes.
+        watchers: are told how it goes. What one of them raises is a warning to the others.
         interruption: ends the search early once it is set; the best so far is kept and written.
         insecure: join a cluster, too, that asks for no token: whoever reaches it can run code
             there.
@@ -52,7 +52,7 @@ def tune(
         StorageError: the run's directory could not be written to; what was recorded can be gone on
             with.
     """
-    watcher = watcher or Watcher()
+    watcher = Watchers(watchers)
     interruption = interruption or Interruption()
     with _held(experiment, resume, watcher) as (past, mirror):
         if past is not None:
@@ -97,13 +97,13 @@ def check(experiment: Experiment) -> None:
 
 def dry_run(
     experiment: Experiment,
-    watcher: Watcher | None = None,
+    watchers: Sequence[Watcher] = (),
     *,
     interruption: Interruption | None = None,
     insecure: bool = False,
 ) -> SearchPlan:
     """All that `tune` checks and finds out before the first trial; nothing is written."""
-    search = Search(experiment, None, watcher or Watcher(), interruption or Interruption())
+    search = Search(experiment, None, Watchers(watchers), interruption or Interruption())
     with cluster(experiment, search.sources, insecure=insecure), search:
         return search.plan()
 

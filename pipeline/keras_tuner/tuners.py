@@ -194,7 +194,7 @@ class Tuner:
             self._check_same(experiment)
         elif self._layout.root.is_dir():
             self._layout.root.rmdir()  # made beforehand; it is empty
-        tune(experiment, resume=past, watcher=Display(quiet=not verbose))
+        tune(experiment, resume=past, watchers=[Display(quiet=not verbose)])
 
     @property
     def remaining_trials(self) -> int | None:

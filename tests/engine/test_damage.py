@@ -63,7 +63,7 @@ def cut(whole, tmp_path_factory):
     folder, interruption = tmp_path_factory.mktemp("cut"), Interruption()
     watcher = Following(5, lambda: setattr(interruption, "signal", 15))
     experiment = Experiment(**SETTINGS, storage=str(folder), name="mine")
-    run = tune(experiment, watcher=watcher, interruption=interruption)
+    run = tune(experiment, watchers=[watcher], interruption=interruption)
     assert [r.trial for r in read_history(run.layout)] == ["t0000"] * 3 + ["t0001"] * 2
     assert (run.layout.trial("t0001") / "last.npz").is_file()
     return run.layout
@@ -79,7 +79,7 @@ def copied(cut, tmp_path):
 def gone_on_with(layout):
     """Resume it; what is said."""
     watcher = Following()
-    run = tune(resumed(layout.root), resume=layout.root, watcher=watcher)
+    run = tune(resumed(layout.root), resume=layout.root, watchers=[watcher])
     assert run.summary["trials"]["unfinished"] == 0
     return watcher.said
 
@@ -188,7 +188,7 @@ def test_where_what_a_finished_run_handed_back_is_damaged_its_end_is_carried_out
     experiment = resumed(layout.root, time_budget_s=0.1)
     watcher = Following()
 
-    run = tune(experiment, resume=layout.root, watcher=watcher)
+    run = tune(experiment, resume=layout.root, watchers=[watcher])
 
     assert len(watcher.said) == len(expected)
     for line, (path, fault) in zip(watcher.said, expected, strict=True):
@@ -322,7 +322,7 @@ def test_on_a_full_disk_a_search_ends_with_all_that_was_recorded_and_is_gone_on_
     experiment = Experiment(**SETTINGS, storage=str(disk), name="mine")
 
     with pytest.raises(StorageError) as raised:
-        tune(experiment, watcher=Following(4, lambda: fill(disk)))
+        tune(experiment, watchers=[Following(4, lambda: fill(disk))])
 
     layout = Layout(disk / "mine")
     assert "\n" not in str(raised.value)
@@ -347,7 +347,7 @@ def test_a_disk_that_is_full_for_a_while_ends_nothing(disk, whole):
     began = time.monotonic()
     run = tune(
         Experiment(**SETTINGS, storage=str(disk), name="mine"),
-        watcher=Following(4, fill_for_a_while),
+        watchers=[Following(4, fill_for_a_while)],
     )
 
     assert time.monotonic() - began > 3

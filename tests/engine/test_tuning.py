@@ -311,7 +311,7 @@ def test_a_resumed_run_trains_the_trials_that_were_cut_off_first(search):
 
     whole = search(trials=6, max_epochs=3, max_concurrent=1, scheduler="asha")
     settings = yaml_of(whole) | {"storage": str(whole.directory.parent / "cut")}
-    cut = tune(Experiment(**settings), watcher=StopAfterFive(), interruption=interruption)
+    cut = tune(Experiment(**settings), watchers=[StopAfterFive()], interruption=interruption)
     assert cut.summary["interrupted"] and len(cut.history) == 5
     again = search(resume=cut.directory, **settings)
     for table in ("trials", "history"):

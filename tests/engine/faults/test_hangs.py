@@ -134,7 +134,7 @@ class TestInAnEpoch:
             epoch_timeout_s=4,
             storage=str(tmp_path / "runs"),
         )
-        run = tune(experiment, watcher=Listener())
+        run = tune(experiment, watchers=[Listener()])
         assert list(run.trials["status"]) == ["finished"] * 3
         assert epochs_of(run) == in_full(3, 4)
         (trial,) = run.trials.loc[run.trials["number"] == 1, "trial"]

@@ -590,7 +590,7 @@ def test_an_interrupted_search_goes_on_and_one_that_ended_can_be_extended(search
     }
     whole = search(**settings)
     given = settings | {"dataset": str(FEW), "storage": str(tmp_path / "cut")}
-    cut = tune(Experiment(**given), watcher=StopAfter(), interruption=interruption)
+    cut = tune(Experiment(**given), watchers=[StopAfter()], interruption=interruption)
     assert cut.summary["interrupted"] and list(cut.directory.rglob("last.npz"))
     again = search(resume=cut.directory, **settings | {"storage": str(tmp_path / "cut")})
     assert changes_of(again) == changes_of(whole)
