@@ -26,7 +26,7 @@ machine.claim(1, 0)
 import keras
 
 from pipeline.space.hyperparameters import HyperParameters
-from pipeline.worker.fitting.fit import Reporter, execution
+from pipeline.worker.fitting.fit import Reporter, planned_fit
 from pipeline.worker.fitting.plans import PLANS, choose
 
 EPOCHS = 3
@@ -122,7 +122,7 @@ def measure(make, batch_size, count, plan, data):
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)
     model, clock = make(), Clock()
-    with execution(model, 0, clock, plan, verbose=0):
+    with planned_fit(model, 0, clock, plan, verbose=0):
         model.fit(
             data.x_train[:count],
             data.y_train[:count],

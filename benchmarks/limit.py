@@ -29,7 +29,7 @@ import numpy as np
 import tensorflow as tf
 from hand_written import Epochs
 
-from pipeline.worker.fitting.fit import Reporter, execution
+from pipeline.worker.fitting.fit import Reporter, planned_fit
 
 EPOCHS = 4
 FEW = 10_000  # examples of the convolutional network
@@ -80,7 +80,7 @@ def convolutions():
 
 def ours(data, layers, count, batch_size):
     clock, made = Clock(), model(data, layers)
-    with execution(made, 0, clock, verbose=0):
+    with planned_fit(made, 0, clock, verbose=0):
         made.fit(data.x_train[:count], data.y_train[:count], epochs=EPOCHS, batch_size=batch_size)
     return clock.epochs[1:], str(clock.fit_plan)
 
