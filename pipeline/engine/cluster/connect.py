@@ -123,7 +123,7 @@ def _start(experiment: Experiment, temporary: str, *, warm: bool) -> None:
     }
     inherited |= {name: value for name, value in HEAPS.items() if name not in os.environ}
     if warm and _uses_most(experiment):
-        inherited |= {"RAY_preload_python_modules": "pipeline.engine.helper.warm"}
+        inherited |= {"RAY_preload_python_modules": "pipeline.engine.warm"}
         # read while NumPy is imported
         inherited |= {"OMP_NUM_THREADS": str(threads_of(experiment.cpus_per_trial))}
     try:

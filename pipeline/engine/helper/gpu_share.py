@@ -14,7 +14,7 @@ import ray
 
 from pipeline.data.fit_data import Data
 from pipeline.engine.cluster.capacity import live_nodes
-from pipeline.engine.trials.trainable import import_keras
+from pipeline.engine.worker_imports import import_keras
 from pipeline.errors import KerasweepError, RequestError, one_line
 from pipeline.experiment import Experiment
 from pipeline.names import Source

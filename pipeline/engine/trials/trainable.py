@@ -9,7 +9,6 @@ seconds and then fails the *new* trial), and a pause saves the epoch that it pau
 one that happened to be saved.
 """
 
-import gc
 import os
 import queue
 import threading
@@ -43,6 +42,7 @@ from pipeline.engine.messages import (
     Setting,
     UnfitNode,
 )
+from pipeline.engine.worker_imports import import_keras
 from pipeline.errors import KerasweepError
 from pipeline.space.hyperparameters import Requested
 from pipeline.worker.devices import machine
@@ -59,17 +59,6 @@ KEPT_SHARE, KEPT_TIMES = 0.5, 2.0
 
 # A trial that was told to end is between two epochs, so it unwinds in the time of a save.
 UNWIND_S = 60.0
-
-
-def import_keras() -> None:
-    """Import what trials need: in the worker alone, after its devices are settled."""
-    import pipeline.worker.spaces.loading  # noqa: F401
-
-    if not gc.get_freeze_count():
-        # All of it stays: looked through at each collection, TensorFlow's objects cost a trial half
-        # a second.
-        gc.collect()
-        gc.freeze()
 
 
 def held_bytes() -> int:

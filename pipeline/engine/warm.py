@@ -15,7 +15,8 @@ with contextlib.suppress(Exception):
     machine.prepare(float(os.environ["OMP_NUM_THREADS"]), gpus=0)
 
     import pipeline.engine.helper.actor
+    import pipeline.engine.trials.trainable
     import pipeline.worker.spaces.reveal  # noqa: F401
-    from pipeline.engine.trials.trainable import import_keras
+    from pipeline.engine.worker_imports import import_keras
 
     import_keras()
