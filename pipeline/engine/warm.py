@@ -6,7 +6,9 @@ TensorFlow alone takes five seconds, and until then a second core has nothing to
 
 import contextlib
 import os
+from importlib import import_module
 
+from pipeline.engine.worker_imports import import_keras
 from pipeline.worker.devices import machine
 
 # What is wrong is said by the trial, which does the same; here it would end the process, and Ray
@@ -14,9 +16,11 @@ from pipeline.worker.devices import machine
 with contextlib.suppress(Exception):
     machine.prepare(float(os.environ["OMP_NUM_THREADS"]), gpus=0)
 
-    import pipeline.engine.helper.actor
-    import pipeline.engine.trials.trainable
-    import pipeline.worker.spaces.reveal  # noqa: F401
-    from pipeline.engine.worker_imports import import_keras
-
+    for name in (
+        "pipeline.engine.helper.actor",
+        "pipeline.engine.trials.trainable",
+        "pipeline.worker.training.evaluate",
+        "pipeline.worker.spaces.reveal",
+    ):
+        import_module(name)
     import_keras()
