@@ -107,17 +107,19 @@ def ours(trials, reports, every_s, folder):
 
         from pipeline.engine.cluster.capacity import FreePlaces
         from pipeline.engine.cluster.growth import Growth
-        from pipeline.engine.messages import ENDED, Setting
+        from pipeline.engine.messages import Setting
         from pipeline.engine.preparation import Prepared
         from pipeline.engine.trials.loop import run_trials
-        from pipeline.engine.trials.trainable import KerasTrial, _RaySession, _result
+        from pipeline.engine.trials.trainable import KerasTrial, RaySession
         from pipeline.objective import Objective
         from pipeline.records.layout import Layout
         from pipeline.records.ledger import Ledger
+        from pipeline.records.reports import EpochReport
         from pipeline.records.results import write_tables
         from pipeline.records.retention import Retention
+        from pipeline.records.trials import TrialFacts, as_plain
         from pipeline.watch import Interruption, Watcher
-        from pipeline.worker.session import Checked, Epoch, Stopped
+        from pipeline.worker.session import Checked, Stopped, TrialUpdate
 
         # workers do not see this folder
         cloudpickle.register_pickle_by_value(example_hyperparameters)
@@ -128,10 +130,12 @@ def ours(trials, reports, every_s, folder):
 
             def _train(self):
                 try:
-                    session = _RaySession(
-                        self._job, self._commands, self._answers, {"node": "here", "devices": ""}
-                    )
+                    place = TrialFacts(node="here", devices="")
+                    session = RaySession(self._commands, self._answers, place)
                     requested = trace(self._job.configuration, "default")
+                    facts = TrialFacts(
+                        requested=as_plain(requested, len(requested)), fit_plan="none"
+                    )
                     for epoch in range(1, reports + 1):
                         value = epoch / reports
                         metrics = {
@@ -140,13 +144,10 @@ def ours(trials, reports, every_s, folder):
                             "val_accuracy": value,
                             "val_loss": 1 - value,
                         }
-                        told = Epoch(
-                            epoch, value, metrics, every_s, requested, len(requested), "none"
-                        )
-                        session.report(told, lambda: None)
+                        report = EpochReport(epoch, value, metrics, every_s)
+                        session.report(TrialUpdate(report, facts), lambda: None)
                         time.sleep(every_s)
-                    result = _result(self._job, session.last, {}, failure=None)
-                    self._answers.put(result | {ENDED: True, "done": True})
+                    session.end(None)
                 except Stopped:
                     pass
 

@@ -28,8 +28,10 @@ sys.path.insert(0, str(ROOT))
 from pipeline.engine.trials.recorder import tell_past
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import Ledger, Report, as_plain
+from pipeline.records.ledger import Ledger
+from pipeline.records.reports import Report
 from pipeline.records.results import Results, find_best, write_summary, write_tables
+from pipeline.records.trials import TrialFacts, as_plain
 from pipeline.search import SEARCHERS
 from pipeline.space.configuration import configuration_of
 
@@ -46,7 +48,10 @@ def write_run(layout):
         trial, requested = f"t{number:04d}", trace({}, number)
         ledger.start(trial, configuration_of(requested))
         ledger.note(
-            trial, requested=as_plain(requested, len(requested)), node="10.0.0.1", devices="-1"
+            trial,
+            TrialFacts(
+                requested=as_plain(requested, len(requested)), node="10.0.0.1", devices="-1"
+            ),
         )
         for epoch in range(1, EPOCHS + 1):
             metrics = dict(
@@ -57,7 +62,9 @@ def write_run(layout):
                 )
             )
             ledger.report(
-                Report(trial, epoch, metrics["val_accuracy"], metrics, 1.5, 1.8e9 + number)
+                Report(
+                    epoch, metrics["val_accuracy"], metrics, 1.5, trial=trial, time=1.8e9 + number
+                )
             )
         ledger.end(trial, "finished")
     epochs = len(ledger.reports)

@@ -6,16 +6,18 @@ No Ray, breakpoints work, a user's exception comes through unwrapped.
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pipeline import names
 from pipeline.engine.cluster.capacity import devices_a_trial
 from pipeline.errors import ProgramError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
+from pipeline.records.reports import EpochReport
 
 
-def run_inline(experiment: Experiment, shown: Callable[[Path], Callable[[Any], None]]) -> None:
+def run_inline(
+    experiment: Experiment, shown: Callable[[Path], Callable[[EpochReport], None]]
+) -> None:
     """Train the first random configuration.
 
     Nothing is recorded but its checkpoints, in a temporary folder.
@@ -27,7 +29,7 @@ def run_inline(experiment: Experiment, shown: Callable[[Path], Callable[[Any], N
     from pipeline.worker.devices import machine
 
     machine.claim(experiment.cpus_per_trial, experiment.gpu_share)
-    from pipeline.worker.session import Job
+    from pipeline.worker.session import Job, TrialUpdate
     from pipeline.worker.spaces.loading import load_dataset, load_search_space
     from pipeline.worker.training.trial import train
 
@@ -38,10 +40,10 @@ def run_inline(experiment: Experiment, shown: Callable[[Path], Callable[[Any], N
     show = shown(directory)
 
     class Printing:
-        def report(self, epoch: Any, checkpoint: Any, failure: Any = None) -> None:
-            show(epoch)
-            if failure is not None:
-                raise ProgramError(f"The trial failed: {failure.reason}")
+        def report(self, update: TrialUpdate, checkpoint: Callable[[], None]) -> None:
+            show(update.report)
+            if update.failure is not None:
+                raise ProgramError(f"The trial failed: {update.failure.reason}")
 
     together = devices_a_trial(experiment)
     job = Job(

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import one_line
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
-from pipeline.records.ledger import Report, TrialRecord
 from pipeline.records.remote import RemotePath
+from pipeline.records.reports import Report
+from pipeline.records.trials import TrialRecord
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,7 +14,8 @@ from pipeline.console.plan import plan_rows
 from pipeline.console.printing import print_plain, print_rows
 from pipeline.console.progress import Progress
 from pipeline.console.words import in_one_line, short
-from pipeline.records.ledger import Report, TrialRecord
+from pipeline.records.reports import EpochReport, Report
+from pipeline.records.trials import TrialRecord
 from pipeline.watch import SearchPlan, Watcher
 
 HEARTBEAT_S = 10.0  # between two lines where there is no terminal
@@ -122,10 +122,10 @@ def values_of(record: TrialRecord) -> str:
     return in_one_line(record.hyperparameters or record.configuration)
 
 
-def show_inline(directory: Path) -> Callable[[Any], None]:
+def show_inline(directory: Path) -> Callable[[EpochReport], None]:
     """A function that prints each epoch of a trial in this process."""
 
-    def show(epoch: Any) -> None:
+    def show(epoch: EpochReport) -> None:
         metrics = in_one_line({n: v for n, v in epoch.metrics.items() if v is not None})
         print_plain(f"epoch {epoch.epoch}  {metrics}  {epoch.seconds:.1f} s")
 

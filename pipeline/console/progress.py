@@ -5,7 +5,8 @@ import time
 from pipeline.console.words import duration
 from pipeline.experiment import UNBOUNDED
 from pipeline.objective import Objective
-from pipeline.records.ledger import Report, TrialRecord
+from pipeline.records.reports import Report
+from pipeline.records.trials import TrialRecord
 from pipeline.watch import SearchPlan
 
 

@@ -4,24 +4,63 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.names import Source
+from pipeline.objective import Objective
+from pipeline.records.reports import EpochReport
+from pipeline.records.trials import TrialFacts
+from pipeline.worker.faults import Failure
 
 RESOURCES = "resources"  # what a trial takes, in Tune's `config`
 # What a result carries to the driver, beside what Tune adds.
 EPOCH = "epoch"  # completed epochs
 OBJECTIVE = "objective"  # always there, always finite: for schedulers
-REPORTED = "reported"  # the same as it was, None if not finite: for the records
-METRICS = "metrics"
-FINAL = "final"  # what `fit` returned, and no epoch
-SECONDS = "seconds"
-HELD = "held_gib"  # by the worker, and what its node has
-GROWN = "grown"  # the worker holds more memory than one that is to take another trial should
-# with the first report, and again when it has grown, or the plan is another
-REQUESTED = "requested"
-ASKED_BY_BUILD = "asked_by_build"  # so many of them by `build`
-PLACE = "place"
-WARNING = "warning"  # what a person should know
-FAILURE = "failure"
-ENDED = "ended"
+MESSAGE = "message"  # all that the worker tells
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a worker holds of its node's memory, in GiB.
+
+    `grown` says that it holds more than one that is to take another trial should.
+    """
+
+    held_gib: float
+    node_gib: float
+    grown: bool
+
+
+@dataclass(frozen=True)
+class TrialMessage:
+    """What a trial's worker tells at each report and at the end.
+
+    `report` is None if the trial ended before its first. `facts` come with the first report, and
+    again when they have changed. `warning` is what a person should know.
+    """
+
+    report: EpochReport | None = None
+    facts: TrialFacts | None = None
+    warning: str = ""
+    failure: Failure | None = None
+    ended: bool = False
+    memory: Memory | None = None
+
+    def to_result(self, objective: Objective) -> dict[str, Any]:
+        """As Tune takes it.
+
+        The objective is always there and finite, or schedulers fail in their own ways.
+        """
+        value = self.report.objective if self.report and self.failure is None else None
+        return {
+            EPOCH: self.report.epoch if self.report else 0,
+            OBJECTIVE: objective.worst if value is None else value,
+            MESSAGE: self,
+            "done": self.ended,
+        }
+
+
+def message_of(result: dict[str, Any]) -> TrialMessage:
+    """What a worker told with a result of Tune's; nothing where the result is Tune's own."""
+    message = result.get(MESSAGE)
+    return message if isinstance(message, TrialMessage) else TrialMessage()
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,12 @@ from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.records.checksummed import Warned, clear
 from pipeline.records.layout import LAST, SPARE, Layout
-from pipeline.records.ledger import (
-    ENDED,
-    Ledger,
-    read_experiment,
-    read_history,
-    read_settings,
-    read_trials,
-)
+from pipeline.records.ledger import Ledger
 from pipeline.records.mirror import named_by_home, opened
+from pipeline.records.reports import read_history
 from pipeline.records.results import Results
+from pipeline.records.settings import read_experiment, read_settings
+from pipeline.records.trials import ENDED, read_trials
 from pipeline.worker.training.checkpoints import Checkpoints
 
 # What a resume may change without making the run another search.

@@ -24,12 +24,14 @@ from pipeline.experiment import Experiment
 from pipeline.names import Source
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout, new_directory
-from pipeline.records.ledger import COUNTED, Ledger, write_experiment
+from pipeline.records.ledger import Ledger
 from pipeline.records.mirror import Mirror
 from pipeline.records.remote import RemotePath
 from pipeline.records.retention import Retention
 from pipeline.records.scratch import new_folder
+from pipeline.records.settings import write_experiment
 from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
+from pipeline.records.trials import COUNTED
 from pipeline.watch import Conclusion, Interruption, SearchPlan, Watcher
 
 

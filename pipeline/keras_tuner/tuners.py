@@ -24,8 +24,10 @@ from pipeline.keras_tuner.arguments import (
 )
 from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import COUNTED, TrialRecord, read_history, read_settings, read_trials
+from pipeline.records.reports import read_history
 from pipeline.records.results import Best, ranking
+from pipeline.records.settings import read_settings
+from pipeline.records.trials import COUNTED, TrialRecord, read_trials
 from pipeline.space.configs import to_config
 from pipeline.space.hyperparameters import HyperParameters, Requested
 from pipeline.space.specs import Fixed, Hyperparameter

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
 from pipeline.errors import RequestError, one_line
 from pipeline.records.layout import Layout, persist, write_whole
 
@@ -127,6 +129,24 @@ def read_json(data: bytes) -> Any:
         raise ValueError(f"{number} is no JSON")
 
     return json.loads(data.decode(), parse_constant=refuse)
+
+
+def check(kind: TypeAdapter[T], plain: dict[str, Any]) -> T:
+    """What was read, as what it must be.
+
+    Raises:
+        ValueError: it is something else; says where.
+    """
+    try:
+        return kind.validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ValueError(": ".join([*map(str, fault["loc"]), fault["msg"]])) from error
+
+
+def damaged(path: Path, what: str, error: ValueError) -> RequestError:
+    """The error of a file that must hold something."""
+    return RequestError(f"{path} must hold {what}; it is damaged: {error}.")
 
 
 def _holds(place: Path, data: bytes) -> bool:

@@ -14,19 +14,13 @@ from pydantic import TypeAdapter
 
 from pipeline.errors import RequestError, one_line
 from pipeline.objective import Objective
-from pipeline.records.checksummed import read_kept, write_kept
+from pipeline.records.checksummed import check, read_kept, write_kept
 from pipeline.records.layout import Layout, persist, write_whole
-from pipeline.records.ledger import (
-    COUNTED,
-    Ledger,
-    Report,
-    TrialRecord,
-    check,
-    read_history,
-    read_trials,
-)
+from pipeline.records.ledger import Ledger
 from pipeline.records.mirror import at_home, opened
 from pipeline.records.remote import RemotePath
+from pipeline.records.reports import Report, read_history
+from pipeline.records.trials import COUNTED, TrialRecord, read_trials
 
 T = TypeVar("T")
 

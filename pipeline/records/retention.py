@@ -15,7 +15,8 @@ from fnmatch import fnmatchcase
 
 from pipeline.objective import Objective
 from pipeline.records.layout import BEST, LAST, SPARE, Layout
-from pipeline.records.ledger import ENDED, Report, TrialRecord
+from pipeline.records.reports import Report
+from pipeline.records.trials import ENDED, TrialRecord
 
 # A stopped trial's worker saves once more before it lets go of it, within a minute; by then so many
 # others at most have ended on any machine that runs fewer trials at once.

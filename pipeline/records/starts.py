@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from pipeline.errors import RequestError, one_line, quoted
-from pipeline.records.checksummed import read_kept, write_kept
+from pipeline.records.checksummed import check, read_kept, write_kept
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import COUNTED, read_history, read_trials
+from pipeline.records.reports import read_history
 from pipeline.records.results import Results
+from pipeline.records.trials import COUNTED, read_trials
 
 
 @dataclass(frozen=True)
@@ -122,16 +123,16 @@ def recorded_starts(layout: Layout) -> Starts:
         RequestError: its copy is missing or damaged.
     """
     try:
-        return TypeAdapter(Starts).validate_json(
-            json.dumps(read_kept(layout, layout.starts)), strict=True
-        )
-    except ValidationError as error:
-        fault = error.errors()[0]
-        what = ": ".join([*map(str, fault["loc"]), fault["msg"]])
+        plain: dict[str, Any] = read_kept(layout, layout.starts)
     except FileNotFoundError:
         what = "it is missing"
     except ValueError as error:
         what = f"it is damaged: {error}"
+    else:
+        try:
+            return check(TypeAdapter(Starts), plain)
+        except ValueError as error:
+            what = str(error)
     raise RequestError(
         f"{layout.starts} must hold what the run was started from; {one_line(what)}."
     )

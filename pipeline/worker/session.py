@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 
 from pipeline.objective import Objective
 from pipeline.records.remote import RemotePath
+from pipeline.records.reports import EpochReport
+from pipeline.records.trials import TrialFacts
 from pipeline.space.configuration import Configuration
 from pipeline.space.hyperparameters import Requested
 from pipeline.worker.faults import Failure
@@ -50,24 +52,16 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """What a trial reports after an epoch.
+class TrialUpdate:
+    """What a trial tells after an epoch.
 
-    `epoch` counts completed epochs; `objective` is None if not finite; the first `asked_by_build`
-    of `requested` were asked for by `build`, the others by `fit`; `warning` is what a person should
-    know, once.
+    `facts` are all that is known of it by now; `warning` is what a person should know, once.
     """
 
-    epoch: int
-    objective: float | None
-    metrics: dict[str, float | None]
-    seconds: float
-    requested: Requested
-    asked_by_build: int
-    fit_plan: str = ""  # how it was carried out, and why so
-    # no epoch, but what `fit` returned: the trial's objective, whatever its epochs reported
-    final: bool = False
+    report: EpochReport
+    facts: TrialFacts
     warning: str = ""
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True)
@@ -86,9 +80,7 @@ class Checked:
 class Session(Protocol):
     """The trial's side of the conversation."""
 
-    def report(
-        self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None
-    ) -> None:
+    def report(self, update: TrialUpdate, checkpoint: Callable[[], None]) -> None:
         """Report an epoch and wait for the decision; `checkpoint` writes the state as it now is.
 
         Raises:
@@ -102,11 +94,9 @@ class Until:
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def report(
-        self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None
-    ) -> None:
+    def report(self, update: TrialUpdate, checkpoint: Callable[[], None]) -> None:
         """End the trial, with its state saved, once the epoch is reached."""
-        if epoch.epoch >= self.epoch or failure:
+        if update.report.epoch >= self.epoch or update.failure:
             checkpoint()
             raise Stopped
 

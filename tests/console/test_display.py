@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from pipeline.console.display import Display
-from pipeline.records.ledger import Report, TrialRecord
+from pipeline.records.reports import Report
+from pipeline.records.trials import TrialRecord
 
 
 def record(trial, status="running", **requested):
@@ -15,7 +16,7 @@ def record(trial, status="running", **requested):
 
 
 def report(trial, epoch, objective):
-    return Report(trial, epoch, objective, {"val_accuracy": objective}, 1.0, 0.0)
+    return Report(epoch, objective, {"val_accuracy": objective}, 1.0, trial=trial, time=0.0)
 
 
 @pytest.fixture

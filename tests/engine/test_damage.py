@@ -17,7 +17,8 @@ from pipeline.engine.past import mend, resumed
 from pipeline.errors import RequestError, StorageError
 from pipeline.records import layout as layouts
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import read_history, read_trials
+from pipeline.records.reports import read_history
+from pipeline.records.trials import read_trials
 from pipeline.watch import Interruption, Watcher
 
 SPACES = Path(__file__).parents[1] / "spaces"

@@ -8,8 +8,10 @@ from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import Ledger, Report
+from pipeline.records.ledger import Ledger
+from pipeline.records.reports import Report
 from pipeline.records.results import write_summary, write_tables
+from pipeline.records.trials import TrialFacts
 
 
 def recorded(folder, **settings):
@@ -31,7 +33,7 @@ def ended_after_one_epoch(folder, **settings):
     layout = recorded(folder, **settings)
     ledger = Ledger(layout)
     ledger.start("t0000", {})
-    ledger.report(Report("t0000", 1, 0.5, {}, 4.0, 10.0))
+    ledger.report(Report(1, 0.5, {}, 4.0, trial="t0000", time=10.0))
     ledger.end("t0000", "finished")
     summarise(layout, ledger)
     return layout, ledger
@@ -72,7 +74,7 @@ def test_a_run_that_took_more_and_was_killed_is_not_complete_and_its_time_counts
     assert is_complete(resumed(tmp_path), layout)
     ledger.reopen(1)
     for epoch, at in ((2, 100.0), (3, 130.0)):
-        ledger.report(Report("t0000", epoch, 0.5, {}, 4.0, at))
+        ledger.report(Report(epoch, 0.5, {}, 4.0, trial="t0000", time=at))
     ledger.close()
     assert not is_complete(resumed(tmp_path), layout)
     assert earlier_seconds(layout) == 12.5 + 34.0
@@ -81,7 +83,7 @@ def test_a_run_that_took_more_and_was_killed_is_not_complete_and_its_time_counts
 def test_a_run_that_was_killed_before_its_new_summary_is_not_complete(tmp_path):
     layout, ledger = ended_after_one_epoch(tmp_path, max_epochs=2)
     ledger.reopen(1)
-    ledger.report(Report("t0000", 2, 0.5, {}, 4.0, 20.0))
+    ledger.report(Report(2, 0.5, {}, 4.0, trial="t0000", time=20.0))
     ledger.end("t0000", "finished")
     assert not is_complete(resumed(tmp_path), layout)
     summarise(layout, ledger)
@@ -94,9 +96,9 @@ def test_a_night_between_two_processes_that_were_killed_is_not_spent(tmp_path):
     ledger = Ledger(layout)
     ledger.start("t0000", {})
     ledger.trials["t0000"].started = 1000.0
-    ledger.note("t0000", node="here")
+    ledger.note("t0000", TrialFacts(node="here"))
     for epoch, at in ((1, 1020.0), (2, 1030.0), (3, 50_000.0), (4, 50_010.0)):
-        ledger.report(Report("t0000", epoch, 0.5, {}, 10.0, at))
+        ledger.report(Report(epoch, 0.5, {}, 10.0, trial="t0000", time=at))
     ledger.close()
     assert earlier_seconds(layout) == 20 + 10 + (10 + 60) + 10
 
@@ -111,10 +113,10 @@ def test_only_who_had_all_its_epochs_is_taken_up_again(tmp_path):
     ):
         ledger.start(trial, {})
         for epoch in range(1, epochs + 1):
-            ledger.report(Report(trial, epoch, 0.5, {}, 1.0, 0.0))
+            ledger.report(Report(epoch, 0.5, {}, 1.0, trial=trial, time=0.0))
         ledger.end(trial, status)
     ledger.start("e", {})
-    ledger.report(Report("e", 2, 0.5, {}, 1.0, 0.0, final=True))
+    ledger.report(Report(2, 0.5, {}, 1.0, trial="e", time=0.0, final=True))
     ledger.end("e", "finished")
     ledger.reopen(2)
     assert ledger.unfinished() == ["a"]

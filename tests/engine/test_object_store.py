@@ -15,10 +15,11 @@ from pipeline import tune
 from pipeline.engine.past import resumed
 from pipeline.errors import RequestError
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import read_history, read_trials
 from pipeline.records.mirror import Mirror
 from pipeline.records.remote import location
+from pipeline.records.reports import read_history
 from pipeline.records.results import Results
+from pipeline.records.trials import read_trials
 from tests.conftest import SECRET
 
 SPACES = Path(__file__).parents[1] / "spaces"

@@ -11,7 +11,7 @@ import pytest
 from pipeline.data.dataset import Dataset
 from pipeline.errors import ProgramError, RequestError, UserCodeError
 from pipeline.experiment import SCHEDULERS, SEARCHERS
-from pipeline.records.ledger import read_trials
+from pipeline.records.trials import read_trials
 from pipeline.watch import Interruption, Watcher
 
 ROOT = Path(__file__).parents[2]

@@ -21,7 +21,7 @@ from pipeline.keras_tuner.arguments import of_search
 from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import write_experiment
+from pipeline.records.settings import write_experiment
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.worker.session import Job
 from pipeline.worker.spaces import reveal

@@ -4,7 +4,10 @@ import pytest
 
 from pipeline import keras_tuner as kt
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import Ledger, Report, write_experiment
+from pipeline.records.ledger import Ledger
+from pipeline.records.reports import Report
+from pipeline.records.settings import write_experiment
+from pipeline.records.trials import TrialFacts
 from pipeline.space.hyperparameters import HyperParameters
 
 
@@ -46,12 +49,14 @@ def changed(tmp_path):
         )
         for trial in ("t0000", "t0001"):
             ledger.start(trial, {})
-        ledger.note("t0000", requested=plain(requested(ask, **before)))
-        ledger.note("t0001", requested=plain(requested(ask, **after)))
+        ledger.note("t0000", TrialFacts(requested=plain(requested(ask, **before))))
+        ledger.note("t0001", TrialFacts(requested=plain(requested(ask, **after))))
         for epoch, value in ((1, 0.5), (2, 0.1), (3, 0.7)):
             if epoch == 3:
                 ledger.change("t0000", 2, "t0001", requested(ask, **after))
-            ledger.report(Report("t0000", epoch, value, {"val_loss": value}, 1.0, float(epoch)))
+            ledger.report(
+                Report(epoch, value, {"val_loss": value}, 1.0, trial="t0000", time=float(epoch))
+            )
         ledger.end("t0000", "finished")
         ledger.close()
         return tuner
@@ -81,7 +86,9 @@ def test_a_name_that_another_trial_asked_for_keeps_its_bounds(changed):
     tuner = changed(momentum, {"optimizer": "sgd", "momentum": 0.5}, {"optimizer": "adam"})
     ledger = Ledger(Layout(tuner.project_dir))
     ledger.start("t0002", {})
-    ledger.note("t0002", requested=plain(requested(momentum, optimizer="sgd", momentum=0.25)))
+    ledger.note(
+        "t0002", TrialFacts(requested=plain(requested(momentum, optimizer="sgd", momentum=0.25)))
+    )
     ledger.close()
     spec = tuner.get_best_hyperparameters()[0].space[1]
     assert (spec.kind, spec.min_value, spec.max_value) == ("float", 0.0, 0.9)

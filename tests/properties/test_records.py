@@ -17,16 +17,12 @@ from pipeline.errors import KerasweepError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import (
-    Ledger,
-    Report,
-    as_plain,
-    read_history,
-    read_trials,
-    write_experiment,
-)
+from pipeline.records.ledger import Ledger
+from pipeline.records.reports import Report, read_history
 from pipeline.records.results import Results, find_best, write_summary, write_tables
+from pipeline.records.settings import write_experiment
 from pipeline.records.starts import EarlierTrial, Starts, read_starts, recorded_starts, write_starts
+from pipeline.records.trials import TrialFacts, as_plain, read_trials
 from pipeline.space.hyperparameters import HyperParameters
 from tests.properties.inputs import command, json_values, outcome, refusal, tried, unchanged
 
@@ -63,20 +59,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Layout:
         ledger.start(name, {"units": units})
         ledger.note(
             name,
-            requested=as_plain(requested, 2),
-            node="here",
-            devices="CPU",
-            fit_plan="plain: small",
+            TrialFacts(
+                requested=as_plain(requested, 2),
+                node="here",
+                devices="CPU",
+                fit_plan="plain: small",
+            ),
         )
         for epoch in (1, 2):
             ledger.report(
                 Report(
-                    name,
                     epoch,
                     1 / units,
                     {"val_loss": 1 / units, "loss": None},
                     0.5,
-                    1000.0 + epoch,
+                    trial=name,
+                    time=1000.0 + epoch,
                 )
             )
         ledger.end(name, "finished")

@@ -14,23 +14,24 @@ from pipeline.errors import RequestError, StorageError
 from pipeline.records import layout as layouts
 from pipeline.records.checksummed import Lines, read_kept, read_lines, write_kept
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import (
-    Ledger,
-    Report,
-    read_experiment,
-    read_history,
-    read_settings,
-    read_trials,
-)
-from pipeline.records.ledger import write_experiment as write_text
+from pipeline.records.ledger import Ledger
+from pipeline.records.reports import Report, read_history
 from pipeline.records.results import Results, write_summary
+from pipeline.records.settings import read_experiment, read_settings
+from pipeline.records.settings import write_experiment as write_text
+from pipeline.records.trials import read_trials
 
 SETTINGS = "dataset: mnist\nseed: 10\nscheduler: asha\n"
 
 
 def report(trial: str, epoch: int) -> Report:
     return Report(
-        trial, epoch, 0.5 / epoch, {"val_loss": 0.5 / epoch, "line": 2.0}, 1.25, 1000.0 + epoch
+        epoch,
+        0.5 / epoch,
+        {"val_loss": 0.5 / epoch, "line": 2.0},
+        1.25,
+        trial=trial,
+        time=1000.0 + epoch,
     )
 
 

@@ -14,20 +14,20 @@ import pytest
 
 from pipeline.errors import RequestError
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import (
-    Ledger,
-    Report,
-    TrialRecord,
-    read_experiment,
-    read_history,
-    read_trials,
-    write_experiment,
-)
+from pipeline.records.ledger import Ledger
+from pipeline.records.reports import Report, read_history
+from pipeline.records.settings import read_experiment, write_experiment
+from pipeline.records.trials import TrialFacts, TrialRecord, read_trials
 
 
 def report(trial: str = "t0000", epoch: int = 1, objective: float | None = 0.5) -> Report:
     return Report(
-        trial, epoch, objective, {"val_accuracy": objective, "loss": 0.1}, 1.25, 1000.0 + epoch
+        epoch,
+        objective,
+        {"val_accuracy": objective, "loss": 0.1},
+        1.25,
+        trial=trial,
+        time=1000.0 + epoch,
     )
 
 
@@ -243,7 +243,9 @@ def test_a_ledger_that_refuses_damage_lets_the_lock_go(layout: Layout) -> None:
 def test_a_trial_is_recorded_from_its_start_to_its_end(ledger: Ledger, layout: Layout) -> None:
     ledger.start("t0000", {"n": 3})
     started = read_trials(layout)["t0000"]
-    ledger.note("t0000", requested=[{"name": "n", "value": 3}], node="here", devices="CPU")
+    ledger.note(
+        "t0000", TrialFacts(requested=[{"name": "n", "value": 3}], node="here", devices="CPU")
+    )
     ledger.end("t0000", "failed", "out of memory", "Traceback …")
     ended = read_trials(layout)["t0000"]
 
@@ -264,9 +266,9 @@ def test_a_trial_is_recorded_from_its_start_to_its_end(ledger: Ledger, layout: L
 
 def test_a_note_of_what_is_known_already_writes_nothing(ledger: Ledger, layout: Layout) -> None:
     ledger.start("t0000", {})
-    ledger.note("t0000", node="here")
+    ledger.note("t0000", TrialFacts(node="here"))
     before = layout.trial_record("t0000").stat().st_ino
-    ledger.note("t0000", node="here")
+    ledger.note("t0000", TrialFacts(node="here"))
 
     assert layout.trial_record("t0000").stat().st_ino == before
 

@@ -19,11 +19,14 @@ from pipeline.records import lease as leases
 from pipeline.records import mirror as mirrors
 from pipeline.records import remote
 from pipeline.records.layout import write_whole
-from pipeline.records.ledger import Ledger, Report, read_history, read_trials, write_experiment
+from pipeline.records.ledger import Ledger
 from pipeline.records.mirror import Mirror, is_there, opened
 from pipeline.records.remote import RemotePath, location
+from pipeline.records.reports import Report, read_history
 from pipeline.records.results import Results, find_best, write_summary, write_tables
 from pipeline.records.retention import Retention
+from pipeline.records.settings import write_experiment
+from pipeline.records.trials import read_trials
 
 ACCURACY = Objective("val_accuracy", "max")
 
@@ -67,7 +70,7 @@ def nothing(text):
 
 
 def report(trial, epoch, value=0.5):
-    return Report(trial, epoch, value, {"val_accuracy": value}, 1.0, 1000.0 + epoch)
+    return Report(epoch, value, {"val_accuracy": value}, 1.0, trial=trial, time=1000.0 + epoch)
 
 
 def search(ledger):

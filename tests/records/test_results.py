@@ -17,7 +17,8 @@ from pipeline.engine.run import Run
 from pipeline.errors import RequestError
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import Ledger, Report, TrialRecord
+from pipeline.records.ledger import Ledger
+from pipeline.records.reports import Report
 from pipeline.records.results import (
     Best,
     Results,
@@ -29,6 +30,7 @@ from pipeline.records.results import (
     write_summary,
     write_tables,
 )
+from pipeline.records.trials import TrialFacts, TrialRecord
 
 ACCURACY, LOSS = Objective("val_accuracy", "max"), Objective("val_loss", "min")
 
@@ -45,7 +47,9 @@ def trials(*records: TrialRecord) -> dict[str, TrialRecord]:
 
 
 def report(name: str, epoch: int, objective: float | None, seconds: float = 1.0) -> Report:
-    return Report(name, epoch, objective, {"val_accuracy": objective, "loss": 0.5}, seconds, 0.0)
+    return Report(
+        epoch, objective, {"val_accuracy": objective, "loss": 0.5}, seconds, trial=name, time=0.0
+    )
 
 
 def cells(table: pd.DataFrame) -> list[dict[str, str]]:
@@ -256,7 +260,7 @@ def layout(tmp_path: Path) -> Layout:
     ledger = Ledger(layout)
     for name in ("t0000", "t0001"):
         ledger.start(name, {})
-        ledger.note(name, requested=[{"name": "n", "value": 3}])
+        ledger.note(name, TrialFacts(requested=[{"name": "n", "value": 3}]))
     ledger.report(report("t0000", 1, 0.5))
     ledger.end("t0000", "finished")
     ledger.close()

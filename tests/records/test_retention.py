@@ -9,14 +9,15 @@ import pytest
 from pipeline.objective import Objective
 from pipeline.records import retention
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import Report, TrialRecord
+from pipeline.records.reports import Report
 from pipeline.records.retention import Retention
+from pipeline.records.trials import TrialRecord
 
 ACCURACY, LOSS = Objective("val_accuracy", "max"), Objective("val_loss", "min")
 
 
 def report(trial, epoch, objective):
-    return Report(trial, epoch, objective, {}, 1.0, 0.0)
+    return Report(epoch, objective, {}, 1.0, trial=trial, time=0.0)
 
 
 class Search:

@@ -8,9 +8,11 @@ import pytest
 from pipeline.errors import RequestError
 from pipeline.records.checksummed import write_kept
 from pipeline.records.layout import Layout, write_whole
-from pipeline.records.ledger import Ledger, Report
+from pipeline.records.ledger import Ledger
+from pipeline.records.reports import Report
 from pipeline.records.results import Best, Results, write_summary
 from pipeline.records.starts import EarlierTrial, read_starts, recorded_starts, write_starts
+from pipeline.records.trials import TrialFacts
 
 
 @pytest.fixture
@@ -21,14 +23,14 @@ def run(tmp_path: Path) -> Layout:
     ledger = Ledger(layout)
     for name, units in (("t0000", 8), ("t0001", 16), ("t0002", 8), ("t0003", 24)):
         ledger.start(name, {})
-        ledger.note(name, requested=[{"name": "units", "value": units}])
+        ledger.note(name, TrialFacts(requested=[{"name": "units", "value": units}]))
     for name, epoch, value in (
         ("t0000", 1, 0.5),
         ("t0001", 1, 0.9),
         ("t0000", 2, 0.25),
         ("t0001", 2, None),
     ):
-        ledger.report(Report(name, epoch, value, {}, 0.0, 0.0))
+        ledger.report(Report(epoch, value, {}, 0.0, trial=name, time=0.0))
     for name, status in (("t0000", "finished"), ("t0001", "failed"), ("t0002", "duplicate")):
         ledger.end(name, status)  # type: ignore[arg-type]
     ledger.close()

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pipeline.objective import Objective
-from pipeline.records.ledger import Report, TrialRecord
+from pipeline.records.reports import Report
+from pipeline.records.trials import TrialRecord
 from pipeline.search import SEARCHERS
 from pipeline.search.searcher import Observation, Searcher, Trace
 from pipeline.space.configuration import Fill
@@ -105,7 +106,7 @@ class Simulation:
 
     def report(self, trial: str, epoch: int, value: float) -> None:
         """One epoch."""
-        self.reports.append(Report(trial, epoch, value, {}, 0.0, 0.0))
+        self.reports.append(Report(epoch, value, {}, 0.0, trial=trial, time=0.0))
         self.searcher.tell_report(trial, epoch, value)
 
     def end(self, trial: str, *, failed: bool = False) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from pipeline.data.dataset import Dataset
 from pipeline.objective import Objective
-from pipeline.worker.session import Epoch, Job, SearchSpace, Stopped
+from pipeline.records.reports import EpochReport
+from pipeline.worker.session import Job, SearchSpace, Stopped, TrialUpdate
 from pipeline.worker.training.trial import Ending, train
 
 # Every trial collects garbage, and what TensorFlow's import leaves takes a quarter of a second to
@@ -112,13 +113,17 @@ class Notes:
 
     def __init__(self, stop: int | None = None) -> None:
         self.stop = stop
-        self.epochs: list[Epoch] = []
+        self.updates: list[TrialUpdate] = []
         self.failure: Any = None
 
-    def report(self, epoch: Epoch, checkpoint: Any, failure: Any = None) -> None:
-        self.epochs.append(epoch)
-        self.failure = failure or self.failure
-        if epoch.epoch == self.stop:
+    @property
+    def epochs(self) -> list[EpochReport]:
+        return [update.report for update in self.updates]
+
+    def report(self, update: TrialUpdate, checkpoint: Any) -> None:
+        self.updates.append(update)
+        self.failure = update.failure or self.failure
+        if update.report.epoch == self.stop:
             checkpoint()
             raise Stopped
 
@@ -137,31 +142,36 @@ def run(
     return notes, ending
 
 
-def curve(epochs: list[Epoch]) -> list[dict[str, float | None]]:
+def curve(epochs: list[EpochReport]) -> list[dict[str, float | None]]:
     return [{"epoch": e.epoch} | e.metrics for e in epochs]
 
 
-def interrupted(task: Job, family: SearchSpace, data: Dataset) -> list[Epoch]:
+def interrupted(task: Job, family: SearchSpace, data: Dataset) -> list[EpochReport]:
     """The epochs of a trial that is stopped after each of them, and goes on each time with a model
     built anew."""
-    epochs: list[Epoch] = []
+    return [update.report for update in interrupted_updates(task, family, data)]
+
+
+def interrupted_updates(task: Job, family: SearchSpace, data: Dataset) -> list[TrialUpdate]:
+    """All that such a trial tells."""
+    updates: list[TrialUpdate] = []
     for stop in range(1, task.max_epochs + 1):
         notes, ending = run(task, family, data, stop)
-        epochs += notes.epochs
+        updates += notes.updates
         if ending is not None:
             assert ending.failure is None, ending.failure
             break
-    return epochs
+    return updates
 
 
-def assert_same(one: list[Epoch], other: list[Epoch]) -> None:
+def assert_same(one: list[EpochReport], other: list[EpochReport]) -> None:
     first, second = curve(one), curve(other)
     assert [p["epoch"] for p in first] == [p["epoch"] for p in second]
     for a, b in zip(first, second, strict=True):
         assert a == pytest.approx(b, rel=TOLERANCE, abs=TOLERANCE)
 
 
-def differ(one: list[Epoch], other: list[Epoch]) -> bool:
+def differ(one: list[EpochReport], other: list[EpochReport]) -> bool:
     """Whether two curves are apart by far more than the tolerance."""
     values = zip(curve(one), curve(other), strict=False)
     return any(

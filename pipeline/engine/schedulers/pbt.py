@@ -184,7 +184,7 @@ class Generation:
         for file in source.rglob(LAST):
             path, data = target / file.relative_to(source), file.read_bytes()
             for each in (path, path.with_name(SPARE[LAST])):
-                self._ledger.write(
+                self._ledger.guarded(
                     partial(persist, self._layout, each, partial(write_whole, each, data))
                 )
         self._ledger.change(change.trial, epoch, change.source, requested)

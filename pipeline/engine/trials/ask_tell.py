@@ -12,7 +12,8 @@ from ray.tune.search import Searcher as RaySearcher
 from ray.tune.search.search_generator import SearchGenerator
 
 from pipeline.engine.messages import RESOURCES
-from pipeline.records.ledger import ENDED, Ledger
+from pipeline.records.ledger import Ledger
+from pipeline.records.trials import ENDED
 from pipeline.search.searcher import Searcher
 from pipeline.worker.session import Job
 

@@ -19,7 +19,8 @@ from pipeline.engine.internals.tune_trials import set_task
 from pipeline.engine.messages import RESOURCES
 from pipeline.errors import KerasweepError
 from pipeline.experiment import Experiment
-from pipeline.records.ledger import ENDED, Ledger
+from pipeline.records.ledger import Ledger
+from pipeline.records.trials import ENDED
 from pipeline.worker.session import Job
 
 
@@ -66,7 +67,7 @@ class Shares:
             and self._begins(job.trial)
             and self._weights(job) >= min(self._large.values())
         ):
-            self._ledger.note(job.trial, gpus=1.0)
+            self._ledger.give_gpus(job.trial, 1.0)
         return {**self._resources, "GPU": 1.0} if self.has_whole_gpu(job.trial) else self._resources
 
     def _begins(self, trial: str) -> bool:
@@ -83,7 +84,7 @@ class Shares:
         """A trial ran out of its share's memory; whether it gets more now."""
         if self.has_whole_gpu(trial):
             return False
-        self._ledger.note(trial, gpus=1.0, outgrown=self._ledger.last_epoch(trial))
+        self._ledger.give_gpus(trial, 1.0, outgrown=self._ledger.last_epoch(trial))
         share = f"{self._resources['GPU']:.4g} of a GPU"
         self._warned(
             f"{trial}: out of memory with {share}; it is tried once more, alone on a whole one."

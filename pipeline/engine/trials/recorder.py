@@ -1,25 +1,27 @@
 """What comes back from the trials: into the ledger, to the searcher, to whoever watches."""
 
-import sys
+from dataclasses import replace
 from typing import Any
 
 import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from pipeline.engine import messages as keys
 from pipeline.engine.faults.hangs import Hangs
 from pipeline.engine.internals.tune_trials import forget_results, forgive_losses, worker_of
+from pipeline.engine.messages import EPOCH, OBJECTIVE, Memory, TrialMessage, message_of
 from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.errors import KerasweepError, ProgramError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
-from pipeline.records.ledger import COUNTED, Ledger, Report, as_plain
+from pipeline.records.ledger import Ledger
+from pipeline.records.reports import Report
 from pipeline.records.retention import Retention
+from pipeline.records.trials import COUNTED, TrialFacts
 from pipeline.search.searcher import Searcher
-from pipeline.space.hyperparameters import Requested
 from pipeline.watch import Watcher
-from pipeline.worker.faults import OBJECTIVE, Failure
+from pipeline.worker.faults import OBJECTIVE as MISSING
+from pipeline.worker.faults import Failure
 
 # trials that a node could not train, and none that it did between: it would take one after the
 # other
@@ -46,8 +48,7 @@ class Recorder(Callback):
         self._hangs = Hangs.of(experiment, longest_s, watcher.warned)
         # that trials told, until an epoch carried out so is recorded
         self._fit_plans: dict[str, str] = {}
-        # by a trial's worker at its last report, of its node's
-        self._held_gib: dict[str, tuple[float, float]] = {}
+        self._memory: dict[str, Memory] = {}  # of a trial's worker at its last report
         self._failures: dict[str, Failure] = {}
         self._done: set[str] = set()
         self._same_fault: list[Failure] = []
@@ -96,81 +97,63 @@ class Recorder(Callback):
 
         The stopper asks, so that the scheduler sees nothing of it.
         """
-        requested: Requested = result.get(keys.REQUESTED) or []
-        other = self._searcher.equal_of(name, requested) if requested else None
+        facts = message_of(result).facts
+        if facts is None or not facts.requested:
+            return False
+        other = self._searcher.equal_of(name, facts.asked)
         if other is None:
             return False
         # In one write: a trial that has told what it requests and is not over is none.
-        self._ledger.end(
-            name,
-            "duplicate",
-            f"the same configuration as {other}",
-            requested=as_plain(requested, result[keys.ASKED_BY_BUILD]),
-            **result[keys.PLACE],
-        )
-        self._searcher.tell_duplicate(name, requested, result[keys.ASKED_BY_BUILD])
+        self._ledger.end(name, "duplicate", f"the same configuration as {other}", facts=facts)
+        self._searcher.tell_duplicate(name, facts.asked, facts.asked_by_build)
         self._supervisor.discount(name)
         return True
 
-    def _note(self, name: str, result: dict[str, Any], new: bool) -> None:
+    def _note(self, name: str, message: TrialMessage, new: bool) -> None:
         """Record what a trial tells with its first report, and again if it has changed."""
-        requested: Requested | None = result.get(keys.REQUESTED)
-        facts: dict[str, Any] = {}
-        if requested is not None:
-            facts = dict(result[keys.PLACE])
-            if plan := facts.pop("fit_plan", ""):
-                self._fit_plans[name] = plan
-        # else a space without hyperparameters, or a trial that failed before it asked for any
-        if requested:
-            facts["requested"] = as_plain(requested, result[keys.ASKED_BY_BUILD])
-        if new and name in self._fit_plans:
-            facts["fit_plan"] = self._ledger.trials[name].with_fit_plan(
-                self._fit_plans.pop(name), result[keys.EPOCH]
+        facts = message.facts or TrialFacts()
+        if facts.fit_plan:
+            self._fit_plans[name] = facts.fit_plan
+        plan = None
+        if new and message.report and name in self._fit_plans:
+            plan = self._ledger.trials[name].with_fit_plan(
+                self._fit_plans.pop(name), message.report.epoch
             )
-        self._ledger.note(name, **facts)
-        if requested:
-            self._searcher.tell_requested(name, requested, result[keys.ASKED_BY_BUILD])
+        self._ledger.note(name, replace(facts, fit_plan=plan))
+        # else a space without hyperparameters, or a trial that failed before it asked for any
+        if facts.requested:
+            self._searcher.tell_requested(name, facts.asked, facts.asked_by_build)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """A report came."""
-        name = trial.trial_id
-        self._supervisor.unfit.pop(result.get(keys.PLACE, {}).get("node"), None)
-        if self._ledger.trials[name].status == "duplicate":
+        name, message = trial.trial_id, message_of(result)
+        record = self._ledger.trials[name]
+        self._supervisor.unfit.pop((message.facts or record).node or "", None)
+        if record.status == "duplicate":
             return
         # and not trained again after a restart
-        new = result[keys.EPOCH] > self._ledger.last_epoch(name)
-        self._note(name, result, new)
+        new = result[EPOCH] > self._ledger.last_epoch(name)
+        self._note(name, message, new)
         self._hangs.reported(name, new=new)
-        if keys.HELD in result:
-            self._held_gib[name] = result[keys.HELD]
-        if result.get(keys.WARNING):
-            self._watcher.warned(f"{name}: {result[keys.WARNING]}.")
-        failure = result.get(keys.FAILURE)
-        if failure is not None:
-            self._failures[name] = failure
-        if result.get(keys.ENDED):
+        if message.memory is not None:
+            self._memory[name] = message.memory
+        if message.warning:
+            self._watcher.warned(f"{name}: {message.warning}.")
+        if message.failure is not None:
+            self._failures[name] = message.failure
+        if message.ended:
             self._done.add(name)
-        if new:
-            report = Report(
-                name,
-                result[keys.EPOCH],
-                result[keys.REPORTED],
-                # A worker's message brings the names anew: kept apart, they would be a third of
-                # what a report holds.
-                {sys.intern(metric): value for metric, value in result[keys.METRICS].items()},
-                round(result[keys.SECONDS], 4),
-                round(result["timestamp"], 3),
-                result[keys.FINAL],
-            )
+        if new and message.report is not None:
+            report = Report.of(name, message.report, result["timestamp"])
             self._ledger.report(report)
             self._retention.reported(report)
             forgive_losses(trial)  # deaths count from one epoch to the next
-            self._searcher.tell_report(name, report.epoch, result[keys.OBJECTIVE], report.final)
+            self._searcher.tell_report(name, report.epoch, result[OBJECTIVE], report.final)
             self._watcher.reported(report)
         if self._supervisor.pauses(name):
-            self._watcher.waits(self._ledger.trials[name])
+            self._watcher.waits(record)
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -205,16 +188,16 @@ class Recorder(Callback):
         To be out of memory is the usual cause.
         """
         reason = self._supervisor.losses.get(name, "its worker was lost")
-        if name not in self._held_gib:
+        if name not in self._memory:
             return reason
-        held, total = self._held_gib[name]
-        return f"{reason} (at its last report it held {held:.2f} GiB of its node's {total:.1f})"
+        held = f"{self._memory[name].held_gib:.2f} GiB of its node's"
+        return f"{reason} (at its last report it held {held} {self._memory[name].node_gib:.1f})"
 
     def _end_failed(self, name: str, failure: Failure) -> None:
         at = failure.where if failure.blames == "program" else None
         self._ledger.end(name, "failed", failure.reason, failure.traceback or None, fault=at)
         self._after(name, failed=True)
-        others_report = failure.where == OBJECTIVE and self._ledger.reports
+        others_report = failure.where == MISSING and self._ledger.reports
         if failure.blames == "request" and not others_report:
             self.refuse(RequestError(failure.reason))
         if failure.blames != "program":

@@ -10,7 +10,8 @@ from ray.tune.experiment import Trial
 from pipeline.engine.trials.ask_tell import AskTell
 from pipeline.engine.trials.supervisor import PastReport, Supervisor
 from pipeline.objective import Objective
-from pipeline.records.ledger import ENDED, Ledger
+from pipeline.records.ledger import Ledger
+from pipeline.records.trials import ENDED
 from pipeline.search.searcher import Searcher
 from pipeline.watch import Watcher
 

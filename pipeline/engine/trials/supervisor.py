@@ -19,11 +19,13 @@ from pipeline.engine.faults.idle_workers import IdleWorkers
 from pipeline.engine.faults.lost_workers import WorkerFailures
 from pipeline.engine.internals.tune_controller import Controller
 from pipeline.engine.internals.tune_schedulers import go_on_deciding
-from pipeline.engine.messages import EPOCH, FAILURE, FINAL, GROWN, OBJECTIVE
+from pipeline.engine.messages import EPOCH, MESSAGE, OBJECTIVE, TrialMessage, message_of
 from pipeline.engine.schedulers.asha import WENT_ON
 from pipeline.engine.schedulers.hyperband import WholeBrackets
 from pipeline.engine.schedulers.scheduler import Pausing
 from pipeline.engine.trials.gpu_shares import Shares
+from pipeline.records.reports import EpochReport
+from pipeline.worker.faults import Failure
 
 UNBOUNDED = 10**6
 
@@ -42,6 +44,16 @@ class PastReport:
     final: bool = False
     failed: bool = False
     diverged: bool = False
+
+    def to_result(self, *, failed: bool = False) -> dict[str, Any]:
+        """As Tune would have it: it came, or its trial failed with it."""
+        told = EpochReport(self.epoch, self.objective, {}, 0.0, self.final)
+        failure = Failure("configuration", "it failed before") if failed else None
+        return {
+            EPOCH: self.epoch,
+            OBJECTIVE: self.objective,
+            MESSAGE: TrialMessage(told, failure=failure),
+        }
 
 
 class Supervisor(TrialScheduler):
@@ -166,7 +178,8 @@ class Supervisor(TrialScheduler):
         """
         if self._shares is not None:
             self._shares.reported(trial.trial_id, result[EPOCH])
-        if result.get(FINAL):  # no epoch: nothing to decide on
+        report = message_of(result).report
+        if report is not None and report.final:  # no epoch: nothing to decide on
             return TrialScheduler.CONTINUE
         if result[EPOCH] <= self._seen.get(trial.trial_id, 0):
             if not isinstance(self.inner, Pausing):
@@ -195,7 +208,8 @@ class Supervisor(TrialScheduler):
         self._live.pop(trial.trial_id, None)
         self._note_memory(trial, result)
         # its last epoch may have come with its end alone
-        if self._shares is not None and result.get(FAILURE) is None:
+        failed = message_of(result).failure is not None
+        if self._shares is not None and not failed:
             self._shares.reported(trial.trial_id, result.get(EPOCH, 0))
         told = result.get(EPOCH, 0) <= self._seen.get(trial.trial_id, 0)
         # its end says nothing more, or it is a duplicate's
@@ -203,7 +217,7 @@ class Supervisor(TrialScheduler):
             self.inner.on_trial_remove(tune_controller, trial)
         else:
             self.inner.on_trial_complete(tune_controller, trial, result)
-        if result.get(FAILURE) is not None and isinstance(self.inner, Pausing):
+        if failed and isinstance(self.inner, Pausing):
             self.inner.failed(trial)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
@@ -258,7 +272,8 @@ class Supervisor(TrialScheduler):
         self.unfit.setdefault(node, []).append(reason)
 
     def _note_memory(self, trial: Trial, result: dict[str, Any]) -> None:
-        (self._grown.add if result.get(GROWN) else self._grown.discard)(trial.trial_id)
+        memory = message_of(result).memory
+        (self._grown.add if memory and memory.grown else self._grown.discard)(trial.trial_id)
 
     def before_step(self) -> None:
         """Let Tune ask for as many trials as `wanted` allows."""
@@ -320,18 +335,16 @@ class Supervisor(TrialScheduler):
             trial.set_status(Trial.RUNNING)
             if report.diverged:  # no scheduler decides on that
                 if report.last:
-                    past.end(
-                        trial, {EPOCH: report.epoch, OBJECTIVE: report.objective, FAILURE: True}
-                    )
+                    past.end(trial, report.to_result(failed=True))
                 continue
-            result = {EPOCH: report.epoch, OBJECTIVE: report.objective, FINAL: report.final}
+            result = report.to_result()
             # Under fewer trials than there were to be, the decision might be another now.
             result[WENT_ON] = report.epoch < latest[report.trial]
             decision = self.on_trial_result(past, trial, result)
             if decision == TrialScheduler.STOP and result[WENT_ON]:
                 go_on_deciding(self.inner, trial)
             if report.last or (decision == TrialScheduler.STOP and not result[WENT_ON]):
-                past.end(trial, result | {FAILURE: True} if report.failed else result)
+                past.end(trial, result | report.to_result(failed=report.failed))
                 if report.trial not in ended:
                     stopped.add(report.trial)
             elif decision == TrialScheduler.PAUSE:

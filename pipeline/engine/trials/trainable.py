@@ -13,6 +13,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import psutil
@@ -23,31 +24,20 @@ from ray._private.utils import get_num_cpus
 from ray.train._internal.session import _TrainingResult
 
 from pipeline.engine.messages import (
-    ASKED_BY_BUILD,
-    ENDED,
-    EPOCH,
-    FAILURE,
-    FINAL,
-    GROWN,
-    HELD,
-    METRICS,
-    OBJECTIVE,
-    PLACE,
-    REPORTED,
-    REQUESTED,
     RESOURCES,
-    SECONDS,
-    WARNING,
+    Memory,
     OutOfShare,
     Setting,
+    TrialMessage,
     UnfitNode,
 )
 from pipeline.engine.worker_imports import import_keras
 from pipeline.errors import KerasweepError
-from pipeline.space.hyperparameters import Requested
+from pipeline.records.reports import EpochReport
+from pipeline.records.trials import TrialFacts
 from pipeline.worker.devices import machine
 from pipeline.worker.faults import DEVICE_MEMORY, Failure, classify
-from pipeline.worker.session import Epoch, Job, Stopped
+from pipeline.worker.session import Job, Stopped, TrialUpdate
 
 Command = Literal["continue", "save", "stop"]
 
@@ -89,12 +79,10 @@ class KerasTrial(tune.Trainable):
             self._thread.start()
         else:
             self._commands.put("continue")
-        report = self._wait()
+        message = self._wait() or TrialMessage()
         held = held_bytes()
-        return report | {
-            GROWN: self._has_grown(held),
-            HELD: (held / 2**30, get_system_memory() / 2**30),
-        }
+        memory = Memory(held / 2**30, get_system_memory() / 2**30, self._has_grown(held))
+        return replace(message, memory=memory).to_result(self._job.objective)
 
     def save(self, checkpoint_dir: str | None = None) -> _TrainingResult:
         """Have the trial write its state where it belongs, in the run.
@@ -133,7 +121,7 @@ class KerasTrial(tune.Trainable):
         self._job = job
         self._thread = None
         self._commands: queue.Queue[Command] = queue.Queue()
-        self._answers: queue.Queue[dict[str, Any] | BaseException] = queue.Queue()
+        self._answers: queue.Queue[TrialMessage | BaseException | None] = queue.Queue()
 
     def _end(self) -> None:
         if self._thread is None:
@@ -144,7 +132,7 @@ class KerasTrial(tune.Trainable):
             os._exit(1)  # user code that will not let go must not train beside the next trial
         self._thread = None
 
-    def _wait(self) -> dict[str, Any]:
+    def _wait(self) -> TrialMessage | None:
         answer = self._answers.get()
         if isinstance(answer, BaseException):
             raise answer
@@ -156,11 +144,13 @@ class KerasTrial(tune.Trainable):
 
     def _train(self) -> None:
         try:
-            place = {
-                "node": ray.util.get_node_ip_address(),
-                "node_id": ray.get_runtime_context().get_node_id(),
-            }
-            place["devices"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+            node = ray.util.get_node_ip_address()
+            place = TrialFacts(
+                node=node,
+                node_id=ray.get_runtime_context().get_node_id(),
+                devices=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+            )
+            session = RaySession(self._commands, self._answers, place)
             try:
                 machine.claim(self._has("CPU"), self._has("GPU"))
                 import_keras()
@@ -174,12 +164,9 @@ class KerasTrial(tune.Trainable):
             except KerasweepError as error:
                 failure = classify(error)
                 if failure.blames == "request":
-                    raise UnfitNode(place["node"], failure.reason) from error
-                self._answers.put(
-                    _result(self._job, None, place, failure) | {ENDED: True, "done": True}
-                )
+                    raise UnfitNode(node, failure.reason) from error
+                session.end(failure)
                 return
-            session = _RaySession(self._job, self._commands, self._answers, place)
             ending = carry_out(self._job, self._space, data, session)
             if (
                 ending.failure is not None
@@ -187,39 +174,42 @@ class KerasTrial(tune.Trainable):
                 and 0 < self._has("GPU") < 1
             ):
                 raise OutOfShare(ending.failure.reason)
-            result = _result(self._job, session.last, place, failure=ending.failure)
-            self._answers.put(result | {ENDED: True, "done": True})
+            session.end(ending.failure)
         except Stopped:
             pass
         except BaseException as error:
             self._answers.put(error)
 
 
-class _RaySession:
-    """The `Session` of a trial's thread: hands a report over and waits for what to do next."""
+class RaySession:
+    """The `Session` of a trial's thread: hands a report over and waits for what to do next.
+
+    Args:
+        commands: what Tune wants of the trial.
+        answers: takes a message a report, and None once a checkpoint is saved.
+        place: where the trial runs.
+    """
 
     def __init__(
-        self,
-        job: Job,
-        commands: "queue.Queue[Command]",
-        answers: "queue.Queue[Any]",
-        place: dict[str, Any],
+        self, commands: "queue.Queue[Command]", answers: "queue.Queue[Any]", place: TrialFacts
     ) -> None:
-        self._job, self._commands, self._answers, self._place = job, commands, answers, place
-        self._told: tuple[Requested, str] | None = None
-        self.last: Epoch | None = None
+        self._commands, self._answers, self._place = commands, answers, place
+        self._told: TrialFacts | None = None
+        self._last: EpochReport | None = None
 
-    def report(
-        self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None
-    ) -> None:
-        self.last = epoch
-        result = _result(self._job, epoch, self._place, failure=failure)
-        # once, and again if `fit` asks for more later
-        if (epoch.requested, epoch.fit_plan) != self._told:
-            self._told = epoch.requested, epoch.fit_plan
-        else:
-            del result[REQUESTED]
-        self._answers.put(result | {ENDED: failure is not None, "done": failure is not None})
+    def report(self, update: TrialUpdate, checkpoint: Callable[[], None]) -> None:
+        """Of `Session`."""
+        new = update.facts != self._told  # they change where `fit` asks for more later
+        self._last, self._told = update.report, update.facts
+        self._answers.put(
+            TrialMessage(
+                update.report,
+                self._facts() if new else None,
+                update.warning,
+                update.failure,
+                ended=update.failure is not None,
+            )
+        )
         while True:
             command = self._commands.get()
             if command == "continue":
@@ -227,27 +217,12 @@ class _RaySession:
             checkpoint()
             if command == "stop":
                 raise Stopped
-            self._answers.put({})
+            self._answers.put(None)
 
+    def end(self, failure: Failure | None) -> None:
+        """Tell that the trial is over."""
+        self._answers.put(TrialMessage(self._last, self._facts(), failure=failure, ended=True))
 
-def _result(
-    job: Job, epoch: Epoch | None, place: dict[str, Any], failure: Failure | None
-) -> dict[str, Any]:
-    """A report as Tune takes it.
-
-    The objective is always there and finite, or schedulers fail in their own ways.
-    """
-    value = epoch.objective if epoch else None
-    return {
-        EPOCH: epoch.epoch if epoch else 0,
-        OBJECTIVE: value if value is not None and failure is None else job.objective.worst,
-        METRICS: {} if epoch is None else {**epoch.metrics},
-        REPORTED: value,
-        FINAL: epoch is not None and epoch.final,
-        SECONDS: epoch.seconds if epoch else 0.0,
-        REQUESTED: epoch.requested if epoch else [],
-        ASKED_BY_BUILD: epoch.asked_by_build if epoch else 0,
-        WARNING: epoch.warning if epoch else "",
-        PLACE: place | ({"fit_plan": epoch.fit_plan} if epoch else {}),
-        FAILURE: failure,
-    }
+    def _facts(self) -> TrialFacts:
+        """What the trial told, and where it runs."""
+        return replace(self._told or TrialFacts(), **self._place.known())

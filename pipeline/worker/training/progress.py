@@ -3,17 +3,20 @@
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import RequestError
+from pipeline.records.reports import EpochReport
+from pipeline.records.trials import TrialFacts, as_plain
 from pipeline.space.configuration import configuration_of
-from pipeline.space.hyperparameters import HyperParameters
+from pipeline.space.hyperparameters import HyperParameters, Requested
 from pipeline.worker.faults import Diverged, ObjectiveMissing, classify
 from pipeline.worker.fitting.fit import Reporter
-from pipeline.worker.session import Epoch, Job, Session, Stopped
+from pipeline.worker.session import Job, Session, Stopped, TrialUpdate
 from pipeline.worker.training.checkpoints import Best, Checkpoints
 
 _NOT_PLAIN = object()
@@ -78,8 +81,10 @@ class Progress(Reporter):
         self._returned = False
         self._started = time.monotonic()
         self._without_objective: dict[str, Any] | None = None
-        self._last: dict[str, Any] | None = None  # what was reported last, and the best of it
-        self._best: dict[str, Any] | None = None
+        self._last: EpochReport | None = None  # what was reported last, and the best of it
+        self._best: EpochReport | None = None
+        self._requested: Requested = []  # when `_facts` were last put together
+        self._facts = TrialFacts()
         self.warning = ""  # to be told with the next report
         self._unsaved = False  # storage failed, and this was told
         self.trial, self.repeat = job.trial, job.repeat
@@ -98,7 +103,7 @@ class Progress(Reporter):
         best = self.checkpoints.best_state()
         if best is not None:
             self.best = Best(best["epoch"], best["objective"], [], saved=True)
-        self._last, self._best = state.get("report"), state.get("best")
+        self._last, self._best = (recorded(state.get(name)) for name in ("report", "best"))
 
     def save(self) -> None:
         """Write both checkpoints as things now stand.
@@ -123,8 +128,8 @@ class Progress(Reporter):
             "callbacks": callbacks,
             "configuration": self.configuration,
             "calls": self.calls,
-            "report": self._last,
-            "best": self._best,
+            "report": self._last and asdict(self._last),
+            "best": self._best and asdict(self._best),
             "history": self._history,
             "returned": self._returned,
         }
@@ -214,7 +219,8 @@ class Progress(Reporter):
         self.epoch += 1
         broken = next((n for n in (name, "loss") if n in metrics and metrics[n] is None), None)
         value = metrics[name] if broken is None else None  # an accuracy of NaN weights is none
-        self._last = {"epoch": self.epoch, "objective": value, "metrics": metrics}
+        seconds = time.monotonic() - self._started
+        self._last = EpochReport(self.epoch, value, metrics, seconds, final)
         better = value is not None and self.job.objective.better(
             value, self.best.value if self.best else None
         )
@@ -226,29 +232,29 @@ class Progress(Reporter):
             failure = classify(
                 Diverged(f"diverged: {broken} is {float(logs[broken])} in epoch {self.epoch}")
             )
-        seconds = time.monotonic() - self._started
         warning, self.warning = self.warning, ""
-        self.session.report(
-            Epoch(
-                self.epoch,
-                value,
-                metrics,
-                seconds,
-                self.hp.requested,
-                self.asked_by_build,
-                str(self.fit_plan or ""),
-                final,
-                warning,
-            ),
-            self.save,
-            failure,
-        )
+        update = TrialUpdate(self._last, self._known_facts(), warning, failure)
+        self.session.report(update, self.save)
         if failure:
             raise Stopped
         if self.checkpoints.due(seconds):
             self.save()
         # of the next epoch, where a loop of one's own does not say when it begins
         self._started = time.monotonic()
+
+    def _known_facts(self) -> TrialFacts:
+        """What is known of the trial; the same object until more is."""
+        requested, plan = self.hp.requested, str(self.fit_plan or "") or None
+        if (requested, plan) != (self._requested, self._facts.fit_plan):
+            self._requested = requested
+            plain = as_plain(requested, self.asked_by_build) or None
+            self._facts = TrialFacts(requested=plain, fit_plan=plan)
+        return self._facts
+
+
+def recorded(plain: dict[str, Any] | None) -> EpochReport | None:
+    """A report that a checkpoint's state holds."""
+    return EpochReport(**{"seconds": 0.0, **plain}) if plain else None
 
 
 def objective_missing(objective: str, metrics: Mapping[str, Any]) -> ObjectiveMissing:

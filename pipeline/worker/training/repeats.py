@@ -12,15 +12,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from pipeline.data.fit_data import Data
 from pipeline.records.remote import RemotePath
-from pipeline.worker.faults import Failure
-from pipeline.worker.session import Epoch, Job, SearchSpace, Session, Stopped
+from pipeline.records.trials import TrialFacts
+from pipeline.worker.session import Job, SearchSpace, Session, Stopped, TrialUpdate
 from pipeline.worker.training.checkpoints import Checkpoints
+from pipeline.worker.training.progress import recorded
 from pipeline.worker.training.trial import Ending, train
 
 
@@ -71,9 +72,8 @@ def directories(job: Job) -> list[Path | RemotePath]:
 
 @dataclass(frozen=True)
 class _Reported:
-    epoch: Epoch
+    update: TrialUpdate
     checkpoint: Callable[[], None]
-    failure: Failure | None
 
 
 class _Repeat:
@@ -92,9 +92,8 @@ class _Repeat:
         self.ending: Ending | None = None
         # After a restart one that had ended reports no more: what it had reported stands.
         state = Checkpoints(job.directory).last_state() or {}
-        last, best = state.get("report"), state.get("best")
-        self.reported = _Reported(_recorded(last), lambda: None, None) if last else None
-        self.best = _recorded(best) if best else None
+        last, self.best = recorded(state.get("report")), recorded(state.get("best"))
+        self.reported = _Reported(TrialUpdate(last, TrialFacts()), lambda: None) if last else None
 
     @property
     def training(self) -> bool:
@@ -103,7 +102,7 @@ class _Repeat:
     @property
     def epoch(self) -> int:
         """The last that it reported."""
-        return self.reported.epoch.epoch if self.reported else 0
+        return self.reported.update.report.epoch if self.reported else 0
 
     def advance(self) -> None:
         """Train to the next report, or to the end."""
@@ -119,10 +118,10 @@ class _Repeat:
             raise answer
         if isinstance(answer, _Reported):
             self.reported = answer
-            value = answer.epoch.objective
+            value = answer.update.report.objective
             held = self.best.objective if self.best else None
             if value is not None and self._job.objective.better(value, held):
-                self.best = answer.epoch
+                self.best = answer.update.report
         else:
             self.ending = answer or Ending()
 
@@ -132,11 +131,9 @@ class _Repeat:
             self._commands.put("stop")
             self._thread.join()
 
-    def report(
-        self, epoch: Epoch, checkpoint: Callable[[], None], failure: Failure | None = None
-    ) -> None:
+    def report(self, update: TrialUpdate, checkpoint: Callable[[], None]) -> None:
         """Of `Session`: called in the training's thread."""
-        self._answers.put(_Reported(epoch, checkpoint, failure))
+        self._answers.put(_Reported(update, checkpoint))
         if self._commands.get() == "stop":
             raise Stopped
 
@@ -151,13 +148,12 @@ class _Repeat:
 
 def _report(job: Job, parts: list[_Repeat], session: Session) -> None:
     """Report the mean over the repeats; of one that has ended already, its best epoch stands."""
-    current = [p.reported for p in parts if p.reported is not None]
+    reported = [(p, p.reported) for p in parts if p.reported is not None]
     epochs = [
-        p.reported.epoch if p.training or p.best is None else p.best
-        for p in parts
-        if p.reported is not None
+        told.update.report if part.training or part.best is None else part.best
+        for part, told in reported
     ]
-    failure = next((r.failure for r in current if r.failure is not None), None)
+    failure = next((t.update.failure for _, t in reported if t.update.failure is not None), None)
     values = [e.objective for e in epochs if e.objective is not None]
     metrics: dict[str, float | None] = {}
     for name in epochs[0].metrics:
@@ -167,40 +163,29 @@ def _report(job: Job, parts: list[_Repeat], session: Session) -> None:
         )
     whole = len(values) == len(epochs)
     metrics[f"{job.objective.name}_std"] = float(np.std(values)) if whole else None
-    last = max(p.epoch for p in parts if p.training)
-    longest = next(
-        p.reported.epoch
-        for p in parts
-        if p.training and p.reported and p.reported.epoch.epoch == last
-    )
+    training = [told for part, told in reported if part.training]
+    longest = max(training, key=lambda told: told.update.report.epoch).update
 
     def checkpoint() -> None:
-        for part in parts:
-            if part.training and part.reported is not None:
-                part.reported.checkpoint()
+        for told in training:
+            told.checkpoint()
 
     session.report(
-        replace(
-            longest,
-            epoch=last,
-            objective=_mean(values) if whole else None,
-            metrics=metrics,
-            warning="; ".join(
-                p.reported.epoch.warning for p in parts if p.reported and p.reported.epoch.warning
+        TrialUpdate(
+            replace(
+                longest.report,
+                objective=_mean(values) if whole else None,
+                metrics=metrics,
+                seconds=math.fsum(told.update.report.seconds for told in training),
             ),
-            seconds=math.fsum(
-                p.reported.epoch.seconds for p in parts if p.training and p.reported is not None
-            ),
+            longest.facts,
+            warning="; ".join(t.update.warning for _, t in reported if t.update.warning),
+            failure=failure,
         ),
         checkpoint,
-        failure,
     )
     if failure:
         raise Stopped
-
-
-def _recorded(report: dict[str, Any]) -> Epoch:
-    return Epoch(report["epoch"], report["objective"], report["metrics"], 0.0, [], 0)
 
 
 def _mean(values: list[float]) -> float:

@@ -7,11 +7,14 @@ import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from pipeline.engine.messages import TrialMessage
 from pipeline.engine.schedulers.asha import MOST_WAITING, Promoting, rungs_of
 from pipeline.engine.schedulers.registry import rungs
 from pipeline.engine.trials.supervisor import PastReport, Supervisor
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
+from pipeline.records.reports import EpochReport
+from pipeline.worker.faults import Failure
 
 LOSS = Objective("val_loss", "min")
 
@@ -252,9 +255,8 @@ def test_where_one_that_was_let_on_is_lost_another_goes_on_in_its_place(lost):
         search.supervisor.on_trial_error(search, trial)
     else:
         epoch = 2 if lost == "failed" else 0
-        search.supervisor.on_trial_complete(
-            search, trial, {"epoch": epoch, "objective": LOSS.worst, "failure": "x"}
-        )
+        told = TrialMessage(EpochReport(epoch, None, {}, 1.0), failure=Failure("program", "x"))
+        search.supervisor.on_trial_complete(search, trial, told.to_result(LOSS))
     trial.set_status(Trial.TERMINATED)
     assert carried_out(search).epochs == {"a": 2, "b": 10, "c": 3, "d": 1, "e": 1, "f": 1}
     again = replayed(search, failed={"a"})

@@ -17,7 +17,9 @@ from pipeline.engine.schedulers.pbt import Generation, PopulationBased
 from pipeline.engine.trials.supervisor import PastReport, Supervisor
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import Ledger, Report, read_trials
+from pipeline.records.ledger import Ledger
+from pipeline.records.reports import Report
+from pipeline.records.trials import TrialFacts, read_trials
 from pipeline.space.specs import Float, Int
 from pipeline.watch import Interruption, Watcher
 from pipeline.worker.training.checkpoints import _write
@@ -257,9 +259,11 @@ def ledger(tmp_path):
         requested = [
             {**spec.to_dict(), "asked_by": "build", "value": value} for spec, value in items
         ]
-        ledger.note(name, requested=requested)
+        ledger.note(name, TrialFacts(requested=requested))
         for epoch in (1, 2):
-            ledger.report(Report(name, epoch, number / 10, {"val_loss": number / 10}, 1.0, 0.0))
+            ledger.report(
+                Report(epoch, number / 10, {"val_loss": number / 10}, 1.0, trial=name, time=0.0)
+            )
         save(ledger, name)
     yield ledger
     ledger.close()

@@ -12,8 +12,8 @@ from pipeline.engine.schedulers.registry import make_scheduler
 from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
-from pipeline.records.ledger import read_trials
 from pipeline.records.results import Results
+from pipeline.records.trials import read_trials
 
 SPACE = str(Path(__file__).parents[2] / "spaces" / "nested_fit.py")
 NAMES = ["batch_size", "patience"]

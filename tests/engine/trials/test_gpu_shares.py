@@ -25,7 +25,9 @@ from pipeline.errors import KerasweepError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.records.ledger import Ledger, Report, read_trials
+from pipeline.records.ledger import Ledger
+from pipeline.records.reports import Report
+from pipeline.records.trials import read_trials
 from pipeline.worker.session import Job
 
 # A model of 64 units or more runs out of memory on a share of a GPU; one of 512 always does.
@@ -165,7 +167,7 @@ def test_a_share_is_remembered_once_a_trial_fits_on_a_whole_gpu_also_by_a_resume
     assert given.resources_of(jobs[3]) == quarter, "it has not trained there yet"
     given.reported("t0001", 1)
     assert [given.resources_of(job) for job in jobs[2:4]] == [quarter, whole]
-    ledger.report(Report("t0001", 1, 0.5, {}, 1.0, 1.0))
+    ledger.report(Report(1, 0.5, {}, 1.0, trial="t0001", time=1.0))
     ledger.close()
     ledger, again, _ = shares()
     assert [again.resources_of(job) for job in jobs] == [quarter, whole, quarter, whole, whole]
@@ -176,7 +178,7 @@ def outgrown(ledger, given, trial="t0000", units=100, epochs=1, share=0.25):
     """Start a trial that reports so many epochs and then runs out of its share."""
     ledger.start(trial, {"units": units})
     for epoch in range(1, epochs + 1):
-        ledger.report(Report(trial, epoch, 0.5, {}, 1.0, 1.0))
+        ledger.report(Report(epoch, 0.5, {}, 1.0, trial=trial, time=1.0))
         given.reported(trial, epoch)
     given.too_little(trial)
 
@@ -191,7 +193,7 @@ def test_only_an_epoch_after_those_that_fitted_the_share_says_that_a_whole_gpu_i
     ledger.close()
     ledger, given, _ = shares()
     assert given.resources_of(later)["GPU"] == 0.25, "nor does a resume take it so"
-    ledger.report(Report("t0000", 3, 0.5, {}, 1.0, 1.0))
+    ledger.report(Report(3, 0.5, {}, 1.0, trial="t0000", time=1.0))
     ledger.end("t0000", "failed", "out of memory")
     ledger.close()
     ledger, given, _ = shares()
@@ -205,10 +207,10 @@ def test_a_resume_decides_for_those_alone_that_are_yet_to_show_whether_they_fit(
     given.reported("t0000", 2)
     for name in ("t0001", "t0002", "t0003", "t0004"):
         ledger.start(name, {"units": 100})
-    ledger.report(Report("t0001", 1, 0.5, {}, 1.0, 1.0))  # it trains
+    ledger.report(Report(1, 0.5, {}, 1.0, trial="t0001", time=1.0))  # it trains
     ledger.end("t0002", "failed", "its own fault")
-    ledger.report(Report("t0003", 1, 0.5, {}, 1.0, 1.0))  # under what it takes over it is as large
-    ledger.note("t0003", changes=[{"epoch": 1, "from": "t0000", "before": {"units": 1}}])
+    ledger.report(Report(1, 0.5, {}, 1.0, trial="t0003", time=1.0))
+    ledger.change("t0003", 1, "t0000", [])  # under what it takes over it is as large
     jobs = [shares.job(name, {"units": 100}) for name in ledger.trials]
     assert [given.resources_of(job)["GPU"] for job in jobs] == [1, 0.25, 0.25, 1, 1]
     ledger.close()

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.experiment import Trial
 
+from pipeline.engine.messages import Memory, TrialMessage
 from pipeline.engine.schedulers.registry import make_scheduler
 from pipeline.engine.trials.recorder import Recorder
 from pipeline.engine.trials.supervisor import Supervisor
@@ -13,7 +14,9 @@ from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
+from pipeline.records.reports import EpochReport
 from pipeline.records.retention import Retention
+from pipeline.records.trials import TrialFacts
 from pipeline.search.random import Random
 from pipeline.watch import Watcher
 from pipeline.worker.faults import Failure
@@ -40,19 +43,12 @@ def recorder(ledger):
 
 
 def report(recorder, trial, epoch, **more):
+    told = EpochReport(epoch, 0.5, {"".join(["val_", "loss"]): 0.5}, 1.0)
+    message = TrialMessage(told, **({"facts": TrialFacts()} | more))
     result = {
-        "epoch": epoch,
-        "objective": 0.5,
-        "reported": 0.5,
-        "metrics": {"".join(["val_", "loss"]): 0.5},
-        "seconds": 1.0,
-        "final": False,
-        "requested": [],
-        "asked_by_build": 0,
-        "place": {},
+        **message.to_result(OBJECTIVE),
         "timestamp": time.time(),
         "training_iteration": epoch,
-        **more,
     }
     recorder.on_trial_result(epoch, [trial], trial, result)
     trial.update_last_result(result)  # as Tune does after its callbacks
@@ -114,8 +110,8 @@ def test_each_plan_is_recorded_with_the_epoch_from_which_it_was_carried_out(reco
 
     def recorded(epoch, plan=None):
         """A trial tells its plan once, and again if it has changed."""
-        told = {"place": {"node": "10.0.0.2", "fit_plan": plan}} if plan else {}
-        report(recorder, trial, epoch, **told)
+        told = TrialFacts(node="10.0.0.2", fit_plan=plan) if plan else None
+        report(recorder, trial, epoch, facts=told)
         return ledger.trials["t0000"].fit_plan
 
     assert recorded(1, "looped: few") == recorded(2) == "looped: few"
@@ -131,7 +127,7 @@ def test_each_plan_is_recorded_with_the_epoch_from_which_it_was_carried_out(reco
 
 def test_a_trial_whose_workers_were_lost_says_what_they_held(recorder, ledger):
     trial = Trial("kerasweep", stub=True, trial_id="t0000")
-    report(recorder, trial, 1, held_gib=(3.25, 24.0))
+    report(recorder, trial, 1, memory=Memory(3.25, 24.0, False))
     recorder._supervisor.losses["t0000"] = "worker lost: SIGKILL"
     recorder.on_trial_error(2, [trial], trial)
     error = ledger.trials["t0000"].error
@@ -149,7 +145,8 @@ def test_a_node_that_fails_two_trials_and_trains_none_ends_the_search(recorder):
     fail("10.0.0.2")
     fail("10.0.0.3")
     assert recorder.fatal is None
-    report(recorder, Trial("kerasweep", stub=True, trial_id="t0000"), 1, place={"node": "10.0.0.2"})
+    trained = Trial("kerasweep", stub=True, trial_id="t0000")
+    report(recorder, trained, 1, facts=TrialFacts(node="10.0.0.2"))
     fail("10.0.0.2")
     assert recorder.fatal is None  # it has trained between
     fail("10.0.0.3")

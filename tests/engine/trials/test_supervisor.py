@@ -6,10 +6,13 @@ import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from pipeline.engine.messages import TrialMessage
 from pipeline.engine.schedulers.registry import make_scheduler
 from pipeline.engine.trials.supervisor import PastReport, Supervisor
 from pipeline.experiment import SCHEDULERS, Experiment
 from pipeline.objective import Objective
+from pipeline.records.reports import EpochReport
+from pipeline.worker.faults import Failure
 
 OBJECTIVE = Objective("val_loss", "min")
 
@@ -185,11 +188,9 @@ class Eventful:
                 each.report(name, epoch, value)
             if diverges or (ends and trial.status == Trial.RUNNING):
                 failed = kind != "end"
-                worth = {
-                    "epoch": epoch,
-                    "objective": OBJECTIVE.worst if failed else value,
-                    "failure": failed or None,
-                }
+                failure = Failure("configuration", "it failed") if failed else None
+                told = EpochReport(epoch, value, {}, 1.0)
+                worth = TrialMessage(told, failure=failure).to_result(OBJECTIVE)
                 each.supervisor.on_trial_complete(each, trial, worth)
                 trial.set_status(Trial.TERMINATED)
 

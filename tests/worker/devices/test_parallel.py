@@ -55,7 +55,7 @@ for name, task in {"one": job(folder / "one", max_epochs=3), "two": together}.it
     notes, ending = run(replace(task, directory=folder / f"{name}-late"), space(plain, compiles), digits)
     assert ending.failure is None, ending.failure
     told[f"{name} compiled late"] = curve(notes.epochs)
-told["plan"] = notes.epochs[0].fit_plan
+told["plan"] = notes.updates[0].facts.fit_plan
 told["interrupted"] = curve(interrupted(job(folder / "again", max_epochs=3, devices=2), family, digits))
 layout = Layout(folder / "run")
 alone = job(folder / "two", max_epochs=3)

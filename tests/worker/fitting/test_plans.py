@@ -232,7 +232,7 @@ def test_a_trial_that_is_cut_off_goes_on_as_it_would_have(plan, digits, tmp_path
     task = stage.job(tmp_path, max_epochs=3, fit_plan=plan)
     whole, _ = stage.run(stage.replace(task, directory=tmp_path / "whole"), family, digits)
     stage.assert_same(whole.epochs, stage.interrupted(task, family, digits))
-    assert whole.epochs[0].fit_plan.startswith(f"{plan}: asked for")
+    assert whole.updates[0].facts.fit_plan.startswith(f"{plan}: asked for")
 
 
 def around(plan, made, fit):

@@ -18,7 +18,7 @@ from pipeline.errors import RequestError, StorageError
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.worker.fitting import plans
-from pipeline.worker.session import Epoch
+from pipeline.worker.session import TrialUpdate
 from pipeline.worker.training.checkpoints import Checkpoints
 from pipeline.worker.training.evaluate import evaluate_best
 from pipeline.worker.training.repeats import carry_out, directories
@@ -31,6 +31,7 @@ from tests.worker.stage import (
     differ,
     digits_model,
     interrupted,
+    interrupted_updates,
     job,
     linear_model,
     one_hot,
@@ -87,23 +88,24 @@ def test_it_is_compiled_where_there_are_enough_steps_between_two_rungs(tmp_path,
     def fit(hp: Any, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
         return model.fit(*args, batch_size=1, **kwargs)
 
-    def chosen(epochs: list[Epoch]) -> list[str]:
-        return [epoch.fit_plan.partition(":")[0] for epoch in epochs]
+    def chosen(updates: list[TrialUpdate]) -> list[str]:
+        return [(update.facts.fit_plan or "").partition(":")[0] for update in updates]
 
     task = job(tmp_path / "cut off", max_epochs=4, rungs=(1,))
-    cut_off = interrupted(task, space(build, fit), data)
+    cut_off = interrupted_updates(task, space(build, fit), data)
     undisturbed, _ = run(replace(task, directory=tmp_path / "other"), space(build, fit), data)
     assert (
         chosen(cut_off)
-        == chosen(undisturbed.epochs)
+        == chosen(undisturbed.updates)
         == ["looped", "compiled", "compiled", "compiled"]
     )
-    assert_same(cut_off, undisturbed.epochs)
+    assert_same([update.report for update in cut_off], undisturbed.epochs)
     whole, _ = run(job(tmp_path / "whole", max_epochs=3), space(build, fit), data)
-    assert chosen(whole.epochs) == ["compiled"] * 3
+    assert chosen(whole.updates) == ["compiled"] * 3
     # The best trial is trained again to its best epoch where its weights were lost.
     again, _ = run(job(tmp_path / "again", max_epochs=2, rungs=(1, 4)), space(build, fit), data)
-    assert [e.fit_plan for e in again.epochs] == [e.fit_plan for e in undisturbed.epochs[:2]]
+    before = [update.facts.fit_plan for update in undisturbed.updates[:2]]
+    assert [update.facts.fit_plan for update in again.updates] == before
 
 
 def test_a_metric_that_is_no_single_number_is_left_out(tmp_path):
@@ -147,9 +149,9 @@ def test_hyperparameters_of_build_and_of_fit_are_told_apart(digits, tmp_path):
     notes, ending = run(task, space(build, fit), digits)
 
     assert ending.failure is None
-    requested = [(spec.name, value) for spec, value in notes.epochs[0].requested]
+    requested = [(spec.name, value) for spec, value in notes.updates[0].facts.asked]
     assert requested == [("learning_rate", 0.01), ("batch_size", 30)]
-    assert notes.epochs[0].built == 1
+    assert notes.updates[0].facts.asked_by_build == 1
 
 
 def test_what_the_proposal_leaves_open_follows_from_seed_trial_and_name(tmp_path):
@@ -632,7 +634,7 @@ def test_a_trial_whose_checkpoint_is_damaged_is_trained_again_to_the_same_and_sa
     assert ending.failure is None
     assert_same(after.epochs, undisturbed.epochs)
     said = f"{path} is damaged; trained again from the start"
-    assert [e.warning for e in before.epochs + after.epochs] == ["", "", said, "", "", ""]
+    assert [u.warning for u in before.updates + after.updates] == ["", "", said, "", "", ""]
     assert (
         Checkpoints(task.directory).best_state()
         == Checkpoints(tmp_path / "whole" / "t0000").best_state()
@@ -660,7 +662,7 @@ def test_a_trial_whose_best_weights_are_gone_is_trained_again_to_the_same_and_sa
 
     assert ending.failure is None
     assert_same(after.epochs, undisturbed.epochs)
-    assert after.epochs[0].warning == f"{path} is missing; trained again from the start"
+    assert after.updates[0].warning == f"{path} is missing; trained again from the start"
     held = Checkpoints(task.directory).best_state()
     assert held == Checkpoints(tmp_path / "whole" / "t0000").best_state() and held["epoch"] == 2
 
@@ -697,7 +699,7 @@ def test_a_trial_whose_checkpoints_cannot_be_saved_trains_on_and_says_so_once(di
     assert ending.failure is None
     assert_same(notes.epochs, undisturbed.epochs)
     said = f"{tmp_path / 't0000'} could not be written to, trained on: File exists"
-    assert [e.warning for e in notes.epochs] == ["", said, "", ""]
+    assert [u.warning for u in notes.updates] == ["", said, "", ""]
 
 
 def test_a_best_model_that_cannot_be_written_is_named(digits, tmp_path, monkeypatch):

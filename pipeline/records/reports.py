@@ -1,0 +1,75 @@
+"""An epoch's report: what a worker tells of it, and what `history.jsonl` holds."""
+
+import json
+import sys
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from pipeline.records.checksummed import Warned, check, read_json, read_lines
+from pipeline.records.layout import Layout
+
+
+@dataclass(slots=True)
+class EpochReport:
+    """The facts of one epoch, which pass from a worker into the records as they are.
+
+    `epoch` counts completed epochs; `objective` and metrics are None where they were not finite.
+    """
+
+    epoch: int
+    objective: float | None
+    metrics: dict[str, float | None]
+    seconds: float
+    # no epoch, but what `fit` returned: the trial's objective, whatever its epochs reported
+    final: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Report(EpochReport):
+    """A recorded epoch: which trial it is of, and when it came, in seconds since 1970."""
+
+    trial: str
+    time: float
+
+    @classmethod
+    def of(cls, trial: str, told: EpochReport, time: float) -> "Report":
+        """What a trial's worker told at a time."""
+        facts = {name: getattr(told, name) for name in _DEFAULTS}
+        report = cls(**facts, trial=trial, time=round(time, 3))
+        report.seconds = round(told.seconds, 4)
+        # A worker's message brings the names anew: kept apart, they would be a third of what a
+        # report holds.
+        report.metrics = {sys.intern(name): value for name, value in told.metrics.items()}
+        return report
+
+    def to_plain(self) -> dict[str, Any]:
+        """As a line holds it: its trial first, and no fact that has its default."""
+        facts = {name: getattr(self, name) for name in _DEFAULTS}
+        told = {name: value for name, value in facts.items() if value != _DEFAULTS[name]}
+        return {"trial": self.trial, **told, "time": self.time}
+
+
+_DEFAULTS = {field.name: field.default for field in fields(EpochReport)}
+_REPORT = TypeAdapter(Report)
+
+
+def read_history(layout: Layout, warned: Warned | None = None) -> list[Report]:
+    """Every recorded epoch in the order of its coming; half a line at the very end is left out.
+
+    `warned` is for the process that writes the run: see `checksummed.read_lines`.
+
+    Raises:
+        RequestError: another line is damaged or missing, in the copy too; the message names it.
+    """
+    lines = read_lines(layout, layout.history, _check_report, warned)
+    # All at once: twice as fast as line by line, and the names of the metrics are held once.
+    return [Report(**plain) for plain in json.loads(b"[%b]" % b",".join(lines))]
+
+
+def _check_report(line: bytes) -> None:
+    """Look at a line that has no checksum."""
+    plain = read_json(line)
+    Report(**plain)
+    check(_REPORT, plain)
