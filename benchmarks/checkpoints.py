@@ -1,10 +1,11 @@
 """What a trial's checkpoints cost: the part of its time that goes into writing them.
 
-Run:  python benchmarks/checkpoints.py --n 3 One thread, on the disk of the temporary folder. Ten
-epochs of MNIST in batches of 32, on a hidden layer of 64, on five of 512 and on a small
-convolutional network; and one epoch of each, after which the trial is stopped, as most are. What is
-written is the last state, and the best epoch's weights if they are new. Writes
-`results/<date>-checkpoints.json`.
+Run:  python benchmarks/checkpoints.py --n 3
+
+One thread, on the disk of the temporary folder. Ten epochs of MNIST in batches of 32, on a hidden
+layer of 64, on five of 512 and on a small convolutional network; and one epoch of each, after which
+the trial is stopped, as most are. What is written is the last state, and the best epoch's weights
+if they are new. Writes `results/<date>-checkpoints.json`.
 """
 
 import statistics

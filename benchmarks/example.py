@@ -3,7 +3,7 @@ included.
 
 Run:  python benchmarks/example.py --ours 5 --ours-jax 3 --ours-ten 3 --keras-tuner 3 --ray-tune 3
       python benchmarks/example.py --dataset digits --search-space cnn --good 0.98 --ours 2
-      --keras-tuner 1
+
 Each side's option asks for so many more runs of it, of seeds that it has not had; the sides take
 turns. A run is added to `results/example-runs.jsonl`, so that one sitting need not hold them all;
 `results/<date>-example.json` then compares what was recorded on this processor, ours of the newest

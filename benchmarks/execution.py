@@ -4,6 +4,7 @@ convolutions.
 Run:  python benchmarks/execution.py --n 3
       KERAS_BACKEND=jax python benchmarks/execution.py --n 3
       python benchmarks/execution.py --dataset digits --search-space cnn --configurations 5 --seed 1
+
 One thread, as a trial has with one CPU. The models are those named here, on MNIST, or are drawn
 from a search space. The plans take turns within each repetition; what is compared is the median of
 the epochs after the first, which holds tracing and compilation and is given by itself. CPU time

@@ -2,6 +2,7 @@
 defaults, several seeds.
 
 Run:  .venv/bin/python benchmarks/first_command.py --seeds 3
+
 Each seed is a fresh process, start-up included. Writes `results/<date>-first-command.json`.
 """
 

@@ -1,8 +1,10 @@
 """Several trials a GPU: whether memory caps hold beside a neighbour that asks for too much, and
 what packing gains.
 
-Run:  python benchmarks/gpu.py Needs a GPU, Keras, Ray (`ray[tune]`) and one backend. Takes some 7
-minutes, and leaves out what does not fit into them. Where there is no GPU the record says so.
+Run:  python benchmarks/gpu.py
+
+Needs a GPU, Keras, Ray (`ray[tune]`) and one backend. Takes some 7 minutes, and leaves out what
+does not fit into them. Where there is no GPU the record says so.
 
 `caps`, for each backend: of two processes with half of the GPU one takes memory until it is
 refused; the other must then get nine tenths of its own cap. A backend that is not there, or sees no

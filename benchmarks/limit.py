@@ -3,6 +3,7 @@ loop's.
 
 Run:  python benchmarks/limit.py --n 3
       python benchmarks/limit.py --dataset digits --units 64 64 --batch-size 16
+
 One thread, on TensorFlow. The example's best model (one hidden layer of 448, Adam, batches of 32,
 MNIST's 50,000 images) against the loop in `peers/hand_written.py`, and a small convolutional
 network with dropout and batch norm, on 10,000 of them, against Keras's own `fit` on arrays. Each

@@ -1,13 +1,15 @@
 """What our layer over Ray Tune costs: Ray's own harness against the same load through our driver,
 without Keras.
 
-Run:  python benchmarks/overhead.py --n 3 Ray's side is `timed_tune_run`, as it is shipped, with
-Ray's defaults. Ours is a whole search but for Keras: searcher, supervisor, recorder, ledger and
-retention as `tune` puts them together, in trials that report what a model's would and sleep
-between. Each run is a process of its own, with 2 CPUs, actors reused, and a Ray of its own that is
-started before the clock; the sides take turns. `growth_kb` is by how much the driver's resident
-memory grows a trial, over the last four fifths of 500 trials (with 16, what grows once hides it).
-Promised: at most 1.15 of Ray's time, and 100 KB a trial. Writes `results/<date>-overhead.json`.
+Run:  python benchmarks/overhead.py --n 3
+
+Ray's side is `timed_tune_run`, as it is shipped, with Ray's defaults. Ours is a whole search but
+for Keras: searcher, supervisor, recorder, ledger and retention as `tune` puts them together, in
+trials that report what a model's would and sleep between. Each run is a process of its own, with 2
+CPUs, actors reused, and a Ray of its own that is started before the clock; the sides take turns.
+`growth_kb` is by how much the driver's resident memory grows a trial, over the last four fifths of
+500 trials (with 16, what grows once hides it). Promised: at most 1.15 of Ray's time, and 100 KB a
+trial. Writes `results/<date>-overhead.json`.
 """
 
 import argparse

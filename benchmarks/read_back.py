@@ -1,11 +1,13 @@
 """What reading a run of 10,000 trials of 10 epochs back takes: its records, its tables, and a
 searcher told the past.
 
-Run:  python benchmarks/read_back.py --n 3 The run is written by the ledger itself, with what the
-example's search space requests and reports. Promised: opening the ledger, writing the tables from
-it and reading them as results takes under 5 s together; what a resume adds, the telling of a fresh
-searcher, is given by itself. Each repetition is a process of its own, with the files in the
-system's cache. Writes `results/<date>-read-back.json`.
+Run:  python benchmarks/read_back.py --n 3
+
+The run is written by the ledger itself, with what the example's search space requests and reports.
+Promised: opening the ledger, writing the tables from it and reading them as results takes under 5 s
+together; what a resume adds, the telling of a fresh searcher, is given by itself. Each repetition
+is a process of its own, with the files in the system's cache. Writes
+`results/<date>-read-back.json`.
 """
 
 import argparse

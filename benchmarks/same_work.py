@@ -3,6 +3,7 @@ KerasTuner against us.
 
 Run:  python benchmarks/same_work.py --n 3 --epochs 10
       python benchmarks/same_work.py --dataset digits --search-space cnn --configurations 4 --seed 1
+
 KerasTuner on TensorFlow, ours on TensorFlow and on JAX, the latter once with nothing compiled
 before and once more ("again") with what that run compiled, as in a second search. All train on the
 same arrays, in the batches of the search space (Keras's own 32 where it does not say), every trial

@@ -3,6 +3,7 @@ the same epoch.
 
 Run:  python benchmarks/start_up.py --n 5
       python benchmarks/start_up.py --dataset digits --search-space cnn
+
 The command has all defaults, but for its storage. The first trial of its search over the example's
 space is its default model, one hidden layer of 32, which the script trains too, in batches of 32.
 On `digits` the epoch itself takes a fraction of a second, on `mnist` some seconds. Once its first

@@ -1,10 +1,11 @@
 """What a suggestion of the `hyperopt` searcher costs: 20 hyperparameters, after 100, 1,000 and
 5,000 finished trials.
 
-Run:  python benchmarks/tpe_cost.py --n 30 No model is trained. Each suggestion follows one more
-ended trial, as in a search, and is timed from asking to the configuration; the first after a
-resume, which encodes all of the past, is given by itself. Writes `results/<date>-tpe-cost.json`. At
-most 100 ms at 1,000 trials is what is promised.
+Run:  python benchmarks/tpe_cost.py --n 30
+
+No model is trained. Each suggestion follows one more ended trial, as in a search, and is timed from
+asking to the configuration; the first after a resume, which encodes all of the past, is given by
+itself. Writes `results/<date>-tpe-cost.json`. At most 100 ms at 1,000 trials is what is promised.
 """
 
 import argparse

@@ -1,8 +1,10 @@
 """Which share of the trials TPE should take for good: proposals on a known noisy conditional
 function, several seeds.
 
-Run:  python benchmarks/tpe_share.py No model is trained. Writes `results/<date>-tpe-share.json`:
-for each share the mean loss of the best proposal and of the second half of the proposals.
+Run:  python benchmarks/tpe_share.py
+
+No model is trained. Writes `results/<date>-tpe-share.json`: for each share the mean loss of the
+best proposal and of the second half of the proposals.
 """
 
 import math

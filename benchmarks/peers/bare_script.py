@@ -1,8 +1,10 @@
 """What somebody writes without any tool: import Keras, build one model, train one epoch, say how
 good it is.
 
-Run: python benchmarks/peers/bare_script.py --dataset mnist The model is the search space's at its
-defaults. Both files are imported as any others, and not by our loader, which would import more.
+Run: python benchmarks/peers/bare_script.py --dataset mnist
+
+The model is the search space's at its defaults. Both files are imported as any others, and not by
+our loader, which would import more.
 """
 
 import importlib

@@ -2,6 +2,7 @@
 
 Run: python benchmarks/peers/keras_tuner_example.py FOLDER --seed 0
      python benchmarks/peers/keras_tuner_example.py FOLDER --configurations FILE --epochs 3
+
 The second trains the given configurations, on this project's own split of the data, in place of ten
 random ones.
 """

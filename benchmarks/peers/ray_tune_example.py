@@ -3,6 +3,7 @@ what it found.
 
 Run: python benchmarks/peers/ray_tune_example.py FOLDER --seed 0 --flatten
      python benchmarks/peers/ray_tune_example.py FOLDER --seed 0
+
 Ten trials of at most ten epochs, one CPU each. Every epoch is reported and the model saved by
 Tune's own callback. The space is written flat, as there it must be: every hyperparameter that
 random configurations request. The first command finds these, which is not counted: a user would
