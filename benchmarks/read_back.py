@@ -34,7 +34,7 @@ from pipeline.records.ledger import Ledger
 from pipeline.records.reports import Report
 from pipeline.records.results import Results, find_best, write_summary, write_tables
 from pipeline.records.trials import TrialFacts, as_plain
-from pipeline.search import SEARCHERS
+from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import configuration_of
 
 TRIALS, EPOCHS = 10_000, 10
@@ -100,7 +100,7 @@ def measure(layout):
     assert len(results.trials) == TRIALS and len(results.history) == TRIALS * EPOCHS
     lap("read the results")
     for name in ("random", "hyperopt"):
-        searcher = SEARCHERS[name](seed=0, objective=OBJECTIVE, trials=2 * TRIALS, trace=trace)
+        searcher = searcher_class(name)(seed=0, objective=OBJECTIVE, trials=2 * TRIALS, trace=trace)
         clock = time.perf_counter()
         tell_past(ledger, searcher, OBJECTIVE)
         lap(f"tell the past to {name}")

@@ -15,12 +15,20 @@ A configuration that cannot be trained is no error here: it is a recorded result
 """
 
 import difflib
+import importlib
+import os
 import reprlib
+import traceback
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 LONGEST = 120  # characters that an error quotes of a value: what is longer was hardly meant
 LISTED = 12  # names or values that an error lists one by one
+
+# Files whose frames a traceback of user code leaves out.
+OURS = f"{Path(__file__).resolve().parent}{os.sep}"
+IMPORTLIB = importlib.__file__
 
 
 class KerasweepError(Exception):
@@ -111,6 +119,33 @@ def _note(error: Any, user_traceback: str) -> None:
     error.user_traceback = user_traceback
     if user_traceback:
         error.add_note(user_traceback.rstrip())
+
+
+def user_traceback(error: BaseException) -> str:
+    """The traceback without our frames, which lie before the user's and between.
+
+    Our `fit` calls Keras's.
+    """
+    told = traceback.TracebackException.from_exception(error)
+    _leave_out_ours(told)
+    return "".join(told.format())
+
+
+def users_frames(frames: traceback.StackSummary) -> traceback.StackSummary:
+    """Frames without ours and the import system's; all of them, where no other is."""
+    users = [
+        frame
+        for frame in frames
+        if not frame.filename.startswith((OURS, "<frozen importlib", IMPORTLIB))
+    ]
+    return traceback.StackSummary.from_list(users) if users else frames
+
+
+def _leave_out_ours(told: traceback.TracebackException | None) -> None:
+    if told is not None:
+        told.stack = users_frames(told.stack)
+        _leave_out_ours(told.__cause__)
+        _leave_out_ours(told.__context__)
 
 
 class Interrupted(BaseException):

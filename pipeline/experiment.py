@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, cast
 
 import yaml
 from pydantic import (
@@ -26,25 +26,10 @@ from pydantic import (
 from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import FitData
 from pipeline.digest import sha256
-from pipeline.errors import LONGEST, RequestError, all_unknown, one_line, quoted, unknown
+from pipeline.errors import LONGEST, RequestError, all_unknown, one_line, quoted
+from pipeline.names import Component, find
 from pipeline.objective import Objective
 from pipeline.records.remote import check_address
-
-# Named here and not imported: to know the names must cost neither Ray nor hyperopt. Tests compare
-# them.
-SEARCHERS = {
-    "hyperopt": "Bayesian search: hyperopt's TPE, after a random start",
-    "random": "each configuration drawn by itself",
-    "grid": "every configuration, continuous ranges at ten points",
-}
-SCHEDULERS = {
-    "asha": "asynchronous successive halving: the best of each rung go on, the others wait",
-    "asha-stopping": "Ray's: a trial that is not among the best when it comes to a rung is stopped",
-    "hyperband": "synchronous Hyperband: pauses trials and halves whole brackets",
-    "pbt": "population based training: the worst take over from the best, and train otherwise",
-    "median": "stops a trial whose best is below the median of the others",
-    "none": "every trial runs to its end",
-}
 
 # of anything that is counted or timed: far beyond it clocks and Ray's counters overflow
 MOST = 10**9
@@ -157,18 +142,13 @@ class Experiment(BaseModel):
         except ValidationError as error:
             raise RequestError(" ".join(_sentences(error.errors()))) from error
 
-    @field_validator("searcher")
+    @field_validator("searcher", "scheduler")
     @classmethod
-    def _known_searcher(cls, name: str) -> str:
-        if name not in SEARCHERS:
-            raise ValueError(unknown("searcher", name, SEARCHERS))
-        return name
-
-    @field_validator("scheduler")
-    @classmethod
-    def _known_scheduler(cls, name: str) -> str:
-        if name not in SCHEDULERS:
-            raise ValueError(unknown("scheduler", name, SCHEDULERS))
+    def _known_component(cls, name: str, info: ValidationInfo) -> str:
+        try:
+            find(cast(Component, info.field_name), name)
+        except RequestError as error:
+            raise ValueError(str(error)) from error
         return name
 
     @field_validator("objective")

@@ -1,40 +1,59 @@
-"""From a name to the file of a dataset or search space, without importing anything.
+"""From a component's name to the file that defines it, without importing the file.
 
-A name is one of ours (`mnist`), a file (`path/to/my_space.py`), or a module (`package.module`); a
-file or a module may be followed by `:function`. A plug-in may import Keras at its top like any
-Keras file, and the driver must not load it, so parents of a dotted name are walked through Python's
-path finders instead of being imported.
+A name is one of ours (`mnist`), one that an installed package adds by an entry point, a file
+(`path/to/my_space.py`), or a module (`package.module`). A file or a module may be followed by
+`:function`; for searchers, schedulers and trackers it is followed by `:Class`. A plug-in may import
+Keras at its top like any Keras file, and the driver must not load it, so parents of a dotted name
+are walked through Python's path finders instead of being imported.
 """
 
 import ast
 import hashlib
+import importlib
 import os
 import sys
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.machinery import PathFinder
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import RequestError, UserCodeError, one_line, quoted, unknown
 
-Component = Literal["dataset", "search space"]
+Component = Literal["dataset", "search space", "searcher", "scheduler", "tracker"]
 
-HOME = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parent
+HOME = PACKAGE.parent
 FOLDERS: dict[Component, Path] = {
     "dataset": HOME / "datasets",
     "search space": HOME / "search_spaces",
 }
+# What a module is taken for where no function is named; a class has to be.
 ENTRIES: dict[Component, tuple[str, ...]] = {
     "dataset": ("load",),
     "search space": ("build", "build_model"),
+}
+# Ours that are classes: a dictionary of name to "module:Class", in a package that imports nothing.
+TABLES: dict[Component, str] = {
+    "searcher": "pipeline.search:SEARCHERS",
+    "scheduler": "pipeline.engine.schedulers:SCHEDULERS",
+    "tracker": "pipeline.tracking:TRACKERS",
+}
+# The entry points by which an installed package adds names.
+GROUPS: dict[Component, str] = {
+    "dataset": "kerasweep.datasets",
+    "search space": "kerasweep.search_spaces",
+    "searcher": "kerasweep.searchers",
+    "scheduler": "kerasweep.schedulers",
+    "tracker": "kerasweep.trackers",
 }
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a dataset or search space is defined.
+    """Where a component is defined.
 
     `file` is absolute, as the driver sees it. `module` is the dotted name to import it by, for what
     was named so; `root` is the folder that must be on the path for that, or for a file's own
@@ -76,41 +95,143 @@ class Source:
         return Path(self.file).stem
 
 
+@dataclass(frozen=True)
+class Offer:
+    """A component that an installed package adds: `value` is its module, or module:name."""
+
+    name: str
+    value: str
+    distribution: str
+
+
 def registered(component: Component) -> dict[str, str]:
-    """Every dataset or search space of ours: name to the first line of its docstring."""
+    """Every component of ours: name to the first line of its docstring."""
+    if component in TABLES:
+        return {
+            name: first_line(_file_of_ours(module), entry)
+            for name, (module, entry) in _table(component).items()
+        }
     files = sorted(p for p in FOLDERS[component].glob("*.py") if not p.stem.startswith("_"))
-    return {
-        p.stem: (ast.get_docstring(ast.parse(p.read_text())) or "").partition("\n")[0]
-        for p in files
-    }
+    return {p.stem: first_line(p) for p in files}
+
+
+def first_line(file: Path, entry: str = "") -> str:
+    """The first line of the docstring of a class or function in a file, else of the file's own."""
+    tree = ast.parse(file.read_bytes())
+    named = (node for node in tree.body if getattr(node, "name", None) == entry)
+    node = next((n for n in named if isinstance(n, ast.ClassDef | ast.FunctionDef)), None)
+    text = (node and ast.get_docstring(node)) or ast.get_docstring(tree) or ""
+    return text.partition("\n")[0]
+
+
+def offers(component: Component) -> dict[str, list[Offer]]:
+    """What installed packages add, by name; of several packages that add one name, each."""
+    found: dict[str, dict[str, Offer]] = {}
+    for distribution in distributions():
+        # What one package says wrongly of itself must not end a search that has no use for it.
+        try:
+            for point in distribution.entry_points.select(group=GROUPS[component]):
+                offer = Offer(point.name, point.value.replace(" ", ""), distribution.name)
+                # A package that lies on the path twice counts as it is found first.
+                found.setdefault(point.name, {}).setdefault(offer.distribution, offer)
+        except Exception:
+            continue
+    return {name: [by[package] for package in sorted(by)] for name, by in sorted(found.items())}
 
 
 def find(component: Component, name: str) -> Source:
     """Find what `name` means.
 
     Raises:
-        RequestError: there is no such file, module or function.
+        RequestError: there is no such file, module, function or class; or two packages offer it.
         UserCodeError: the file is not valid Python.
     """
-    path, _, function = name.partition(":") if not os.path.exists(name) else (name, "", "")
-    own = FOLDERS[component] / f"{path}.py"
-    if path.isidentifier() and not path.startswith("_") and os.path.isfile(own):
-        return _checked(component, name, own, function)
+    path, entry = _split(name)
+    if (own := _of_ours(component, path, entry)) is not None:
+        return own
+    if offered := offers(component).get(name):
+        return _offered(component, offered)
     if path.endswith(".py") or "/" in path:
         file = absolute(path)
         if not os.path.isfile(file):
             raise RequestError(
                 f"A {component} given as a file must exist; there is no file {quoted(path)}."
             )
-        return _checked(component, name, file, function, root=file.parent)
+        return _checked(component, name, file, entry, root=file.parent)
     found = _find_module(path)
     if found is None:
-        line = unknown(component, path, registered(component))
+        line = unknown(component, path, {*registered(component), *offers(component)})
+        more = (
+            " A file (my_module.py) or a module on the path (package.module) works too."
+            if component in FOLDERS
+            else ""
+        )
+        raise RequestError(line + more)
+    file, root = found
+    return _checked(component, name, file, entry, module=path, root=root)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A file or a module, and what is named in it."""
+    path, _, entry = name.partition(":") if not os.path.exists(name) else (name, "", "")
+    return path, entry
+
+
+def _of_ours(component: Component, path: str, entry: str) -> Source | None:
+    if component in TABLES:
+        module, own_entry = _table(component).get(path, ("", ""))
+        if not module or entry:
+            return None
+        return Source(component, path, str(_file_of_ours(module)), own_entry, module)
+    own = FOLDERS[component] / f"{path}.py"
+    if path.isidentifier() and not path.startswith("_") and os.path.isfile(own):
+        name = f"{path}:{entry}" if entry else path
+        return _checked(component, name, own, entry)
+    return None
+
+
+def _table(component: Component) -> dict[str, tuple[str, str]]:
+    """Ours by name: module and class."""
+    package, _, name = TABLES[component].partition(":")
+    table: dict[str, str] = getattr(importlib.import_module(package), name)
+    return {
+        name: (module, entry)
+        for name, value in table.items()
+        for module, _, entry in [value.partition(":")]
+    }
+
+
+def _file_of_ours(module: str) -> Path:
+    if module.startswith(f"{PACKAGE.name}."):
+        return PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    found = _find_module(module)
+    assert found is not None, module
+    return found[0]
+
+
+def _offered(component: Component, offered: list[Offer]) -> Source:
+    """What an entry point means.
+
+    Raises:
+        RequestError: it is offered by several packages, or its module is nowhere.
+    """
+    first = offered[0]
+    if len(offered) > 1:
+        packages = " and ".join(offer.distribution for offer in offered)
+        values = " or ".join(offer.value for offer in offered)
         raise RequestError(
-            f"{line} A file (my_module.py) or a module on the path (package.module) works too."
+            f"The {component} {first.name!r} must come from one package; {packages} offer it. "
+            f"Name it by its module: {values}."
+        )
+    module, _, entry = first.value.partition(":")
+    found = _find_module(module)
+    if found is None:
+        raise RequestError(
+            f"The {component} {first.name!r} of the package {first.distribution} must be a module "
+            f"that can be found; there is no {quoted(module)}."
         )
     file, root = found
-    return _checked(component, name, file, function, module=path, root=root)
+    return _checked(component, first.name, file, entry, module=module, root=root)
 
 
 def resolve(component: Component, given: Any) -> Any:
@@ -123,11 +244,11 @@ def lasting(name: str) -> str:
 
     It means the same in the records as it did on the command line.
     """
-    path, _, function = name.partition(":") if not os.path.exists(name) else (name, "", "")
+    path, entry = _split(name)
     if not path.endswith(".py") and "/" not in path:
         return name
     file = str(absolute(path))
-    return f"{file}:{function}" if function else file
+    return f"{file}:{entry}" if entry else file
 
 
 def absolute(path: str) -> Path:
@@ -193,7 +314,12 @@ def _checked(
             f"A {component} must be valid Python; {file}, {one_line(where)}."
         ) from error
     defined = _top_level_names(tree)
-    wanted = (function,) if function else ENTRIES[component]
+    wanted = (function,) if function else ENTRIES.get(component, ())
+    if not wanted:
+        raise RequestError(
+            f"A {component} must be named with its class, as my_module:MyClass or my_file.py:"
+            f"MyClass; got {quoted(name)}."
+        )
     entry = next((w for w in wanted if w in defined), wanted[0] if "*" in defined else None)
     if entry is None:
         has = one_line(", ".join(sorted(n for n in defined if not n.startswith("_"))) or "nothing")
@@ -202,7 +328,8 @@ def _checked(
             "build_model": "build_model(hp)",
             "load": "load(seed)",
         }
-        must = " or ".join(signatures.get(w, f"{one_line(w)}()") for w in wanted)
+        call = "()" if component in FOLDERS else ""
+        must = " or ".join(signatures.get(w, f"{one_line(w)}{call}") for w in wanted)
         raise RequestError(f"A {component} must define {must}; {file} defines {has}.")
     return Source(component, name, str(file), entry, module, str(root) if root else None)
 

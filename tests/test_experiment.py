@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from pipeline.data.dataset import Dataset
+from pipeline.engine.schedulers import SCHEDULERS
 from pipeline.errors import RequestError
-from pipeline.experiment import SCHEDULERS, SEARCHERS, Experiment, fingerprint, label
+from pipeline.experiment import Experiment, fingerprint, label
+from pipeline.search import SEARCHERS
 
 
 def build(hp: Any, data: Any) -> None:
@@ -99,12 +101,6 @@ def test_changed_makes_another_and_checks_it() -> None:
 
 
 # The registries.
-
-
-def test_the_searchers_are_those_of_the_search_package() -> None:
-    import pipeline.search
-
-    assert set(SEARCHERS) == set(pipeline.search.SEARCHERS)
 
 
 def test_the_schedulers_are_those_that_the_engine_makes() -> None:

@@ -43,7 +43,7 @@ def test_every_registered_name_is_found(kind: str) -> None:
     for name in registered(kind):  # type: ignore[arg-type]
         target = find(kind, name)  # type: ignore[arg-type]
 
-        assert target.file == str(FOLDERS[target.kind] / f"{name}.py")
+        assert target.file == str(FOLDERS[target.component] / f"{name}.py")
         assert (target.root, target.module, target.label) == (None, None, name)
         assert target.function == ("load" if kind == "dataset" else "build")
         assert target.located() == (Path(target.file), HOME)

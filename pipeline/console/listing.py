@@ -4,22 +4,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.experiment import SCHEDULERS, SEARCHERS
-from pipeline.names import registered
+from pipeline.components import OURS, PLURAL, listed
 
 
 def show_list() -> None:
-    """Print every dataset, search space, searcher and scheduler, with a line on each."""
+    """Print every component that can be named, with a line on each and the package it is from."""
     console = Console(highlight=False, soft_wrap=True)
-    groups: dict[str, dict[str, str]] = {
-        "datasets": registered("dataset"),
-        "search spaces": registered("search space"),
-        "searchers": SEARCHERS,
-        "schedulers": SCHEDULERS,
-    }
-    for title, entries in groups.items():
+    for component, title in PLURAL.items():
         table = Table(box=None, show_header=False, pad_edge=False)
-        for name, line in entries.items():
-            table.add_row(f"  {name}", Text(line))
-        console.print(Text(title, style="bold"))
-        console.print(table)
+        for each in listed(component):
+            origin = "" if each.origin == OURS else f" [{each.origin}]"
+            table.add_row(f"  {each.name}", Text(f"{each.line}{origin}"))
+        if table.row_count:
+            console.print(Text(title, style="bold"))
+            console.print(table)

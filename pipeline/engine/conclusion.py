@@ -1,11 +1,12 @@
 """The end of a search: tables, the best model measured once, and the summary last."""
 
+import contextlib
 import platform
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pipeline.engine.preparation import Prepared
@@ -17,6 +18,7 @@ from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.results import Best, find_best, write_summary, write_tables
 from pipeline.records.retention import Retention
+from pipeline.search.searcher import searcher_class
 from pipeline.version import __version__
 from pipeline.watch import Watcher
 from pipeline.worker.devices.machine import processor
@@ -63,7 +65,7 @@ def conclude(
         "wall_clock_s": round(wall_clock_s, 1),
         "concurrent": prepared.places(),
         "examples": prepared.examples,
-        "versions": _versions() | prepared.space.versions(),
+        "versions": _versions(prepared.experiment) | prepared.space.versions(),
         "device": _device(prepared.experiment),
         "sources": {
             source.component: {"name": source.name, "sha256": source.sha256}
@@ -115,12 +117,11 @@ def _device(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
-    packages = ("kerasweep", "ray", "hyperopt", "numpy", "pandas")
-    found = {"python": platform.python_version()}
-    for package in packages:
-        try:
+def _versions(experiment: Experiment) -> dict[str, str]:
+    """Python's version, ours, and those of installed packages that searched."""
+    own = searcher_class(experiment.searcher).distribution
+    found = {"python": platform.python_version(), "kerasweep": __version__}
+    for package in ("ray", "numpy", "pandas", *([own] if own else [])):
+        with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
-        except Exception:
-            found[package] = __version__
     return found

@@ -20,6 +20,8 @@ from pipeline.records.settings import read_experiment, read_settings
 from pipeline.records.trials import ENDED, read_trials
 from pipeline.worker.training.checkpoints import Checkpoints
 
+# Settings that may name a file.
+COMPONENTS = ("dataset", "search_space", "searcher", "scheduler")
 # What a resume may change without making the run another search.
 MAY_CHANGE = {
     "trials",
@@ -80,15 +82,13 @@ def _check_epochs(experiment: Experiment, before: int) -> None:
 
 def with_lasting_names(experiment: Experiment) -> Experiment:
     """The same experiment, its files named by absolute paths."""
-    named = ("dataset", "search_space", "start_from")
+    named = (*COMPONENTS, "start_from")
     return experiment.changed(**_lasting({name: getattr(experiment, name) for name in named}))
 
 
 def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
     lasting = {
-        n: names.lasting(settings[n])
-        for n in ("dataset", "search_space")
-        if isinstance(settings.get(n), str)
+        n: names.lasting(settings[n]) for n in COMPONENTS if isinstance(settings.get(n), str)
     }
     if settings.get("start_from") is not None:
         lasting["start_from"] = str(names.absolute(settings["start_from"]))

@@ -23,6 +23,7 @@ from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.records.starts import Starts
+from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import Configuration, configuration_of
 from pipeline.watch import Interruption, SearchPlan
 from pipeline.worker.devices.parallel import check_backend
@@ -76,7 +77,7 @@ def prepare(
     preparing("loading data, checking the search space")
     followed = space()
     # These imports take the driver seconds in which it otherwise only waits for the data.
-    slow = ["ray.tune", *(["hyperopt"] if experiment.searcher == "hyperopt" else [])]
+    slow = ["ray.tune", *searcher_class(experiment.searcher).requires]
     threading.Thread(
         target=lambda: [importlib.import_module(name) for name in slow], daemon=True
     ).start()

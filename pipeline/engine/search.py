@@ -32,6 +32,7 @@ from pipeline.records.scratch import new_folder
 from pipeline.records.settings import write_experiment
 from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
 from pipeline.records.trials import COUNTED
+from pipeline.search.searcher import searcher_class
 from pipeline.watch import Conclusion, Interruption, SearchPlan, Watcher
 
 
@@ -61,6 +62,7 @@ class Search:
         self.watcher, self.interruption = watcher, interruption
         self.past = past
         self._began = time.time()
+        searcher_class(experiment.searcher)  # what cannot be loaded is refused
         self._dataset = names.resolve("dataset", experiment.dataset)
         self._search_space = names.resolve("search space", experiment.search_space)
         self.sources = [s for s in (self._dataset, self._search_space) if isinstance(s, Source)]

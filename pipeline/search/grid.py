@@ -12,7 +12,7 @@ from pipeline.space.configuration import Configuration
 
 
 class Grid(Searcher):
-    """Walks a conditional space exactly: each effective configuration once."""
+    """Grid search: every configuration once, depth first, continuous ranges at ten points."""
 
     fills_with_first: ClassVar[bool] = True
 

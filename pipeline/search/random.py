@@ -5,7 +5,7 @@ from pipeline.space.configuration import Configuration
 
 
 class Random(Searcher):
-    """Every hyperparameter uniformly on its own scale (logarithmic where it says so)."""
+    """Random search: each hyperparameter uniformly on its own scale, nothing learnt."""
 
     def propose(self, number: int, attempt: int) -> Configuration:
         """Draw, regardless of what was learnt."""

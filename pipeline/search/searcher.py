@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
+from pipeline.components import load
 from pipeline.objective import Objective
 from pipeline.search.tried import Tried
 from pipeline.space.configuration import Configuration, Fill, configuration_of, identity
@@ -21,6 +22,16 @@ from pipeline.space.walk import walk
 # A random searcher that hits what was tried this often is in a space, or a branch, that is nearly
 # exhausted.
 ATTEMPTS = 25
+
+
+def searcher_class(name: str) -> "type[Searcher]":
+    """The searcher that an experiment names.
+
+    Raises:
+        RequestError: there is no such class, or it is made from another than `Searcher`.
+        UserCodeError: its module cannot be imported.
+    """
+    return load("searcher", name, Searcher)
 
 
 class Trace(Protocol):
@@ -65,6 +76,10 @@ class Searcher:
         earlier: ended trials of another run, for a searcher that learns.
     """
 
+    # modules that `propose` imports: the driver imports them while it waits for the data
+    requires: ClassVar[tuple[str, ...]] = ()
+    # the package whose version the records name
+    distribution: ClassVar[str | None] = None
     # what the trial draws for itself: at random, or the grid's first
     fills_with_first: ClassVar[bool] = False
 

@@ -16,7 +16,7 @@ hyperopt is imported where it is used: with SciPy it takes two seconds, and ever
 import itertools
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -39,7 +39,13 @@ GOOD_SHARE = 0.15
 
 
 class HyperOpt(Searcher):
-    """TPE over the hyperparameters known so far, each learnt from the trials that requested it."""
+    """Bayesian search by hyperopt's TPE, after a random start.
+
+    Each hyperparameter that is known so far is learnt from the trials that requested it.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("hyperopt",)
+    distribution: ClassVar[str | None] = "hyperopt"
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

@@ -3,18 +3,13 @@
 A configuration that cannot be trained, a program at fault, a wrong request.
 """
 
-import importlib
 import os
 import re
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from pipeline.errors import RequestError, UserCodeError
-
-OURS = f"{Path(__file__).resolve().parents[1]}{os.sep}"
-IMPORTLIB = importlib.__file__
+from pipeline.errors import RequestError, UserCodeError, user_traceback, users_frames
 
 OBJECTIVE = "objective"  # where a request is at fault that a configuration may be at fault for
 DEVICE_MEMORY = "device memory"  # where a configuration is at fault that more of a GPU may help
@@ -76,7 +71,7 @@ def classify(error: BaseException) -> Failure:
     ):
         where = "" if "MemoryError" in names else DEVICE_MEMORY
         return Failure("configuration", f"out of memory: {line}", text, where)
-    frames = _users_frames(traceback.extract_tb(error.__traceback__))
+    frames = users_frames(traceback.extract_tb(error.__traceback__))
     where = f"{name} at " + (f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?")
     return Failure("program", line, text, where)
 
@@ -84,30 +79,3 @@ def classify(error: BaseException) -> Failure:
 def _has_gpu() -> bool:
     """Whether this process was given a GPU: Ray says which, `devices` that it has none."""
     return os.environ.get("CUDA_VISIBLE_DEVICES", "-1") not in ("", "-1")
-
-
-def user_traceback(error: BaseException) -> str:
-    """The traceback without our frames, which lie before the user's and between.
-
-    Our `fit` calls Keras's.
-    """
-    told = traceback.TracebackException.from_exception(error)
-    _leave_out_ours(told)
-    return "".join(told.format())
-
-
-def _leave_out_ours(told: traceback.TracebackException | None) -> None:
-    if told is not None:
-        told.stack = _users_frames(told.stack)
-        _leave_out_ours(told.__cause__)
-        _leave_out_ours(told.__context__)
-
-
-def _users_frames(frames: traceback.StackSummary) -> traceback.StackSummary:
-    """Without ours and the import system's; all, where no other is."""
-    users = [
-        frame
-        for frame in frames
-        if not frame.filename.startswith((OURS, "<frozen importlib", IMPORTLIB))
-    ]
-    return traceback.StackSummary.from_list(users) if users else frames

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from pipeline.data.dataset import Dataset
+from pipeline.engine.schedulers import SCHEDULERS
 from pipeline.errors import ProgramError, RequestError, UserCodeError
-from pipeline.experiment import SCHEDULERS, SEARCHERS
 from pipeline.records.trials import read_trials
+from pipeline.search import SEARCHERS
 from pipeline.watch import Interruption, Watcher
 
 ROOT = Path(__file__).parents[2]

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pipeline.engine.schedulers import SCHEDULERS
 from pipeline.errors import KerasweepError, RequestError
-from pipeline.experiment import LEAST_SHARE, MOST, SCHEDULERS, SEARCHERS, Experiment
+from pipeline.experiment import LEAST_SHARE, MOST, Experiment
 from pipeline.objective import Objective
 from pipeline.run import _seconds
+from pipeline.search import SEARCHERS
 from tests.properties.inputs import (
     TRIED,
     anything,

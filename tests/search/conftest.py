@@ -13,7 +13,7 @@ from pipeline.objective import Objective
 from pipeline.records.reports import Report
 from pipeline.records.trials import TrialRecord
 from pipeline.search import SEARCHERS
-from pipeline.search.searcher import Observation, Searcher, Trace
+from pipeline.search.searcher import Observation, Searcher, Trace, searcher_class
 from pipeline.space.configuration import Fill
 from pipeline.space.hyperparameters import HyperParameters, Requested, filling
 from pipeline.space.specs import Hyperparameter, Value, from_dict
@@ -59,8 +59,7 @@ class Simulation:
 
     def fresh(self) -> Searcher:
         """A searcher that was told nothing."""
-        kind = SEARCHERS[self.name]
-        return kind(
+        return searcher_class(self.name)(
             seed=self.seed,
             objective=self.objective,
             trials=self.trials,
@@ -88,7 +87,7 @@ class Simulation:
             )
 
         record = self.records[trial]
-        fill = SEARCHERS[self.name].fill_of(list(self.records).index(trial), len(self.starts))
+        fill = type(self.searcher).fill_of(list(self.records).index(trial), len(self.starts))
         hp = HyperParameters(record.configuration, filling(fill, draw))
         self.build(hp)
         built = len(hp.requested)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.errors import RequestError, UserCodeError
-from pipeline.worker import faults
-from pipeline.worker.faults import DEVICE_MEMORY, Diverged, classify, user_traceback
+from pipeline import errors
+from pipeline.errors import RequestError, UserCodeError, user_traceback
+from pipeline.worker.faults import DEVICE_MEMORY, Diverged, classify
 
 
 def caught(raising):
@@ -34,7 +34,7 @@ def test_numpys_failed_allocation_and_kinds_of_memory_error_are_out_of_memory():
     ],
 )
 def test_a_backends_words_for_out_of_memory_are_known(text):
-    assert classify(RuntimeError(text)).kind == "configuration"
+    assert classify(RuntimeError(text)).blames == "configuration"
 
 
 def test_only_where_the_device_is_out_of_memory_may_more_of_a_gpu_help():
@@ -68,17 +68,21 @@ def test_what_a_gpus_libraries_say_of_memory_is_known_where_there_is_a_gpu(text,
 
 
 def test_a_fault_that_only_names_memory_is_the_programs():
-    assert classify(RuntimeError("memory must be a number")).kind == "program"
+    assert classify(RuntimeError("memory must be a number")).blames == "program"
 
 
 def test_request_diverged_and_user_code_keep_their_message():
-    assert vars(classify(RequestError("no images")))["kind"] == "request"
+    assert vars(classify(RequestError("no images")))["blames"] == "request"
     assert (
         classify(Diverged("diverged: loss is nan in epoch 1")).reason
         == "diverged: loss is nan in epoch 1"
     )
     user = classify(UserCodeError("must import", "their traceback"))
-    assert (user.kind, user.reason, user.traceback) == ("program", "must import", "their traceback")
+    assert (user.blames, user.reason, user.traceback) == (
+        "program",
+        "must import",
+        "their traceback",
+    )
 
 
 def test_the_reason_is_one_line_of_bounded_length():
@@ -102,7 +106,7 @@ def test_one_fault_at_one_place_is_told_from_another():
 def test_our_frames_are_left_out_before_and_between_and_in_the_cause(monkeypatch):
     """Ours are those of this file's helper, compiled as a file of `pipeline`."""
     ours: dict = {}
-    file = f"{faults.OURS}worker/pretended.py"
+    file = f"{errors.OURS}worker/pretended.py"
     exec(compile("def through(call):\n    call()\n", file, "exec"), ours)
 
     def theirs():
@@ -122,7 +126,7 @@ def test_our_frames_are_left_out_before_and_between_and_in_the_cause(monkeypatch
 def test_an_error_of_ours_alone_keeps_its_frames():
     error = caught(lambda: None.missing)  # type: ignore[attr-defined]
     ours: dict = {}
-    exec(compile("def own():\n    raise TypeError('ours')\n", f"{faults.OURS}own.py", "exec"), ours)
+    exec(compile("def own():\n    raise TypeError('ours')\n", f"{errors.OURS}own.py", "exec"), ours)
     error = caught(ours["own"])
     error.__traceback__ = error.__traceback__.tb_next
 

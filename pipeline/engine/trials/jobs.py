@@ -6,7 +6,7 @@ from pipeline.engine.trials.ask_tell import number_of
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.search import SEARCHERS
+from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import Configuration
 from pipeline.worker.session import Job
 
@@ -26,6 +26,7 @@ class Jobs:
     ) -> None:
         self._experiment, self._objective, self._layout = experiment, objective, layout
         self._starts = starts
+        self._searcher = searcher_class(experiment.searcher)
         self._rungs = (*rungs(experiment), experiment.max_epochs)
 
     def __call__(self, trial: str, configuration: Configuration) -> Job:
@@ -38,7 +39,7 @@ class Jobs:
             experiment.max_epochs,
             self._objective,
             self._layout.checkpoints(trial),
-            SEARCHERS[experiment.searcher].fill_of(number_of(trial), self._starts),
+            self._searcher.fill_of(number_of(trial), self._starts),
             experiment.executions_per_trial,
             retries=experiment.max_retries_per_trial,
             fit_plan=experiment.fit_plan,

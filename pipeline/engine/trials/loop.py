@@ -22,8 +22,7 @@ from pipeline.errors import KerasweepError
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.retention import Retention
-from pipeline.search import SEARCHERS
-from pipeline.search.searcher import Searcher
+from pipeline.search.searcher import Searcher, searcher_class
 from pipeline.watch import Interruption, Watcher
 
 
@@ -138,7 +137,7 @@ def run_trials(
 
 def _searcher(prepared: Prepared) -> Searcher:
     experiment, checked = prepared.experiment, prepared.checked
-    searcher = SEARCHERS[experiment.searcher](
+    searcher = searcher_class(experiment.searcher)(
         seed=experiment.seed,
         objective=prepared.objective,
         trials=experiment.trials,

@@ -1,21 +1,16 @@
 """Loading what the driver only found: datasets and search spaces, ours and the user's."""
 
-import importlib
-import importlib.util
 import inspect
-import sys
-import zlib
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pipeline.components import imported
 from pipeline.data.dataset import Dataset, as_dataset
 from pipeline.data.fit_data import Data, FitData
-from pipeline.errors import RequestError, UserCodeError
+from pipeline.errors import RequestError, UserCodeError, user_traceback
 from pipeline.experiment import label
-from pipeline.names import HOME, Source
-from pipeline.worker.faults import user_traceback
+from pipeline.names import Source
 from pipeline.worker.session import SearchSpace
 from pipeline.worker.spaces.settings import Settings
 
@@ -29,7 +24,7 @@ def load_search_space(source: Source | Any) -> SearchSpace:
         UserCodeError: its import fails.
     """
     if isinstance(source, Source):
-        module = _load(source)
+        module = imported(source)
         build = _entry(source, module)
         return SearchSpace(
             source.name, _settled(_with_data(build)), _tolerant(getattr(module, "fit", None))
@@ -48,7 +43,7 @@ def load_dataset(source: Source | Dataset | FitData | Callable[..., Any], seed: 
     """
     if isinstance(source, Dataset | FitData):
         return source
-    load = _entry(source, _load(source)) if isinstance(source, Source) else source
+    load = _entry(source, imported(source)) if isinstance(source, Source) else source
     name = source.label if isinstance(source, Source) else getattr(source, "__name__", "dataset")
     try:
         loaded = load(seed) if _asks_for(load, 0, "seed") else load()
@@ -60,49 +55,6 @@ def load_dataset(source: Source | Dataset | FitData | Callable[..., Any], seed: 
             user_traceback(error),
         ) from error
     return as_dataset(loaded, name, seed)
-
-
-def _load(source: Source) -> ModuleType:
-    file, root = source.located()
-    try:
-        if source.root is None:
-            return _load_ours(file)
-        if str(root) not in sys.path:
-            sys.path.insert(0, str(root))  # its own imports of its neighbours work as in a script
-        if source.module:
-            return importlib.import_module(source.module)
-        return _load_file(f"_kerasweep_user_{file.stem}_{zlib.crc32(str(file).encode()):08x}", file)
-    except RequestError:
-        raise
-    except Exception as error:
-        raise UserCodeError(
-            f"The {source.component} {source.name!r} must import; it raised "
-            f"{type(error).__name__}: {error}",
-            user_traceback(error),
-        ) from error
-
-
-def _load_ours(file: Path) -> ModuleType:
-    """Load under a name of its own; another package called `datasets` stays as it is."""
-    package = f"_kerasweep_{file.parent.name}"
-    if package not in sys.modules:
-        _load_file(package, HOME / file.parent.name / "__init__.py", [str(file.parent)])
-    return importlib.import_module(f"{package}.{file.stem}")
-
-
-def _load_file(name: str, file: Path, locations: list[str] | None = None) -> ModuleType:
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=locations)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def _entry(source: Source, module: ModuleType) -> Callable[..., Any]:

@@ -11,12 +11,12 @@ import keras
 import numpy as np
 
 from pipeline.data.fit_data import Data
-from pipeline.errors import RequestError, UserCodeError
+from pipeline.errors import RequestError, UserCodeError, user_traceback
 from pipeline.objective import Objective
 from pipeline.space.configuration import Fill
 from pipeline.space.hyperparameters import HyperParameters, Requested, filling
 from pipeline.space.specs import Hyperparameter, Value
-from pipeline.worker.faults import classify, user_traceback
+from pipeline.worker.faults import classify
 from pipeline.worker.fitting.fit import Reporter, planned_fit
 from pipeline.worker.session import Checked, Job, SearchSpace
 from pipeline.worker.spaces.blank import blank_weights

@@ -7,9 +7,10 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from pipeline.engine.messages import TrialMessage
+from pipeline.engine.schedulers import SCHEDULERS
 from pipeline.engine.schedulers.registry import make_scheduler
 from pipeline.engine.trials.supervisor import PastReport, Supervisor
-from pipeline.experiment import SCHEDULERS, Experiment
+from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.reports import EpochReport
 from pipeline.worker.faults import Failure
