@@ -4,7 +4,8 @@ No Ray, breakpoints work, a user's exception comes through unwrapped.
 """
 
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline import names
@@ -12,19 +13,18 @@ from pipeline.engine.cluster.capacity import devices_a_trial
 from pipeline.errors import ProgramError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
-from pipeline.records.reports import EpochReport
+from pipeline.records.reports import Report
+from pipeline.watch import Watcher, Watchers
 
 
-def run_inline(
-    experiment: Experiment, shown: Callable[[Path], Callable[[EpochReport], None]]
-) -> None:
+def run_inline(experiment: Experiment, watchers: Sequence[Watcher] = ()) -> None:
     """Train the first random configuration.
 
     Nothing is recorded but its checkpoints, in a temporary folder.
 
     Args:
         experiment: its dataset, search space, objective, epochs and seed are used.
-        shown: is given the folder, and returns what is called with each epoch.
+        watchers: are told of the folder and of each epoch.
     """
     from pipeline.worker.devices import machine
 
@@ -37,11 +37,12 @@ def run_inline(
     family = load_search_space(names.resolve("search space", experiment.search_space))
     objective = Objective.of(experiment.objective, data.describe()["task"])
     directory = Path(tempfile.mkdtemp(prefix="kerasweep-inline-"))
-    show = shown(directory)
+    trial, watcher = "t0000", Watchers(watchers)
+    watcher.directory(directory)
 
-    class Printing:
+    class Telling:
         def report(self, update: TrialUpdate, checkpoint: Callable[[], None]) -> None:
-            show(update.report)
+            watcher.reported(Report.of(trial, update.report, time.time()))
             if update.failure is not None:
                 raise ProgramError(f"The trial failed: {update.failure.reason}")
 
@@ -56,4 +57,4 @@ def run_inline(
         fit_plan=experiment.fit_plan,
         devices=together,
     )
-    train(job, family, data, Printing(), unwrapped=True)
+    train(job, family, data, Telling(), unwrapped=True)

@@ -298,10 +298,10 @@ def _inline(experiment: Experiment) -> None:
         raise RequestError(
             "--inline trains one random configuration; it cannot be combined with --start-from."
         )
-    from pipeline.console.display import show_inline
+    from pipeline.console.display import InlineDisplay
     from pipeline.inline import run_inline
 
-    run_inline(experiment, show_inline)
+    run_inline(experiment, [InlineDisplay()])
 
 
 @contextmanager

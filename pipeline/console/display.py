@@ -1,7 +1,7 @@
 """A search while it runs: a live table in a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from pipeline.console.plan import plan_rows
 from pipeline.console.printing import print_plain, print_rows
 from pipeline.console.progress import Progress
 from pipeline.console.words import in_one_line, short
-from pipeline.records.reports import EpochReport, Report
+from pipeline.records.remote import RemotePath
+from pipeline.records.reports import Report
 from pipeline.records.trials import TrialRecord
 from pipeline.watch import SearchPlan, Watcher
 
@@ -122,12 +123,14 @@ def values_of(record: TrialRecord) -> str:
     return in_one_line(record.hyperparameters or record.configuration)
 
 
-def show_inline(directory: Path) -> Callable[[EpochReport], None]:
-    """A function that prints each epoch of a trial in this process."""
+class InlineDisplay(Watcher):
+    """Shows each epoch of a trial that is trained in this process."""
 
-    def show(epoch: EpochReport) -> None:
-        metrics = in_one_line({n: v for n, v in epoch.metrics.items() if v is not None})
-        print_plain(f"epoch {epoch.epoch}  {metrics}  {epoch.seconds:.1f} s")
+    def directory(self, place: Path | RemotePath) -> None:
+        """Say where its checkpoints are."""
+        print_plain(f"One trial in this process; checkpoints in {place}")
 
-    print_plain(f"One trial in this process; checkpoints in {directory}")
-    return show
+    def reported(self, report: Report) -> None:
+        """Print a line for each epoch."""
+        metrics = in_one_line({n: v for n, v in report.metrics.items() if v is not None})
+        print_plain(f"epoch {report.epoch}  {metrics}  {report.seconds:.1f} s")
