@@ -26,6 +26,13 @@ Component = Literal["dataset", "search space", "searcher", "scheduler", "tracker
 
 PACKAGE = Path(__file__).resolve().parent
 HOME = PACKAGE.parent
+
+
+def search_path() -> str:
+    """The `PYTHONPATH` of a process that is to find what this one finds, wherever it starts."""
+    return os.pathsep.join(p for p in (str(HOME), os.environ.get("PYTHONPATH")) if p)
+
+
 FOLDERS: dict[Component, Path] = {
     "dataset": HOME / "datasets",
     "search space": HOME / "search_spaces",

@@ -20,7 +20,7 @@ from pipeline.console.words import short
 from pipeline.engine.past import earlier_seconds
 from pipeline.errors import RequestError, one_line
 from pipeline.experiment import Experiment
-from pipeline.names import HOME
+from pipeline.names import search_path
 from pipeline.records.checksummed import is_kept
 from pipeline.records.results import Results
 from pipeline.sweeps.comparison import compare, value_of, write_comparison
@@ -218,7 +218,6 @@ class _Search:
         if (limit := limit_s(experiment.time_budget_s, spent_s, budget_s)) is not None:
             arguments += ["--time-budget", f"{limit:.3f}s"]
         log.parent.mkdir(parents=True, exist_ok=True)
-        path = os.pathsep.join(p for p in (str(HOME), os.environ.get("PYTHONPATH")) if p)
         with log.open("ab") as file:
             self._log, self._from = log, file.tell()
             self._process = subprocess.Popen(
@@ -226,7 +225,7 @@ class _Search:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": path},
+                env={**os.environ, "PYTHONPATH": search_path()},
                 process_group=0,  # Ctrl-C of a terminal is for the sweep, which passes it on
                 preexec_fn=_end_with_the_sweep,
             )

@@ -5,7 +5,6 @@ What the head is set to is nowhere to be read, and Ray itself would try a wrong 
 """
 
 import os
-from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -30,16 +29,14 @@ def check_access(address: str, *, insecure: bool) -> None:
             not answer, which is no sign that it is closed.
     """
     import grpc
-    from ray._private.authentication.authentication_token_setup import (
-        maybe_enable_token_auth_if_token_available,
-    )
-    from ray._private.authentication.http_token_authentication import (
-        get_auth_headers_if_auth_enabled,
-    )
-    from ray._private.services import canonicalize_bootstrap_address
-    from ray.exceptions import AuthenticationError
 
-    head = canonicalize_bootstrap_address(address)
+    from pipeline.engine.internals.ray_access import (
+        head_of,
+        show_token_if_there_is_one,
+        shown_token,
+    )
+
+    head = head_of(address)
     if head is None:  # Ray would start one of its own
         raise ConnectionError("RAY_ADDRESS names no cluster")
     if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
@@ -56,11 +53,8 @@ def check_access(address: str, *, insecure: bool) -> None:
             "each `ray start` and for this command. To go on without: --insecure."
         )
     if to_anybody is grpc.StatusCode.UNAUTHENTICATED:
-        # Ray does so by itself for `auto` alone. Where it was said to be off, it stays off.
-        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-        ours: dict[str, str] = {}
-        with suppress(AuthenticationError):  # it is to show one, and there is none
-            ours = get_auth_headers_if_auth_enabled({})
+        show_token_if_there_is_one()
+        ours = shown_token()
         if not ours or _knock(head, ours) is not grpc.StatusCode.OK:
             has = "another one" if ours else "none"
             raise RequestError(
@@ -73,11 +67,11 @@ def check_access(address: str, *, insecure: bool) -> None:
 def _knock(head: str, token: dict[str, str]) -> Any:
     """What the head answers to a caller with this token, or with none."""
     import grpc
-    from ray._private.ray_constants import GLOBAL_GRPC_OPTIONS
+
+    from pipeline.engine.internals.ray_access import channel_options
 
     shown = [(name.lower(), value) for name, value in token.items()]
-    # past a proxy, as Ray goes
-    with grpc.insecure_channel(head, options=GLOBAL_GRPC_OPTIONS) as channel:
+    with grpc.insecure_channel(head, options=channel_options()) as channel:
         ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")
         try:
             ask(b"", timeout=KNOCK_S, metadata=shown, wait_for_ready=True)

@@ -5,7 +5,6 @@ trials begun only to be seen, their configurations would be chosen before anythi
 the autoscaler is told of the demand itself.
 """
 
-import json
 import math
 import re
 import time
@@ -120,10 +119,10 @@ def _request(bundles: list[dict[str, float]]) -> None:
 
 def _never(experiment: Experiment) -> bool:
     """Whether the cluster told which nodes it may start, and none of them holds a trial."""
-    from ray._private.state import state
+    from pipeline.engine.internals.ray_state import node_groups
 
-    config = state.get_cluster_config()
-    return config is not None and not _may_hold(config.node_group_configs, resources_of(experiment))
+    groups = node_groups()
+    return groups is not None and not _may_hold(groups, resources_of(experiment))
 
 
 def _may_hold(groups: Iterable[Any], trial: dict[str, float]) -> bool:
@@ -144,14 +143,16 @@ def _grows() -> bool:
     Each cluster has a process that reports nodes as one would (Ray 2.60). It names the type of a
     node by the node's id where there are no types to choose from.
     """
-    from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
-    from ray.experimental.internal_kv import _internal_kv_get
+    from pipeline.engine.internals.ray_state import (
+        autoscaler_status,
+        node_types_of_newer_autoscaler,
+    )
 
     until = time.monotonic() + TELLS_WITHIN_S
     while time.monotonic() < until:
-        if types := _types(json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or "{}")):
+        if types := _types(autoscaler_status()):
             return any(map(_is_chosen, types))
-        if (newer := _types_of_newer()) is not None:
+        if (newer := node_types_of_newer_autoscaler()) is not None:
             return any(name and _is_chosen(name) for name in newer)
         time.sleep(0.5)
     return False
@@ -171,14 +172,3 @@ def _types(status: dict[str, dict[str, object]]) -> list[str]:
         return []
     known = status["autoscaler_report"].get("active_nodes")
     return list(known) if isinstance(known, dict) and known else [""]
-
-
-def _types_of_newer() -> list[str] | None:
-    """The same of the newer autoscaler; None where there is none."""
-    import ray
-    from ray.autoscaler.v2.sdk import get_cluster_status
-
-    status = get_cluster_status(ray.get_runtime_context().gcs_address)
-    if int(status.stats.autoscaler_version or 0) == 0:
-        return None
-    return [node.ray_node_type_name for node in [*status.active_nodes, *status.idle_nodes]]

@@ -22,9 +22,9 @@ from pipeline.engine.internals.ray_process import (
     signals_wait,
     take_token,
 )
-from pipeline.errors import KerasweepError, RequestError
+from pipeline.errors import KerasweepError, RequestError, one_line
 from pipeline.experiment import Experiment
-from pipeline.names import HOME, Source
+from pipeline.names import Source, search_path
 from pipeline.records.scratch import new_folder
 from pipeline.worker.devices.machine import threads_of
 
@@ -94,8 +94,7 @@ def cluster(
                 started = True
                 with signals_wait():
                     if address is None:
-                        folders.append(new_folder())
-                        _start(experiment, folders[0], warm=warm)
+                        _start(experiment, folders, warm=warm)
                     else:
                         _join(address, targets, folders, insecure=insecure)
                 let_raylet_print(False)
@@ -108,39 +107,31 @@ def cluster(
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(experiment: Experiment, temporary: str, *, warm: bool) -> None:
-    import ray
-    from ray._private import ray_constants
+def _start(experiment: Experiment, folders: list[str], *, warm: bool) -> None:
+    """Start Ray, at the second try if the first fails: a machine may be busy for a moment."""
+    from pipeline.engine.internals.ray_start import start_on_loopback
 
-    # Else Ray replaces a loopback address by the machine's own. It reads this from the environment
-    # when it is imported, which the caller may have done before.
-    ray_constants.ENABLE_RAY_CLUSTER = False
     # Workers find what the driver finds, also when it is not the current directory that holds it.
     # They inherit it: with a runtime environment Ray starts a process for each actor, and those
     # that it holds ready stay unused (2.60).
-    inherited = {
-        "PYTHONPATH": os.pathsep.join(p for p in (str(HOME), os.environ.get("PYTHONPATH")) if p)
-    }
+    inherited = {"PYTHONPATH": search_path()}
     inherited |= {name: value for name, value in HEAPS.items() if name not in os.environ}
     if warm and _uses_most(experiment):
         inherited |= {"RAY_preload_python_modules": "pipeline.engine.warm"}
         # read while NumPy is imported
         inherited |= {"OMP_NUM_THREADS": str(threads_of(experiment.cpus_per_trial))}
-    try:
-        with environment_with(inherited), agents_ending(Path(temporary)):
-            ray.init(
-                num_cpus=experiment.cpus,
-                num_gpus=experiment.gpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                _node_ip_address="127.0.0.1",
-                _temp_dir=temporary,
-            )
-    except Exception as error:  # of its own kind where Ray waits for a busy machine for 30 s (2.60)
-        raise KerasweepError(
-            f"Ray did not start on this machine: {' '.join(str(error).split())[:300]}"
-        ) from error
+    for again in (True, False):
+        folders.append(new_folder())
+        try:
+            with environment_with(inherited), agents_ending(Path(folders[-1])):
+                start_on_loopback(folders[-1], experiment.cpus, experiment.gpus)
+            return
+        # of its own kind where Ray waits for a busy machine for 30 s (2.60)
+        except Exception as error:
+            if not again:
+                raise KerasweepError(
+                    f"Ray did not start on this machine: {one_line(str(error))}"
+                ) from error
 
 
 def _join(address: str, targets: list[Source], folders: list[str], *, insecure: bool) -> None:
@@ -165,10 +156,9 @@ def _join(address: str, targets: list[Source], folders: list[str], *, insecure: 
             logging_level=logging.CRITICAL,
         )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        line = " ".join(str(error).split())[:300]
         raise RequestError(
             f"--address must name a running Ray cluster that this host belongs to; {address} did "
-            f"not answer: {line} "
+            f"not answer: {one_line(str(error))} "
             "From another host: ray job submit --address http://HOST:8265 --working-dir . -- "
             "python -m pipeline.run … --address auto"
         ) from error
@@ -179,9 +169,9 @@ def _uses_most(experiment: Experiment) -> bool:
 
     Not with GPUs: which ones a process sees must be settled before JAX is imported.
     """
-    from ray._private.utils import get_num_cpus
+    from pipeline.engine.internals.ray_state import cpus_here
 
-    held = experiment.cpus or get_num_cpus()
+    held = experiment.cpus or cpus_here()
     fit = concurrent(experiment, [{"CPU": held}])
     needed = 1 + min(fit, experiment.max_concurrent or held, experiment.trials)
     return experiment.gpu_share == 0 and needed > held / 2

@@ -302,9 +302,9 @@ def _taken(nodes: dict[str, Any]) -> set[str]:
 
     Trials will wait for them, and their memory is in use.
     """
-    from ray._private.state import available_resources_per_node
+    from pipeline.engine.internals.ray_state import free_resources
 
-    free = available_resources_per_node()
+    free = free_resources()
     return {
         n
         for n, node in nodes.items()

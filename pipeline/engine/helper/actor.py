@@ -12,10 +12,10 @@ from typing import Any
 
 import psutil
 import ray
-from ray._private.state import actors
 
 from pipeline.data.fit_data import Data
 from pipeline.engine.faults.hangs import ASLEEP_S
+from pipeline.engine.internals.ray_state import process_of
 from pipeline.errors import KerasweepError
 from pipeline.names import Source
 from pipeline.objective import Objective
@@ -165,9 +165,9 @@ class HelperClient:
 
     def _process(self) -> psutil.Process | None:
         """The helper's, which is on the driver's node; None while it is being started."""
-        known = actors(self._helper._actor_id.hex())
+        number = process_of(self._helper)
         try:
-            process = psutil.Process(known.get("Pid", 0))
+            process = psutil.Process(number)
             # another's may have taken its number
             return process if process.cmdline()[0].startswith("ray::") else None
         except (psutil.Error, IndexError):

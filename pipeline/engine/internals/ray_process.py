@@ -6,7 +6,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -188,7 +188,7 @@ def agents_ending(temporary: Path) -> Iterator[None]:
         ):
             pass
         for log in logs:
-            with log.open("a") as file:
+            with suppress(FileNotFoundError), log.open("a") as file:  # Ray's start has failed
                 file.write("Raylet received SIGTERM, as far as its agents are to know.\n")
 
     teller = threading.Thread(target=tell, daemon=True)

@@ -1,8 +1,10 @@
 """What Tune keeps of a trial, in our words: its task, its worker, how often it was lost."""
 
+import os
 from typing import Any
 
-from ray.tune import PlacementGroupFactory
+from ray.train._internal.session import _TrainingResult
+from ray.tune import Checkpoint, PlacementGroupFactory, Trainable
 from ray.tune.experiment import Trial
 
 from pipeline.engine.messages import RESOURCES
@@ -17,6 +19,11 @@ def set_task(trial: Trial, task: dict[str, Any]) -> None:
 def worker_of(trial: Trial) -> Any:
     """The actor that trains a trial; None without one."""
     return trial.temporary_state.ray_actor
+
+
+def nothing_saved(trainable: Trainable) -> Any:
+    """What Tune is told of a save of a trial that left nothing with Tune."""
+    return _TrainingResult(Checkpoint(os.devnull), dict(trainable._last_result or {}))
 
 
 def hold_against(trial: Trial, losses: int) -> None:

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ray.tune.experiment import Trial
-from ray.tune.experiment.config_parser import _create_trial_from_spec
 from ray.tune.search import Searcher as RaySearcher
-from ray.tune.search.search_generator import SearchGenerator
 
+from pipeline.engine.internals.tune_search import TrialSource, trial_that_is_over
 from pipeline.engine.messages import RESOURCES
 from pipeline.records.ledger import Ledger
 from pipeline.records.trials import ENDED
@@ -99,11 +98,8 @@ class AskTell(RaySearcher):
         """Nothing."""
 
 
-class Trials(SearchGenerator):
+class Trials(TrialSource):
     """Makes Tune's trials, the unfinished ones of a resumed run first.
-
-    Tune's own generator draws random ids and cannot take up a trial that exists; both are in one
-    method, which this overrides (Ray 2.60).
 
     Args:
         searcher: proposes.
@@ -122,6 +118,7 @@ class Trials(SearchGenerator):
         self._replay = replay
         self._paused = paused
         self._unfinished: list[Trial] = []
+        self._all_proposed = False
         self._halted = False
 
     def add_configurations(self, experiments: Any) -> None:
@@ -129,33 +126,33 @@ class Trials(SearchGenerator):
         super().add_configurations(experiments)
         self._unfinished = self._replay(self._create)
 
-    def create_trial_if_possible(self, experiment_spec: dict[str, Any]) -> Trial | None:
+    def make_next(self) -> Trial | None:
         """The next trial, if there is one now."""
         if self._unfinished:
             return self._unfinished.pop(0)
         trial_id = self._adapter.next_id()
         task = self._adapter.suggest(trial_id)
         if task == RaySearcher.FINISHED:
-            self._finished = True
+            self._all_proposed = True
             return None
         return None if task is None else self._create(trial_id, task)
 
     @property
     def complete(self) -> bool:
         """Whether there will be no more trials."""
-        return bool(self._finished and not self._unfinished)
+        return (self._all_proposed or self._halted) and not self._unfinished
 
     def is_finished(self) -> bool:
         """Whether there will be nothing more to run.
 
-        While a trial is paused Tune is told that there will: it then keeps the worker of whoever
-        pauses for the next, where it would start a process, and import TensorFlow, for each that
-        goes on.
+        While a trial is paused Tune is told that there will: it then keeps the worker of a trial
+        that pauses for the next, where it would start a process, and import TensorFlow, for each
+        that goes on.
         """
         return self._halted or (self.complete and not self._paused())
 
     def set_finished(self) -> None:
-        """End it, whoever waits.
+        """End it, whatever waits.
 
         Tune says so where the whole search is to stop, and tells the scheduler nothing.
         """
@@ -163,17 +160,6 @@ class Trials(SearchGenerator):
         self._halted = True
 
     def _create(self, trial_id: str, task: dict[str, Any]) -> Trial:
-        # for the scheduler alone: Tune is not given it, so it needs no folder
         if self._adapter.is_over(trial_id):
-            return Trial(
-                "past", stub=True, trial_id=trial_id, config=task, _setup_default_resource=False
-            )
-        experiment: Any = self._experiment
-        spec = {**experiment.spec, "config": task}
-        trial = _create_trial_from_spec(
-            spec, self._parser, evaluated_params={}, experiment_tag=trial_id, trial_id=trial_id
-        )
-        # Tune does this when it asks for an actor, but not when a waiting trial takes over one that
-        # just came free.
-        trial.init_local_path()
-        return trial
+            return trial_that_is_over(trial_id, task)
+        return self.make(trial_id, task)

@@ -18,7 +18,7 @@ from ray.tune.schedulers import TrialScheduler
 from pipeline.engine.faults.idle_workers import IdleWorkers
 from pipeline.engine.faults.lost_workers import WorkerFailures
 from pipeline.engine.internals.tune_controller import Controller
-from pipeline.engine.internals.tune_schedulers import go_on_deciding
+from pipeline.engine.internals.tune_schedulers import UnbufferedScheduler, go_on_deciding
 from pipeline.engine.messages import EPOCH, MESSAGE, OBJECTIVE, TrialMessage, message_of
 from pipeline.engine.schedulers.asha import WENT_ON
 from pipeline.engine.schedulers.hyperband import WholeBrackets
@@ -56,7 +56,7 @@ class PastReport:
         }
 
 
-class Supervisor(TrialScheduler):
+class Supervisor(UnbufferedScheduler):
     """A scheduler that asks `inner` for its decisions.
 
     Args:
@@ -68,8 +68,6 @@ class Supervisor(TrialScheduler):
             for.
     """
 
-    _supports_buffered_results = False
-
     def __init__(
         self,
         inner: TrialScheduler,
@@ -80,7 +78,6 @@ class Supervisor(TrialScheduler):
     ) -> None:
         self.inner = inner
         self._compared, self._shares = compared, shares
-        self._metric = OBJECTIVE
         self._slots, self._most = slots, most or UNBOUNDED
         self._live: dict[str, Trial] = {}
         self._known: set[str] = set()
@@ -140,10 +137,6 @@ class Supervisor(TrialScheduler):
         self._discounted.add(trial)
 
     # What Tune calls.
-
-    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
-        """Nothing to set: `inner` was made with its metric and direction."""
-        return True
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """A new trial; one that is only queued again after its worker was lost keeps its place."""

@@ -19,10 +19,9 @@ from typing import Any, Literal
 import psutil
 import ray
 from ray import tune
-from ray._common.utils import get_system_memory
-from ray._private.utils import get_num_cpus
-from ray.train._internal.session import _TrainingResult
 
+from pipeline.engine.internals.ray_state import cpus_here, memory_here
+from pipeline.engine.internals.tune_trials import nothing_saved
 from pipeline.engine.messages import (
     RESOURCES,
     Memory,
@@ -81,10 +80,10 @@ class KerasTrial(tune.Trainable):
             self._commands.put("continue")
         message = self._wait() or TrialMessage()
         held = held_bytes()
-        memory = Memory(held / 2**30, get_system_memory() / 2**30, self._has_grown(held))
+        memory = Memory(held / 2**30, memory_here() / 2**30, self._has_grown(held))
         return replace(message, memory=memory).to_result(self._job.objective)
 
-    def save(self, checkpoint_dir: str | None = None) -> _TrainingResult:
+    def save(self, checkpoint_dir: str | None = None) -> Any:
         """Have the trial write its state where it belongs, in the run.
 
         Ray's own would also copy something to storage that every node sees: there is nothing that
@@ -93,7 +92,7 @@ class KerasTrial(tune.Trainable):
         if self._thread is not None and self._thread.is_alive():
             self._commands.put("save")
             self._wait()
-        return _TrainingResult(tune.Checkpoint(os.devnull), dict(self._last_result or {}))
+        return nothing_saved(self)
 
     def restore(self, checkpoint_path: Any) -> None:
         """Nothing to do: a trial that starts goes on from its own last checkpoint."""
@@ -139,8 +138,8 @@ class KerasTrial(tune.Trainable):
         return answer
 
     def _has_grown(self, held: int) -> bool:
-        share = min(1.0, self._has("CPU") / get_num_cpus())
-        return held > max(KEPT_SHARE * share * get_system_memory(), KEPT_TIMES * self._fresh_bytes)
+        share = min(1.0, self._has("CPU") / cpus_here())
+        return held > max(KEPT_SHARE * share * memory_here(), KEPT_TIMES * self._fresh_bytes)
 
     def _train(self) -> None:
         try:

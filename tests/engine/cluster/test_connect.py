@@ -55,3 +55,67 @@ def test_a_signal_while_ray_starts_waits_until_it_has(name):
     assert done.returncode == 0, done.stderr
     came = dict.fromkeys([signal.Signals[name].value, signal.SIGUSR1.value])
     assert done.stdout.splitlines() == ["started []", f"stopped {list(came)} False True"]
+
+
+# Ends one of Ray's processes as soon as it is there, each time or the first time only.
+FAILED = """
+import sys, threading, time
+from pathlib import Path
+import psutil
+from pipeline import Experiment
+from pipeline.engine.cluster.connect import cluster
+from pipeline.errors import KerasweepError
+
+victim, times, ended, family = sys.argv[1], int(sys.argv[2]), [], set()
+
+def watch():
+    while True:
+        for process in psutil.Process().children(recursive=True):
+            family.add(process)
+            try:
+                if len(ended) < times and process not in ended and process.name() == victim:
+                    process.kill()
+                    ended.append(process)
+            except psutil.Error:
+                pass
+        time.sleep(0.02)
+
+threading.Thread(target=watch, daemon=True).start()
+try:
+    with cluster(Experiment(dataset="digits", cpus=1), []):
+        import ray
+        print("started", ray.cluster_resources()["CPU"])
+except KerasweepError as error:
+    print(error)
+finally:
+    print("ended", len(ended), "of at least five" if len(family) > 4 else f"of {len(family)}")
+    until = time.monotonic() + 20
+    while (left := [p for p in family if p.is_running()]) and time.monotonic() < until:
+        time.sleep(0.1)
+    print("left", left, [p.name for p in Path(sys.argv[3]).iterdir()])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("victim", "times"), [("raylet", 1), ("raylet", 2), ("gcs_server", 2)])
+def test_a_start_that_fails_is_tried_once_more_and_leaves_nothing(tmp_path, victim, times):
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", FAILED, victim, str(times), str(tmp_path)],
+        cwd=Path(__file__).parents[3],
+        env=clean | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    first, ended, left = done.stdout.splitlines()
+    if times == 1:
+        assert first == "started 1.0"
+    else:
+        assert first.startswith("Ray did not start on this machine: "), first
+    assert ended.startswith(f"ended {times} of")
+    assert left == "left [] []"

@@ -1,0 +1,84 @@
+"""The start of Ray on this machine, and the end of all that a start which failed left behind."""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psutil
+
+# An idle worker needs this long to see that its raylet is gone.
+END_S = 10.0
+
+
+def start_on_loopback(temporary: str, cpus: int | None, gpus: int | None) -> None:
+    """Start Ray, so that it listens on loopback alone.
+
+    Args:
+        temporary: the folder that it works in.
+        cpus: how many it may use; None for all.
+        gpus: how many it may use; None for all.
+
+    Raises:
+        Exception: of many kinds; what had started by then has been ended.
+    """
+    import ray
+    from ray._private import ray_constants
+
+    # Else Ray replaces a loopback address by the machine's own. It reads this from the environment
+    # when it is imported, which the caller may have done before.
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    before = set(psutil.Process().children(recursive=True))
+    try:
+        ray.init(
+            num_cpus=cpus,
+            num_gpus=gpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=temporary,
+        )
+    except Exception:
+        started = set(psutil.Process().children(recursive=True)) - before
+        with suppress(Exception):  # what it had started knows of no end
+            ray.shutdown()
+        end_all(started, temporary)
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def end_all(started: set[psutil.Process], temporary: str) -> None:
+    """End processes, and all others that work in Ray's folder: some have left their parent."""
+    deadline = time.monotonic() + END_S
+    while time.monotonic() < deadline:
+        left = {process for process in started if process.is_running()} | set(
+            _working_in(temporary)
+        )
+        if not left:
+            return
+        for process in left:
+            with suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, timeout=1)
+
+
+def _working_in(folder: str) -> Iterator[psutil.Process]:
+    """Processes of this user that name a folder in their command, or have a file open there.
+
+    A worker's command is Ray's name for it, and names no folder.
+    """
+    inside = f"{folder}{os.sep}"
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
+            continue
+        with suppress(psutil.Error, OSError):
+            command = process.cmdline()
+            if any(inside in argument for argument in command) or (
+                command
+                and command[0].startswith("ray::")
+                and any(file.path.startswith(inside) for file in process.open_files())
+            ):
+                yield process
