@@ -1,14 +1,18 @@
 """Every error that Kerasweep raises on purpose.
 
-    KerasweepError ├── RequestError        what was asked cannot be right; exit code 2 │   ├──
-    UserCodeError   a user's own module failed to load or to build; carries its traceback │   ├──
-    NodesError      nodes of a cluster are not as they must be; carries a table │   └── SpaceError
-    a search space asks `hp` for what cannot be; always one of the three below it │       ├──
-    SpaceValueError     a ValueError too │       ├── SpaceTypeError      a TypeError too │       └──
-    SpaceRuntimeError   a RuntimeError too ├── StorageError        the run's directory cannot be
-    written to, and tries were in vain; exit code 1 └── ProgramError        the same fault of user
-    code in trial after trial; exit code 1 Interrupted             SIGINT or SIGTERM; exit code 130
-    or 143; no Exception, so that nobody takes it for one
+    KerasweepError
+    ├── RequestError            what was asked cannot be right; exit code 2
+    │   ├── UserCodeError       a user's own module failed to load or to build, with its traceback
+    │   ├── NodesError          nodes of a cluster are not as they must be, with a table
+    │   └── SpaceError          a search space asks `hp` for what cannot be; always one of the three
+    │       ├── SpaceValueError     a ValueError too
+    │       ├── SpaceTypeError      a TypeError too
+    │       └── SpaceRuntimeError   a RuntimeError too
+    ├── LostError               Ray lost a process that the search needs; exit code 1
+    ├── StorageError            the run's directory cannot be written to, tries were in vain; 1
+    └── ProgramError            the same fault of user code in trial after trial; exit code 1
+    Interrupted                 SIGINT or SIGTERM; exit code 130 or 143; no Exception, so that
+                                nothing takes it for one
 
 A configuration that cannot be trained is no error here: it is a recorded result
     (`worker/faults.py`).
@@ -92,6 +96,10 @@ class SpaceTypeError(SpaceError, TypeError):
 
 class SpaceRuntimeError(SpaceError, RuntimeError):
     """A hyperparameter that was not given, where new ones are not allowed."""
+
+
+class LostError(KerasweepError):
+    """Ray lost a process that the search needs, or could not start it."""
 
 
 class StorageError(KerasweepError):

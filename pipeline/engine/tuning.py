@@ -117,13 +117,13 @@ def met_by_default(experiment: Experiment) -> list[Hyperparameter]:
     with cluster(experiment, [search_space] if isinstance(search_space, Source) else []):
         import ray
 
+        from pipeline.engine.internals.ray_errors import ours
+
         search_space = with_code(search_space)
         check_sendable("search space", search_space)
         task: Any = ray.remote(num_cpus=0)(_met_by_default)
-        try:
+        with ours("the process that follows the search space"):
             return list(ray.get(task.remote(search_space, with_code(experiment.dataset))))
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
 
 
 def _met_by_default(search_space: Any, data: Any) -> list[Hyperparameter]:

@@ -139,6 +139,7 @@ def _join(address: str, targets: list[Source], folders: list[str], *, insecure: 
 
     from pipeline.engine.cluster import shipping
     from pipeline.engine.cluster.access import check_access
+    from pipeline.engine.internals.ray_errors import NOT_JOINED
 
     environment: dict[str, Any] = {"env_vars": ENVIRONMENT | HEAPS}
     # `ray job submit` has shipped the code, and refuses what it was given already.
@@ -155,7 +156,7 @@ def _join(address: str, targets: list[Source], folders: list[str], *, insecure: 
             log_to_driver=False,
             logging_level=logging.CRITICAL,
         )
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except NOT_JOINED as error:
         raise RequestError(
             f"--address must name a running Ray cluster that this host belongs to; {address} did "
             f"not answer: {one_line(str(error))} "

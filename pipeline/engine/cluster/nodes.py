@@ -20,7 +20,7 @@ from typing import Any
 from pipeline.engine.cluster.capacity import trials_a_gpu
 from pipeline.engine.cluster.node_facts import DRIVER, Finding, answer, facts, findings
 from pipeline.engine.directory import made, not_writable
-from pipeline.errors import NodesError, one_line
+from pipeline.errors import NodesError
 from pipeline.experiment import Experiment
 from pipeline.records.remote import RemotePath, unreachable
 
@@ -232,6 +232,8 @@ def _found(
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+    from pipeline.engine.internals.ray_errors import last_line
+
     task: Any = ray.remote(num_cpus=0, max_retries=0)(answer)
     taken, tasks = _taken(nodes), {}
     packed = {name: _packed(experiment, node["Resources"]) for name, node in nodes.items()}
@@ -266,9 +268,8 @@ def _found(
             try:
                 said = ray.get(one)
             except ray.exceptions.RayError as error:
-                last = one_line(str(error).strip().splitlines()[-1])
                 silent[name] = [
-                    (last, "see Ray's logs on that host, or take it out of the cluster")
+                    (last_line(error), "see Ray's logs on that host, or take it out of the cluster")
                 ]
                 continue
             said["storage"] = said["storage"] or _unseen(probe / name, name)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RequestError
+from pipeline.errors import RequestError, one_line
 from pipeline.experiment import label
 from pipeline.names import HOME, Source
 from pipeline.records.scratch import new_folder
@@ -74,10 +74,9 @@ def check_sendable(what: str, thing: Any) -> None:
     try:
         cloudpickle.dumps(thing)
     except Exception as error:  # each kind of thing has its own
-        line = " ".join(str(error).split())[:300]
         raise RequestError(
             f"The {what} must be something that can be sent to another process; {label(thing)} is "
-            f"not: {line}"
+            f"not: {one_line(str(error))}"
         ) from error
 
 

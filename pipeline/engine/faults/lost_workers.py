@@ -4,16 +4,10 @@ Tune ends a trial after so many (`tuning.py`); the third without an epoch betwee
 cannot hold it.
 """
 
-import re
 from collections.abc import Callable
 
-from ray.exceptions import RayActorError
-
+from pipeline.engine.internals.ray_errors import is_lost_node, is_lost_worker, reason_of
 from pipeline.engine.messages import OutOfShare, UnfitNode
-
-# In Ray's words (2.60).
-NODE_DIED = "its node has died"
-RAY_ENDED_IT = re.compile(r"Memory on the node .*? was ([\d.]+ ?GB) used / ([\d.]+ ?GB) limit")
 
 
 class WorkerFailures:
@@ -40,19 +34,8 @@ class WorkerFailures:
         if unfit_node := isinstance(exception, UnfitNode):
             self._unfit(exception.node, exception.reason)
         gets_more = isinstance(exception, OutOfShare) and self._too_little(trial)
-        # Of a node that was taken back with notice Tune knows by itself.
-        lost_node = NODE_DIED in str(exception) and not getattr(exception, "preempted", False)
-        lost_before = handed_over and isinstance(exception, RayActorError)
+        # A worker that was being handed over was lost before the trial had it. Of a node that was
+        # taken back with notice Tune knows by itself.
+        lost_before = handed_over and is_lost_worker(exception)
         # None of these says anything of the trial.
-        return not (gets_more or lost_node or unfit_node or lost_before)
-
-
-def reason_of(exception: BaseException) -> str:
-    """What is known of a loss, in one line."""
-    text = " ".join(str(exception).split())
-    if ended := RAY_ENDED_IT.search(text):
-        return f"out of memory: with {ended[1]} of {ended[2]} in use Ray ended the worker"
-    if NODE_DIED in text:
-        return "its node was lost"
-    lines = str(exception).strip().splitlines() or ["its worker died"]
-    return f"worker lost: {lines[-1].strip()}"[:300]
+        return not (gets_more or is_lost_node(exception) or unfit_node or lost_before)

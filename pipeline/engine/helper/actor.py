@@ -15,6 +15,7 @@ import ray
 
 from pipeline.data.fit_data import Data
 from pipeline.engine.faults.hangs import ASLEEP_S
+from pipeline.engine.internals.ray_errors import ours
 from pipeline.engine.internals.ray_state import process_of
 from pipeline.errors import KerasweepError
 from pipeline.names import Source
@@ -126,17 +127,10 @@ class HelperClient:
 
         `limit_s` seconds are more than it may ever need.
         """
-        try:
+        with ours("the process that loads the data and follows the search space"):
             reference = method.remote(*arguments)
             self._await(reference, limit_s)
             return ray.get(reference)
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
-        except ray.exceptions.RayError as error:
-            line = " ".join(str(error).split())[:300]
-            raise KerasweepError(
-                f"Ray lost the process that loads the data and follows the search space: {line}"
-            ) from error
 
     def _await(self, reference: Any, limit_s: float) -> None:
         since = looked = time.monotonic()

@@ -14,8 +14,9 @@ import ray
 
 from pipeline.data.fit_data import Data
 from pipeline.engine.cluster.capacity import live_nodes
+from pipeline.engine.internals.ray_errors import ours
 from pipeline.engine.worker_imports import import_keras
-from pipeline.errors import KerasweepError, RequestError, one_line
+from pipeline.errors import KerasweepError, LostError, RequestError, one_line
 from pipeline.experiment import Experiment
 from pipeline.names import Source
 from pipeline.worker.devices import cuda, machine
@@ -66,13 +67,14 @@ def answer(probe: Any) -> Any:
         KerasweepError: none came; or as it raised it.
     """
     try:
-        return ray.get(probe)
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, KerasweepError):
-            raise error.cause from None
-        raise _not_measured(str(error.cause)) from error
-    except ray.exceptions.RayError as error:
-        raise _not_measured(f"Ray lost the process that trained it: {error}") from error
+        with ours("the process that trained it"):
+            return ray.get(probe)
+    except LostError as error:
+        raise _not_measured(str(error)) from error
+    except KerasweepError:
+        raise
+    except Exception as error:
+        raise _not_measured(str(error)) from error
 
 
 def _not_measured(why: str) -> KerasweepError:

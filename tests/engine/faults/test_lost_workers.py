@@ -3,7 +3,8 @@
 import pytest
 from ray.exceptions import RayActorError, RayTaskError
 
-from pipeline.engine.faults.lost_workers import WorkerFailures, reason_of
+from pipeline.engine.faults.lost_workers import WorkerFailures
+from pipeline.engine.internals.ray_errors import reason_of
 from pipeline.engine.messages import UnfitNode
 
 

@@ -6,6 +6,7 @@ import textwrap
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from sys import stdlib_module_names
 
 import pytest
 
@@ -227,7 +228,9 @@ def used_in(tree, own):
             hidden = node.module not in DOCUMENTED
             found |= {alias.name for alias in node.names if hidden or is_private(alias.name)}
         elif isinstance(node, ast.Attribute):
-            if (is_private(node.attr) and node.attr not in own) or node.attr in UNMARKED:
+            of_python = isinstance(node.value, ast.Name) and node.value.id in stdlib_module_names
+            private = is_private(node.attr) and node.attr not in own and not of_python
+            if private or node.attr in UNMARKED:
                 found.add(node.attr)
         elif isinstance(node, ast.keyword) and node.arg and is_private(node.arg):
             found.add(node.arg)
