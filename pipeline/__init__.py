@@ -4,6 +4,7 @@
 asked for, so that importing the package costs neither Ray nor Keras.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from pipeline.version import __version__ as __version__
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset
     from pipeline.engine.tuning import tune
     from pipeline.experiment import Experiment
+
+# Silent, unless the caller gives it a handler: see `pipeline.logs`.
+logging.getLogger("kerasweep").addHandler(logging.NullHandler())
 
 __all__ = ["Dataset", "Experiment", "tune"]
 

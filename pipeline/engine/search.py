@@ -15,12 +15,13 @@ from pipeline.engine.cluster.growth import Growth
 from pipeline.engine.conclusion import Circumstances, conclude, raise_if_all_failed
 from pipeline.engine.directory import check_writable, directory_of
 from pipeline.engine.helper.space import FollowedSpace
-from pipeline.engine.internals.ray_process import let_trials_inherit
+from pipeline.engine.internals.ray_process import EACH_EPOCH, RAYS_LOGGERS, let_trials_inherit
 from pipeline.engine.past import earlier_seconds, epochs_before, with_lasting_names
 from pipeline.engine.preparation import Prepared, prepare, survey
 from pipeline.engine.run import Run
 from pipeline.errors import Interrupted
 from pipeline.experiment import Experiment
+from pipeline.logs import written_to
 from pipeline.names import Source
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout, new_directory
@@ -123,6 +124,7 @@ class Search:
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
         """Tell the watcher that the run's directory is there, and at the end how it ended."""
+        self._entered.enter_context(written_to(self.layout.debug_log, RAYS_LOGGERS, EACH_EPOCH))
         self.watcher.directory(self.layout.place)
         error: BaseException | None = None
         try:

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline import names
 from pipeline.engine.cluster.connect import cluster
 from pipeline.engine.cluster.shipping import check_sendable, with_code
+from pipeline.engine.logged import Logged
 from pipeline.engine.past import (
     check_budget_left,
     check_same_search,
@@ -17,6 +18,7 @@ from pipeline.engine.past import (
 from pipeline.engine.run import Run
 from pipeline.engine.search import Search
 from pipeline.experiment import Experiment
+from pipeline.logs import held
 from pipeline.names import Source
 from pipeline.records.layout import Layout, storage_of
 from pipeline.records.mirror import Mirror, at_home, named_by_home
@@ -52,9 +54,9 @@ def tune(
         StorageError: the run's directory could not be written to; what was recorded can be gone on
             with.
     """
-    watcher = Watchers(watchers)
+    watcher = Watchers([Logged(), *watchers])
     interruption = interruption or Interruption()
-    with _held(experiment, resume, watcher) as (past, mirror):
+    with held(), _held(experiment, resume, watcher) as (past, mirror):
         if past is not None:
             check_same_search(experiment, past)
             with storage_of(past):

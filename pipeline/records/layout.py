@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.errors import StorageError
+from pipeline.logs import LOGGER
 from pipeline.records.remote import RemotePath
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class Layout:
         self.best_metrics = self.best / "metrics.json"
         self.best_standardisation = self.best / "standardisation.json"
         self.trials = self.root / "trials"
+        self.debug_log = self.root / "debug.log"  # for whoever looks into a fault; never read back
         self.lock = self.root / ".lock"
         self.copies = self.root / ".copies"  # of what a resume reads
         self.engine = self.root / ".engine"  # what Ray writes; never read back, removed at the end
@@ -183,9 +185,10 @@ def patiently(action: Callable[[], T], pauses_s: Sequence[float]) -> T:
     for pause_s in pauses_s:
         try:
             return action()
-        except OSError:
+        except OSError as error:
             if time.monotonic() >= until:  # a store may take long to fail
                 raise
+            LOGGER.debug("storage failed, again in %.1f s: %s", pause_s, error)
             time.sleep(pause_s)
     return action()
 

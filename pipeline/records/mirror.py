@@ -50,6 +50,7 @@ class Mirror:
         self._listed = time.monotonic()
         self._pause = EVERY_S
         self._ended = threading.Event()
+        self._closing = False
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> "Mirror":
@@ -61,6 +62,7 @@ class Mirror:
     def close(self) -> None:
         """Let the run go, with what could be mirrored of it; the folder goes too."""
         self._stop()
+        self._closing = True
         if self._thread is not None:
             with contextlib.suppress(OSError, StorageError):
                 self._pass()
@@ -214,6 +216,9 @@ class Mirror:
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in files:
                 path = Path(folder, name)
+                # It grows all the time: it is sent once, when nothing more is written.
+                if name.startswith(self.layout.debug_log.name) and not self._closing:
+                    continue
                 if not name.startswith(".") and (state := _state(path)) is not None:
                     states[path] = state
         return states

@@ -24,6 +24,7 @@ from pipeline.engine.internals.ray_process import (
 )
 from pipeline.errors import KerasweepError, RequestError, one_line
 from pipeline.experiment import Experiment
+from pipeline.logs import LOGGER
 from pipeline.names import Source, search_path
 from pipeline.records.scratch import new_folder
 from pipeline.worker.devices.machine import threads_of
@@ -125,9 +126,11 @@ def _start(experiment: Experiment, folders: list[str], *, warm: bool) -> None:
         try:
             with environment_with(inherited), agents_ending(Path(folders[-1])):
                 start_on_loopback(folders[-1], experiment.cpus, experiment.gpus)
+            LOGGER.debug("Ray has started on this machine, in %s", folders[-1])
             return
         # of its own kind where Ray waits for a busy machine for 30 s (2.60)
         except Exception as error:
+            LOGGER.debug("Ray did not start on this machine: %s", error)
             if not again:
                 raise KerasweepError(
                     f"Ray did not start on this machine: {one_line(str(error))}"
@@ -156,6 +159,7 @@ def _join(address: str, targets: list[Source], folders: list[str], *, insecure: 
             log_to_driver=False,
             logging_level=logging.CRITICAL,
         )
+        LOGGER.debug("joined the cluster at %s", address)
     except NOT_JOINED as error:
         raise RequestError(
             f"--address must name a running Ray cluster that this host belongs to; {address} did "

@@ -22,6 +22,7 @@ from pipeline.engine.cluster.node_facts import DRIVER, Finding, answer, facts, f
 from pipeline.engine.directory import made, not_writable
 from pipeline.errors import NodesError
 from pipeline.experiment import Experiment
+from pipeline.logs import LOGGER
 from pipeline.records.remote import RemotePath, unreachable
 
 # All nodes together: each has to start a process, and to fetch the code. Where something is wrong
@@ -59,6 +60,7 @@ def check_nodes(
     preparing("asking the cluster's nodes")
     with _probe(place) as probe:
         found, silent = _found(nodes, probe, experiment)
+    LOGGER.debug("nodes: %d asked, %d answered, faults: %s", len(nodes), len(found), found | silent)
     _refuse(nodes, found | silent, len(nodes.keys() - found.keys() - silent.keys()))
     asked.update(found)
 

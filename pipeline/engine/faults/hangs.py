@@ -17,6 +17,7 @@ from ray.tune.experiment import Trial
 from pipeline.engine.internals.tune_controller import Controller, LiveWorker
 from pipeline.engine.internals.tune_trials import start_no_more
 from pipeline.experiment import Experiment
+from pipeline.logs import LOGGER
 from pipeline.worker.devices.machine import RELEASE_S
 
 # What is learnt has to allow for configurations that are legitimate and much slower than those
@@ -146,6 +147,7 @@ class Hangs:
             what += " (--epoch-timeout allows more)"
         if name in self._hung:
             self.reasons[name] = f"{what}, twice"
+            LOGGER.debug("%s hangs: %s", name, self.reasons[name])
             start_no_more(trial)
         else:
             self._hung.add(name)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from pipeline.engine.internals.ray_errors import is_lost_node, is_lost_worker, reason_of
 from pipeline.engine.messages import OutOfShare, UnfitNode
+from pipeline.logs import LOGGER
 
 
 class WorkerFailures:
@@ -38,4 +39,11 @@ class WorkerFailures:
         # taken back with notice Tune knows by itself.
         lost_before = handed_over and is_lost_worker(exception)
         # None of these says anything of the trial.
-        return not (gets_more or is_lost_node(exception) or unfit_node or lost_before)
+        held_against = not (gets_more or is_lost_node(exception) or unfit_node or lost_before)
+        LOGGER.debug(
+            "%s lost its worker%s: %s",
+            trial,
+            "" if held_against else ", through no fault of its own",
+            self._reasons[trial],
+        )
+        return held_against

@@ -18,6 +18,7 @@ from pipeline.engine.faults.hangs import ASLEEP_S
 from pipeline.engine.internals.ray_errors import ours
 from pipeline.engine.internals.ray_state import process_of
 from pipeline.errors import KerasweepError
+from pipeline.logs import LOGGER
 from pipeline.names import Source
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
@@ -154,6 +155,7 @@ class HelperClient:
                     raise KerasweepError(
                         f"The process that loads the data and follows the search space {what}."
                     )
+                LOGGER.debug("the helper %s; Ray starts it anew", what)
                 process.kill()
                 since, looks, ended = now, 0, process
 

@@ -14,6 +14,21 @@ from typing import Any
 from pipeline.watch import PASSED_ON
 
 TOKEN = "RAY_AUTH_TOKEN"
+# Ray's loggers, and how much of each the run's log has: Tune tells of each step of a trial.
+RAYS_LOGGERS = {
+    "ray": logging.INFO,
+    "ray.tune": logging.DEBUG,
+    "ray.train": logging.INFO,
+    "ray.data": logging.INFO,
+}
+# What Tune logs at each epoch, of which the run's log has a line of ours (2.60).
+EACH_EPOCH = (
+    "Executing final queued decision",
+    "Future TRAIN",
+    "Processing trial results",
+    "Scheduling future TRAIN",
+    "Unable to encode",
+)
 _given: dict[str, str | None] = {}  # the caller's own, of the variables that a local cluster took
 
 
@@ -168,7 +183,7 @@ def let_trials_inherit() -> Iterator[None]:
 
 def hush() -> None:
     """Keep Ray's loggers from printing."""
-    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+    for name in RAYS_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
