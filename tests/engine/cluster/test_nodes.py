@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline import Experiment
-from pipeline.engine.cluster import nodes
+from pipeline.engine.cluster import node_facts, nodes
 from pipeline.engine.cluster.node_facts import DRIVER, _gpus, answer, facts, findings
 from pipeline.engine.cluster.nodes import Newcomers, _packed, _probe, _unseen
 from pipeline.errors import RequestError
@@ -89,7 +89,7 @@ def test_other_versions_another_datasets_and_a_backend_that_is_missing_are_found
 def test_a_backend_built_for_other_devices_or_installed_under_another_name_is_the_same_one(
     probe, monkeypatch
 ):
-    monkeypatch.setattr(
+        node_facts, "version", lambda package: {"tensorflow": "2.21.0+cu130"}.get(package, "1.0")
         nodes, "version", lambda package: {"tensorflow": "2.21.0+cu130"}.get(package, "1.0")
     )
     here = facts()
