@@ -89,8 +89,8 @@ def test_other_versions_another_datasets_and_a_backend_that_is_missing_are_found
 def test_a_backend_built_for_other_devices_or_installed_under_another_name_is_the_same_one(
     probe, monkeypatch
 ):
+    monkeypatch.setattr(
         node_facts, "version", lambda package: {"tensorflow": "2.21.0+cu130"}.get(package, "1.0")
-        nodes, "version", lambda package: {"tensorflow": "2.21.0+cu130"}.get(package, "1.0")
     )
     here = facts()
     assert here["versions"]["tensorflow"] == "2.21.0"
