@@ -40,13 +40,16 @@ cluster: $(STAMP)  ## add Ray's launcher and job server to .venv (ray up, ray jo
 	@$(RUN) -c "$$NAMES" cluster > $(VENV)/requirements-cluster.txt
 	@$(PIP) -r $(VENV)/requirements-cluster.txt
 
+# The tests of a file share what is dear to make, so they stay in one process; tests/conftest.py orders the files.
+parallel := -n 2 --dist loadfile --no-loadscope-reorder
+
 .PHONY: test
 test: $(STAMP)  ## run the tests, without the slow ones and those that need a GPU
-	$(RUN) -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
+	$(RUN) -m pytest -m "not slow and not gpu" $(parallel)
 
 .PHONY: test-all
 test-all: $(STAMP)  ## run what `make test` leaves out: the slow tests (those that need a GPU: make test-gpu)
-	$(RUN) -m pytest -m "slow and not gpu" -n 2 --dist loadfile $(explained)
+	$(RUN) -m pytest -m "slow and not gpu" $(parallel) $(explained)
 
 .PHONY: test-gpu
 test-gpu: $(STAMP)  ## run the tests that need a GPU
