@@ -8,18 +8,7 @@ from ray.tune.experiment import Trial
 
 from pipeline.engine.faults.idle_workers import IdleWorkers
 from pipeline.engine.internals.tune_controller import Controller
-
-
-class Folderless(Trial):
-    """Writes no file of its errors."""
-
-    local_path = None
-
-
-def trial_of(name, status=Trial.PENDING):
-    trial = Folderless("kerasweep", stub=True, trial_id=name, max_failures=2)
-    trial.set_status(status)
-    return trial
+from tests.engine.stage import trial_of
 
 
 def test_trials_and_their_workers_are_known_as_they_are_now(tunes_controller):

@@ -1,12 +1,11 @@
 """The recorder between Tune's trials and a real ledger, without a cluster."""
 
 import time
-from types import SimpleNamespace
 
 import pytest
 from ray.tune.experiment import Trial
 
-from pipeline.engine.messages import Memory, TrialMessage
+from pipeline.engine.messages import Memory, TrialMessage, UnfitNode
 from pipeline.engine.schedulers.registry import make_scheduler
 from pipeline.engine.trials.recorder import Recorder
 from pipeline.engine.trials.supervisor import Supervisor
@@ -20,6 +19,7 @@ from pipeline.records.trials import TrialFacts
 from pipeline.search.random import Random
 from pipeline.watch import Watcher
 from pipeline.worker.faults import Failure
+from tests.engine.stage import trial_of
 
 OBJECTIVE = Objective("val_loss", "min")
 
@@ -32,18 +32,51 @@ def ledger(tmp_path):
 
 
 @pytest.fixture
-def recorder(ledger):
-    experiment = Experiment(dataset="digits", objective="val_loss", scheduler="none", max_epochs=2)
-    searcher = Random(seed=0, objective=OBJECTIVE, trials=3, trace=lambda proposal, fill: [])
-    supervisor = Supervisor(make_scheduler(experiment, OBJECTIVE), lambda: 2)
-    searcher.tell_asked("t0000", {})
-    ledger.start("t0000", {})
+def experiment():
+    return Experiment(dataset="digits", objective="val_loss", scheduler="none", max_epochs=2)
+
+
+@pytest.fixture
+def searcher():
+    return Random(seed=0, objective=OBJECTIVE, trials=3, trace=lambda proposal, fill: [])
+
+
+@pytest.fixture
+def supervisor(experiment):
+    return Supervisor(make_scheduler(experiment, OBJECTIVE), lambda: 2)
+
+
+@pytest.fixture
+def new_recorder(ledger, searcher, experiment, supervisor):
+    """Makes the recorder of a process that goes on with the run."""
     retention = Retention(ledger.layout, OBJECTIVE, keep=1)
-    return Recorder(ledger, searcher, OBJECTIVE, experiment, supervisor, retention, Watcher())
+    return lambda: Recorder(
+        ledger, searcher, OBJECTIVE, experiment, supervisor, retention, Watcher()
+    )
+
+
+@pytest.fixture
+def begin(ledger, searcher):
+    """Begins a trial, as it is recorded."""
+
+    def begun(name):
+        searcher.tell_asked(name, {})
+        ledger.start(name, {})
+        return Trial("kerasweep", stub=True, trial_id=name)
+
+    return begun
+
+
+@pytest.fixture
+def recorder(begin, new_recorder):
+    """The recorder of a run that has one trial."""
+    begin("t0000")
+    return new_recorder()
 
 
 def report(recorder, trial, epoch, **more):
-    told = EpochReport(epoch, 0.5, {"".join(["val_", "loss"]): 0.5}, 1.0)
+    """What a trial tells at the end of an epoch; before its first, at epoch 0."""
+    told = EpochReport(epoch, 0.5, {"".join(["val_", "loss"]): 0.5}, 1.0) if epoch else None
     message = TrialMessage(told, **({"facts": TrialFacts()} | more))
     result = {
         **message.to_result(OBJECTIVE),
@@ -52,6 +85,12 @@ def report(recorder, trial, epoch, **more):
     }
     recorder.on_trial_result(epoch, [trial], trial, result)
     trial.update_last_result(result)  # as Tune does after its callbacks
+
+
+def end(recorder, trial, failure):
+    """A trial ends before its next epoch, with a failure."""
+    report(recorder, trial, 0, failure=failure)
+    recorder.on_trial_complete(1, [trial], trial)
 
 
 def test_tune_keeps_the_metrics_of_a_trial_that_goes_on_and_not_of_one_that_is_over(
@@ -90,18 +129,17 @@ def test_reports_share_the_names_of_their_metrics(recorder, ledger):
 
 
 def test_an_objective_that_is_missing_ends_the_search_only_where_no_trial_has_reported(
-    recorder, ledger
+    recorder, ledger, begin
 ):
     missing = Failure(
         "request", "The objective must be among what `fit` reports", where="objective"
     )
-    recorder._end_failed("t0000", missing)
+    end(recorder, Trial("kerasweep", stub=True, trial_id="t0000"), missing)
     assert "objective must be" in str(recorder.fatal)
     recorder.fatal = None
-    recorder._searcher.tell_asked("t0001", {})
-    ledger.start("t0001", {})
-    report(recorder, Trial("kerasweep", stub=True, trial_id="t0001"), 1)
-    recorder._end_failed("t0001", missing)
+    trial = begin("t0001")
+    report(recorder, trial, 1)
+    end(recorder, trial, missing)
     assert recorder.fatal is None and ledger.trials["t0001"].status == "failed"
 
 
@@ -125,21 +163,25 @@ def test_each_plan_is_recorded_with_the_epoch_from_which_it_was_carried_out(reco
     assert ledger.trials["t0000"].node == "10.0.0.2"
 
 
-def test_a_trial_whose_workers_were_lost_says_what_they_held(recorder, ledger):
+def test_a_trial_whose_workers_were_lost_says_what_they_held(recorder, ledger, supervisor):
     trial = Trial("kerasweep", stub=True, trial_id="t0000")
     report(recorder, trial, 1, memory=Memory(3.25, 24.0, False))
-    recorder._supervisor.losses["t0000"] = "worker lost: SIGKILL"
+    supervisor.losses["t0000"] = "worker lost: SIGKILL"
     recorder.on_trial_error(2, [trial], trial)
     error = ledger.trials["t0000"].error
     assert error == "worker lost: SIGKILL (at its last report it held 3.25 GiB of its node's 24.0)"
 
 
-def test_a_node_that_fails_two_trials_and_trains_none_ends_the_search(recorder):
-    supervisor, looks = recorder._supervisor, []
-    recorder._hangs = SimpleNamespace(look=looks.append, reported=lambda *_, **__: None)
+def test_a_node_that_fails_two_trials_and_trains_none_ends_the_search(
+    recorder, supervisor, tunes_controller
+):
+    trial = trial_of("t0000")
+    tune = tunes_controller([trial])
+    supervisor.choose_trial_to_run(tune.handed)  # and from now on hears of each loss
 
     def fail(node):
-        supervisor._refused(node, f"no GPU is seen at {node}")
+        tune.start(trial)
+        tune.fail(trial, UnfitNode(node, f"no GPU is seen at {node}"))
         recorder.on_step_end(1, [])
 
     fail("10.0.0.2")
@@ -156,30 +198,21 @@ def test_a_node_that_fails_two_trials_and_trains_none_ends_the_search(recorder):
     assert "10.0.0.3" in str(recorder.fatal)
 
 
-def test_faults_of_the_program_are_counted_on_after_the_driver_was_killed(recorder, ledger):
-    def again():
-        return Recorder(
-            ledger,
-            recorder._searcher,
-            OBJECTIVE,
-            recorder._experiment,
-            recorder._supervisor,
-            recorder._retention,
-            Watcher(),
-        )
-
+def test_faults_of_the_program_are_counted_on_after_the_driver_was_killed(
+    recorder, new_recorder, begin
+):
     def fail(recorder, number):
         name = f"t{number:04d}"
-        if number:
-            recorder._searcher.tell_asked(name, {})
-            ledger.start(name, {})
-        recorder._end_failed(
-            name, Failure("program", "ValueError: no", "their traceback", "ValueError at my.py:3")
+        trial = begin(name) if number else Trial("kerasweep", stub=True, trial_id=name)
+        end(
+            recorder,
+            trial,
+            Failure("program", "ValueError: no", "their traceback", "ValueError at my.py:3"),
         )
         return recorder.fatal
 
-    assert fail(recorder, 0) is None and fail(again(), 1) is None
-    fatal = fail(again(), 2)
+    assert fail(recorder, 0) is None and fail(new_recorder(), 1) is None
+    fatal = fail(new_recorder(), 2)
     assert str(fatal) == "3 trials in a row failed in the same way: ValueError: no"
     # it had ended for them: whoever goes on with it has mended something
-    assert fail(again(), 3) is None
+    assert fail(new_recorder(), 3) is None
