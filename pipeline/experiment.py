@@ -98,6 +98,7 @@ class Experiment(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     storage: str = "runs"
     name: str | None = None  # of the run's directory; None: dataset, space and time
+    track: tuple[str, ...] = ()  # trackers that are told how it goes
 
     @field_validator("*", mode="before")
     @classmethod
@@ -150,6 +151,27 @@ class Experiment(BaseModel):
         except RequestError as error:
             raise ValueError(str(error)) from error
         return name
+
+    @field_validator("track", mode="before")
+    @classmethod
+    def _separate_trackers(cls, given: Any) -> Any:
+        if isinstance(given, str):  # as on the command line: a,b
+            return tuple(name for name in given.split(",") if name)
+        if not isinstance(given, list | tuple) or not all(isinstance(n, str) for n in given):
+            raise ValueError(f"track must be names of trackers; got {quoted(given)}.")
+        return tuple(given)
+
+    @field_validator("track")
+    @classmethod
+    def _known_trackers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"track must name each tracker once; got {quoted(name)} twice.")
+            try:
+                find("tracker", name)
+            except RequestError as error:
+                raise ValueError(str(error)) from error
+        return names
 
     @field_validator("objective")
     @classmethod
@@ -295,6 +317,7 @@ class Experiment(BaseModel):
         for name in ("dataset", "search_space"):
             if not isinstance(plain[name], str):
                 plain[name] = fingerprint(plain[name])
+        plain["track"] = list(self.track)
         return yaml.safe_dump(plain, sort_keys=False)
 
     @classmethod

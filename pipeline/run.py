@@ -125,6 +125,10 @@ def command(
     name: Annotated[
         str | None, _option("Name of the run's directory. [default: dataset, space and time]")
     ] = None,
+    track: Annotated[
+        str | None,
+        _option("Trackers that are told how it goes: NAME, module:Class; several by commas."),
+    ] = None,
     resume: Annotated[
         str | None, _option("Go on with the run in this directory; --trials extends it.")
     ] = None,
@@ -165,6 +169,7 @@ def command(
         "seed": seed,
         "storage": storage,
         "name": name,
+        "track": track,
     }
     given = {key: value for key, value in settings.items() if value is not None}
     if resume is not None and (dry_run or inline or list_all):

@@ -117,8 +117,15 @@ class Watchers(Watcher):
     """
 
     def __init__(self, watchers: Iterable[Watcher] = ()) -> None:
-        self._all = tuple(watchers)
-        self._hearing = list(self._all)
+        self._all: tuple[Watcher, ...] = ()
+        self._hearing: list[Watcher] = []  # those that have not raised
+        self.add(watchers)
+
+    def add(self, watchers: Iterable[Watcher]) -> None:
+        """Tell these too from now on."""
+        added = tuple(watchers)
+        self._all += added
+        self._hearing = [*self._hearing, *added]
 
     def preparing(self, what: str) -> None:
         """Tell each of a step before the first trial."""

@@ -15,6 +15,7 @@ import requests
 
 ROOT = Path(__file__).parents[1]
 SPACES = Path(__file__).parent / "spaces"
+TUNE = ("resume", "watchers", "interruption")  # what it takes beside an experiment
 SECRET = "it is not for others"  # a key to a store
 
 # Folders whose tests start whole searches, hosts or environments. Their files are begun first: begun
@@ -96,18 +97,21 @@ def ray_cluster():
 
 @pytest.fixture
 def search(ray_cluster, tmp_path):
-    """Run a small search in this process: `search(scheduler="none", …)`."""
+    """Run a small search in this process: `search(scheduler="none", …)`.
+
+    Beside settings it takes what `tune` does: `resume`, `watchers`, `interruption`.
+    """
     from pipeline import Experiment, tune
 
     def run(**settings):
-        resume = settings.pop("resume", None)
+        more = {name: settings.pop(name) for name in TUNE if name in settings}
         defaults = {
             "dataset": str(SPACES / "few.py"),
             "search_space": str(SPACES / "tiny.py"),
             "storage": str(tmp_path / "runs"),
             "max_concurrent": 2,
         }
-        return tune(Experiment.checked(**defaults | settings), resume=resume)
+        return tune(Experiment.checked(**defaults | settings), **more)
 
     return run
 

@@ -75,6 +75,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "perturbation_interval": 2,
         "fit_plan": "auto",
         "epoch_timeout_s": None,
+        "track": (),
     }
 
 

@@ -37,6 +37,7 @@ MAY_CHANGE = {
     "max_retries_per_trial",
     "max_epochs",
     "epoch_timeout_s",
+    "track",
 }
 # What these did with a trial followed from how many epochs it could have.
 BOUND_TO_EPOCHS = {"hyperband", "pbt"}
@@ -82,7 +83,7 @@ def _check_epochs(experiment: Experiment, before: int) -> None:
 
 def with_lasting_names(experiment: Experiment) -> Experiment:
     """The same experiment, its files named by absolute paths."""
-    named = (*COMPONENTS, "start_from")
+    named = (*COMPONENTS, "track", "start_from")
     return experiment.changed(**_lasting({name: getattr(experiment, name) for name in named}))
 
 
@@ -90,6 +91,8 @@ def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
     lasting = {
         n: names.lasting(settings[n]) for n in COMPONENTS if isinstance(settings.get(n), str)
     }
+    if isinstance(settings.get("track"), tuple):
+        lasting["track"] = tuple(names.lasting(name) for name in settings["track"])
     if settings.get("start_from") is not None:
         lasting["start_from"] = str(names.absolute(settings["start_from"]))
     return settings | lasting

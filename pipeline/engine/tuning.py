@@ -25,6 +25,7 @@ from pipeline.records.mirror import Mirror, at_home, named_by_home
 from pipeline.records.remote import RemotePath, location
 from pipeline.records.scratch import new_folder
 from pipeline.space.specs import Hyperparameter
+from pipeline.tracking.trackers import make_trackers
 from pipeline.watch import Interruption, SearchPlan, Watcher, Watchers
 
 
@@ -64,6 +65,7 @@ def tune(
             if is_complete(experiment, past):
                 return Run(past.place)
             check_budget_left(experiment, past)
+        watcher.add(make_trackers(experiment, lambda: search.layout, watcher.warned))
         search = Search(experiment, past, watcher, interruption, mirror)
         ray = cluster(experiment, search.sources, warm=True, insecure=insecure)
         with ray as inherited, search, storage_of(search.layout):

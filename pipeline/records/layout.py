@@ -80,6 +80,10 @@ class Layout:
         """What is known of one trial, but for its reports."""
         return self.trial(trial) / "trial.json"
 
+    def tracker_state(self, name: str) -> Path:
+        """What one tracker keeps from one process to the next."""
+        return self.root / "tracking" / f"{name}.json"
+
     def copy(self, path: Path) -> Path:
         """The copy of one of the run's files."""
         return self.copies / path.relative_to(self.root)

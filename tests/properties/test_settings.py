@@ -28,6 +28,7 @@ from tests.properties.inputs import (
 
 pytestmark = pytest.mark.slow
 
+TRACKER = f"{Path(__file__).parents[1] / 'trackers' / 'lines.py'}:Lines"
 FIELDS = sorted(Experiment.model_fields)
 
 
@@ -38,6 +39,7 @@ def taken_or_refused(**settings: Any) -> None:
     for name, value in settings.items():
         held = getattr(experiment, name)
         assert not isinstance(value, bool)
+        value = tuple(value) if isinstance(value, list) else value
         assert held == value or isinstance(value, str | bytes), (name, value, held)
     if isinstance(experiment.dataset, str) and isinstance(experiment.search_space, str):
         assert Experiment.from_yaml(experiment.to_yaml(), "experiment.yaml") == experiment
@@ -104,6 +106,7 @@ POSSIBLE = {
     "start_from": st.none() | paths,
     "seed": st.integers(0, 2**32 - 1),
     "storage": paths.filter(lambda path: "://" not in path),
+    "track": st.just(()) | st.just((f"{TRACKER}:Tracker",)),
     "name": st.none() | st.from_regex(r"\A\w([\w.\- ]{0,40}[\w.\-])?\Z"),
 }
 
