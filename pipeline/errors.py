@@ -167,7 +167,8 @@ class Interrupted(BaseException):
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """One line for a name that is not known, with the nearest that is."""
     names = sorted(known)
-    return f"Unknown {kind} {quoted(name)}. Known: {', '.join(names)}.{did_you_mean(name, names)}"
+    listed = ", ".join(names) or "none"
+    return f"Unknown {kind} {quoted(name)}. Known: {listed}.{did_you_mean(name, names)}"
 
 
 def all_unknown(kind: str, names: Sequence[str], known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipeline.errors import one_line
 from pipeline.experiment import Experiment
@@ -66,6 +66,9 @@ class Watcher:
 
     The events come in the driver's thread, between two looks at the trials: they must be short.
     """
+
+    # Whether a person sees the warnings that it hears: those in a file may never be read.
+    shows_warnings: ClassVar[bool] = True
 
     def preparing(self, what: str) -> None:
         """A step before the first trial."""
@@ -223,9 +226,10 @@ class Watchers(Watcher):
             )
 
     def _warn(self, text: str) -> None:
-        if self._hearing:
-            self.warned(text)
-            return
+        self.warned(text)
+        for watcher in self._hearing:
+            if watcher.shows_warnings and type(watcher).warned is not Watcher.warned:
+                return
         with contextlib.suppress(OSError, ValueError):  # it is closed
             print(f"Warning: {text}", file=sys.stderr)
 

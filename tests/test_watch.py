@@ -43,6 +43,9 @@ class Noting(Watcher):
 
         return note
 
+    def warned(self, text):
+        """Seen by somebody, unlike `Watcher.warned`."""
+
     @contextmanager
     def searching(self):
         self.heard.append(("searching",))
@@ -112,6 +115,17 @@ def test_what_a_watcher_raises_is_one_warning_to_the_others_and_the_end_is_told_
         told = [*told, ALL[-1]]
     assert raising.heard == told
     assert capsys.readouterr().err == ""
+
+
+def test_a_warning_that_no_person_would_see_goes_to_standard_error_too(capsys):
+    class Filed(Noting):
+        shows_warnings = False
+
+    filed = Filed()
+    play(Watchers([filed, Watcher(), Noting("started")]))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Warning: The watcher Noting raised")
+    assert ("warned", line.removeprefix("Warning: ")) in filed.heard
 
 
 def test_where_no_other_watcher_is_left_the_warning_goes_to_standard_error(capsys):

@@ -6,6 +6,8 @@ from rich.text import Text
 
 from pipeline.components import OURS, PLURAL, listed
 
+CLASS = "package.module:MyClass or my_file.py:MyClass"
+
 
 def show_list() -> None:
     """Print every component that can be named, with a line on each and the package it is from."""
@@ -15,6 +17,5 @@ def show_list() -> None:
         for each in listed(component):
             origin = "" if each.origin == OURS else f" [{each.origin}]"
             table.add_row(f"  {each.name}", Text(f"{each.line}{origin}"))
-        if table.row_count:
-            console.print(Text(title, style="bold"))
-            console.print(table)
+        console.print(Text(title, style="bold"))
+        console.print(table if table.row_count else f"  none here: name a class, {CLASS}")

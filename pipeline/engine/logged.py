@@ -11,6 +11,8 @@ from pipeline.watch import Conclusion, SearchPlan, Watcher
 class Logged(Watcher):
     """A watcher that logs what it hears, an epoch in one line."""
 
+    shows_warnings = False
+
     def preparing(self, what: str) -> None:
         """Log a step before the first trial."""
         LOGGER.debug("%s", what)

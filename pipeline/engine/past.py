@@ -88,7 +88,7 @@ def with_lasting_names(experiment: Experiment) -> Experiment:
 
 
 def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
-    lasting = {
+    lasting: dict[str, Any] = {
         n: names.lasting(settings[n]) for n in COMPONENTS if isinstance(settings.get(n), str)
     }
     if isinstance(settings.get("track"), tuple):

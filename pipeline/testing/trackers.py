@@ -20,14 +20,11 @@ from typing import Any
 from pipeline.errors import ProgramError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
-from pipeline.records.decisions import Decision
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.reports import EpochReport, Report
-from pipeline.records.results import Results
+from pipeline.records.results import Results, find_best, write_summary, write_tables
 from pipeline.records.settings import write_experiment
-from pipeline.records.summary import find_best, write_summary
-from pipeline.records.tables import write_tables
 from pipeline.records.tracker_state import TrackerState
 from pipeline.records.trials import TrialFacts, TrialRecord, as_plain
 from pipeline.space.specs import Float
@@ -129,7 +126,6 @@ def check_any_order(make: Make, folder: Path) -> None:
         watcher.directory(run.layout.place)
         watcher.planned(run.plan)
         watcher.reported(report)
-        watcher.decided(Decision("t0007", 1, "stop"))
         watcher.started(record)
         watcher.tick()
         stranger = TrialRecord("t0009", {}, status="duplicate", error="the same configuration")
@@ -196,10 +192,6 @@ class PastRun:
                 if interrupted:
                     return
                 if epoch == 1:
-                    decision = Decision(
-                        trial, 1, "pause", 1, number + 1, number + 1, 0, "It waits."
-                    )
-                    self._tell(watcher, "decided", decision)
                     self._tell(watcher, "waits", self.ledger.trials[trial])
                     self._tell(watcher, "started", self.ledger.trials[trial])
             self.ledger.end(trial, "finished")

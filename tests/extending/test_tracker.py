@@ -131,6 +131,18 @@ def test_a_packages_tracker_is_listed_with_the_package(cli: Any, package: Any) -
     assert "[kerasweep-lines]" in text
 
 
+def test_there_is_none_of_ours_yet(cli: Any, tmp_path: Path) -> None:
+    code, output, _ = cli("--list")
+    assert code == 0
+    assert (
+        "trackers\n  none here: name a class, package.module:MyClass or my_file.py:MyClass\n"
+        in output
+    )
+    code, _, errors = cli("digits", "--track", "mine", cwd=tmp_path)
+    assert code == 2 and "Unknown tracker 'mine'. Known: none." in errors
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_file_and_one_line_make_a_tracker_of_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
