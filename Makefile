@@ -92,6 +92,11 @@ format: $(STAMP)  ## format the code and apply the lint's safe fixes
 	$(RUN) -m ruff check --fix-only .
 	$(RUN) -m ruff format .
 
+.PHONY: reference
+reference: $(STAMP)  ## write the reference page of all options and components
+	@mkdir -p docs/reference
+	@$(RUN) -m pipeline.reference > docs/reference/options.md
+
 .PHONY: clean
 clean:  ## remove what tools and builds leave behind; runs/ and .venv stay
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

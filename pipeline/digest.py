@@ -21,6 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.dataset import Dataset
+from pipeline.data.fit_data import FitData
+
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
 # Of a callback: where something is written changes nothing in a search, and often holds the time.
 PLACES = {
@@ -40,6 +43,51 @@ OURS = str(Path(__file__).parent)
 def sha256(*things: Any) -> str:
     """Checksum of whatever a user may give: code, arrays, objects, and nests of them."""
     return _digest(things, (), {}).hex()
+
+
+def fingerprint(thing: Any) -> dict[str, Any]:
+    """Qualified name and SHA-256 of a dataset or a search space.
+
+    Of its arrays, or of its source and its settings.
+    """
+    if isinstance(thing, FitData):
+        return {
+            "object": thing.name,
+            "sha256": sha256(thing.train, thing.val),
+            "inputs": thing.inputs(),
+        }
+    if isinstance(thing, Dataset):
+        digest = hashlib.sha256()
+        for array in (
+            thing.x_train,
+            thing.y_train,
+            thing.x_val,
+            thing.y_val,
+            thing.x_test,
+            thing.y_test,
+        ):
+            digest.update(array.tobytes())
+        return {"object": thing.name, "sha256": digest.hexdigest()}
+    distinctive = getattr(thing, "distinctive", thing)
+    thing = getattr(thing, "original", thing)  # what wraps a model family for us does not name it
+    where = thing if hasattr(thing, "__qualname__") or inspect.ismodule(thing) else type(thing)
+    name = where.__name__ if inspect.ismodule(where) else f"{where.__module__}.{where.__qualname__}"
+    return {"object": name, "sha256": sha256(distinctive)}
+
+
+def label(thing: str | Any) -> str:
+    """A short name for a dataset or a search space, fit for a directory or a table."""
+    thing = getattr(thing, "original", thing)
+    if isinstance(thing, Dataset | FitData):
+        name = thing.name
+    elif isinstance(thing, str):
+        path = thing.partition(":")[0]
+        name = Path(path).stem if path.endswith(".py") else path.rpartition(".")[2]
+    else:
+        name = getattr(thing, "__name__", type(thing).__name__)
+    plain = re.sub(r"[^\w.-]+", "_", name).strip("_.")  # a name with a slash, a <lambda>
+    # two and the time are one folder's name
+    return plain.encode()[:100].decode(errors="ignore") or "object"
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,10 @@
 Every setting, its default and its check.
 """
 
-import hashlib
-import inspect
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, cast
+from typing import Annotated, Any, Literal, cast
 
 import yaml
 from pydantic import (
@@ -25,11 +22,12 @@ from pydantic import (
 
 from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import FitData
-from pipeline.digest import sha256
+from pipeline.digest import fingerprint
 from pipeline.errors import LONGEST, RequestError, all_unknown, one_line, quoted
 from pipeline.names import Component, find
 from pipeline.objective import Objective
 from pipeline.records.remote import check_address
+from pipeline.settings_text import settings_in
 
 # of anything that is counted or timed: far beyond it clocks and Ray's counters overflow
 MOST = 10**9
@@ -37,19 +35,12 @@ Positive = Annotated[int, Field(gt=0, le=MOST)]
 NotNegative = Annotated[int, Field(ge=0, le=MOST)]
 Seconds = Annotated[float, Field(gt=0, le=MOST)]
 LEAST_SHARE = 0.0001  # of a CPU or GPU: finer Ray does not count
-LARGEST_FILE = 2**18  # characters; an experiment has some 1000
 UNBOUNDED = 10**6  # trials or epochs: whoever asks for so many means all that there are
 
 
-class Builder(Protocol):
-    """A search space given as an object.
-
-    A module, or an instance such as a KerasTuner HyperModel.
-    """
-
-    @property
-    def build(self) -> Callable[..., Any]:
-        """`build(hp, data)` or `build(hp)`."""
+def _left_open(means: str, description: str) -> Any:
+    """A setting that is None unless it is given; `means` says what holds then."""
+    return Field(default=None, description=description, json_schema_extra={"unset": means})
 
 
 class Experiment(BaseModel):
@@ -66,39 +57,86 @@ class Experiment(BaseModel):
         hide_input_in_errors=True,  # it may hold a secret
     )
 
-    dataset: Annotated[str | Dataset | FitData | Callable[..., Any], SkipValidation]
-    search_space: Annotated[str | Callable[..., Any] | Builder, SkipValidation] = "mlp"
-    objective: str | None = None  # None: val_accuracy, or val_loss for regression
-    searcher: str = "hyperopt"
-    scheduler: str = "asha"
-    trials: Positive = 20
-    max_epochs: Positive = 10
-    # trainings of each configuration, from different seeds, whose mean counts
-    executions_per_trial: Positive = 1
-    time_budget_s: Seconds | None = None
-    epoch_timeout_s: Seconds | None = None  # silent for longer, a trial hangs; None: learnt
-    grace_epochs: Positive = 1  # no trial is stopped before
-    # of asha and hyperband: one in so many goes on
-    reduction_factor: Annotated[float, Field(ge=1.1, le=MOST)] = 3
-    perturbation_interval: Positive = 2  # of pbt: epochs of a generation
-    cpus_per_trial: Annotated[float, Field(gt=0, le=MOST)] = 1
-    # auto: a share that memory allows
-    gpus_per_trial: Annotated[float, Field(ge=0, le=MOST)] | Literal["auto"] = 0.0
-    # how a trial's steps are carried out
-    fit_plan: Literal["auto", "plain", "looped", "compiled"] = "auto"
-    max_concurrent: Positive | None = None  # None: what the cluster holds
-    max_retries_per_trial: NotNegative = 0  # where user code raised
-    max_consecutive_failed_trials: Positive = 3  # failed in the same way, then the run ends
-    keep_models: Positive = 10  # of so many trials the best weights are kept
-    cpus: Positive | None = None  # of a cluster started here; None: all that the machine has
-    gpus: NotNegative | None = None
-    address: str | None = None
-    # a JSON list of configurations to try first, or an earlier run's directory
-    start_from: str | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    storage: str = "runs"
-    name: str | None = None  # of the run's directory; None: dataset, space and time
-    track: tuple[str, ...] = ()  # trackers that are told how it goes
+    dataset: Annotated[str | Dataset | FitData | Callable[..., Any], SkipValidation] = Field(
+        description="A dataset's name, a .py file, a module, an experiment.yaml or a sweep.yaml."
+    )
+    search_space: Annotated[Any, SkipValidation] = Field(
+        default="mlp",
+        description="A search space's name, a .py file, a module, module:function.",
+    )
+    objective: str | None = _left_open(
+        "val_accuracy or val_loss", "Metric to optimise: NAME, or NAME:min or NAME:max."
+    )
+    searcher: str = Field(
+        default="hyperopt",
+        description="Proposes configurations: a name, module:Class or file.py:Class.",
+    )
+    scheduler: str = Field(
+        default="asha",
+        description="Decides which trials go on: a name, module:Class or file.py:Class.",
+    )
+    trials: Positive = Field(default=20, description="Configurations to try.")
+    max_epochs: Positive = Field(default=10, description="Epochs of a trial, at most.")
+    executions_per_trial: Positive = Field(
+        default=1,
+        description="Trainings of each configuration, from different seeds, whose mean counts.",
+    )
+    time_budget_s: Seconds | None = _left_open(
+        "no limit", "End the search after so long: 90s, 10m, 8h."
+    )
+    epoch_timeout_s: Seconds | None = _left_open(
+        "20 times the longest epoch so far, at least 5m; 6h before the first",
+        "A trial without a report for so long hangs: it is ended and tried once more.",
+    )
+    grace_epochs: Positive = Field(
+        default=1, description="asha, asha-stopping and median: stop no trial before this epoch."
+    )
+    reduction_factor: Annotated[float, Field(ge=1.1, le=MOST)] = Field(
+        default=3,
+        description="asha, asha-stopping and hyperband: one trial in so many goes on.",
+    )
+    perturbation_interval: Positive = Field(default=2, description="pbt: epochs of a generation.")
+    cpus_per_trial: Annotated[float, Field(gt=0, le=MOST)] = Field(
+        default=1, description="CPUs of a trial."
+    )
+    gpus_per_trial: Annotated[float, Field(ge=0, le=MOST)] | Literal["auto"] = Field(
+        default=0.0,
+        description="GPUs of a trial: a share like 0.25 packs several on one, auto as many as fit.",
+    )
+    fit_plan: Literal["auto", "plain", "looped", "compiled"] = Field(
+        default="auto",
+        description="How a trial's steps are carried out: auto, plain, looped or compiled.",
+    )
+    max_concurrent: Positive | None = _left_open("what fits", "Trials at once, at most.")
+    max_retries_per_trial: NotNegative = Field(
+        default=0, description="Further tries of a trial whose user code raised."
+    )
+    max_consecutive_failed_trials: Positive = Field(
+        default=3,
+        description="Trials in a row that fail in the same way, after which the search ends.",
+    )
+    keep_models: Positive = Field(default=10, description="Trials whose best weights are kept.")
+    cpus: Positive | None = _left_open("all", "CPUs to use of this machine.")
+    gpus: NotNegative | None = _left_open("all", "GPUs to use of this machine.")
+    address: str | None = _left_open(
+        "this machine alone", "HOST:PORT of a running Ray cluster, or auto."
+    )
+    start_from: str | None = _left_open(
+        "nothing",
+        "First try the configurations of a JSON list, or the best of an earlier run's directory.",
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
+        default=0, description="Of the search, the splits and each trial."
+    )
+    storage: str = Field(
+        default="runs", description="Folder of the run directories; or s3://… or gs://…."
+    )
+    name: str | None = _left_open("dataset, space and time", "Name of the run's directory.")
+    track: tuple[str, ...] = Field(
+        default=(),
+        description="Trackers that are told how it goes: a name, module:Class or file.py:Class; "
+        "several by commas.",
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -138,6 +176,11 @@ class Experiment(BaseModel):
         return given
 
     def __init__(self, **settings: Any) -> None:
+        """Check the settings; what is wrong with any of them comes in one error.
+
+        Raises:
+            RequestError: a setting is unknown or impossible.
+        """
         try:
             super().__init__(**settings)
         except ValidationError as error:
@@ -296,18 +339,9 @@ class Experiment(BaseModel):
             )
         return self
 
-    @classmethod
-    def checked(cls, **settings: Any) -> "Experiment":
-        """Build one, with all faults in one error.
-
-        Raises:
-            RequestError: any setting is unknown or impossible.
-        """
-        return cls(**settings)
-
     def changed(self, **settings: Any) -> "Experiment":
         """The same with other settings, checked again."""
-        return self.checked(
+        return type(self)(
             **{name: getattr(self, name) for name in type(self).model_fields} | settings
         )
 
@@ -339,97 +373,9 @@ class Experiment(BaseModel):
                     f"resume it from Python: tune(Experiment(…), resume=…)."
                 )
         try:
-            return cls.checked(**plain)
+            return cls(**plain)
         except RequestError as error:
             raise RequestError(f"{source}: {error}") from error
-
-
-def settings_in(text: str, source: str) -> dict[str, Any]:
-    """What a file of settings holds, not checked any further.
-
-    Raises:
-        RequestError: it is not YAML, or not a mapping; the message names `source`.
-    """
-    if len(text) > LARGEST_FILE:
-        raise RequestError(
-            f"{source} must hold settings, one a line (dataset: mnist); it has {len(text):,} "
-            "characters."
-        )
-    try:
-        plain = yaml.load(text, _Loader)
-    # PyYAML lets out what Python raises of a date that cannot be, of deep nesting
-    except Exception as error:
-        what = "" if isinstance(error, yaml.YAMLError) else "a value cannot be read: "
-        raise RequestError(f"{source} must be YAML; {what}{one_line(str(error))}") from error
-    if not isinstance(plain, dict) or not all(isinstance(key, str) for key in plain):
-        raise RequestError(
-            f"{source} must hold settings, one a line (dataset: mnist); got {text.strip()[:60]!r}."
-        )
-    return plain
-
-
-def seconds_in(name: str, text: str) -> float:
-    """How long a duration is: 90s, 10m, 1h30m.
-
-    Raises:
-        RequestError: it is none; the message begins with `name`.
-    """
-    units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise RequestError(f"{name} must be a duration like 90s, 10m or 1h30m; got {quoted(text)}.")
-    return float(sum(float(number) * units[unit] for number, unit in parts))
-
-
-def fingerprint(thing: Any) -> dict[str, Any]:
-    """Qualified name and SHA-256 of a dataset or a search space.
-
-    Of its arrays, or of its source and its settings.
-    """
-    if isinstance(thing, FitData):
-        return {"object": thing.name, "sha256": thing.sha256(), "inputs": thing.inputs()}
-    if isinstance(thing, Dataset):
-        digest = hashlib.sha256()
-        for array in (
-            thing.x_train,
-            thing.y_train,
-            thing.x_val,
-            thing.y_val,
-            thing.x_test,
-            thing.y_test,
-        ):
-            digest.update(array.tobytes())
-        return {"object": thing.name, "sha256": digest.hexdigest()}
-    distinctive = getattr(thing, "distinctive", thing)
-    thing = getattr(thing, "original", thing)  # what wraps a model family for us does not name it
-    where = thing if hasattr(thing, "__qualname__") or inspect.ismodule(thing) else type(thing)
-    name = where.__name__ if inspect.ismodule(where) else f"{where.__module__}.{where.__qualname__}"
-    return {"object": name, "sha256": sha256(distinctive)}
-
-
-def label(thing: str | Any) -> str:
-    """A short name for a dataset or a search space, fit for a directory or a table."""
-    thing = getattr(thing, "original", thing)
-    if isinstance(thing, Dataset | FitData):
-        name = thing.name
-    elif isinstance(thing, str):
-        path = thing.partition(":")[0]
-        name = Path(path).stem if path.endswith(".py") else path.rpartition(".")[2]
-    else:
-        name = getattr(thing, "__name__", type(thing).__name__)
-    plain = re.sub(r"[^\w.-]+", "_", name).strip("_.")  # a name with a slash, a <lambda>
-    # two and the time are one folder's name
-    return plain.encode()[:100].decode(errors="ignore") or "object"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without merging (`<<`).
-
-    A few lines that merge each other ask for more memory than there is.
-    """
-
-    def flatten_mapping(self, node: Any) -> None:
-        """Leave the key: no value can be made of it."""
 
 
 def _sentences(faults: Sequence[Any]) -> list[str]:

@@ -5,6 +5,7 @@ What is planned, what happens, and a wish to stop.
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipeline.errors import one_line
+from pipeline.errors import Interrupted, one_line
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.remote import RemotePath
@@ -244,3 +245,39 @@ class Interruption:
     def __init__(self) -> None:
         self.signal: int | None = None
         self.graceful = False
+
+
+@contextmanager
+def stopped_by_signals(interruption: Interruption) -> Iterator[None]:
+    """Within it, the first SIGINT or SIGTERM ends a search cleanly, the second at once.
+
+    What a sweep passes on is no second one: whoever stops a job sends a signal to each of its
+    processes (Ray, a terminal), and each search of a sweep gets it twice.
+    """
+    asked = False
+
+    def handle(number: int, _frame: Any) -> None:
+        nonlocal asked
+        if number != PASSED_ON:
+            if asked:
+                os._exit(128 + number)
+            asked = True
+        if interruption.signal is None:
+            interruption.signal = int(signal.SIGTERM) if number == PASSED_ON else number
+            if not interruption.graceful:
+                raise Interrupted(interruption.signal)
+
+    before = {
+        number: signal.signal(number, handle)
+        for number in (signal.SIGINT, signal.SIGTERM, PASSED_ON)
+    }
+    try:
+        yield
+    except Exception:  # Ray's compiled code makes a SystemError of what is raised within it (2.60)
+        if interruption.signal is None or interruption.graceful:
+            raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if interruption.signal is not None and not interruption.graceful:
+        raise Interrupted(interruption.signal)

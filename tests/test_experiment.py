@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from pipeline.data.dataset import Dataset
+from pipeline.digest import fingerprint, label
 from pipeline.engine.schedulers import SCHEDULERS
 from pipeline.errors import RequestError
-from pipeline.experiment import Experiment, fingerprint, label
+from pipeline.experiment import Experiment
 from pipeline.search import SEARCHERS
 
 
@@ -37,7 +38,7 @@ def dataset(name: str = "mine", first: float = 0.0) -> Dataset:
 
 def refusal(**settings: Any) -> str:
     with pytest.raises(RequestError) as refused:
-        Experiment.checked(**{"dataset": "mnist"} | settings)
+        Experiment(**{"dataset": "mnist"} | settings)
     return str(refused.value)
 
 
@@ -82,7 +83,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
 def test_the_defaults_pass_their_own_checks() -> None:
     plain = Experiment(dataset="mnist").model_dump()
 
-    assert Experiment.checked(**plain) == Experiment(dataset="mnist")
+    assert Experiment(**plain) == Experiment(dataset="mnist")
 
 
 def test_an_experiment_cannot_be_changed_in_place() -> None:
@@ -128,7 +129,7 @@ def test_the_schedulers_are_those_that_the_engine_makes() -> None:
 
 @pytest.mark.parametrize("name", [*SEARCHERS])
 def test_every_searcher_can_be_asked_for(name: str) -> None:
-    assert Experiment.checked(dataset="mnist", searcher=name).searcher == name
+    assert Experiment(dataset="mnist", searcher=name).searcher == name
 
 
 # Refusals.
@@ -311,14 +312,14 @@ def test_an_impossible_setting_is_refused_in_one_line(
     ids=str,
 )
 def test_a_possible_setting_is_taken_as_it_is(settings: dict[str, Any]) -> None:
-    experiment = Experiment.checked(dataset="mnist", **settings)
+    experiment = Experiment(dataset="mnist", **settings)
 
     assert {name: getattr(experiment, name) for name in settings} == settings
 
 
 def test_a_dataset_must_be_given() -> None:
     with pytest.raises(RequestError, match=r"^dataset must be given\.$"):
-        Experiment.checked()
+        Experiment()
 
 
 def test_a_value_that_would_never_end_is_shown_in_part() -> None:
@@ -360,12 +361,12 @@ def test_all_faults_come_in_one_error() -> None:
     "space", [build, Model(), Model().build, sys.modules[__name__], lambda hp: None]
 )
 def test_a_search_space_may_be_a_function_or_an_object_with_build(space: Any) -> None:
-    assert Experiment.checked(dataset="mnist", search_space=space).search_space is space
+    assert Experiment(dataset="mnist", search_space=space).search_space is space
 
 
 @pytest.mark.parametrize("made", [dataset(), dataset])
 def test_a_dataset_may_be_an_object_or_a_function(made: Any) -> None:
-    assert Experiment.checked(dataset=made).dataset is made
+    assert Experiment(dataset=made).dataset is made
 
 
 def test_a_function_is_recorded_by_its_qualified_name_and_a_hash_of_its_source() -> None:
@@ -425,6 +426,14 @@ def test_a_label_is_short_and_fit_for_a_folder(thing: Any, short: str) -> None:
 
 
 # YAML.
+
+
+def test_a_setting_is_read_under_the_name_that_it_had_in_earlier_versions() -> None:
+    read = Experiment.from_yaml("dataset: mnist\nexecution: looped\n", "experiment.yaml")
+
+    assert read == Experiment(dataset="mnist", fit_plan="looped")
+    with pytest.raises(RequestError, match="Unknown setting 'execution'"):
+        Experiment(dataset="mnist", execution="looped")
 
 
 def test_an_experiment_comes_back_from_yaml() -> None:

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from pipeline.console.printing import print_rows
 from pipeline.console.words import duration, short
-from pipeline.experiment import UNBOUNDED, label
+from pipeline.digest import label
+from pipeline.experiment import UNBOUNDED
 from pipeline.watch import SearchPlan
 
 

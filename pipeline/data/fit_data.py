@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.dataset import FEW, Dataset
-from pipeline.digest import sha256
 from pipeline.errors import RequestError
 
 Nest = Any  # an array, or a dict, list or tuple of nests
@@ -167,10 +166,6 @@ class FitData:
             "licence": "",
             "standardisation": None,
         }
-
-    def sha256(self) -> str:
-        """Of the arrays' bytes, and of the functions that make them."""
-        return sha256(self.train, self.val)
 
 
 Data = Dataset | FitData

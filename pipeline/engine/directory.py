@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pipeline.digest import label
 from pipeline.errors import RequestError, one_line
-from pipeline.experiment import Experiment, label
+from pipeline.experiment import Experiment
 from pipeline.records.mirror import is_there
 from pipeline.records.remote import RemotePath, location, unreachable
 

@@ -8,6 +8,7 @@ import yaml
 from pipeline.errors import RequestError, one_line
 from pipeline.records.checksummed import Warned, damaged, read_kept, write_kept
 from pipeline.records.layout import Layout
+from pipeline.settings_text import as_now_called
 
 
 def read_experiment(layout: Layout, warned: Warned | None = None) -> str:
@@ -44,7 +45,7 @@ def read_settings(layout: Layout) -> dict[str, Any]:
         ) from error
     if not isinstance(settings, dict):
         raise RequestError(f"{layout.experiment} must hold settings, one a line (dataset: mnist).")
-    return settings
+    return as_now_called(settings)
 
 
 def write_experiment(layout: Layout, text: str) -> None:

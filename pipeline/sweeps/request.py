@@ -23,9 +23,11 @@ from typing import Any
 
 import yaml
 
+from pipeline.digest import label
 from pipeline.engine.cluster.connect import address_of
 from pipeline.errors import LISTED, RequestError, all_unknown, one_line, quoted
-from pipeline.experiment import Experiment, label, seconds_in, settings_in
+from pipeline.experiment import Experiment
+from pipeline.settings_text import seconds_in, settings_in
 
 KEYS = ("name", "storage", "time_budget", "parallel", "defaults", "matrix", "experiments")
 DISTINCT = {"defaults", "matrix", "experiments"}  # no experiment has a setting of such a name
@@ -195,7 +197,7 @@ def _experiment(name: Any, settings: dict[str, Any]) -> Experiment:
     for key in OWN:
         if key in settings:
             raise RequestError(f"{key} is the sweep's: it must stand at the file's top.")
-    experiment = Experiment.checked(**settings)
+    experiment = Experiment(**settings)
     if isinstance(name, str) and len(name.encode(errors="replace")) > LONGEST_NAME:
         raise RequestError(
             f"an experiment's name must have at most {LONGEST_NAME} bytes; it may be given one "

@@ -15,8 +15,8 @@ from keras import layers
 
 from pipeline import keras_tuner as kt
 from pipeline.data.fit_data import FitData
+from pipeline.digest import fingerprint
 from pipeline.errors import KerasweepError, RequestError, UserCodeError
-from pipeline.experiment import fingerprint
 from pipeline.keras_tuner.arguments import of_search
 from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
 from pipeline.objective import Objective
@@ -435,7 +435,7 @@ def test_a_search_space_is_the_same_one_in_another_process(tmp_path):
     script.write_text(
         "import sys\n"
         "import keras\n"
-        "from pipeline.experiment import fingerprint\n"
+        "from pipeline.digest import fingerprint\n"
         "from pipeline.keras_tuner.hypermodel import Family, HyperModel, portable\n"
         "class Mine(HyperModel):\n"
         "    def __init__(self, width):\n"

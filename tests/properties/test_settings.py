@@ -12,8 +12,8 @@ from pipeline.engine.schedulers import SCHEDULERS
 from pipeline.errors import KerasweepError, RequestError
 from pipeline.experiment import LEAST_SHARE, MOST, Experiment
 from pipeline.objective import Objective
-from pipeline.run import _seconds
 from pipeline.search import SEARCHERS
+from pipeline.settings_text import seconds_in
 from tests.properties.inputs import (
     TRIED,
     anything,
@@ -140,7 +140,7 @@ def test_any_objective_is_read_or_refused(text: str) -> None:
 @example("9" * 5000 + "d")
 @tried
 def test_any_duration_is_read_or_refused(text: str) -> None:
-    duration = outcome(lambda: _seconds("--time-budget", text))
+    duration = outcome(lambda: seconds_in("--time-budget", text))
     assert isinstance(duration, RequestError) or duration >= 0
 
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pipeline.digest import label
 from pipeline.errors import RequestError, one_line
-from pipeline.experiment import label
 from pipeline.names import HOME, Source
 from pipeline.records.scratch import new_folder
 

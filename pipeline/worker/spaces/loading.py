@@ -8,8 +8,8 @@ from typing import Any
 from pipeline.components import imported
 from pipeline.data.dataset import Dataset, as_dataset
 from pipeline.data.fit_data import Data, FitData
+from pipeline.digest import label
 from pipeline.errors import RequestError, UserCodeError, user_traceback
-from pipeline.experiment import label
 from pipeline.names import Source
 from pipeline.worker.session import SearchSpace
 from pipeline.worker.spaces.settings import Settings
