@@ -486,3 +486,23 @@ def test_results_are_read_from_there(mirror, ledger, bucket):
 
 def test_a_folder_that_is_no_run_is_said_to_be_none(bucket):
     assert not opened(f"{bucket}/none").experiment.exists()
+
+
+def test_the_log_is_sent_once_at_the_end_and_goes_on_in_the_next_process(mirror, ledger):
+    first = mirror()
+    kept = ledger(first)
+    sent = first.home / first.layout.debug_log.name
+    first.start(pytest.fail)
+    first.layout.debug_log.write_text("the search begins\n")
+    for _ in search(kept):
+        pass
+    first.send()
+    first.finish()
+    assert sent.written() is None
+    with first.layout.debug_log.open("a") as log:
+        log.write("the run is over\n")
+    first.close()
+    assert sent.read_bytes() == b"the search begins\nthe run is over\n"
+    second = mirror()
+    brought_back(second)
+    assert second.layout.debug_log.read_bytes() == sent.read_bytes()
