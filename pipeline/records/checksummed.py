@@ -226,7 +226,12 @@ class _Appended:
 
 
 def read_lines(
-    layout: Layout, path: Path, accept: Callable[[bytes], object], warned: Warned | None = None
+    layout: Layout,
+    path: Path,
+    accept: Callable[[bytes], object],
+    warned: Warned | None = None,
+    *,
+    what: str = "report",
 ) -> list[bytes]:
     """Each line of a file, without its number and checksum.
 
@@ -240,6 +245,7 @@ def read_lines(
         accept: is given each line without a checksum; raises ValueError, TypeError or KeyError if
             it is damaged.
         warned: is told that the copy was needed. Where it is given both are made whole again.
+        what: what each line is, for the message.
 
     Raises:
         RequestError: a line is damaged or missing in both; the message names it.
@@ -264,7 +270,7 @@ def read_lines(
             if number not in lines:
                 text = own.all[number - 1] if number <= len(own.all) else b""
                 raise RequestError(
-                    f"Each line of {path} must be one report; line {number} is damaged: "
+                    f"Each line of {path} must be one {what}; line {number} is damaged: "
                     f"{text.decode(errors='replace')[:60]!r}. Its copy does not have it."
                 )
         lost = sorted(lines.keys() - own.lines.keys())

@@ -43,6 +43,7 @@ class Layout:
         self.experiment = self.root / "experiment.yaml"
         self.starts = self.root / "starts.json"  # of a search with --start-from
         self.history = self.root / "history.jsonl"
+        self.decisions = self.root / "decisions.jsonl"
         self.history_table = self.root / "history.csv"
         self.trials_table = self.root / "trials.csv"
         self.summary = self.root / "summary.json"

@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from pipeline.errors import RequestError, StorageError
 from pipeline.records.checksummed import Lines, Warned, damaged, is_kept, read_kept, write_kept
+from pipeline.records.decisions import Decision, as_line, read_decisions
 from pipeline.records.layout import Layout
 from pipeline.records.reports import Report, read_history
 from pipeline.records.settings import read_experiment
@@ -35,6 +36,7 @@ class Ledger:
         self.fault: StorageError | None = None
         self.trials: dict[str, TrialRecord] = {}
         self.reports: list[Report] = []
+        self.decisions: list[Decision] = []
         self._last_epoch: dict[str, int] = {}
         # a search asks for these in every turn of Tune's loop
         self._unfinished: dict[str, None] = {}
@@ -45,18 +47,22 @@ class Ledger:
             _mend(layout, warned)
             self.trials = read_trials(layout, warned)
             self.reports = read_history(layout, warned)
+            self.decisions = read_decisions(layout, warned)
             self._history = Lines(layout, layout.history, len(self.reports))
+            self._decided = Lines(layout, layout.decisions, len(self.decisions))
         except BaseException:
             self._lock.close()
             raise
         for report in self.reports:
             self._last_epoch[report.trial] = max(report.epoch, self.last_epoch(report.trial))
+        self._known = {_key(decision) for decision in self.decisions}
         for trial in self.trials:
             self._count(trial)
 
     def close(self) -> None:
         """Close the files and let the lock go."""
         self._history.close()
+        self._decided.close()
         self._lock.close()
 
     def last_epoch(self, trial: str) -> int:
@@ -89,6 +95,18 @@ class Ledger:
         self.guarded(lambda: self._history.append(plain))
         self.reports.append(report)
         self._last_epoch[report.trial] = report.epoch
+        return True
+
+    def decide(self, decision: Decision) -> bool:
+        """Append a decision; False, and nothing is written, where it is recorded or no news.
+
+        A resume, and a trial whose worker was lost, come to the same decisions once more.
+        """
+        if not decision.is_recorded or _key(decision) in self._known:
+            return False
+        self.write(lambda: self._decided.append(as_line(decision)))
+        self.decisions.append(decision)
+        self._known.add(_key(decision))
         return True
 
     def change(self, trial: str, epoch: int, source: str, requested: Requested) -> None:
@@ -197,6 +215,11 @@ class Ledger:
                 "another."
             ) from error
         return lock
+
+
+def _key(decision: Decision) -> tuple[Any, ...]:
+    """What makes two decisions the same, whatever else came to the rung meanwhile."""
+    return decision.trial, decision.epoch, decision.verdict, decision.rung
 
 
 def _mend(layout: Layout, warned: Warned) -> None:

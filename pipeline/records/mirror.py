@@ -124,7 +124,8 @@ class Mirror:
                 self._lease.renew()  # to fetch may have taken long
             for path in unknown:
                 path.unlink(missing_ok=True)
-            self._forget_reports_after(last)
+            for lines in (self.layout.history, self.layout.decisions):
+                self._forget_lines_after(lines, last)
 
     def start(self, failed: Callable[[StorageError], None]) -> None:
         """Go on mirroring in a thread; `failed` is told where that has come to an end."""
@@ -190,7 +191,7 @@ class Mirror:
         # them.
         for path in sorted(changed, key=lambda path: (self._rank(path), _order(path.parent.name))):
             data = records[path] if path in records else _data(path)
-            if path == history:
+            if path in (history, self.layout.decisions):
                 data = data[: data.rfind(b"\n") + 1]
             if data:
                 self._lease.check()
@@ -243,16 +244,16 @@ class Mirror:
         folder, *parts = path.relative_to(self.home).parts
         return parts[0] if folder == self.layout.trials.name and len(parts) > 1 else ""
 
-    def _forget_reports_after(self, last: tuple[int, str]) -> None:
-        """Leave out the reports of trials that come after the last one that was recorded."""
-        lines = read_lines(self.layout, self.layout.history, json.loads)
-        known = [line for line in lines if _order(json.loads(line)["trial"]) <= last]
-        if len(known) < len(lines):
-            self.layout.history.unlink()
-            history = Lines(self.layout, self.layout.history, 0)
+    def _forget_lines_after(self, path: Path, last: tuple[int, str]) -> None:
+        """Leave out what is said of trials that come after the last one that was recorded."""
+        said = read_lines(self.layout, path, json.loads)
+        known = [line for line in said if _order(json.loads(line)["trial"]) <= last]
+        if len(known) < len(said):
+            path.unlink()
+            lines = Lines(self.layout, path, 0)
             for line in known:
-                history.append(line.decode())
-            history.close()
+                lines.append(line.decode())
+            lines.close()
 
 
 def is_there(home: RemotePath) -> bool:

@@ -13,6 +13,7 @@ import pytest
 from pipeline.errors import RequestError, StorageError
 from pipeline.records import layout as layouts
 from pipeline.records.checksummed import Lines, read_kept, read_lines, write_kept
+from pipeline.records.decisions import Decision, read_decisions
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.reports import Report, read_history
@@ -45,6 +46,8 @@ def run(tmp_path: Path) -> Layout:
         ledger.start(name, {"units": 8, "rate": 0.25})
         for epoch in (1, 2, 3):
             ledger.report(report(name, epoch))
+    for verdict in ("pause", "continue"):
+        ledger.decide(Decision("t0000", 1, verdict, 1, 1, 2, 1, "It waits."))
     ledger.end("t0000", "finished")
     write_summary(
         layout, best=None, test=None, trials=ledger.trials, epochs=6, objective="val_loss:min"
@@ -56,6 +59,7 @@ def run(tmp_path: Path) -> Layout:
 READERS: dict[str, Callable[[Layout], Any]] = {
     "experiment.yaml": read_experiment,
     "history.jsonl": read_history,
+    "decisions.jsonl": read_decisions,
     "summary.json": lambda layout: Results(layout.root).summary,
     "trials/t0000/trial.json": read_trials,
 }
@@ -193,6 +197,7 @@ def test_lines_damaged_in_different_places_of_both_are_put_together(run: Layout)
             "written",
         ),
         ("history.jsonl", "history.jsonl must be one report; line 1 is damaged: "),
+        ("decisions.jsonl", "decisions.jsonl must be one decision; line 1 is damaged: "),
         ("trials/t0000/trial.json", "trial.json must hold one trial's record; it is damaged: "),
     ],
 )

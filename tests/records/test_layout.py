@@ -153,6 +153,7 @@ def test_the_documented_names_are_kept(tmp_path: Path) -> None:
     documented = {
         "experiment.yaml": layout.experiment,
         "history.jsonl": layout.history,
+        "decisions.jsonl": layout.decisions,
         "history.csv": layout.history_table,
         "trials.csv": layout.trials_table,
         "summary.json": layout.summary,

@@ -1,0 +1,73 @@
+"""Decisions of a scheduler, as a run records them: one line each, kept twice, each with a checksum.
+
+`decisions.jsonl` says why a trial went on, waited or was stopped. A resume does not need it: it
+makes the same decisions from the reports. A run of before there was such a file has none.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from pipeline.records.checksummed import Warned, read_json, read_lines
+from pipeline.records.layout import Layout
+
+Verdict = Literal["continue", "pause", "stop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a scheduler decided on a trial after an epoch, and by what.
+
+    Args:
+        trial: the trial's id.
+        epoch: the trial's last completed epoch.
+        verdict: whether the trial goes on, waits, or ends.
+        rung: the epoch at which trials were compared; None where they were not.
+        rank: the trial's place among those that came to the rung so far; 1 is the best.
+        of: how many came to the rung so far.
+        went_on: how many of these were let on so far.
+        reason: one plain sentence.
+    """
+
+    trial: str
+    epoch: int
+    verdict: Verdict
+    rung: int | None = None
+    rank: int | None = None
+    of: int | None = None
+    went_on: int | None = None
+    reason: str = ""
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether anything was decided: a trial that goes on between two rungs is no news."""
+        return self.verdict != "continue" or self.rung is not None
+
+
+_DECISION = TypeAdapter(Decision)
+
+
+def as_line(decision: Decision) -> str:
+    """A decision as a JSON object."""
+    return json.dumps(asdict(decision), allow_nan=False)
+
+
+def read_decisions(layout: Layout, warned: Warned | None = None) -> list[Decision]:
+    """Every recorded decision, in the order in which they were made.
+
+    `warned` is for the process that writes the run: see `checksummed.read_lines`.
+
+    Raises:
+        RequestError: a line is damaged or missing, in the copy too; the message names it.
+    """
+    lines = read_lines(layout, layout.decisions, _check, warned, what="decision")
+    return [Decision(**plain) for plain in json.loads(b"[%b]" % b",".join(lines))]
+
+
+def _check(line: bytes) -> None:
+    """Look at a line that has no checksum."""
+    plain = read_json(line)
+    Decision(**plain)
+    _DECISION.validate_json(json.dumps(plain), strict=True)
