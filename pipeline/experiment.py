@@ -315,29 +315,20 @@ class Experiment(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _brackets_that_grow(self) -> "Experiment":
-        # Ray cuts rungs to whole epochs: by less than 2, one epoch grows to one, where its
-        # HyperBand waits for ever.
-        if self.scheduler == "hyperband" and self.reduction_factor < 2:
-            raise ValueError(
-                f"reduction_factor must be at least 2 for hyperband; got {self.reduction_factor:g}."
-            )
+    def _possible_for_the_scheduler(self) -> "Experiment":
+        # imported here, as schedulers know the experiment that they are asked for in
+        from pipeline.schedulers.scheduler import scheduler_class
+
+        try:
+            scheduler_class(self.scheduler).check(self)
+        except RequestError as error:
+            raise ValueError(str(error)) from error
         return self
 
     @property
     def gpu_share(self) -> float:
         """GPUs of a trial as a number: until it is known how many share one, a whole one."""
         return 1.0 if self.gpus_per_trial == "auto" else self.gpus_per_trial
-
-    @model_validator(mode="after")
-    def _population_on_a_file_system(self) -> "Experiment":
-        # Its trials go on with one another's checkpoints: none may be ahead of the records when
-        # they are brought back.
-        if self.scheduler == "pbt" and "://" in self.storage:
-            raise ValueError(
-                f"scheduler pbt must have its storage on a file system; got {quoted(self.storage)}."
-            )
-        return self
 
     def changed(self, **settings: Any) -> "Experiment":
         """The same with other settings, checked again."""

@@ -45,7 +45,7 @@ ENTRIES: dict[Component, tuple[str, ...]] = {
 # Ours that are classes: a dictionary of name to "module:Class", in a package that imports nothing.
 TABLES: dict[Component, str] = {
     "searcher": "pipeline.search:SEARCHERS",
-    "scheduler": "pipeline.engine.schedulers:SCHEDULERS",
+    "scheduler": "pipeline.schedulers:SCHEDULERS",
     "tracker": "pipeline.tracking:TRACKERS",
 }
 # The entry points by which an installed package adds names.

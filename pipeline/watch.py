@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pipeline.errors import Interrupted, one_line
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
+from pipeline.records.decisions import Decision
 from pipeline.records.remote import RemotePath
 from pipeline.records.reports import Report
 from pipeline.records.trials import TrialRecord
@@ -92,7 +93,7 @@ class Watcher:
     def reported(self, report: Report) -> None:
         """An epoch was recorded."""
 
-    def decided(self, decision: Any) -> None:
+    def decided(self, decision: Decision) -> None:
         """The scheduler decided on an epoch: the verdict and its reason."""
 
     def waits(self, record: TrialRecord) -> None:
@@ -159,7 +160,7 @@ class Watchers(Watcher):
         """Tell each of an epoch."""
         self._tell("reported", report)
 
-    def decided(self, decision: Any) -> None:
+    def decided(self, decision: Decision) -> None:
         """Tell each of the scheduler's decision."""
         self._tell("decided", decision)
 

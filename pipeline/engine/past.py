@@ -18,6 +18,7 @@ from pipeline.records.reports import read_history
 from pipeline.records.results import Results
 from pipeline.records.settings import read_experiment, read_settings
 from pipeline.records.trials import ENDED, read_trials
+from pipeline.schedulers.scheduler import scheduler_class
 from pipeline.worker.training.checkpoints import Checkpoints
 
 # Settings that may name a file.
@@ -39,8 +40,6 @@ MAY_CHANGE = {
     "epoch_timeout_s",
     "track",
 }
-# What these did with a trial followed from how many epochs it could have.
-BOUND_TO_EPOCHS = {"hyperband", "pbt"}
 # From the start of a process, or a worker's, to an epoch's beginning.
 START_S = 60.0
 
@@ -73,7 +72,8 @@ def _check_epochs(experiment: Experiment, before: int) -> None:
             f"A resumed run may have more epochs, not fewer than {before}; got "
             f"{experiment.max_epochs}."
         )
-    if experiment.max_epochs > before and experiment.scheduler in BOUND_TO_EPOCHS:
+    bound = scheduler_class(experiment.scheduler).bound_to_epochs
+    if experiment.max_epochs > before and bound:
         raise RequestError(
             f"A resumed run of {experiment.scheduler} keeps its max_epochs ({before}); a new one "
             "can learn from it: "

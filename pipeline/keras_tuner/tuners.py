@@ -488,6 +488,6 @@ class Hyperband(Tuner):
         super().__init__(hypermodel, objective, 1, *args, **kwargs)
 
     def _length(self, epochs: int | None) -> dict[str, Any]:
-        from pipeline.engine.schedulers.hyperband import hyperband_trials
+        from pipeline.schedulers.hyperband import trials_of_a_round
 
-        return self._rungs | {"trials": self._iterations * hyperband_trials(**self._rungs)}
+        return self._rungs | {"trials": self._iterations * trials_of_a_round(**self._rungs)}

@@ -104,7 +104,7 @@ class Ledger:
         """
         if not decision.is_recorded or _key(decision) in self._known:
             return False
-        self.write(lambda: self._decided.append(as_line(decision)))
+        self.guarded(lambda: self._decided.append(as_line(decision)))
         self.decisions.append(decision)
         self._known.add(_key(decision))
         return True

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from pipeline.data.dataset import Dataset
-from pipeline.engine.schedulers import SCHEDULERS
 from pipeline.errors import ProgramError, RequestError, UserCodeError
 from pipeline.records.trials import read_trials
+from pipeline.schedulers import SCHEDULERS
 from pipeline.search import SEARCHERS
 from pipeline.watch import Interruption, Watcher
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.engine.schedulers import SCHEDULERS
 from pipeline.errors import KerasweepError, RequestError
 from pipeline.experiment import LEAST_SHARE, MOST, Experiment
 from pipeline.objective import Objective
+from pipeline.schedulers import SCHEDULERS
 from pipeline.search import SEARCHERS
 from pipeline.settings_text import seconds_in
 from tests.properties.inputs import (

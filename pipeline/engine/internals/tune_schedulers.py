@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from ray.tune.experiment import Trial
 from ray.tune.schedulers import MedianStoppingRule, TrialScheduler
 
 from pipeline.engine.messages import OBJECTIVE
@@ -19,10 +18,9 @@ class UnbufferedScheduler(TrialScheduler):
         return True
 
 
-def go_on_deciding(scheduler: TrialScheduler, trial: Trial) -> None:
-    """Have a scheduler decide on a trial that it has stopped, and that went on none the less.
+def go_on_deciding(rule: MedianStoppingRule, trial: Any) -> None:
+    """Have the rule of the median decide on a trial that it has stopped, and that went on.
 
-    The rule of the median would hear no more of it (Ray 2.60).
+    It would hear no more of it (Ray 2.60).
     """
-    if isinstance(scheduler, MedianStoppingRule):
-        scheduler._stopped_trials.discard(trial)
+    rule._stopped_trials.discard(trial)

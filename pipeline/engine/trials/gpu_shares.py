@@ -24,7 +24,32 @@ from pipeline.records.trials import ENDED
 from pipeline.worker.session import Job
 
 
-class Shares:
+class NoShares:
+    """Every trial takes one place, and what was asked for."""
+
+    def has_whole_gpu(self, trial: str) -> bool:
+        """Whether a trial has a GPU for itself, and others have a share."""
+        return False
+
+    def slots(self, trial: str) -> int:
+        """In the place of how many trials it runs."""
+        return 1
+
+    def reported(self, trial: str, epoch: int) -> None:
+        """A trial completed an epoch with what it has."""
+
+    def too_little(self, trial: str) -> bool:
+        """Whether a trial that ran out of memory gets more."""
+        return False
+
+    def give_task(self, trial: Trial) -> None:
+        """Let a trial that was queued again have what it gets now."""
+
+
+NOT_SHARED = NoShares()
+
+
+class Shares(NoShares):
     """Which trials have a whole GPU where the others have a share of one.
 
     Args:

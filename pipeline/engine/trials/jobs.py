@@ -1,11 +1,11 @@
 """From a configuration to a trial's task."""
 
 from pipeline.engine.cluster.capacity import devices_a_trial
-from pipeline.engine.schedulers.registry import rungs
 from pipeline.engine.trials.ask_tell import number_of
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
+from pipeline.schedulers.scheduler import scheduler_class
 from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import Configuration
 from pipeline.worker.session import Job
@@ -27,7 +27,8 @@ class Jobs:
         self._experiment, self._objective, self._layout = experiment, objective, layout
         self._starts = starts
         self._searcher = searcher_class(experiment.searcher)
-        self._rungs = (*rungs(experiment), experiment.max_epochs)
+        self._scheduler = scheduler_class(experiment.scheduler)
+        self._rungs = (*self._scheduler.rungs(experiment), experiment.max_epochs)
 
     def __call__(self, trial: str, configuration: Configuration) -> Job:
         """The task of a trial under a configuration."""
@@ -44,6 +45,6 @@ class Jobs:
             retries=experiment.max_retries_per_trial,
             fit_plan=experiment.fit_plan,
             devices=devices_a_trial(experiment),
-            keep_spare=experiment.scheduler == "pbt",
+            keep_spare=self._scheduler.keeps_spares,
             rungs=self._rungs,
         )

@@ -9,9 +9,8 @@ from pipeline.engine.cluster.nodes import Newcomers
 from pipeline.engine.internals.ray_process import keep_signals
 from pipeline.engine.internals.tune_output import NoOutput
 from pipeline.engine.preparation import Prepared
-from pipeline.engine.schedulers.pbt import Generation
-from pipeline.engine.schedulers.registry import make_scheduler
 from pipeline.engine.trials.ask_tell import AskTell, Trials
+from pipeline.engine.trials.generations import RecordedGenerations
 from pipeline.engine.trials.gpu_shares import Shares
 from pipeline.engine.trials.jobs import Jobs
 from pipeline.engine.trials.recorder import Recorder, tell_past
@@ -22,6 +21,7 @@ from pipeline.errors import KerasweepError
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.retention import Retention
+from pipeline.schedulers.scheduler import Context, scheduler_class
 from pipeline.search.searcher import Searcher, searcher_class
 from pipeline.watch import Interruption, Watcher
 
@@ -66,10 +66,10 @@ def run_trials(
     jobs = Jobs(experiment, objective, layout, len(prepared.first))
     shares = Shares(experiment, ledger, jobs, space.weights, watcher.warned)
 
-    def task(trial: str, configuration: dict[str, Any]) -> dict[str, Any]:
-        return adapter.task(trial, configuration)
+    def give(trial: str, values: dict[str, Any]) -> None:
+        supervisor.give_task(trial, adapter.task(trial, values))
 
-    generation = Generation(
+    generations = RecordedGenerations(
         ledger,
         layout,
         objective,
@@ -77,11 +77,10 @@ def run_trials(
         experiment.executions_per_trial,
         space.roles,
         space.fits,
-        task,
+        give,
     )
-    scheduler = make_scheduler(
-        experiment, objective, generation, lambda: trials.complete, generation.saved
-    )
+    context = Context(experiment, objective, lambda: trials.complete, generations)
+    scheduler = scheduler_class(experiment.scheduler)(context)
     supervisor = Supervisor(
         scheduler,
         prepared.places.places,

@@ -81,6 +81,7 @@ class Recorder(Callback):
                 self.refuse(
                     RequestError(reasons[-1] + f" (On {node}.)" * (not node.startswith("127.")))
                 )
+        self._record_decisions()
         self._watcher.tick()
 
     def on_trial_start(
@@ -89,6 +90,12 @@ class Recorder(Callback):
         """A trial got its worker."""
         self._actors[trial.trial_id] = worker_of(trial)
         self._watcher.started(self._ledger.trials[trial.trial_id])
+
+    def _record_decisions(self) -> None:
+        """Record what the scheduler decided since, after the reports that it follows from."""
+        for decision in self._supervisor.take_decisions():
+            if self._ledger.decide(decision):
+                self._watcher.decided(decision)
 
     def ends_duplicate(self, name: str, result: dict[str, Any]) -> bool:
         """Whether a trial's first report shows that another has its configuration.
@@ -152,6 +159,7 @@ class Recorder(Callback):
             forgive_losses(trial)  # deaths count from one epoch to the next
             self._searcher.tell_report(name, report.epoch, result[OBJECTIVE], report.final)
             self._watcher.reported(report)
+        self._record_decisions()
         if self._supervisor.pauses(name):
             self._watcher.waits(record)
 
@@ -159,6 +167,7 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A trial is over: it came to its end, failed, or the scheduler stopped it."""
+        self._record_decisions()
         name = trial.trial_id
         failure = self._failures.get(name)
         if self._ledger.trials[name].status == "duplicate":

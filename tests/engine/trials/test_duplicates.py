@@ -8,12 +8,13 @@ import pytest
 from ray.tune.experiment import Trial
 
 from pipeline.engine.messages import EPOCH, OBJECTIVE
-from pipeline.engine.schedulers.registry import make_scheduler
 from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.results import Results
 from pipeline.records.trials import read_trials
+from pipeline.schedulers.asha import PromotingHalving
+from pipeline.schedulers.scheduler import Context
 
 SPACE = str(Path(__file__).parents[2] / "spaces" / "nested_fit.py")
 NAMES = ["batch_size", "patience"]
@@ -90,9 +91,8 @@ def test_a_duplicate_is_ended_at_its_first_report_named_and_does_not_count(searc
 
 
 def test_the_scheduler_learns_nothing_of_a_duplicate():
-    scheduler = make_scheduler(
-        Experiment(dataset="digits", max_epochs=9), Objective("val_loss", "min")
-    )
+    experiment = Experiment(dataset="digits", max_epochs=9, trials=9)
+    scheduler = PromotingHalving(Context(experiment, Objective("val_loss", "min")))
     supervisor = Supervisor(scheduler, lambda: 2)
     for name in ("kept", "twin"):
         trial = Trial("trainable", trial_id=name, stub=True)
@@ -100,4 +100,8 @@ def test_the_scheduler_learns_nothing_of_a_duplicate():
         if name == "twin":
             supervisor.discount(name)
         supervisor.on_trial_complete(None, trial, {EPOCH: 1, OBJECTIVE: 0.5})
-    assert [set(rung.came) for rung in scheduler._rungs] == [{"kept"}, set()]
+    third = Trial("trainable", trial_id="third", stub=True)
+    supervisor.on_trial_add(None, third)
+    supervisor.on_trial_result(None, third, {EPOCH: 1, OBJECTIVE: 0.1})
+    decision = supervisor.take_decisions()[-1]
+    assert (decision.rung, decision.rank, decision.of) == (1, 1, 2), "it and the one that was kept"

@@ -18,7 +18,6 @@ from pipeline.engine.helper.gpu_share import (
     train_default,
 )
 from pipeline.engine.messages import OutOfShare
-from pipeline.engine.schedulers.registry import make_scheduler
 from pipeline.engine.trials.gpu_shares import Shares
 from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.errors import KerasweepError, RequestError
@@ -28,6 +27,9 @@ from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.reports import Report
 from pipeline.records.trials import read_trials
+from pipeline.schedulers.asha import PromotingHalving
+from pipeline.schedulers.none import EveryEpoch
+from pipeline.schedulers.scheduler import Context
 from pipeline.worker.session import Job
 
 # A model of 64 units or more runs out of memory on a share of a GPU; one of 512 always does.
@@ -249,7 +251,8 @@ def test_who_trains_on_a_whole_gpu_is_remembered_at_its_first_epoch_there_though
     ledger, given, _ = shares()
     settings = {"scheduler": "asha", "grace_epochs": 1, "objective": "val_loss"}
     experiment = Experiment(dataset="digits", **settings)
-    scheduler = make_scheduler(experiment, Objective("val_loss", "min"), complete=lambda: False)
+    context = Context(experiment, Objective("val_loss", "min"), complete=lambda: False)
+    scheduler = PromotingHalving(context)
     supervisor = Supervisor(scheduler, lambda: 9, shares=given)
     trial = Trial("kerasweep", stub=True, trial_id="t0000")
     outgrown(ledger, given, epochs=0)
@@ -266,9 +269,8 @@ def test_who_trains_on_a_whole_gpu_is_remembered_at_its_first_epoch_there_though
 
 def test_what_may_run_at_once_is_counted_in_trials_and_what_there_is_a_place_for_in_shares(shares):
     ledger, given, _ = shares(0.5)
-    plain = make_scheduler(
-        Experiment(dataset="digits", scheduler="none"), Objective("val_loss", "min")
-    )
+    experiment = Experiment(dataset="digits", scheduler="none")
+    plain = EveryEpoch(Context(experiment, Objective("val_loss", "min")))
     supervisor = Supervisor(plain, lambda: 6, shares=given, most=3)
     wanted = []
     for number in range(3):
@@ -290,7 +292,7 @@ def test_what_may_run_at_once_is_counted_in_trials_and_what_there_is_a_place_for
 def test_on_whole_gpus_or_none_there_is_nothing_to_give(shares, tmp_path):
     ledger, _, _ = shares()
     ledger.start("t0000", {"units": 8})
-    ledger.note("t0000", gpus=1.0)  # of a time when the search had shares
+    ledger.give_gpus("t0000", 1.0)  # of a time when the search had shares
     for gpus, needs in ((0, {"CPU": 1.0}), (2, {"CPU": 1.0, "GPU": 2.0})):
         given = Shares(
             Experiment(dataset="digits", gpus_per_trial=gpus), ledger, shares.job, lambda job: 1

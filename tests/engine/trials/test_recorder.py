@@ -6,7 +6,6 @@ import pytest
 from ray.tune.experiment import Trial
 
 from pipeline.engine.messages import Memory, TrialMessage, UnfitNode
-from pipeline.engine.schedulers.registry import make_scheduler
 from pipeline.engine.trials.recorder import Recorder
 from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.experiment import Experiment
@@ -16,6 +15,8 @@ from pipeline.records.ledger import Ledger
 from pipeline.records.reports import EpochReport
 from pipeline.records.retention import Retention
 from pipeline.records.trials import TrialFacts
+from pipeline.schedulers.none import EveryEpoch
+from pipeline.schedulers.scheduler import Context
 from pipeline.search.random import Random
 from pipeline.watch import Watcher
 from pipeline.worker.faults import Failure
@@ -43,7 +44,7 @@ def searcher():
 
 @pytest.fixture
 def supervisor(experiment):
-    return Supervisor(make_scheduler(experiment, OBJECTIVE), lambda: 2)
+    return Supervisor(EveryEpoch(Context(experiment, OBJECTIVE)), lambda: 2)
 
 
 @pytest.fixture

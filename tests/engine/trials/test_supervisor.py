@@ -1,4 +1,4 @@
-"""The supervisor and its replay over Ray's real schedulers, without a cluster."""
+"""The supervisor and its replay over every scheduler, with Tune's real trials and no cluster."""
 
 import random
 
@@ -7,12 +7,13 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from pipeline.engine.messages import TrialMessage
-from pipeline.engine.schedulers import SCHEDULERS
-from pipeline.engine.schedulers.registry import make_scheduler
-from pipeline.engine.trials.supervisor import PastReport, Supervisor
+from pipeline.engine.trials.replay import PastReport, rebuild
+from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.reports import EpochReport
+from pipeline.schedulers import SCHEDULERS
+from pipeline.schedulers.scheduler import Context, scheduler_class
 from pipeline.worker.faults import Failure
 
 OBJECTIVE = Objective("val_loss", "min")
@@ -20,7 +21,8 @@ OBJECTIVE = Objective("val_loss", "min")
 
 def supervisor_of(scheduler, **settings):
     experiment = Experiment(dataset="digits", objective="val_loss", scheduler=scheduler, **settings)
-    return Supervisor(make_scheduler(experiment, OBJECTIVE), lambda: 2)
+    decides = scheduler_class(scheduler)(Context(experiment, OBJECTIVE))
+    return Supervisor(decides, lambda: 2)
 
 
 def stub(name):
@@ -28,17 +30,16 @@ def stub(name):
 
 
 class Controller:
-    """As much of Tune's controller as a scheduler calls, over trials that are only numbers."""
+    """As much of Tune's controller as a scheduler calls, over trials that are only numbers.
+
+    `verdicts` are the last on each trial."""
 
     def __init__(self, supervisor, trials):
         self.supervisor, self.trials = supervisor, trials
-        self.decisions = []
+        self.decisions, self.verdicts = [], {}
 
     def get_trials(self):
         return list(self.trials.values())
-
-    def get_live_trials(self):
-        return {t for t in self.trials.values() if t.status not in (Trial.TERMINATED, Trial.ERROR)}
 
     def stop_trial(self, trial):
         self.supervisor.on_trial_remove(self, trial)
@@ -51,23 +52,34 @@ class Controller:
         decision = self.supervisor.on_trial_result(self, trial, result)
         self.decisions.append((name, epoch, decision))
         if decision == TrialScheduler.STOP:
-            self.supervisor.on_trial_complete(self, trial, result)
-            trial.set_status(Trial.TERMINATED)
+            self.end(name, result)
         elif decision == TrialScheduler.PAUSE:
             trial.set_status(Trial.PAUSED)
 
+    def end(self, name, result):
+        trial = self.trials[name]
+        self.supervisor.on_trial_complete(self, trial, result)
+        trial.set_status(Trial.TERMINATED)
 
-def runnable(controller, inner):
-    waiting = getattr(inner, "_hyperbands", None)
-    if waiting is None:
-        return [n for n, t in controller.trials.items() if t.status != Trial.TERMINATED]
-    unpaused = {t.trial_id for band in waiting for b in band if b for t in b.trials_to_unpause}
-    return [
-        n
-        for n, t in controller.trials.items()
-        if t.status in (Trial.PENDING, Trial.RUNNING)
-        or (t.status == Trial.PAUSED and n in unpaused)
-    ]
+    def let_on(self):
+        """The trials that wait and may go on."""
+        taken = self.supervisor.take_decisions()
+        self.verdicts |= {decision.trial: decision.verdict for decision in taken}
+        return {
+            n
+            for n, t in self.trials.items()
+            if t.status == Trial.PAUSED and self.verdicts[n] == "continue"
+        }
+
+
+def runnable(controller, scheduler):
+    """The trials that may report next; but for hyperband, those that wait may at any time."""
+    statuses = {n: t.status for n, t in controller.trials.items()}
+    if scheduler != "hyperband":
+        return [n for n, status in statuses.items() if status != Trial.TERMINATED]
+    let_on = controller.let_on()
+    running = (Trial.PENDING, Trial.RUNNING)
+    return [n for n, status in statuses.items() if status in running or n in let_on]
 
 
 def simulate(scheduler, seed, cut):
@@ -83,7 +95,7 @@ def simulate(scheduler, seed, cut):
     epochs = dict.fromkeys(names, 0)
     reports = []
     other = None
-    while candidates := runnable(controller, supervisor.inner):
+    while candidates := runnable(controller, scheduler):
         name = rng.choice(candidates)
         epochs[name] += 1
         value = quality[name] + 1 / epochs[name]
@@ -97,7 +109,7 @@ def simulate(scheduler, seed, cut):
             done = {n for n, t in controller.trials.items() if t.status == Trial.TERMINATED}
             last = {n: e for n, e, _ in reports}
             past = [PastReport(n, e, v, n in done and last[n] == e) for n, e, v in reports]
-            assert again.replay(trials.values(), done, past) == set()
+            assert rebuild(again, trials.values(), done, past) == set()
             for n in names:
                 expected, found = controller.trials[n].status, trials[n].status
                 assert (found if found != Trial.PENDING else Trial.RUNNING) == (
@@ -107,9 +119,7 @@ def simulate(scheduler, seed, cut):
             controller.decisions.clear()
         if epochs[name] == 10 and controller.trials[name].status != Trial.TERMINATED:
             for one in filter(None, (controller, other)):
-                result = {"epoch": 10, "objective": value}
-                one.supervisor.on_trial_complete(one, one.trials[name], result)
-                one.trials[name].set_status(Trial.TERMINATED)
+                one.end(name, {"epoch": 10, "objective": value})
     return controller.decisions, other.decisions, epochs
 
 
@@ -144,9 +154,9 @@ class Eventful:
         those until then."""
         asked, first = 12, self.controllers[0]
         while True:
-            candidates = runnable(first, first.supervisor.inner)
+            candidates = runnable(first, self.scheduler)
             # Tune fills a bracket in one go.
-            unfilled = getattr(first.supervisor.inner, "unfilled", False)
+            unfilled = first.supervisor.scheduler.unfilled
             if len(first.trials) < asked and (
                 not candidates or unfilled or self.rng.random() < 0.3
             ):
@@ -192,8 +202,7 @@ class Eventful:
                 failure = Failure("configuration", "it failed") if failed else None
                 told = EpochReport(epoch, value, {}, 1.0)
                 worth = TrialMessage(told, failure=failure).to_result(OBJECTIVE)
-                each.supervisor.on_trial_complete(each, trial, worth)
-                trial.set_status(Trial.TERMINATED)
+                each.end(name, worth)
 
     def rebuilt(self):
         statuses = {n: t.status for n, t in self.controllers[0].trials.items()}
@@ -214,7 +223,8 @@ class Eventful:
             for n, e, value in self.reports
         ]
         again = Controller(supervisor_of(self.scheduler), {n: stub(n) for n in statuses})
-        assert again.supervisor.replay(again.trials.values(), done, past, self.before) == set()
+        trials = again.trials.values()
+        assert rebuild(again.supervisor, trials, done, past, self.before) == set()
         return again
 
 
@@ -235,10 +245,9 @@ def test_a_trial_whose_reports_came_before_those_that_are_lost_is_there():
     for scheduler in SCHEDULERS:
         supervisor = supervisor_of(scheduler)
         late = stub("t0001")
-        assert not supervisor.replay(
-            [stub("t0000"), late], set(), [PastReport("t0001", 1, 0.1, False)], {"t0001": 4}
-        )
-        assert "t0001" in supervisor._live
+        report = PastReport("t0001", 1, 0.1, False)
+        assert not rebuild(supervisor, [stub("t0000"), late], set(), [report], {"t0001": 4})
+        assert "t0001" in supervisor.scheduler.members
 
 
 def test_a_trial_that_diverged_as_the_driver_was_killed_is_not_taken_for_one_that_was_stopped():
@@ -247,7 +256,7 @@ def test_a_trial_that_diverged_as_the_driver_was_killed_is_not_taken_for_one_tha
         trials = [stub(f"t{n:04d}") for n in range(5)]
         reports = [PastReport(t.trial_id, e, 0.1, False) for e in (1, 2, 3) for t in trials[:4]]
         reports.append(PastReport("t0004", 1, OBJECTIVE.worst, False, diverged=True))
-        assert "t0004" not in supervisor.replay(trials, set(), reports)
+        assert "t0004" not in rebuild(supervisor, trials, set(), reports)
         assert trials[4].status == Trial.PENDING
 
 
@@ -256,14 +265,16 @@ def test_a_trial_that_is_added_to_a_finished_hyperband_is_compared_in_a_bracket_
     controller = Controller(supervisor, {f"t{n:04d}": stub(f"t{n:04d}") for n in range(10)})
     for trial in controller.trials.values():
         supervisor.on_trial_add(controller, trial)
-    bracket = supervisor.inner._state["bracket"]
-    assert supervisor.inner.unfilled
-    for trial in list(bracket._all_trials):
-        for epoch in range(1, bracket._r0 + 1):
-            controller.report(trial.trial_id, epoch, 0.5)
-    assert not supervisor.inner.unfilled  # it was halved as it is
-    supervisor.on_trial_add(controller, stub("t0010"))
-    assert supervisor.inner._state["bracket"] is not bracket
+    assert supervisor.scheduler.unfilled
+    for name in ("t0008", "t0009"):  # two of the bracket of nine, which is halved after an epoch
+        controller.report(name, 1, 0.5)
+    assert not supervisor.scheduler.unfilled  # it was halved as it is
+    assert controller.let_on() == {"t0008"} and controller.decisions[-1][2] == "CONTINUE"
+    controller.trials["t0010"] = stub("t0010")
+    supervisor.on_trial_add(controller, controller.trials["t0010"])
+    assert supervisor.scheduler.unfilled  # the next bracket, of three that are not compared
+    controller.report("t0010", 1, 0.5)
+    assert controller.decisions[-1] == ("t0010", 1, TrialScheduler.CONTINUE)
 
 
 def test_hyperband_trains_what_its_arithmetic_says():
@@ -276,7 +287,7 @@ def test_a_decision_that_was_not_recorded_any_more_is_made_again():
     supervisor = supervisor_of("asha-stopping")
     good, bad = stub("t0000"), stub("t0001")
     reports = [PastReport("t0000", 1, 0.1, False), PastReport("t0001", 1, 0.9, False)]
-    assert supervisor.replay([good, bad], set(), reports) == {"t0001"}
+    assert rebuild(supervisor, [good, bad], set(), reports) == {"t0001"}
     assert good.status == Trial.PENDING
 
 
@@ -297,73 +308,68 @@ def test_a_trial_that_is_queued_again_keeps_its_place():
     trial = stub("t0000")
     controller = Controller(supervisor, {"t0000": trial})
     supervisor.on_trial_add(controller, trial)
-    bracket = supervisor.inner._trial_info[trial][0]
     trial.set_status(Trial.ERROR)  # as Tune has it while it queues a trial again
     supervisor.on_trial_error(controller, trial)
     trial.set_status(Trial.PENDING)
     supervisor.on_trial_add(controller, trial)
-    assert supervisor.inner._trial_info[trial][0] is bracket and trial in bracket._live_trials
+    for name in ("t0001", "t0002"):  # the first bracket takes three
+        assert supervisor.scheduler.unfilled
+        supervisor.on_trial_add(controller, stub(name))
+    assert not supervisor.scheduler.unfilled
+    controller.report("t0000", 10, 0.5)
+    assert trial.status == Trial.TERMINATED  # it came to the end of that bracket
+
+
+def hyperband_of(count):
+    """Trials in brackets of 3, of 5 that are halved at 3 epochs, and of 9 that are at 1 and 3."""
+    supervisor = supervisor_of("hyperband", max_epochs=9, reduction_factor=3)
+    controller = Controller(supervisor, {n: stub(n) for n in (f"t{i:04d}" for i in range(count))})
+    for trial in controller.trials.values():
+        supervisor.on_trial_add(controller, trial)
+    return supervisor, controller
 
 
 def test_a_bracket_waits_for_a_trial_whose_worker_was_lost_while_it_was_saved_for_its_pause():
-    supervisor = supervisor_of("hyperband", max_epochs=9, reduction_factor=3)
-    names = [f"t{i:04d}" for i in range(17)]
-    controller = Controller(supervisor, {n: stub(n) for n in names})
-    for trial in controller.trials.values():
-        supervisor.on_trial_add(controller, trial)
-    bracket = supervisor.inner._trial_info[controller.trials["t0008"]][0]
-    members = [t.trial_id for t in bracket.current_trials()]
-    rung = bracket._cumul_r
-    lost, *others = members
+    supervisor, controller = hyperband_of(17)
+    lost, *others = members = [f"t{i:04d}" for i in range(8, 17)]
     for name in members[:-1]:
-        for epoch in range(1, rung + 1):
-            controller.report(name, epoch, members.index(name) / 10)
+        controller.report(name, 1, members.index(name) / 10)
     controller.trials[lost].set_status(Trial.ERROR)
     supervisor.on_trial_error(controller, controller.trials[lost])
     controller.trials[lost].set_status(Trial.PENDING)
     supervisor.on_trial_add(controller, controller.trials[lost])
-    for epoch in range(1, rung + 1):
-        controller.report(others[-1], epoch, 0.9)
-    assert controller.trials[others[-1]].status == Trial.PAUSED and not bracket.trials_to_unpause
-    for epoch in range(1, rung + 1):
-        controller.report(lost, epoch, 0.0)
-    unpaused = {t.trial_id for t in bracket.trials_to_unpause}
-    assert unpaused | {n for n in members if controller.trials[n].status == Trial.RUNNING} == set(
-        members[: bracket._n]
-    )  # the lowest losses
+    controller.report(others[-1], 1, 0.9)
+    assert controller.trials[others[-1]].status == Trial.PAUSED and not controller.let_on()
+    controller.report(lost, 1, 0.0)
+    running = {n for n in members if controller.trials[n].status == Trial.RUNNING}
+    assert controller.let_on() | running == set(members[:3])  # the lowest losses
 
 
 def halved_bracket():
-    """Trials in HyperBand's bracket of 5 that is halved once, at 3 epochs, to 2 that end at 9."""
-    supervisor = supervisor_of("hyperband", max_epochs=9, reduction_factor=3)
-    controller = Controller(supervisor, {n: stub(n) for n in (f"t{i:04d}" for i in range(8))})
-    for trial in controller.trials.values():
-        supervisor.on_trial_add(controller, trial)
-    bracket = supervisor.inner._trial_info[controller.trials["t0003"]][0]
-    assert (len(bracket.current_trials()), bracket._cumul_r, bracket._halves) == (5, 3, 1)
+    """Trials in Hyperband's bracket of 5 that is halved once, at 3 epochs, to 2 that end at 9."""
+    _, controller = hyperband_of(8)
     for number in range(3, 8):
         for epoch in range(1, 4):
             controller.report(f"t{number:04d}", epoch, number)
-    assert set(bracket.current_trials()) == {controller.trials["t0003"], controller.trials["t0004"]}
-    return supervisor, controller, bracket
+    statuses = {n: t.status for n, t in controller.trials.items()}
+    assert controller.let_on() == {"t0003", "t0004"}
+    assert [n for n, s in statuses.items() if s == Trial.TERMINATED] == ["t0005", "t0006", "t0007"]
+    return controller
 
 
 def test_at_a_brackets_last_rung_no_trial_waits_for_another():
-    _, controller, bracket = halved_bracket()
+    controller = halved_bracket()
     for epoch in range(4, 10):
         controller.report("t0003", epoch, 1)
     # the other is at its third epoch yet
     assert controller.trials["t0003"].status == Trial.TERMINATED
     for epoch in range(4, 10):
         controller.report("t0004", epoch, 1)
-    assert not bracket.current_trials()
+    assert controller.trials["t0004"].status == Trial.TERMINATED
 
 
 def test_a_halved_brackets_trials_go_on_though_one_ends_by_itself():
-    supervisor = supervisor_of("hyperband", max_epochs=9, reduction_factor=3)
-    controller = Controller(supervisor, {n: stub(n) for n in (f"t{i:04d}" for i in range(17))})
-    for trial in controller.trials.values():
-        supervisor.on_trial_add(controller, trial)
+    _, controller = hyperband_of(17)
     names = [f"t{i:04d}" for i in range(8, 17)]  # the bracket of nine: halved at 1 epoch, and at 3
     for number, name in enumerate(names):
         controller.report(name, 1, number)
@@ -372,12 +378,11 @@ def test_a_halved_brackets_trials_go_on_though_one_ends_by_itself():
         for epoch in (2, 3):
             controller.report(name, epoch, names.index(name))
     assert {controller.trials[n].status for n in waiting} == {Trial.PAUSED}
-    trial = controller.trials[ending]
-    trial.set_status(Trial.RUNNING)
-    supervisor.on_trial_complete(controller, trial, {"epoch": 2, "objective": 2.0})
-    trial.set_status(Trial.TERMINATED)
+    controller.let_on()
+    controller.trials[ending].set_status(Trial.RUNNING)
+    controller.end(ending, {"epoch": 2, "objective": 2.0})
     assert [n for n in waiting if controller.trials[n].status == Trial.PAUSED] == [waiting[0]]
-    assert controller.trials[waiting[0]] in supervisor.inner._trial_info[trial][0].trials_to_unpause
+    assert controller.let_on() == {waiting[0]}
 
 
 @pytest.mark.parametrize("scheduler", ["hyperband", "pbt"])
@@ -389,7 +394,7 @@ def test_a_trial_of_the_past_is_not_started_before_tune_has_taken_it_up(
     reports = [PastReport(t.trial_id, epoch, 0.5, False) for t in trials for epoch in range(1, 4)]
     if scheduler == "pbt":  # the second is at a boundary that the first has passed
         reports = reports[:-1]
-    supervisor.replay(trials, set(), reports)
+    rebuild(supervisor, trials, set(), reports)
     trials[0].set_status(Trial.RUNNING)
     tune = tunes_controller(trials[:1])
     assert supervisor.choose_trial_to_run(tune.handed) is None

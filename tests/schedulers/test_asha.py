@@ -8,15 +8,20 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from pipeline.engine.messages import TrialMessage
-from pipeline.engine.schedulers.asha import MOST_WAITING, Promoting, rungs_of
-from pipeline.engine.schedulers.registry import rungs
-from pipeline.engine.trials.supervisor import PastReport, Supervisor
+from pipeline.engine.trials.replay import PastReport, rebuild
+from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.reports import EpochReport
+from pipeline.schedulers.asha import MOST_WAITING, PromotingHalving, rungs_of
+from pipeline.schedulers.scheduler import Context, scheduler_class
 from pipeline.worker.faults import Failure
 
 LOSS = Objective("val_loss", "min")
+
+
+def rungs(experiment):
+    return scheduler_class(experiment.scheduler).rungs(experiment)
 
 
 class Search:
@@ -28,9 +33,15 @@ class Search:
     ):
         self.qualities, self.slots, self.max_epochs = dict(qualities), slots, max_epochs
         self.objective = objective
-        self.scheduler = Promoting(
-            objective, max_epochs, grace, factor, trials or len(qualities), lambda: not self.coming
+        experiment = Experiment(
+            dataset="digits",
+            max_epochs=max_epochs,
+            grace_epochs=grace,
+            reduction_factor=factor,
+            trials=trials or len(qualities),
         )
+        context = Context(experiment, objective, lambda: not self.coming)
+        self.scheduler = PromotingHalving(context)
         self.supervisor = Supervisor(self.scheduler, lambda: slots)
         self.coming = list(qualities)
         self.trials, self.epochs, self.reports = {}, {}, []
@@ -48,7 +59,7 @@ class Search:
     def fill(self):
         """Let trials run, as many as there are slots."""
         while len(self.running()) < self.slots:
-            chosen = self.scheduler.choose_trial_to_run(self)
+            chosen = self.supervisor.chosen(self)
             if chosen is None and self.coming:
                 assert self.supervisor.wanted()
                 chosen = Trial("kerasweep", stub=True, trial_id=self.coming.pop(0))
@@ -201,7 +212,7 @@ def test_who_waits_and_is_overtaken_is_stopped():
         assert search.report(name) == TrialScheduler.PAUSE
     search.fill()
     assert search.report("c") == TrialScheduler.CONTINUE
-    search.scheduler.choose_trial_to_run(search)
+    search.supervisor.chosen(search)
     assert (
         search.trials["b"].status == Trial.TERMINATED and search.trials["a"].status == Trial.PAUSED
     )
@@ -258,11 +269,9 @@ def test_where_one_that_was_let_on_is_lost_another_goes_on_in_its_place(lost):
         told = TrialMessage(EpochReport(epoch, None, {}, 1.0), failure=Failure("program", "x"))
         search.supervisor.on_trial_complete(search, trial, told.to_result(LOSS))
     trial.set_status(Trial.TERMINATED)
-    assert carried_out(search).epochs == {"a": 2, "b": 10, "c": 3, "d": 1, "e": 1, "f": 1}
     again = replayed(search, failed={"a"})
-    assert [rung.let_on for rung in again.scheduler._rungs] == [
-        rung.let_on for rung in search.scheduler._rungs
-    ]
+    assert carried_out(search).epochs == {"a": 2, "b": 10, "c": 3, "d": 1, "e": 1, "f": 1}
+    assert carried_out(again).epochs == search.epochs
 
 
 def test_who_reports_every_third_epoch_only_is_compared_at_its_first_report_past_a_rung():
@@ -332,7 +341,7 @@ def replayed(search, failed=()):
         )
         for n, epoch in search.reports
     ]
-    assert again.supervisor.replay(again.trials.values(), over, past) == set()
+    assert rebuild(again.supervisor, again.trials.values(), over, past) == set()
     for name, trial in again.trials.items():
         if trial.status == Trial.PENDING:
             trial.set_status(Trial.RUNNING)
@@ -374,5 +383,5 @@ def test_whoever_went_on_is_not_stopped_where_fewer_trials_are_asked_for():
     again = Search({name: float(i) for i, name in enumerate("abc")}, slots=9)
     trials = {n: Trial("kerasweep", stub=True, trial_id=n) for n in "abc"}
     # c was the third of many, and went on; it is the last of three.
-    assert again.supervisor.replay(trials.values(), set(), past) == set()
+    assert rebuild(again.supervisor, trials.values(), set(), past) == set()
     assert trials["c"].status == Trial.PENDING

@@ -10,11 +10,8 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from ray.tune.experiment import Trial
-from ray.tune.schedulers import TrialScheduler
 
-from pipeline.engine.schedulers.pbt import Generation, PopulationBased
-from pipeline.engine.trials.supervisor import PastReport, Supervisor
+from pipeline.engine.trials.generations import RecordedGenerations
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
@@ -44,201 +41,6 @@ def fit(hp, model, *args, callbacks, **kwargs):
     return model.fit(*args, batch_size=hp.Choice("batch", [32, 64]), callbacks=[wait, *callbacks], **kwargs)
 """
 FEW = Path(__file__).parents[2] / "spaces" / "few.py"
-
-
-# Generations, over trials that are only numbers.
-
-
-class Population:
-    """Trials under a scheduler as Tune has them; `turns` are the boundaries that were carried
-    out."""
-
-    def __init__(self, names, interval=2, max_epochs=6, **settings):
-        self.turns, self.settings = (
-            [],
-            {"complete": lambda: True, "saved": lambda trial, epoch: True} | settings,
-        )
-        self.scheduler = PopulationBased(interval, max_epochs, self.turn, **self.settings)
-        self.supervisor = Supervisor(self.scheduler, lambda: 9)
-        self.trials = {n: Trial("kerasweep", stub=True, trial_id=n) for n in names}
-        for trial in self.trials.values():
-            self.supervisor.on_trial_add(None, trial)
-
-    def turn(self, epoch, values):
-        self.turns.append((epoch, values))
-        return {}
-
-    def report(self, name, epoch, value=0.5):
-        trial = self.trials[name]
-        trial.set_status(Trial.RUNNING)
-        decision = self.supervisor.on_trial_result(
-            None, trial, {"epoch": epoch, "objective": value}
-        )
-        if decision == TrialScheduler.PAUSE:
-            trial.set_status(Trial.PAUSED)
-        return decision
-
-    def end(self, name, status=Trial.TERMINATED):
-        self.trials[name].set_status(status)
-        if status == Trial.ERROR:
-            self.trials[name].set_status(Trial.RUNNING)
-            self.supervisor.on_trial_error(None, self.trials[name])
-        else:
-            self.supervisor.on_trial_complete(
-                None, self.trials[name], {"epoch": 1, "objective": 0.5}
-            )
-
-    def next(self):
-        chosen = self.scheduler.choose_trial_to_run(None)
-        return chosen and chosen.trial_id
-
-
-def test_all_wait_for_the_last_and_then_go_on_together():
-    population = Population("ab")
-    assert population.report("a", 1) == TrialScheduler.CONTINUE
-    assert population.report("a", 2, 0.3) == TrialScheduler.PAUSE
-    assert population.next() is None
-    population.report("b", 2, 0.4)
-    assert population.next() == "a"
-    assert population.turns == [(2, {"a": 0.3, "b": 0.4})]
-    population.trials["a"].set_status(Trial.RUNNING)
-    assert population.next() == "b"
-    assert population.report("a", 3) == TrialScheduler.CONTINUE
-    assert len(population.turns) == 1
-
-
-def test_who_takes_over_what_needs_a_whole_gpu_is_given_one():
-    population = Population("ab")
-    needs = {"CPU": 1.0, "GPU": 1.0}
-    population.scheduler._turn = lambda epoch, values: {"b": {"job": None, "resources": needs}}
-    for name in "ab":
-        population.report(name, 2)
-    population.next()
-    assert population.trials["b"].placement_group_factory.required_resources == needs
-    assert population.trials["a"].placement_group_factory is None, "it goes on with what it had"
-
-
-def test_nobody_goes_on_while_more_are_to_come():
-    coming = [True]
-    population = Population("a", complete=lambda: not coming)
-    population.report("a", 2)
-    assert population.next() is None and not population.turns
-    coming.clear()
-    assert population.next() == "a"
-
-
-def test_the_last_epoch_is_no_boundary_nor_one_that_the_interval_does_not_divide():
-    population = Population("a", interval=2, max_epochs=5)
-    for epoch, decision in {
-        1: "CONTINUE",
-        2: "PAUSE",
-        3: "CONTINUE",
-        4: "PAUSE",
-        5: "CONTINUE",
-    }.items():
-        assert population.report("a", epoch) == decision
-        population.next()
-    assert [epoch for epoch, _ in population.turns] == [2, 4]
-    whole = Population("a", interval=2, max_epochs=4)
-    whole.report("a", 2)
-    whole.next()
-    assert whole.report("a", 4) == TrialScheduler.CONTINUE
-
-
-@pytest.mark.parametrize("status", [Trial.TERMINATED, Trial.ERROR])
-def test_who_fails_or_ends_early_is_not_waited_for(status):
-    population = Population("abc")
-    population.report("a", 2)
-    population.report("b", 2)
-    assert population.next() is None
-    population.end("c", status)
-    assert population.next() == "a"
-    assert list(population.turns[0][1]) == ["a", "b"]
-
-
-def test_a_trial_that_comes_late_passes_the_boundaries_that_were_carried_out():
-    population = Population("ab")
-    for name in "ab":
-        population.report(name, 2)
-    population.next()
-    population.report("a", 3)
-    late = population.trials["c"] = Trial("kerasweep", stub=True, trial_id="c")
-    population.supervisor.on_trial_add(None, late)
-    population.report("c", 2)
-    assert population.next() == "b"
-    population.trials["b"].set_status(Trial.RUNNING)
-    assert population.next() == "c" and len(population.turns) == 1
-
-
-def test_who_lost_its_worker_at_a_boundary_waits_there_again_and_before_it_trains():
-    population = Population("ab")
-    population.report("a", 2)
-    assert population.report("a", 1) == TrialScheduler.CONTINUE
-    assert population.report("a", 2) == TrialScheduler.PAUSE
-    population.report("b", 2)
-    population.next()
-    assert population.report("a", 2) == TrialScheduler.CONTINUE
-
-
-def test_who_is_not_saved_at_the_boundary_comes_to_it_again_before_anything_is_taken_over():
-    saved = {"a"}
-    population = Population("ab", saved=lambda trial, epoch: trial in saved)
-    population.report("a", 2)
-    population.report("b", 2)
-    assert population.next() == "b" and not population.turns
-    population.report("b", 1)
-    assert population.next() is None
-    saved.add("b")
-    assert population.report("b", 2) == TrialScheduler.PAUSE
-    assert population.next() == "a" and population.turns
-
-
-def test_what_is_never_saved_holds_nobody_up():
-    population = Population("ab", saved=lambda trial, epoch: False)
-    for name in "ab":
-        population.report(name, 2)
-    for _ in "ab":
-        name = population.next()
-        assert not population.turns
-        population.report(name, 2)
-    assert population.next() == "a" and population.turns
-
-
-@pytest.mark.parametrize("cut", range(1, 15))
-def test_after_a_replay_the_generations_are_as_without_it(cut):
-    names, reports = "abcd", []
-    rng = random.Random(cut)
-    values = {(name, epoch): rng.random() for name in names for epoch in range(1, 7)}
-
-    def train(population, epochs):
-        while any(e < 6 for e in epochs.values()):
-            waiting = [n for n, t in population.trials.items() if t.status == Trial.PAUSED]
-            running = [n for n in names if n not in waiting and epochs[n] < 6]
-            name = rng.choice(running) if running else population.next()
-            epochs[name] += 1
-            reports.append((name, epochs[name], values[name, epochs[name]]))
-            population.report(*reports[-1])
-            if epochs[name] == 6:
-                population.end(name)
-        return population.turns
-
-    expected = train(Population(names), dict.fromkeys(names, 0))
-    past = reports[:cut]
-    again = Population(names)
-    epochs = {n: max((e for m, e, _ in past if m == n), default=0) for n in names}
-    fresh = {n: Trial("kerasweep", stub=True, trial_id=n) for n in names}
-    again.supervisor = Supervisor(again.scheduler, lambda: 9)
-    again.trials = fresh
-    assert (
-        again.supervisor.replay(
-            fresh.values(), set(), [PastReport(n, e, v, False) for n, e, v in past]
-        )
-        == set()
-    )
-    reached = max(epochs.values())
-    turned = train(again, epochs)
-    assert turned == expected[len(expected) - len(turned) :]
-    assert {epoch for epoch, _ in turned} >= {e for e in (2, 4) if e >= reached}
 
 
 # A boundary, carried out over real files.
@@ -280,25 +82,36 @@ def of(ledger, name):
     return Checkpoints(ledger.layout.trial(name)).last_state()["of"]
 
 
-def turn_of(ledger, *, repeats=1, roles=None, fits=lambda one, other: True):
-    roles = roles or {"rate": "algorithm", "units": "model"}
-    return Generation(
-        ledger,
-        ledger.layout,
-        LOSS,
-        0,
-        repeats,
-        lambda c: roles,
-        fits,
-        lambda name, values: values,
-    )
+class Generations(RecordedGenerations):
+    """Those of a ledger; `given` are the values that trials were given at the last turn."""
+
+    def __init__(self, ledger, *, repeats=1, roles=None, fits=lambda one, other: True):
+        roles = roles or {"rate": "algorithm", "units": "model"}
+        self.given = {}
+        super().__init__(
+            ledger,
+            ledger.layout,
+            LOSS,
+            0,
+            repeats,
+            lambda c: roles,
+            fits,
+            self.given.__setitem__,
+        )
+
+
+def turned(ledger, **how):
+    """The values that trials are given after two epochs."""
+    generations = Generations(ledger, **how)
+    generations.turn(2, VALUES)
+    return generations.given
 
 
 VALUES = {f"t{number}": number / 10 for number in range(8)}
 
 
 def test_the_worst_go_on_with_the_weights_of_the_best_under_other_values(ledger):
-    tasks = turn_of(ledger)(2, VALUES)
+    tasks = turned(ledger)
     assert tasks.keys() == {"t6", "t7"}
     for name, values in tasks.items():
         record = ledger.trials[name]
@@ -320,7 +133,7 @@ def test_the_worst_go_on_with_the_weights_of_the_best_under_other_values(ledger)
 
 
 def test_values_under_which_the_weights_would_not_fit_are_not_taken(ledger):
-    turn_of(ledger, fits=lambda one, other: False)(2, VALUES)
+    turned(ledger, fits=lambda one, other: False)
     assert ledger.trials["t7"].hyperparameters["rate"] == 0.01
     assert ledger.trials["t7"].changes and of(ledger, "t7") in ("t0", "t1")
 
@@ -338,16 +151,16 @@ def test_a_boundary_that_was_cut_off_and_is_carried_out_again_ends_the_same(ledg
 
     monkeypatch.setattr(ledger, "change", cut)
     with pytest.raises(KeyboardInterrupt):  # the second was copied and is not recorded
-        turn_of(ledger)(2, VALUES)
+        turned(ledger)
     first = {name: record.changes for name, record in ledger.trials.items() if record.changes}
     assert len(first) == 1
     monkeypatch.setattr(ledger, "change", real)
     save(ledger, *first, epoch=3)  # it went on
-    expected = turn_of(ledger)(2, VALUES)
+    expected = turned(ledger)
     assert expected.keys() == {"t6", "t7"}
     assert of(ledger, *first) == next(iter(first)), "what was recorded is not done again"
     assert all(len(ledger.trials[name].changes) == 1 for name in expected)
-    assert turn_of(ledger)(2, VALUES) == expected
+    assert turned(ledger) == expected
 
 
 def test_every_execution_is_taken_over(ledger):
@@ -355,8 +168,7 @@ def test_every_execution_is_taken_over(ledger):
         (ledger.layout.trial(name) / "last.npz").unlink()
         for execution in range(2):
             save(ledger, name, folder=f"execution-{execution}")
-    turn = turn_of(ledger, repeats=2)
-    turn(2, VALUES)
+    turned(ledger, repeats=2)
     files = list(ledger.layout.trial("t7").rglob("last.npz"))
     assert sorted(f.parent.name for f in files) == ["execution-0", "execution-1"]
     source = ledger.layout.trial(ledger.trials["t7"].changes[0]["from"])
@@ -365,14 +177,14 @@ def test_every_execution_is_taken_over(ledger):
 
 
 def test_whether_a_trial_is_saved_at_a_boundary(ledger):
-    turn = turn_of(ledger)
+    turn = Generations(ledger)
     assert turn.saved("t0", 2) and not turn.saved("t0", 4)
     save(ledger, "t0", epoch=1, ended=True)
     assert turn.saved("t0", 2)
     (ledger.layout.trial("t0") / "last.npz").write_bytes(b"damaged")
     assert not turn.saved("t0", 2)
     assert not (ledger.layout.trial("t0") / "last.npz").exists() and not turn.saved("t0", 2)
-    twice = turn_of(ledger, repeats=2)
+    twice = Generations(ledger, repeats=2)
     save(ledger, "t0", folder="execution-0")
     assert not twice.saved("t0", 2)
     save(ledger, "t0", folder="execution-1", epoch=1)
