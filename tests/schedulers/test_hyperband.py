@@ -8,7 +8,7 @@ from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.schedulers.hyperband import Hyperband, brackets_of, trials_of_a_round
 from pipeline.schedulers.scheduler import Context
-from pipeline.testing.schedulers import SimulatedTrial, Simulation
+from pipeline.testing.simulation import SimulatedTrial, Simulation
 
 LOSS = Objective("val_loss", "min")
 HYPERBAND = {"scheduler": "hyperband"}

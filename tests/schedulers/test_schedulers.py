@@ -9,7 +9,8 @@ from pipeline.experiment import Experiment
 from pipeline.schedulers import SCHEDULERS
 from pipeline.schedulers.none import EveryEpoch
 from pipeline.schedulers.scheduler import Context, Decision, Scheduler, scheduler_class
-from pipeline.testing.schedulers import CHECKS, LOSS, Simulation, check_scheduler
+from pipeline.testing.schedulers import CHECKS, check_scheduler
+from pipeline.testing.simulation import LOSS, Simulation
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
