@@ -7,29 +7,10 @@ import math
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from pipeline.engine.schedulers.words import VERDICT, RaysTrial
 from pipeline.experiment import Experiment
 from pipeline.schedulers.rung import Rung
-from pipeline.schedulers.scheduler import Context, Decision, Scheduler, Status, Trial, Verdict
-
-_RAYS_STATUS: dict[Status, str] = {
-    "queued": "PENDING",
-    "running": "RUNNING",
-    "paused": "PAUSED",
-    "ended": "TERMINATED",
-}
-_VERDICT: dict[str, Verdict] = {"CONTINUE": "continue", "PAUSE": "pause", "STOP": "stop"}
-
-
-class _RaysTrial:
-    """A trial, as a scheduler of Ray's sees it."""
-
-    def __init__(self, trial: Trial) -> None:
-        self._trial = trial
-        self.trial_id = trial.id
-
-    @property
-    def status(self) -> str:
-        return _RAYS_STATUS[self._trial.status]
+from pipeline.schedulers.scheduler import Context, Decision, Scheduler, Trial, Verdict
 
 
 class RaysScheduler(Scheduler):
@@ -47,7 +28,7 @@ class RaysScheduler(Scheduler):
             "grace_period": context.experiment.grace_epochs,
         }
         self._rays = self.make(context.experiment, shared)
-        self._trials: dict[str, _RaysTrial] = {}
+        self._trials: dict[str, RaysTrial] = {}
 
     @classmethod
     def make(cls, experiment: Experiment, shared: dict[str, Any]) -> Any:
@@ -57,13 +38,13 @@ class RaysScheduler(Scheduler):
     def added(self, trial: Trial) -> None:
         """A new trial."""
         super().added(trial)
-        self._trials[trial.id] = _RaysTrial(trial)
+        self._trials[trial.id] = RaysTrial(trial)
         self._rays.on_trial_add(self, self._trials[trial.id])
 
     def reported(self, trial: str, epoch: int, objective: float) -> Decision:
         """What Ray decides."""
         result = {"epoch": epoch, "objective": objective}
-        verdict = _VERDICT[self._rays.on_trial_result(self, self._trials[trial], result)]
+        verdict = VERDICT[self._rays.on_trial_result(self, self._trials[trial], result)]
         return Decision(trial, epoch, verdict, reason=self.reasons.get(verdict, ""))
 
     def ended(

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import TrialScheduler
 
 from pipeline.engine.faults.idle_workers import IdleWorkers
 from pipeline.engine.faults.lost_workers import WorkerFailures
@@ -18,34 +17,12 @@ from pipeline.engine.internals.tune_controller import Controller
 from pipeline.engine.internals.tune_schedulers import UnbufferedScheduler
 from pipeline.engine.internals.tune_trials import set_task
 from pipeline.engine.messages import EPOCH, OBJECTIVE, message_of
+from pipeline.engine.schedulers.words import ACTION, OurTrial
 from pipeline.engine.trials.gpu_shares import NOT_SHARED, NoShares
 from pipeline.experiment import UNBOUNDED
-from pipeline.schedulers.scheduler import Decision, Scheduler, Status, Verdict
+from pipeline.schedulers.scheduler import Decision, Scheduler
 
 WENT_ON = "went_on"  # in a report of the past: whether the trial reported more
-
-_STATUS: dict[str, Status] = {
-    Trial.PENDING: "queued",
-    Trial.RUNNING: "running",
-    Trial.PAUSED: "paused",
-}
-_ACTION: dict[Verdict, str] = {
-    "continue": TrialScheduler.CONTINUE,
-    "pause": TrialScheduler.PAUSE,
-    "stop": TrialScheduler.STOP,
-}
-
-
-class _TunesTrial:
-    """A trial of Tune's, as a scheduler of ours sees it."""
-
-    def __init__(self, trial: Trial) -> None:
-        self._trial = trial
-        self.id: str = trial.trial_id
-
-    @property
-    def status(self) -> Status:
-        return _STATUS.get(self._trial.status, "ended")
 
 
 class Supervisor(UnbufferedScheduler):
@@ -143,7 +120,7 @@ class Supervisor(UnbufferedScheduler):
         self._live[trial.trial_id] = trial
         if trial.trial_id not in self._known:
             self._known.add(trial.trial_id)
-            self.scheduler.added(_TunesTrial(trial))
+            self.scheduler.added(OurTrial(trial))
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """A trial is lost for good.
@@ -166,7 +143,7 @@ class Supervisor(UnbufferedScheduler):
         self._shares.reported(trial.trial_id, result[EPOCH])
         report = message_of(result).report
         if report is not None and report.final:  # no epoch: nothing to decide on
-            return TrialScheduler.CONTINUE
+            return ACTION["continue"]
         name, epoch = trial.trial_id, result[EPOCH]
         if epoch <= self._seen.get(name, 0):
             decision = self.scheduler.repeated(name, epoch)
@@ -182,7 +159,7 @@ class Supervisor(UnbufferedScheduler):
             self._pausing.discard(name)
         self._carry_out(tune_controller)
         self._decisions.append(decision)
-        return _ACTION[decision.verdict]
+        return ACTION[decision.verdict]
 
     def _decided(self, trial: str, result: dict[str, Any]) -> Decision:
         """The decision on a trial that reported, or had reported so far when it was recorded."""
