@@ -269,8 +269,7 @@ def test_no_private_name_of_ray_is_used_outside_internals():
     outside = {
         file: used
         for file, tree in trees.items()
-        if not file.startswith(("engine/internals/", "engine/schedulers/"))
-        and (used := used_in(tree, own))
+        if not file.startswith("engine/internals/") and (used := used_in(tree, own))
     }
     assert not outside
 
