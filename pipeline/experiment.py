@@ -23,7 +23,7 @@ from pydantic import (
 from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import FitData
 from pipeline.digest import fingerprint
-from pipeline.errors import LONGEST, RequestError, all_unknown, one_line, quoted
+from pipeline.errors import LONGEST, RequestError, UserCodeError, all_unknown, one_line, quoted
 from pipeline.names import Component, find
 from pipeline.objective import Objective
 from pipeline.records.remote import check_address
@@ -321,6 +321,8 @@ class Experiment(BaseModel):
 
         try:
             scheduler_class(self.scheduler).check(self)
+        except UserCodeError:  # with the user's traceback
+            raise
         except RequestError as error:
             raise ValueError(str(error)) from error
         return self
