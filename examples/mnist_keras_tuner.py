@@ -15,8 +15,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as if the project were installed
 
-from datasets import mnist
 from pipeline import keras_tuner as kt
+from pipeline.datasets import mnist
 
 data = mnist.load(0)
 x_train = np.concatenate([data.x_train, data.x_val]).reshape(-1, 784).astype("float32")

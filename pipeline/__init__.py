@@ -5,6 +5,9 @@ asked for, so that importing the package costs neither Ray nor Keras.
 """
 
 import logging
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from typing import TYPE_CHECKING, Any
 
 from pipeline.version import __version__ as __version__
@@ -34,3 +37,23 @@ def __getattr__(name: str) -> Any:
 
         return tune
     raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+
+
+class _Beside:
+    """Finds `pipeline.datasets` and `pipeline.search_spaces` beside this package, in a checkout.
+
+    Where the package was installed they lie in it, and Python finds them before it asks here.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name.startswith("pipeline."):
+            from pipeline.names import FOLDERS, folder_of
+
+            for component, called in FOLDERS.items():
+                if name == f"pipeline.{called}":
+                    return spec_from_file_location(name, folder_of(component) / "__init__.py")
+        return None
+
+
+sys.meta_path.append(_Beside)

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from pipeline.errors import KerasweepError, RequestError, UserCodeError, quoted, user_traceback
-from pipeline.names import HOME, TABLES, Component, Source, find, first_line, offers, registered
+from pipeline.names import FOLDERS, TABLES, Component, Source, find, first_line, offers, registered
 
 Class = TypeVar("Class")
 OURS = "here"
@@ -99,24 +99,15 @@ def imported(source: Source) -> ModuleType:
 
 
 def _of_ours(source: Source) -> ModuleType:
-    """Import what is ours.
-
-    A dataset or a search space gets a module's name of its own, so that another package called
-    `datasets` stays as it is.
-    """
     if source.component in TABLES:
         return importlib.import_module(str(source.module))
-    file, _ = source.located()
-    package = f"_kerasweep_{file.parent.name}"
-    if package not in sys.modules:
-        _from_file(package, HOME / file.parent.name / "__init__.py", [str(file.parent)])
-    return importlib.import_module(f"{package}.{file.stem}")
+    return importlib.import_module(f"pipeline.{FOLDERS[source.component]}.{source.label}")
 
 
-def _from_file(name: str, file: Path, locations: list[str] | None = None) -> ModuleType:
+def _from_file(name: str, file: Path) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=locations)
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module

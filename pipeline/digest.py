@@ -37,7 +37,7 @@ PLACES = {
     "_current_epoch_path",
 }
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}", re.IGNORECASE)
-OURS = str(Path(__file__).parent)
+LIBRARIES = {"pipeline", *sys.stdlib_module_names}  # beside what is in site-packages
 
 
 def sha256(*things: Any) -> str:
@@ -246,8 +246,7 @@ def _of_a_library(thing: Any) -> bool:
     if module is None or module.__name__ == "__main__":
         return False
     file = getattr(module, "__file__", None) or ""
-    known = module.__name__.partition(".")[0] in sys.stdlib_module_names
-    return known or "site-packages" in file or file.startswith(OURS)
+    return "site-packages" in file or module.__name__.partition(".")[0] in LIBRARIES
 
 
 def _joined(*parts: Any) -> bytes:

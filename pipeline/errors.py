@@ -32,6 +32,8 @@ LISTED = 12  # names or values that an error lists one by one
 
 # Files whose frames a traceback of user code leaves out.
 OURS = f"{Path(__file__).resolve().parent}{os.sep}"
+# What lies here where the package was installed; a traceback tells of it as of a user's code.
+TOLD = (f"{OURS}datasets{os.sep}", f"{OURS}search_spaces{os.sep}")
 IMPORTLIB = importlib.__file__
 
 
@@ -144,7 +146,8 @@ def users_frames(frames: traceback.StackSummary) -> traceback.StackSummary:
     users = [
         frame
         for frame in frames
-        if not frame.filename.startswith((OURS, "<frozen importlib", IMPORTLIB))
+        if frame.filename.startswith(TOLD)
+        or not frame.filename.startswith((OURS, "<frozen importlib", IMPORTLIB))
     ]
     return traceback.StackSummary.from_list(users) if users else frames
 

@@ -1,16 +1,17 @@
 """From a component's name to the file that defines it, without importing the file.
 
-A name is one of ours (`mnist`), one that an installed package adds by an entry point, a file
-(`path/to/my_space.py`), or a module (`package.module`). A file or a module may be followed by
-`:function`; for searchers, schedulers and trackers it is followed by `:Class`. A plug-in may import
-Keras at its top like any Keras file, and the driver must not load it, so parents of a dotted name
-are walked through Python's path finders instead of being imported.
+A name is one of ours (`mnist`, in full `pipeline.datasets.mnist`), one that an installed package
+adds by an entry point, a file (`path/to/my_space.py`), or a module (`package.module`). A file or a
+module may be followed by `:function`; for searchers, schedulers and trackers it is followed by
+`:Class`. A plug-in may import Keras at its top like any Keras file, and the driver must not load
+it, so parents of a dotted name are walked through Python's path finders instead of being imported.
 """
 
 import ast
 import hashlib
 import importlib
 import os
+import site
 import sys
 import zlib
 from dataclasses import dataclass
@@ -25,18 +26,8 @@ from pipeline.errors import RequestError, UserCodeError, one_line, quoted, unkno
 Component = Literal["dataset", "search space", "searcher", "scheduler", "tracker"]
 
 PACKAGE = Path(__file__).resolve().parent
-HOME = PACKAGE.parent
-
-
-def search_path() -> str:
-    """The `PYTHONPATH` of a process that is to find what this one finds, wherever it starts."""
-    return os.pathsep.join(p for p in (str(HOME), os.environ.get("PYTHONPATH")) if p)
-
-
-FOLDERS: dict[Component, Path] = {
-    "dataset": HOME / "datasets",
-    "search space": HOME / "search_spaces",
-}
+HOME = PACKAGE.parent  # what must be on the path, so that `pipeline` is found
+FOLDERS: dict[Component, str] = {"dataset": "datasets", "search space": "search_spaces"}
 # What a module is taken for where no function is named; a class has to be.
 ENTRIES: dict[Component, tuple[str, ...]] = {
     "dataset": ("load",),
@@ -56,6 +47,28 @@ GROUPS: dict[Component, str] = {
     "scheduler": "kerasweep.schedulers",
     "tracker": "kerasweep.trackers",
 }
+
+
+def folder_of(component: Component) -> Path:
+    """Return the folder of our datasets, or of our search spaces.
+
+    It lies in `pipeline` where that was installed, beside it in a checkout; it is imported as
+    `pipeline.datasets` or `pipeline.search_spaces` from either.
+    """
+    inside = PACKAGE / FOLDERS[component]
+    return inside if inside.is_dir() else HOME / FOLDERS[component]
+
+
+def search_path() -> str:
+    """Return the PYTHONPATH with which another process finds the `pipeline` that this one found.
+
+    What is installed is found without it. To name the folder of all that is installed would put it
+    before Python's own library.
+    """
+    given = os.environ.get("PYTHONPATH")
+    installed = {os.path.realpath(p) for p in (*site.getsitepackages(), site.getusersitepackages())}
+    ours = None if str(HOME) in installed else str(HOME)
+    return os.pathsep.join(p for p in (ours, given) if p)
 
 
 @dataclass(frozen=True)
@@ -86,7 +99,7 @@ class Source:
         """
         file = Path(self.file)
         if self.root is None:
-            return FOLDERS[self.component] / file.name, HOME
+            return folder_of(self.component) / file.name, HOME
         root = Path(self.root)
         staged = HOME / self.staged_as / file.relative_to(root)
         return (staged, HOME / self.staged_as) if staged.exists() else (file, root)
@@ -118,7 +131,7 @@ def registered(component: Component) -> dict[str, str]:
             name: first_line(_file_of_ours(module), entry)
             for name, (module, entry) in _table(component).items()
         }
-    files = sorted(p for p in FOLDERS[component].glob("*.py") if not p.stem.startswith("_"))
+    files = sorted(p for p in folder_of(component).glob("*.py") if not p.stem.startswith("_"))
     return {p.stem: first_line(p) for p in files}
 
 
@@ -190,9 +203,10 @@ def _of_ours(component: Component, path: str, entry: str) -> Source | None:
         if not module or entry:
             return None
         return Source(component, path, str(_file_of_ours(module)), own_entry, module)
-    own = FOLDERS[component] / f"{path}.py"
-    if path.isidentifier() and not path.startswith("_") and os.path.isfile(own):
-        name = f"{path}:{entry}" if entry else path
+    short = path.removeprefix(f"pipeline.{FOLDERS[component]}.")
+    own = folder_of(component) / f"{short}.py"
+    if short.isidentifier() and not short.startswith("_") and os.path.isfile(own):
+        name = f"{short}:{entry}" if entry else short
         return _checked(component, name, own, entry)
     return None
 

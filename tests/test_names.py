@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RequestError, UserCodeError
-from pipeline.names import FOLDERS, HOME, find, lasting, registered
+from pipeline.names import FOLDERS, HOME, find, folder_of, lasting, registered
 
 RAISES = 'raise RuntimeError("this must not be imported")\n'
 LOAD = RAISES + "def load(seed): ...\n"
@@ -43,7 +43,7 @@ def test_every_registered_name_is_found(kind: str) -> None:
     for name in registered(kind):  # type: ignore[arg-type]
         target = find(kind, name)  # type: ignore[arg-type]
 
-        assert target.file == str(FOLDERS[target.component] / f"{name}.py")
+        assert target.file == str(folder_of(target.component) / f"{name}.py")
         assert (target.root, target.module, target.label) == (None, None, name)
         assert target.function == ("load" if kind == "dataset" else "build")
         assert target.located() == (Path(target.file), HOME)
@@ -76,6 +76,13 @@ def test_an_installed_package_called_datasets_cannot_take_ours(
 
     assert target.file == str(HOME / "datasets" / "diabetes.py")
     assert load_dataset(target, 0).name == "diabetes"
+
+
+def test_one_of_ours_may_be_named_in_full(here: Path) -> None:
+    for component, name in (("dataset", "mnist"), ("search space", "mlp")):
+        full = f"pipeline.{FOLDERS[component]}.{name}"  # type: ignore[index]
+        assert find(component, full) == find(component, name)  # type: ignore[arg-type]
+        assert importlib.import_module(full).__file__ == find(component, name).file  # type: ignore[arg-type]
 
 
 def test_a_file_beside_the_user_does_not_hide_a_name_of_ours(here: Path) -> None:

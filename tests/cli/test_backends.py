@@ -58,7 +58,7 @@ ARGUMENTS = (
 IN_TENSORFLOW = """
 import json, sys
 import keras
-from datasets import digits
+from pipeline.datasets import digits
 assert keras.backend.backend() == "tensorflow"
 data = digits.load(0)
 model = keras.saving.load_model(sys.argv[1])

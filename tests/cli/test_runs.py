@@ -245,7 +245,7 @@ def test_a_signal_before_the_first_trial_leaves_nothing(started_cli, tmp_path):
 SLOW_DATA = """
 import time
 from pathlib import Path
-from datasets import digits
+from pipeline.datasets import digits
 
 def load(seed):
     Path("loading").touch()
@@ -355,7 +355,7 @@ def test_a_space_whose_import_fails_shows_the_users_traceback(cli, tmp_path):
 
 
 TELLING = """
-from search_spaces.mlp import build
+from pipeline.search_spaces.mlp import build
 
 def fit(hp, model, *args, callbacks, **kwargs):
     done = model.fit(*args, callbacks=callbacks, **kwargs)

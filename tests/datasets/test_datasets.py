@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import datasets
+from pipeline import datasets
 from pipeline.data import Dataset
 from pipeline.errors import RequestError
 from pipeline.testing.datasets import check_description, check_seed
@@ -20,7 +20,7 @@ NAMES = sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith("_")
 
 
 def module(name: str) -> ModuleType:
-    return importlib.import_module(f"datasets.{name}")
+    return importlib.import_module(f"pipeline.datasets.{name}")
 
 
 @pytest.fixture(scope="module")

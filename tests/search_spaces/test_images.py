@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from pipeline.data.dataset import Dataset, as_dataset
+from pipeline.search_spaces import _images
+from pipeline.search_spaces.resnet import Block
+from pipeline.search_spaces.xception import Module
 from pipeline.space.hyperparameters import HyperParameters
-from search_spaces import _images
-from search_spaces.resnet import Block
-from search_spaces.xception import Module
 
 FAMILIES = ["cnn", "resnet", "xception"]
 DEEP = ["resnet", "xception"]
@@ -32,7 +32,7 @@ def images(
 def built(name: str, data: Dataset, **values: Any) -> tuple[keras.Model, list[str]]:
     """A model, and the names that it requested."""
     hp = HyperParameters(values=values)
-    model = importlib.import_module(f"search_spaces.{name}").build(hp, data)
+    model = importlib.import_module(f"pipeline.search_spaces.{name}").build(hp, data)
     return model, [spec.name for spec, _ in hp.requested]
 
 
@@ -267,7 +267,7 @@ def test_deep_families_use_what_they_asked_for(name: str) -> None:
 @pytest.mark.parametrize("name", DEEP)
 def test_deep_families_learn_the_digits(name: str) -> None:
     keras.utils.set_random_seed(0)
-    data = importlib.import_module("datasets.digits").load(0)
+    data = importlib.import_module("pipeline.datasets.digits").load(0)
     model, _ = built(name, data)
 
     model.fit(data.x_train, data.y_train, batch_size=32, epochs=4, verbose=0)

@@ -33,12 +33,12 @@ CONFIGURATIONS = [
 
 
 def family(name: str) -> ModuleType:
-    return importlib.import_module(f"search_spaces.{name}")
+    return importlib.import_module(f"pipeline.search_spaces.{name}")
 
 
 @pytest.fixture(scope="module")
 def loaded() -> dict[str, Dataset]:
-    return {n: importlib.import_module(f"datasets.{n}").load(0) for n in DATASETS}
+    return {n: importlib.import_module(f"pipeline.datasets.{n}").load(0) for n in DATASETS}
 
 
 def asked(hp: HyperParameters) -> list[str]:

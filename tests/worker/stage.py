@@ -30,7 +30,7 @@ TOLERANCE = 1e-6
 def dataset(name: str, count: int = 60) -> Dataset:
     """The first `count` training examples of one of ours, two steps an epoch, and as many of its
     other splits."""
-    whole = importlib.import_module(f"datasets.{name}").load(0)
+    whole = importlib.import_module(f"pipeline.datasets.{name}").load(0)
     short = {
         f"{a}_{s}": getattr(whole, f"{a}_{s}")[:count]
         for a in "xy"

@@ -123,6 +123,19 @@ def test_our_frames_are_left_out_before_and_between_and_in_the_cause(monkeypatch
     assert told.endswith("ValueError: no width\n")
 
 
+def test_frames_of_our_families_are_told_of_where_they_were_installed():
+    installed: dict = {}
+    for file, text in (
+        ("search_spaces/mlp.py", "def build():\n    return {}['width']\n"),
+        ("worker/pretended.py", "def through(call):\n    call()\n"),
+    ):
+        exec(compile(text, f"{errors.OURS}{file}", "exec"), installed)
+
+    told = user_traceback(caught(lambda: installed["through"](installed["build"])))
+
+    assert "search_spaces/mlp.py" in told and "pretended.py" not in told
+
+
 def test_an_error_of_ours_alone_keeps_its_frames():
     error = caught(lambda: None.missing)  # type: ignore[attr-defined]
     ours: dict = {}

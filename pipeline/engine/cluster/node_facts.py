@@ -1,5 +1,6 @@
 """What a node answers when it is asked whether it can train, and what is wrong with that."""
 
+import hashlib
 import importlib.util
 import os
 import platform
@@ -7,11 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from pipeline.errors import one_line
-from pipeline.names import HOME
+from pipeline.names import FOLDERS, PACKAGE, folder_of
 from pipeline.records.remote import RemotePath, location
 from pipeline.version import __version__
 from pipeline.worker.devices.machine import memory_cap_mib
@@ -54,7 +54,7 @@ def answer(
 
 
 def facts() -> dict[str, Any]:
-    """Where this process finds our code and its backend, and the versions that must be alike."""
+    """Our code and its backend as this process finds them, and the versions that must be alike."""
     found = {
         "python": ".".join(platform.python_version_tuple()[:2]),
         "kerasweep": __version__,
@@ -64,13 +64,24 @@ def facts() -> dict[str, Any]:
         with suppress(PackageNotFoundError):
             # what follows says for which devices it was built
             found[package] = version(package).partition("+")[0]
-    others = importlib.util.find_spec("datasets")
     return {
         "versions": found,
         "backend": (backend, importlib.util.find_spec(backend) is not None),
-        "code": str(HOME),
-        "datasets": others and others.origin and str(Path(others.origin).resolve()),
+        "code": (str(PACKAGE), _checksum()),
     }
+
+
+def _checksum() -> str:
+    """Checksum of our code, the same for what is installed, a checkout, and a copy of either."""
+    files = {file.relative_to(PACKAGE): file for file in PACKAGE.rglob("*.py")}
+    for component, name in FOLDERS.items():
+        folder = folder_of(component)
+        files |= {name / file.relative_to(folder): file for file in folder.rglob("*.py")}
+    code = hashlib.sha256()
+    for path in sorted(files):
+        if not path.name.startswith("."):  # else it does not travel
+            code.update(str(path).encode() + files[path].read_bytes())
+    return code.hexdigest()
 
 
 def _gpus(count: int) -> list[tuple[int, int]] | str:
@@ -124,10 +135,11 @@ def findings(
             yield f"{package} {found or 'is missing'}, here {wanted}", install
     if not there:
         yield f"KERAS_BACKEND={backend}, and no {backend}", install
-    if said["datasets"] is None or Path(said["datasets"]).parents[1] != Path(said["code"]):
+    place, code = said["code"]
+    if code != here["code"][1]:
         yield (
-            f"`datasets` is {said['datasets']}",
-            f"let Ray on that host find {said['code']} first: see its PYTHONPATH",
+            f"`pipeline` is {place}, other code than here",
+            "take it from the PYTHONPATH of Ray on that host, or bring there what this host has",
         )
     if said["storage"]:
         remedy = "give --storage a folder that all hosts share, mounted at the same path, or s3://…"

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.digest import label
 from pipeline.errors import RequestError, one_line
-from pipeline.names import HOME, Source
+from pipeline.names import FOLDERS, PACKAGE, Source, folder_of
 from pipeline.records.scratch import new_folder
 
 # Never part of a user's code, and often large.
@@ -20,6 +20,8 @@ LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", ".*", "*.pyc", "runs", "node_modules", "venv", "*.keras", "*.h5"
 )
 MOST_MIB = 100
+# What lies in `pipeline` travels with it.
+OURS = (PACKAGE, *(folder_of(c) for c in FOLDERS if PACKAGE not in folder_of(c).parents))
 
 
 def stage(targets: list[Source]) -> str:
@@ -31,36 +33,35 @@ def stage(targets: list[Source]) -> str:
     Raises:
         RequestError: the user's folder is too large to ship.
     """
-    folder = Path(new_folder())
-    for package in ("pipeline", "search_spaces", "datasets"):
-        shutil.copytree(HOME / package, folder / package, ignore=LEFT_OUT)
+    staged = Path(new_folder())
+    for ours in OURS:
+        shutil.copytree(ours, staged / ours.name, ignore=LEFT_OUT)
     for target in targets:
         if target.root and "site-packages" not in target.file:
-            _copy(target, folder / target.staged_as)
-    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 2**20
+            _copy(target, staged / target.staged_as)
+    size = sum(p.stat().st_size for p in staged.rglob("*") if p.is_file()) / 2**20
     if size > MOST_MIB:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(staged, ignore_errors=True)
         raise RequestError(
             "Code must be small enough to travel; with the Python packages beside "
             f"{targets[0].file} it is "
             f"{size:.0f} MiB, at most {MOST_MIB} are possible. Put your module into a folder of "
             "its own."
         )
-    return str(folder)
+    return str(staged)
 
 
-def _copy(target: Source, folder: Path) -> None:
+def _copy(target: Source, staged: Path) -> None:
     root = Path(str(target.root))
     top = Path(target.file).relative_to(root).parts[0]
-    ours = {"pipeline", "search_spaces", "datasets"} if root == HOME else set()
-    folder.mkdir(exist_ok=True)
+    staged.mkdir(exist_ok=True)
     for neighbour in root.iterdir():
-        if neighbour.name in ours and neighbour.name != top:
+        if neighbour in OURS and neighbour.name != top:
             continue
         if neighbour.suffix == ".py":
-            shutil.copy2(neighbour, folder)
+            shutil.copy2(neighbour, staged)
         elif neighbour.is_dir() and (neighbour.name == top or (neighbour / "__init__.py").exists()):
-            shutil.copytree(neighbour, folder / neighbour.name, ignore=LEFT_OUT, dirs_exist_ok=True)
+            shutil.copytree(neighbour, staged / neighbour.name, ignore=LEFT_OUT, dirs_exist_ok=True)
 
 
 def check_sendable(what: str, thing: Any) -> None:
@@ -108,7 +109,7 @@ def _by_value(thing: Any) -> None:
     for name in {own, *(kind.__module__ for kind in kinds)}:
         module = sys.modules.get(name or "")
         file = getattr(module, "__file__", None) or "site-packages"
-        if module is None or "site-packages" in file or file.startswith(str(HOME / "pipeline")):
+        if module is None or "site-packages" in file:
             continue
-        if module.__name__.partition(".")[0] not in sys.stdlib_module_names:
+        if module.__name__.partition(".")[0] not in {"pipeline", *sys.stdlib_module_names}:
             cloudpickle.register_pickle_by_value(module)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,8 +15,9 @@ from pipeline import Experiment
 from pipeline.engine.cluster import node_facts, nodes
 from pipeline.engine.cluster.node_facts import DRIVER, _gpus, answer, facts, findings
 from pipeline.engine.cluster.nodes import Newcomers, _packed, _probe, _unseen
+from pipeline.engine.cluster.shipping import LEFT_OUT, OURS
 from pipeline.errors import RequestError
-from pipeline.names import HOME
+from pipeline.names import FOLDERS, HOME, PACKAGE, folder_of
 
 
 @pytest.fixture
@@ -56,16 +58,18 @@ def test_storage_that_each_host_has_for_itself_is_found(probe):
     assert found(said) == [f"storage {probe.parent}: what is written there is not seen here"]
 
 
-def test_other_versions_another_datasets_and_a_backend_that_is_missing_are_found(probe, tmp_path):
-    (tmp_path / "other" / "datasets").mkdir(parents=True)
-    other = tmp_path / "other" / "datasets" / "__init__.py"
-    other.touch()
+def test_other_versions_other_code_and_a_backend_that_is_missing_are_found(probe, tmp_path):
+    for ours in OURS:
+        shutil.copytree(ours, tmp_path / "other" / ours.name, ignore=LEFT_OUT)
+    other = tmp_path / "other" / "pipeline"
+    with (tmp_path / "other" / "datasets" / "digits.py").open("a") as file:
+        file.write("# as of another day\n")
     (tmp_path / "other" / "numpy-1.0.dist-info").mkdir()
     (tmp_path / "other" / "numpy-1.0.dist-info" / "METADATA").write_text(
         "Name: numpy\nVersion: 1.0"
     )
     program = (
-        "import json; from pipeline.engine.cluster.nodes import answer; "
+        "import json; from pipeline.engine.cluster.node_facts import answer; "
         f"print(json.dumps(answer({str(probe)!r}, 'n', 0)))"
     )
     path = os.pathsep.join((str(tmp_path / "other"), str(HOME)))
@@ -79,7 +83,7 @@ def test_other_versions_another_datasets_and_a_backend_that_is_missing_are_found
     assert found(json.loads(said)) == [
         f"numpy 1.0, here {facts()['versions']['numpy']}",
         "KERAS_BACKEND=no_backend, and no no_backend",
-        f"`datasets` is {other}",
+        f"`pipeline` is {other}, other code than here",
     ]
     said = json.loads(said)
     del said["versions"]["keras"]
@@ -103,9 +107,7 @@ def test_a_backend_built_for_other_devices_or_installed_under_another_name_is_th
 
 def test_code_that_a_node_finds_by_a_link_is_its_own(probe, tmp_path):
     (tmp_path / "link").symlink_to(HOME)
-    program = (
-        "import json; from pipeline.engine.cluster.nodes import facts; print(json.dumps(facts()))"
-    )
+    program = "import json; from pipeline.engine.cluster.node_facts import facts; print(json.dumps(facts()))"
     said = subprocess.run(
         [sys.executable, "-c", program],
         env=os.environ | {"PYTHONPATH": str(tmp_path / "link")},
@@ -113,6 +115,27 @@ def test_code_that_a_node_finds_by_a_link_is_its_own(probe, tmp_path):
         capture_output=True,
         check=True,
     ).stdout
+    assert found(answer(str(probe), "node", 0) | json.loads(said)) == []
+
+
+def test_code_that_a_node_has_installed_is_its_own_and_another_datasets_is_no_fault(
+    probe, tmp_path
+):
+    site = tmp_path / "site"
+    shutil.copytree(PACKAGE, site / "pipeline", ignore=LEFT_OUT)
+    for component, name in FOLDERS.items():  # as a wheel has them
+        shutil.copytree(folder_of(component), site / "pipeline" / name, ignore=LEFT_OUT)
+    (site / "datasets").mkdir()
+    (site / "datasets" / "__init__.py").touch()
+    program = "import json; from pipeline.engine.cluster.node_facts import facts; print(json.dumps(facts()))"
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(site)},
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert json.loads(said)["code"][0] == str(site / "pipeline")
     assert found(answer(str(probe), "node", 0) | json.loads(said)) == []
 
 

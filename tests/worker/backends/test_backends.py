@@ -87,7 +87,7 @@ import json
 import jax
 from pipeline.objective import Objective
 from pipeline.worker.spaces import reveal
-from search_spaces import mlp
+from pipeline.search_spaces import mlp
 from tests.worker.stage import dataset
 compiled = []
 def listen(event, *_, fun_name="", **__):
