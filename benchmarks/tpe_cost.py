@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from pipeline.objective import Objective
-from pipeline.search.tpe import HyperOpt
+from pipeline.search.hyperopt import HyperOpt
 from pipeline.space.hyperparameters import HyperParameters, filling
 
 FINISHED = (100, 1000, 5000)

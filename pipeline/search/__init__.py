@@ -5,7 +5,7 @@ own, and a line in `SEARCHERS`. The table holds text: reading it imports nothing
 """
 
 SEARCHERS: dict[str, str] = {
-    "hyperopt": "pipeline.search.tpe:HyperOpt",
+    "hyperopt": "pipeline.search.hyperopt:HyperOpt",
     "random": "pipeline.search.random:Random",
     "grid": "pipeline.search.grid:Grid",
 }

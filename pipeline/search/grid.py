@@ -24,6 +24,6 @@ class Grid(Searcher):
 
         The walk starts anew where `fit` has made the space grow.
         """
-        if self._walked is None or len(self._by_fit) != self._names:
-            self._walked, self._names = self.everything(), len(self._by_fit)
+        if self._walked is None or len(self.space.by_fit) != self._names:
+            self._walked, self._names = self.space.everything(), len(self.space.by_fit)
         return next((c for c in self._walked if c not in tried), None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from pipeline.search.searcher import Trace
+from pipeline.search.known import Trace
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
 

@@ -1,177 +1,26 @@
-"""A search without Ray and without Keras: trials that ask, report and end, and the records that
-they leave."""
+"""Simulated searches of the searchers that there are."""
 
-import json
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
-from pipeline.objective import Objective
-from pipeline.records.reports import Report
-from pipeline.records.trials import TrialRecord
 from pipeline.search import SEARCHERS
-from pipeline.search.searcher import Observation, Searcher, Trace, searcher_class
-from pipeline.space.configuration import Fill
-from pipeline.space.hyperparameters import HyperParameters, Requested, filling
-from pipeline.space.specs import Hyperparameter, Value, from_dict
-
-Asking = Callable[[HyperParameters], Any]
+from pipeline.search.searcher import searcher_class
+from pipeline.testing.searcher_simulation import Simulation
 
 
-def trace_of(build: Asking) -> Trace:
-    """What `worker.reveal.trace` does, for a `build` that makes no model."""
-
-    def trace(proposal: Mapping[str, Value], fill: Fill) -> Requested:
-        rng = np.random.default_rng(fill if isinstance(fill, int) else None)
-        hp = HyperParameters(proposal, filling(fill, lambda spec: spec.random(rng)))
-        build(hp)
-        return hp.requested
-
-    return trace
-
-
-class Simulation:
-    """A search of `trials` trials by the named searcher; `fit` is what each trial asks for after
-    its `build`."""
-
-    def __init__(
-        self,
-        searcher: str,
-        build: Asking,
-        fit: Asking = lambda hp: None,
-        *,
-        score: Callable[[Mapping[str, Any]], float] = lambda values: 0.0,
-        objective: str = "val_loss",
-        trials: int = 20,
-        seed: int = 0,
-        starts: Sequence[dict[str, Any]] = (),
-        earlier: Sequence[Observation] = (),
-    ) -> None:
-        self.name, self.build, self.fit, self.score = searcher, build, fit, score
-        self.objective, self.trials, self.seed = Objective.parse(objective), trials, seed
-        self.starts, self.earlier = starts, earlier
-        self.searcher = self.fresh()
-        self.records: dict[str, TrialRecord] = {}
-        self.reports: list[Report] = []
-
-    def fresh(self) -> Searcher:
-        """A searcher that was told nothing."""
-        return searcher_class(self.name)(
-            seed=self.seed,
-            objective=self.objective,
-            trials=self.trials,
-            trace=trace_of(self.build),
-            starts=self.starts,
-            earlier=self.earlier,
-        )
-
-    def ask(self) -> str | None:
-        """The next trial, if there is one."""
-        trial = f"t{len(self.records):04d}"
-        configuration = self.searcher.ask(trial)
-        if configuration is None:
-            return None
-        self.records[trial] = TrialRecord(trial, configuration)
-        return trial
-
-    def start(self, trial: str) -> dict[str, Any]:
-        """Run its `build` and `fit`, and tell what they asked for; return the values. A duplicate
-        is over then."""
-
-        def draw(spec: Hyperparameter) -> Value:  # as in worker.trial
-            return spec.random(
-                np.random.default_rng([self.seed, zlib.crc32((trial + spec.name).encode())])
-            )
-
-        record = self.records[trial]
-        fill = type(self.searcher).fill_of(list(self.records).index(trial), len(self.starts))
-        hp = HyperParameters(record.configuration, filling(fill, draw))
-        self.build(hp)
-        built = len(hp.requested)
-        self.fit(hp)
-        record.requested = [
-            {**spec.to_dict(), "asked_by": "build" if place < built else "fit", "value": value}
-            for place, (spec, value) in enumerate(hp.requested)
-        ]
-        if self.searcher.equal_of(trial, hp.requested) is None:
-            self.searcher.tell_requested(trial, hp.requested, built)
-        else:
-            record.status = "duplicate"
-            self.searcher.tell_duplicate(trial, hp.requested, built)
-        return record.hyperparameters
-
-    def report(self, trial: str, epoch: int, value: float) -> None:
-        """One epoch."""
-        self.reports.append(Report(epoch, value, {}, 0.0, trial=trial, time=0.0))
-        self.searcher.tell_report(trial, epoch, value)
-
-    def end(self, trial: str, *, failed: bool = False) -> None:
-        """It is over."""
-        self.records[trial].status = "failed" if failed else "finished"
-        self.searcher.tell_end(trial, failed=failed)
-
-    def next(self) -> dict[str, Any] | None:
-        """Run one trial from its asking to its end; return its values, or None if there is none
-        left."""
-        trial = self.ask()
-        if trial is None:
-            return None
-        values = self.start(trial)
-        if self.records[trial].status == "duplicate":
-            return self.next()
-        self.report(trial, 1, self.score(values))
-        self.end(trial)
-        return values
-
-    def all(self) -> list[dict[str, Any]]:
-        """Run trials, one at a time, until the budget is spent or the space exhausted."""
-        done: list[dict[str, Any]] = []
-        while len(done) < self.trials and (values := self.next()) is not None:
-            done.append(values)
-        return done
-
-    def rebuilt(self) -> Searcher:
-        """A fresh searcher, told the records as `engine.recorder.tell_past` tells them, through
-        JSON."""
-        searcher = self.fresh()
-        for trial, record in self.records.items():
-            searcher.tell_asked(trial, json.loads(json.dumps(record.configuration)))
-            if record.requested is not None:
-                items = json.loads(json.dumps(record.requested))
-                requested = [
-                    (
-                        from_dict(
-                            {k: v for k, v in item.items() if k not in ("value", "asked_by")}
-                        ),
-                        item["value"],
-                    )
-                    for item in items
-                ]
-                tell = (
-                    searcher.tell_duplicate
-                    if record.status == "duplicate"
-                    else searcher.tell_requested
-                )
-                tell(trial, requested, sum(item["asked_by"] == "build" for item in items))
-        for report in self.reports:
-            assert report.objective is not None
-            searcher.tell_report(report.trial, report.epoch, report.objective)
-        for trial, record in self.records.items():
-            if record.status in ("finished", "failed"):
-                searcher.tell_end(trial, failed=record.status == "failed")
-        return searcher
+def simulated(name: str, *arguments: Any, **settings: Any) -> Simulation:
+    return Simulation(searcher_class(name), *arguments, **settings)
 
 
 @pytest.fixture
-def simulation() -> type[Simulation]:
-    """The class, for tests that make several."""
-    return Simulation
+def simulation() -> Callable[..., Simulation]:
+    """Make a simulation of a named searcher, for tests that make several."""
+    return simulated
 
 
 @pytest.fixture(params=sorted(SEARCHERS))
 def simulate(request: pytest.FixtureRequest) -> Callable[..., Simulation]:
     """Make a simulation of each registered searcher in turn."""
-    return lambda *args, **settings: Simulation(request.param, *args, **settings)
+    return lambda *args, **settings: simulated(request.param, *args, **settings)

@@ -14,94 +14,18 @@ import pipeline.search
 from pipeline.search import SEARCHERS
 from pipeline.search.searcher import Searcher, searcher_class
 from pipeline.space.hyperparameters import HyperParameters
-
-
-def layers(hp: HyperParameters) -> None:
-    """2 + 4 + 8 = 14 configurations."""
-    for i in range(hp.Int("layers", 1, 3, default=2)):
-        hp.Choice(f"units_{i}", [16, 32], default=32)
-
-
-def shallow(hp: HyperParameters) -> None:
-    """2 + 4 = 6 configurations."""
-    for i in range(hp.Int("layers", 1, 2)):
-        hp.Choice(f"units_{i}", [16, 32])
-
-
-def mixed(hp: HyperParameters) -> None:
-    """Every kind, and a condition of Python's own and one of KerasTuner's."""
-    for i in range(hp.Int("layers", 1, 3)):
-        hp.Int(f"units_{i}", 32, 512, step=32)
-    hp.Float("rate", 1e-4, 1e-2, sampling="log", default=1e-3)
-    hp.Choice("activation", ["relu", "tanh", "gelu"])
-    hp.Choice("kernel", [3, 5, 7])
-    hp.Fixed("version", 2)
-    hp.Choice("optimizer", ["adam", "sgd"])
-    with hp.conditional_scope("optimizer", "sgd"):
-        hp.Float("momentum", 0.0, 0.9, step=0.1)
-    if hp.Boolean("dropout"):
-        hp.Float("dropout_rate", 0.1, 0.5)
-
-
-def batch(hp: HyperParameters) -> None:
-    hp.Choice("batch_size", [16, 32])
-
-
-def score(values: dict[str, Any]) -> float:
-    return float(
-        sum(len(k) + (v if isinstance(v, int | float) else 3) for k, v in values.items()) % 7
-    )
+from pipeline.testing import searchers
+from pipeline.testing.searchers import batch, layers, mixed, score, shallow
 
 
 def identities(configurations: list[dict[str, Any]]) -> set[str]:
     return {json.dumps(c, sort_keys=True) for c in configurations}
 
 
-# Nothing twice, everything once.
-
-
-def test_a_small_space_is_exhausted_exactly(simulate: Callable[..., Any]) -> None:
-    done = simulate(layers, score=score, trials=100).all()
-
-    assert len(done) == 2 + 4 + 8
-    assert len(identities(done)) == 14
-
-
-def test_no_configuration_comes_twice(simulate: Callable[..., Any]) -> None:
-    done = simulate(mixed, score=score, trials=25).all()
-
-    assert len(done) == len(identities(done)) == 25
-
-
-def test_no_configuration_comes_twice_while_all_run_at_once(simulate: Callable[..., Any]) -> None:
-    sim = simulate(layers, trials=100)
-    while sim.ask() is not None:
-        pass
-
-    assert len(sim.records) == 14
-    assert len(identities([r.configuration for r in sim.records.values()])) == 14
-
-
-def test_only_what_the_trial_will_request_is_proposed(simulate: Callable[..., Any]) -> None:
-    sim = simulate(mixed, score=score, trials=12)
-    while len(sim.records) < 12:
-        trial = sim.ask()
-        proposed = dict(sim.records[trial].configuration)
-
-        assert sim.start(trial) == proposed
-        sim.report(trial, 1, score(proposed))
-        sim.end(trial)
-
-
-def test_a_space_without_hyperparameters_is_tried_once(simulate: Callable[..., Any]) -> None:
-    assert simulate(lambda hp: None).all() == [{}]
-
-
-def test_an_exhausted_searcher_stays_exhausted(simulate: Callable[..., Any]) -> None:
-    sim = simulate(layers, trials=100)
-    sim.all()
-
-    assert [sim.ask(), sim.ask()] == [None, None]
+@pytest.mark.parametrize("check", searchers.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", sorted(SEARCHERS))
+def test_every_searcher_conforms(name: str, check: Callable[..., None]) -> None:
+    check(searcher_class(name))
 
 
 # A space without end is never exhausted.
@@ -162,24 +86,6 @@ def test_grid_keeps_to_ten_points_of_a_range(simulation: Any) -> None:
 # What only `fit` asks for.
 
 
-def test_names_that_only_fit_asks_for_enter_the_space(simulate: Callable[..., Any]) -> None:
-    done = simulate(shallow, batch, score=score, trials=100).all()
-
-    assert len(done) == len(identities(done)) == 6 * 2
-    assert {c["batch_size"] for c in done} == {16, 32}
-
-
-def test_a_proposal_covers_fit_once_a_trial_has_shown_it(simulate: Callable[..., Any]) -> None:
-    sim = simulate(layers, batch, trials=100)
-    before = sim.ask()
-    sim.start(before)
-    after = sim.ask()
-
-    assert "batch_size" not in sim.records[before].configuration
-    assert sim.records[after].configuration["batch_size"] in (16, 32)
-    assert sim.start(after) == sim.records[after].configuration
-
-
 def test_grid_repeats_nothing_though_trials_say_late_what_fit_asks_for(simulation: Any) -> None:
     sim = simulation("grid", layers, batch, trials=100)
     slow = [sim.ask() for _ in range(3)]
@@ -194,14 +100,6 @@ def test_grid_repeats_nothing_though_trials_say_late_what_fit_asks_for(simulatio
     assert (
         len(sim.records) == len(identities([r.hyperparameters for r in sim.records.values()])) == 28
     )
-
-
-def test_a_fit_that_asks_for_what_build_asked_for_adds_nothing(
-    simulate: Callable[..., Any],
-) -> None:
-    done = simulate(shallow, lambda hp: hp.Int("layers", 1, 2), trials=100).all()
-
-    assert len(done) == 6
 
 
 # The first trial.
@@ -226,12 +124,6 @@ def test_grid_begins_at_the_beginning(simulation: Any) -> None:
 # The same again.
 
 
-def test_the_same_seed_proposes_the_same(simulate: Callable[..., Any]) -> None:
-    first, again = (simulate(mixed, batch, score=score, trials=15, seed=3).all() for _ in range(2))
-
-    assert first == again
-
-
 @pytest.mark.parametrize("name", ["random", "hyperopt"])
 def test_another_seed_proposes_something_else(simulation: Any, name: str) -> None:
     first, other = (
@@ -240,39 +132,6 @@ def test_another_seed_proposes_something_else(simulation: Any, name: str) -> Non
 
     assert first[0] == other[0]  # the default
     assert first[1:] != other[1:]
-
-
-def test_a_searcher_told_the_records_proposes_what_the_undisturbed_one_does(
-    simulate: Callable[..., Any],
-) -> None:
-    sim = simulate(mixed, batch, score=score, trials=14)
-    for number in range(14):
-        rebuilt = sim.rebuilt()
-        trial = f"t{number:04d}"
-        expected = rebuilt.ask(trial)
-        sim.next()
-
-        assert sim.records[trial].configuration == expected
-
-
-def test_so_does_one_of_a_search_with_trials_in_flight_and_failed(
-    simulate: Callable[..., Any],
-) -> None:
-    sim = simulate(mixed, batch, score=score, trials=30)
-    flight: list[str] = []
-    for number in range(16):
-        expected = sim.rebuilt().ask(f"t{number:04d}")
-        trial = sim.ask()
-        assert sim.records[trial].configuration == expected
-        flight.append(trial)
-        # the younger reports before the older: what a later trial asked for becomes known first
-        if number % 2:
-            for place, running in enumerate(reversed(flight[-3:])):
-                sim.start(running)
-                sim.report(running, 1, score(sim.records[running].hyperparameters))
-                if place:
-                    sim.end(running, failed=number % 3 == 0)
-                    flight.remove(running)
 
 
 def test_a_rebuilt_searcher_knows_what_a_trial_without_a_report_would_have_met(

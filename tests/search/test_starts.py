@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import RequestError
 from pipeline.objective import Objective
 from pipeline.records.starts import EarlierTrial, Starts
-from pipeline.search.searcher import Observation
+from pipeline.search.bookkeeping import Observation
 from pipeline.search.starts import observations, settled
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.space.specs import Value
@@ -43,7 +43,9 @@ def settle(simulation: Any) -> Any:
         layers(hp)
         fit(hp)
         return settled(
-            starts_of(*configurations), hp.requested, simulation("random", layers).searcher.trace
+            starts_of(*configurations),
+            hp.requested,
+            simulation("random", layers).searcher.space.trace,
         )
 
     return settle
@@ -90,7 +92,7 @@ def test_a_whole_number_for_a_real_one_is_recorded_as_trials_request_it(simulati
     def build(hp: HyperParameters) -> None:
         hp.Float("momentum", 0, 1)
 
-    trace = simulation("random", build).searcher.trace
+    trace = simulation("random", build).searcher.space.trace
     starts = settled(starts_of({"momentum": 1}, {"momentum": 1.0}), trace({}, "default"), trace)
     assert json.dumps(starts) == '[{"momentum": 1.0}]'
 
@@ -99,7 +101,7 @@ def test_a_default_off_its_own_steps_is_possible(simulation: Any) -> None:
     def build(hp: HyperParameters) -> None:
         hp.Int("units", 32, 64, step=32, default=50)
 
-    trace = simulation("random", build).searcher.trace
+    trace = simulation("random", build).searcher.space.trace
     assert settled(starts_of({"units": 50}), trace({}, "default"), trace) == [{"units": 50}]
 
 

@@ -121,7 +121,7 @@ def test_a_name_that_build_asks_for_in_one_branch_and_fit_in_the_other_is_walked
 def test_a_duplicate_names_the_trial_that_told_first(simulation: Any) -> None:
     sim = simulation("random", two, lambda hp: hp.Fixed("late", 1))
     first, second = sim.ask(), sim.ask()
-    told = [(spec, True) for spec, _ in sim.searcher.trace({"wide": True}, 0)]
+    told = [(spec, True) for spec, _ in sim.searcher.space.trace({"wide": True}, 0)]
     sim.searcher.tell_requested(second, told, 1)
     assert sim.searcher.equal_of(first, told) == second
     # it has told it itself, perhaps in an earlier process
@@ -135,7 +135,7 @@ def test_a_trial_whose_fit_asks_for_more_later_is_equal_to_none_that_does_not(
 ) -> None:
     sim = simulation("random", two)
     first, second = sim.ask(), sim.ask()
-    built = [(spec, True) for spec, _ in sim.searcher.trace({"wide": True}, 0)]
+    built = [(spec, True) for spec, _ in sim.searcher.space.trace({"wide": True}, 0)]
     hp = HyperParameters({})
     hp.Fixed("late", 1)
     sim.searcher.tell_requested(first, built, 1)

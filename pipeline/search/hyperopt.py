@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from pipeline.search.searcher import Observation, Searcher
+from pipeline.search.bookkeeping import Observation
+from pipeline.search.searcher import Searcher
 from pipeline.space.configuration import Configuration
-from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, Value
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class HyperOpt(Searcher):
         super().__init__(**settings)
         self._domain: Domain | None = None  # of what was known when it was made
         self._names: set[str] = set()
-        self._documents: dict[int, dict[str, Any]] = {}  # by place
+        # by place: a document, and the configuration that it was made of
+        self._documents: dict[int, tuple[Configuration, dict[str, Any]]] = {}
 
     @property
     def random_start(self) -> int:
@@ -82,13 +83,6 @@ class HyperOpt(Searcher):
             if observation.ended or observation.compared:
                 seen[place] = observation
         return seen
-
-    def tell_requested(self, trial: str, requested: Requested, asked_by_build: int) -> None:
-        """What a trial requests; its document, where it has one, is then out of date."""
-        before = self.observations.get(trial)
-        if before is not None and before.told and before.compared:
-            self._documents.clear()
-        super().tell_requested(trial, requested, asked_by_build)
 
     def ranked(self, seen: list[Observation]) -> list[float]:
         """A loss for each trial, the earlier run's first.
@@ -142,26 +136,14 @@ class HyperOpt(Searcher):
         }
 
     def _document(self, place: int, seen: Observation, loss: float) -> dict[str, Any]:
-        """A trial as hyperopt keeps it, made once.
+        """A trial as hyperopt keeps it: made once for what the trial told, and brought up to date.
 
-        Of what it was only its rank changes, and the space grows.
+        Only its rank changes, and hyperparameters that became known since are added.
         """
-        if place not in self._documents:
-            from hyperopt import JOB_STATE_DONE, STATUS_OK
-
-            self._documents[place] = {
-                "tid": place,
-                "exp_key": None,
-                "state": JOB_STATE_DONE,
-                "owner": None,
-                "version": 0,
-                "spec": None,
-                "book_time": None,
-                "refresh_time": None,
-                "result": {"status": STATUS_OK},
-                "misc": {"tid": place, "cmd": None, "workdir": None, "idxs": {}, "vals": {}},
-            }
-        document = self._documents[place]
+        told, document = self._documents.get(place, (None, {}))
+        if told is not seen.configuration:  # `fit` may have asked for more since
+            document = _empty_document(place)
+            self._documents[place] = seen.configuration, document
         document["result"]["loss"] = loss
         places, values = document["misc"]["idxs"], document["misc"]["vals"]
         if len(places) < len(self.known):
@@ -172,6 +154,23 @@ class HyperOpt(Searcher):
                 )
                 places[name], values[name] = ([], []) if held is None else ([place], [held])
         return document
+
+
+def _empty_document(place: int) -> dict[str, Any]:
+    from hyperopt import JOB_STATE_DONE, STATUS_OK
+
+    return {
+        "tid": place,
+        "exp_key": None,
+        "state": JOB_STATE_DONE,
+        "owner": None,
+        "version": 0,
+        "spec": None,
+        "book_time": None,
+        "refresh_time": None,
+        "result": {"status": STATUS_OK},
+        "misc": {"tid": place, "cmd": None, "workdir": None, "idxs": {}, "vals": {}},
+    }
 
 
 def _node(spec: Hyperparameter) -> Any:

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
-from pipeline.search.searcher import Observation
-from pipeline.search.tpe import HyperOpt
+from pipeline.search.bookkeeping import Observation
+from pipeline.search.hyperopt import HyperOpt
 from pipeline.space.hyperparameters import HyperParameters, Requested
 
 LOSS, ACCURACY = Objective("val_loss", "min"), Objective("val_accuracy", "max")
