@@ -6,6 +6,8 @@ from typing import Any
 
 from pipeline.engine.cluster.growth import Growth
 from pipeline.engine.cluster.nodes import Newcomers
+from pipeline.engine.faults.blame import Blame
+from pipeline.engine.faults.hangs import Hangs
 from pipeline.engine.internals.ray_process import keep_signals
 from pipeline.engine.internals.tune_output import NoOutput
 from pipeline.engine.preparation import Prepared
@@ -98,7 +100,17 @@ def run_trials(
         experiment.max_epochs,
         shares.resources_of,
     )
-    recorder = Recorder(ledger, searcher, objective, experiment, supervisor, retention, watcher)
+    longest_s = max((report.seconds for report in ledger.reports), default=0.0)
+    recorder = Recorder(
+        ledger,
+        searcher,
+        supervisor,
+        retention,
+        watcher,
+        Hangs.of(experiment, longest_s, watcher.warned),
+        Blame(experiment.max_consecutive_failed_trials, ledger.trials.values()),
+        experiment.max_epochs,
+    )
     newcomers = Newcomers(experiment, layout.place, growth.fit, recorder.refuse)
     prepared.places.looked = [newcomers.look, growth.ask]
     deadline = None if left_s is None else time.monotonic() + left_s

@@ -1,4 +1,4 @@
-"""What comes back from the trials: into the ledger, to the searcher, to whoever watches."""
+"""What comes back from the trials goes into the ledger, to the searcher and to the watcher."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,12 +7,12 @@ import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from pipeline.engine.faults.blame import Blame
 from pipeline.engine.faults.hangs import Hangs
 from pipeline.engine.internals.tune_trials import forget_results, forgive_losses, worker_of
 from pipeline.engine.messages import EPOCH, OBJECTIVE, Memory, TrialMessage, message_of
 from pipeline.engine.trials.supervisor import Supervisor
-from pipeline.errors import KerasweepError, ProgramError, RequestError
-from pipeline.experiment import Experiment
+from pipeline.errors import KerasweepError, RequestError
 from pipeline.objective import Objective
 from pipeline.records.ledger import Ledger
 from pipeline.records.reports import Report
@@ -29,33 +29,45 @@ UNFIT_TIMES = 2
 
 
 class Recorder(Callback):
-    """Tune's callback. Every fact is recorded once, before anything follows from it."""
+    """Tune's callback: records what trials tell, and tells the searcher and the watcher.
+
+    When a report comes here, the scheduler has decided on it already (Tune 2.60). What holds is
+    that the report is recorded before the decision is carried out: a driver that is killed between
+    the two comes to the same decision from its records.
+
+    Args:
+        ledger: where it is recorded.
+        searcher: learns from it.
+        supervisor: the scheduler's proxy; knows why workers were lost.
+        retention: decides which checkpoints stay.
+        watcher: is told.
+        hangs: looks for trials that report nothing.
+        blame: says when the program is at fault, and the search is to end.
+        max_epochs: how many epochs a trial trains at most.
+    """
 
     def __init__(
         self,
         ledger: Ledger,
         searcher: Searcher,
-        objective: Objective,
-        experiment: Experiment,
         supervisor: Supervisor,
         retention: Retention,
         watcher: Watcher,
+        hangs: Hangs,
+        blame: Blame,
+        max_epochs: int,
     ) -> None:
-        self._ledger, self._searcher, self._objective = ledger, searcher, objective
-        self._experiment, self._supervisor, self._watcher = experiment, supervisor, watcher
-        self._retention = retention
-        longest_s = max((report.seconds for report in ledger.reports), default=0.0)
-        self._hangs = Hangs.of(experiment, longest_s, watcher.warned)
+        self._ledger, self._searcher, self._supervisor = ledger, searcher, supervisor
+        self._retention, self._watcher = retention, watcher
+        self._hangs, self._blame, self._max_epochs = hangs, blame, max_epochs
         # that trials told, until an epoch carried out so is recorded
         self._fit_plans: dict[str, str] = {}
         self._memory: dict[str, Memory] = {}  # of a trial's worker at its last report
         self._failures: dict[str, Failure] = {}
         self._done: set[str] = set()
-        self._same_fault: list[Failure] = []
         self._actors: dict[str, Any] = {}
         self.fatal: KerasweepError | None = None
         self.halted = False
-        self._remember_faults()
 
     def halt(self) -> None:
         """End the workers now and not after their epoch: their checkpoints are recent enough."""
@@ -97,24 +109,22 @@ class Recorder(Callback):
             if self._ledger.decide(decision):
                 self._watcher.decided(decision)
 
-    def ends_duplicate(self, name: str, result: dict[str, Any]) -> bool:
-        """Whether a trial's first report shows that another has its configuration.
+    def original_of(self, name: str, result: dict[str, Any]) -> str | None:
+        """The earlier trial that has the same configuration, as a trial's first report shows.
 
-        It is then recorded as over.
-
-        The stopper asks, so that the scheduler sees nothing of it.
+        Asking changes nothing. Tune's stopper asks, and where there is one Tune calls
+        `on_trial_result` next and not the scheduler, which so never hears of a duplicate.
         """
         facts = message_of(result).facts
         if facts is None or not facts.requested:
-            return False
-        other = self._searcher.equal_of(name, facts.asked)
-        if other is None:
-            return False
+            return None
+        return self._searcher.equal_of(name, facts.asked)
+
+    def _end_duplicate(self, name: str, facts: TrialFacts, original: str) -> None:
         # In one write: a trial that has told what it requests and is not over is none.
-        self._ledger.end(name, "duplicate", f"the same configuration as {other}", facts=facts)
+        self._ledger.end(name, "duplicate", f"the same configuration as {original}", facts=facts)
         self._searcher.tell_duplicate(name, facts.asked, facts.asked_by_build)
         self._supervisor.discount(name)
-        return True
 
     def _note(self, name: str, message: TrialMessage, new: bool) -> None:
         """Record what a trial tells with its first report, and again if it has changed."""
@@ -137,6 +147,9 @@ class Recorder(Callback):
         """A report came."""
         name, message = trial.trial_id, message_of(result)
         record = self._ledger.trials[name]
+        original = self.original_of(name, result)
+        if original is not None and message.facts is not None:
+            self._end_duplicate(name, message.facts, original)
         self._supervisor.unfit.pop((message.facts or record).node or "", None)
         if record.status == "duplicate":
             return
@@ -174,7 +187,7 @@ class Recorder(Callback):
             self._over(name)
         elif failure is not None:
             self._end_failed(name, failure)
-        elif name in self._done or self._ledger.last_epoch(name) >= self._experiment.max_epochs:
+        elif name in self._done or self._ledger.last_epoch(name) >= self._max_epochs:
             self._end(name, "finished")
         else:
             self._end(name, "stopped")
@@ -209,41 +222,11 @@ class Recorder(Callback):
         others_report = failure.where == MISSING and self._ledger.reports
         if failure.blames == "request" and not others_report:
             self.refuse(RequestError(failure.reason))
-        if failure.blames != "program":
-            return
-        self._blame(failure)
-        # In so many trials, and none that trained between, it is the program's fault and not a
-        # configuration's.
-        if len(self._same_fault) >= self._experiment.max_consecutive_failed_trials:
-            self.fatal = ProgramError(
-                f"{len(self._same_fault)} trials in a row failed in the same way: {failure.reason}",
-                failure.traceback,
-            )
-
-    def _blame(self, failure: Failure) -> None:
-        if self._same_fault and self._same_fault[-1].where != failure.where:
-            self._same_fault.clear()
-        self._same_fault.append(failure)
-
-    def _remember_faults(self) -> None:
-        """Count on where an earlier process was killed.
-
-        Where it had ended for them, they are likely mended.
-        """
-        ended = [record for record in self._ledger.trials.values() if record.ended is not None]
-        for record in sorted(ended, key=lambda record: record.ended or 0.0):
-            if record.status in ("finished", "stopped"):
-                self._same_fault.clear()
-            elif record.fault is not None:
-                self._blame(
-                    Failure("program", record.error or "", record.traceback or "", record.fault)
-                )
-        if len(self._same_fault) >= self._experiment.max_consecutive_failed_trials:
-            self._same_fault.clear()
+        self.fatal = self._blame.failed(failure) or self.fatal
 
     def _end(self, name: str, status: Any) -> None:
         self._ledger.end(name, status)
-        self._same_fault.clear()
+        self._blame.trained()
         self._after(name, failed=False)
 
     def _after(self, name: str, *, failed: bool) -> None:

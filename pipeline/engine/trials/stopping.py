@@ -26,11 +26,8 @@ class StopRule(Stopper):
         return {}
 
     def __call__(self, trial_id: str, result: dict[str, object]) -> bool:
-        """Whether the trial turned out to be a duplicate.
-
-        Tune asks before it asks the scheduler.
-        """
-        return self._recorder.ends_duplicate(trial_id, result)
+        """Whether the trial turned out to be a duplicate. Tune asks this before the scheduler."""
+        return self._recorder.original_of(trial_id, result) is not None
 
     def stop_all(self) -> bool:
         """Whether the search is to end now."""

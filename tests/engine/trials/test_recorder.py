@@ -1,12 +1,16 @@
 """The recorder between Tune's trials and a real ledger, without a cluster."""
 
+import copy
 import time
 
 import pytest
 from ray.tune.experiment import Trial
 
+from pipeline.engine.faults.blame import Blame
+from pipeline.engine.faults.hangs import Hangs
 from pipeline.engine.messages import Memory, TrialMessage, UnfitNode
 from pipeline.engine.trials.recorder import Recorder
+from pipeline.engine.trials.stopping import StopRule
 from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
@@ -14,11 +18,12 @@ from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.reports import EpochReport
 from pipeline.records.retention import Retention
-from pipeline.records.trials import TrialFacts
+from pipeline.records.trials import TrialFacts, as_plain
 from pipeline.schedulers.none import EveryEpoch
 from pipeline.schedulers.scheduler import Context
 from pipeline.search.random import Random
-from pipeline.watch import Watcher
+from pipeline.space.specs import Int
+from pipeline.watch import Interruption, Watcher
 from pipeline.worker.faults import Failure
 from tests.engine.stage import trial_of
 
@@ -52,7 +57,14 @@ def new_recorder(ledger, searcher, experiment, supervisor):
     """Makes the recorder of a process that goes on with the run."""
     retention = Retention(ledger.layout, OBJECTIVE, keep=1)
     return lambda: Recorder(
-        ledger, searcher, OBJECTIVE, experiment, supervisor, retention, Watcher()
+        ledger,
+        searcher,
+        supervisor,
+        retention,
+        Watcher(),
+        Hangs.of(experiment, 0.0, lambda text: None),
+        Blame(experiment.max_consecutive_failed_trials, ledger.trials.values()),
+        experiment.max_epochs,
     )
 
 
@@ -217,3 +229,29 @@ def test_faults_of_the_program_are_counted_on_after_the_driver_was_killed(
     assert str(fatal) == "3 trials in a row failed in the same way: ValueError: no"
     # it had ended for them: whoever goes on with it has mended something
     assert fail(new_recorder(), 3) is None
+
+
+def test_to_ask_for_a_duplicate_changes_nothing_and_its_report_ends_it(
+    recorder, ledger, begin, searcher, supervisor
+):
+    requested = as_plain([(Int(name="units", min_value=1, max_value=9), 3)], asked_by_build=1)
+    facts = TrialFacts(requested=requested, node="10.0.0.2")
+    first, second = Trial("kerasweep", stub=True, trial_id="t0000"), begin("t0001")
+
+    def result(epoch):
+        told = EpochReport(epoch, 0.5, {"val_loss": 0.5}, 1.0)
+        return {**TrialMessage(told, facts=facts).to_result(OBJECTIVE), "timestamp": time.time()}
+
+    rule = StopRule(recorder, ledger, Interruption(), None)
+    assert not rule("t0000", result(1))
+    report(recorder, first, 1, facts=facts)
+    before = copy.deepcopy(ledger.trials["t0001"])
+    assert rule("t0001", result(1)) and rule("t0001", result(1))
+    assert ledger.trials["t0001"] == before and not searcher.observations["t0001"].told
+
+    report(recorder, second, 1, facts=facts)
+    record = ledger.trials["t0001"]
+    assert (record.status, record.error) == ("duplicate", "the same configuration as t0000")
+    assert (record.requested, record.node) == (requested, "10.0.0.2")
+    assert [r.trial for r in ledger.reports] == ["t0000"]
+    assert not rule("t0000", result(2))
