@@ -20,6 +20,7 @@ from typing import Any
 from pipeline.errors import ProgramError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
+from pipeline.records.decisions import Decision
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.reports import EpochReport, Report
@@ -126,6 +127,7 @@ def check_any_order(make: Make, folder: Path) -> None:
         watcher.directory(run.layout.place)
         watcher.planned(run.plan)
         watcher.reported(report)
+        watcher.decided(Decision("t0007", 1, "stop"))
         watcher.started(record)
         watcher.tick()
         stranger = TrialRecord("t0009", {}, status="duplicate", error="the same configuration")
@@ -192,6 +194,9 @@ class PastRun:
                 if interrupted:
                     return
                 if epoch == 1:
+                    place = number + 1
+                    decision = Decision(trial, 1, "pause", 1, place, place, 0, "It waits.")
+                    self._tell(watcher, "decided", decision)
                     self._tell(watcher, "waits", self.ledger.trials[trial])
                     self._tell(watcher, "started", self.ledger.trials[trial])
             self.ledger.end(trial, "finished")
