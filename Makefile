@@ -93,9 +93,10 @@ format: $(STAMP)  ## format the code and apply the lint's safe fixes
 	$(RUN) -m ruff format .
 
 .PHONY: reference
-reference: $(STAMP)  ## write the reference page of all options and components
+reference: $(STAMP)  ## write the reference pages: options and components, the run directory
 	@mkdir -p docs/reference
 	@$(RUN) -m pipeline.reference > docs/reference/options.md
+	@$(RUN) -m pipeline.records.outputs.reference > docs/reference/run-directory.md
 
 .PHONY: clean
 clean:  ## remove what tools and builds leave behind; runs/ and .venv stay

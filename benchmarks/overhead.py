@@ -116,8 +116,8 @@ def ours(trials, reports, every_s, folder):
         from pipeline.objective import Objective
         from pipeline.records.layout import Layout
         from pipeline.records.ledger import Ledger
+        from pipeline.records.outputs.tables import write_tables
         from pipeline.records.reports import EpochReport
-        from pipeline.records.results import write_tables
         from pipeline.records.retention import Retention
         from pipeline.records.trials import TrialFacts, as_plain
         from pipeline.watch import Interruption, Watcher

@@ -26,7 +26,7 @@ from pipeline.digest import fingerprint
 from pipeline.errors import LONGEST, RequestError, UserCodeError, all_unknown, one_line, quoted
 from pipeline.names import Component, find
 from pipeline.objective import Objective
-from pipeline.records.remote import check_address
+from pipeline.records.store.remote import check_address
 from pipeline.settings_text import settings_in
 
 # of anything that is counted or timed: far beyond it clocks and Ray's counters overflow

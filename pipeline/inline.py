@@ -14,6 +14,7 @@ from pipeline.errors import ProgramError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.reports import Report
+from pipeline.trial_ids import id_of
 from pipeline.watch import Watcher, Watchers
 
 
@@ -37,7 +38,7 @@ def run_inline(experiment: Experiment, watchers: Sequence[Watcher] = ()) -> None
     family = load_search_space(names.resolve("search space", experiment.search_space))
     objective = Objective.of(experiment.objective, data.describe()["task"])
     directory = Path(tempfile.mkdtemp(prefix="kerasweep-inline-"))
-    trial, watcher = "t0000", Watchers(watchers)
+    trial, watcher = id_of(0), Watchers(watchers)
     watcher.directory(directory)
 
     class Telling:
@@ -48,7 +49,7 @@ def run_inline(experiment: Experiment, watchers: Sequence[Watcher] = ()) -> None
 
     together = devices_a_trial(experiment)
     job = Job(
-        "t0000",
+        trial,
         {},
         experiment.seed,
         experiment.max_epochs,

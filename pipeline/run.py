@@ -91,26 +91,22 @@ def _search(
     dataset: str | None, given: dict[str, Any], *, resume: str | None, insecure: bool, quiet: bool
 ) -> None:
     from pipeline.engine import tuning
-    from pipeline.engine.past import resumed
     from pipeline.watch import Interruption, stopped_by_signals
 
     interruption = Interruption()
     with stopped_by_signals(interruption):
-        if resume is not None:
-            given |= {"dataset": dataset} if dataset is not None else {}
-            experiment = resumed(resume, **given)
-        else:
-            experiment = _experiment(dataset, given)
         from pipeline.console.display import Display
         from pipeline.console.result import show_result
 
-        run = tuning.tune(
-            experiment,
-            resume=resume,
-            watchers=[Display(quiet=quiet)],
-            interruption=interruption,
-            insecure=insecure,
-        )
+        how: dict[str, Any] = {
+            "watchers": [Display(quiet=quiet)],
+            "interruption": interruption,
+            "insecure": insecure,
+        }
+        if resume is not None:
+            run = tuning.go_on(resume, {"dataset": dataset} | given, **how)
+        else:
+            run = tuning.tune(_experiment(dataset, given), **how)
         show_result(run, quiet=quiet, command=COMMAND)
     if interruption.signal is not None:
         raise typer.Exit(128 + interruption.signal)

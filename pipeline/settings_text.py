@@ -6,10 +6,9 @@ from typing import Any
 import yaml
 
 from pipeline.errors import RequestError, one_line, quoted
+from pipeline.former_names import SETTINGS, renamed
 
 LARGEST_FILE = 2**18  # characters; an experiment has some 1000
-# What settings were called in the records of earlier versions.
-FORMER = {"execution": "fit_plan"}
 
 
 def settings_in(text: str, source: str) -> dict[str, Any]:
@@ -33,12 +32,7 @@ def settings_in(text: str, source: str) -> dict[str, Any]:
         raise RequestError(
             f"{source} must hold settings, one a line (dataset: mnist); got {text.strip()[:60]!r}."
         )
-    return as_now_called(plain)
-
-
-def as_now_called(settings: dict[str, Any]) -> dict[str, Any]:
-    """The same settings; one that had another name in an earlier version has today's."""
-    return {FORMER.get(name, name): value for name, value in settings.items()}
+    return renamed(plain, SETTINGS)
 
 
 def seconds_in(name: str, text: str) -> float:

@@ -19,14 +19,14 @@ from pipeline.errors import Interrupted, one_line
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.decisions import Decision
-from pipeline.records.remote import RemotePath
 from pipeline.records.reports import Report
+from pipeline.records.store.remote import RemotePath
 from pipeline.records.trials import TrialRecord
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
 
 if TYPE_CHECKING:
-    from pipeline.records.results import Results
+    from pipeline.records.outputs.results import Results
 
 # What a sweep sends to its searches when it is to stop: as SIGTERM, but it never counts as the
 # second.

@@ -68,7 +68,7 @@ def store():
 @pytest.fixture
 def bucket(store, monkeypatch):
     """The address of an empty bucket there, for this process and those that it starts."""
-    from pipeline.records import remote
+    from pipeline.records.store import remote
 
     _, address = store
     settings = {

@@ -14,8 +14,8 @@ from pipeline.console.plan import plan_rows
 from pipeline.console.printing import print_plain, print_rows
 from pipeline.console.progress import Progress
 from pipeline.console.words import in_one_line, short
-from pipeline.records.remote import RemotePath
 from pipeline.records.reports import Report
+from pipeline.records.store.remote import RemotePath
 from pipeline.records.trials import TrialRecord
 from pipeline.watch import SearchPlan, Watcher
 

@@ -4,8 +4,7 @@ import time
 
 from pipeline.console.words import duration
 from pipeline.experiment import UNBOUNDED
-from pipeline.objective import Objective
-from pipeline.records.reports import Report
+from pipeline.records.reports import BestReports, Report
 from pipeline.records.trials import TrialRecord
 from pipeline.watch import SearchPlan
 
@@ -23,8 +22,8 @@ class Progress:
         self._plan: SearchPlan | None = None
         self._began = time.monotonic()
         self._unranked: list[Report] = []
+        self._best: BestReports | None = None
         self._last: dict[str, Report] = {}
-        self._best: dict[str, Report] = {}
         self._waiting: set[str] = set()
         self._ended = self._epochs = self._tried_before = 0
 
@@ -35,8 +34,7 @@ class Progress:
         self._plan = plan
         self._began = time.monotonic()
         unranked, self._unranked = self._unranked, []
-        for report in unranked:
-            self._rank(report, plan.objective)
+        self._best = BestReports(plan.objective, unranked)
 
     def remembered(self, trials: list[TrialRecord], reports: list[Report]) -> None:
         """Count what an earlier process did."""
@@ -67,22 +65,16 @@ class Progress:
         self.records.setdefault(report.trial, TrialRecord(report.trial, {}))
         self._last[report.trial] = report
         self._epochs += 1
-        if self._plan is None:
+        if self._best is None:
             self._unranked.append(report)
         else:
-            self._rank(report, self._plan.objective)
+            self._best.add(report)
 
     def ended(self, record: TrialRecord) -> None:
         """Count a trial that is over."""
         self.records[record.trial] = record
         self._waiting.discard(record.trial)
         self._ended += record.status != "duplicate"
-
-    def _rank(self, report: Report, objective: Objective) -> None:
-        held = self._best.get(report.trial)
-        beaten = held.objective if held and not report.final else None
-        if report.objective is not None and objective.better(report.objective, beaten):
-            self._best[report.trial] = report
 
     # What follows.
 
@@ -101,7 +93,7 @@ class Progress:
 
     def value(self, trial: str) -> float | None:
         """A trial's best objective."""
-        return self._best[trial].objective if trial in self._best else None
+        return self._best.value(trial) if self._best is not None else None
 
     def ranked(self) -> list[TrialRecord]:
         """The trials that run, in the order of their numbers, then the others, the best first."""
@@ -150,10 +142,10 @@ class Progress:
         return self._ended + len(self._waiting)
 
     def _leader(self) -> Report | None:
-        if self._plan is None or not self._best:
+        if self._plan is None or self._best is None:
             return None
         loss = self._plan.objective.loss
-        return min(self._best.values(), key=lambda report: loss(report.objective))
+        return min(self._best, key=lambda report: loss(report.objective), default=None)
 
     def _left_s(self, passed_s: float) -> float | None:
         done, total = self._tried - self._tried_before, self._trials

@@ -5,9 +5,9 @@ from rich.text import Text
 
 from pipeline.console.printing import print_rows
 from pipeline.console.words import duration, in_one_line, short
-from pipeline.records.mirror import at_home
-from pipeline.records.remote import location
-from pipeline.records.results import Results
+from pipeline.records.layout import at_home
+from pipeline.records.outputs.results import Results
+from pipeline.records.store.remote import location
 
 
 def show_result(run: Results, *, quiet: bool, command: str) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pipeline.records.remote import RemotePath
+from pipeline.records.store.remote import RemotePath
 
 
 def in_one_line(values: Mapping[str, Any]) -> str:

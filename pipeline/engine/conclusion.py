@@ -16,7 +16,8 @@ from pipeline.experiment import Experiment
 from pipeline.names import Source
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
-from pipeline.records.results import Best, find_best, write_summary, write_tables
+from pipeline.records.outputs.summary import Best, find_best, write_summary
+from pipeline.records.outputs.tables import write_tables
 from pipeline.records.retention import Retention
 from pipeline.search.searcher import searcher_class
 from pipeline.version import __version__

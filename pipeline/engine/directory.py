@@ -13,8 +13,8 @@ from pathlib import Path
 from pipeline.digest import label
 from pipeline.errors import RequestError, one_line
 from pipeline.experiment import Experiment
-from pipeline.records.mirror import is_there
-from pipeline.records.remote import RemotePath, location, unreachable
+from pipeline.records.store.mirror import is_there
+from pipeline.records.store.remote import RemotePath, location, unreachable
 
 
 def directory_of(experiment: Experiment) -> Path | RemotePath:

@@ -1,152 +1,218 @@
-"""Whether an earlier run can be gone on with, as what, and how much of its budget is left."""
+"""An earlier run that is gone on with: opened once, under one lock, each record read once."""
 
+import functools
 import itertools
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
 from typing import Any
 
-import yaml
-
-from pipeline import names
+from pipeline.engine.same_search import changed_settings, check_same_search, max_epochs_of
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
-from pipeline.records.checksummed import Warned, clear
+from pipeline.records.checksummed import Warned, clear, is_kept
 from pipeline.records.layout import LAST, SPARE, Layout
-from pipeline.records.ledger import Ledger
-from pipeline.records.mirror import named_by_home, opened
-from pipeline.records.reports import read_history
-from pipeline.records.results import Results
-from pipeline.records.settings import read_experiment, read_settings
-from pipeline.records.trials import ENDED, read_trials
-from pipeline.schedulers.scheduler import scheduler_class
+from pipeline.records.ledger import Ledger, take_lock
+from pipeline.records.outputs.results import Results
+from pipeline.records.outputs.summary import read_summary
+from pipeline.records.reports import Report, read_history
+from pipeline.records.settings import read_experiment, settings_of
+from pipeline.records.starts import Starts, recorded_starts
+from pipeline.records.trials import ENDED, TrialRecord, read_trials
+from pipeline.trial_ids import id_of
 from pipeline.worker.training.checkpoints import Checkpoints
 
-# Settings that may name a file.
-COMPONENTS = ("dataset", "search_space", "searcher", "scheduler")
-# What a resume may change without making the run another search.
-MAY_CHANGE = {
-    "trials",
-    "time_budget_s",
-    "cpus_per_trial",
-    "gpus_per_trial",
-    "max_concurrent",
-    "cpus",
-    "gpus",
-    "address",
-    "keep_models",
-    "max_consecutive_failed_trials",
-    "max_retries_per_trial",
-    "max_epochs",
-    "epoch_timeout_s",
-    "track",
-}
 # From the start of a process, or a worker's, to an epoch's beginning.
 START_S = 60.0
 
 
-def resumed(directory: str | Path, **settings: Any) -> Experiment:
-    """The experiment of a run, with the settings that a resume may change.
+class Past:
+    """A run that is gone on with; this process has it until it is closed.
+
+    What was asked for is read first. `read` does the rest, and puts right what is damaged of the
+    records, as far as there is a good copy; `warned` is told.
 
     Raises:
-        RequestError: it is no run, or a setting would make it another search.
+        RequestError: it is no run, or another process has it.
     """
-    layout = opened(directory)
-    with named_by_home(layout):
-        experiment = Experiment.from_yaml(read_experiment(layout), str(layout.experiment))
-    given = {name: value for name, value in settings.items() if value is not None}
-    given = _lasting(given)
-    wrong = sorted(n for n in given.keys() - MAY_CHANGE if given[n] != getattr(experiment, n))
-    if wrong:
-        possible = ", ".join(sorted(MAY_CHANGE))
-        raise RequestError(
-            f"A resumed run keeps its {', '.join(wrong)}. What may change: {possible}."
-        )
-    changed = experiment.changed(**{n: v for n, v in given.items() if n in MAY_CHANGE})
-    _check_epochs(changed, experiment.max_epochs)
-    return changed
+
+    def __init__(self, layout: Layout, warned: Warned) -> None:
+        self.layout, self._warned = layout, warned
+        if not is_kept(layout, layout.experiment):
+            read_experiment(layout)  # which says so: a lock would make a folder of it
+        self._held = ExitStack()
+        self._lock = self._held.enter_context(take_lock(layout))
+        self._starts: Starts | None = None
+        self.summary: dict[str, Any] | None = None  # of a run that ended
+        self._faults: list[str] = []
+        try:
+            self._text = read_experiment(layout, warned)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Past":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files and let the lock go."""
+        self._held.close()
+
+    # What was asked for.
+
+    def experiment(self, **settings: Any) -> Experiment:
+        """What the run was asked to do, with the settings that a resume may change.
+
+        Raises:
+            RequestError: a setting would make it another search.
+        """
+        return changed_settings(self._text, self.layout, settings)
+
+    def check_same_search(self, experiment: Experiment) -> None:
+        """Refuse to go on with the run as another search.
+
+        Raises:
+            RequestError: the experiment is another.
+        """
+        check_same_search(experiment, self.layout, self._settings)
+
+    @functools.cached_property
+    def _settings(self) -> dict[str, Any]:
+        return settings_of(self.layout, self._text)
+
+    @property
+    def epochs_before(self) -> int:
+        """How many epochs a trial could have when the run was last gone on with."""
+        return max_epochs_of(self._settings)
+
+    # What was recorded.
+
+    def read(self) -> None:
+        """Read all records but the settings, once, and put right what is damaged.
+
+        Raises:
+            RequestError: what is damaged or gone was the only one.
+        """
+        layout = self.layout
+        if is_kept(layout, layout.starts):
+            self._starts = recorded_starts(layout, self._warned)
+        with suppress(FileNotFoundError):  # it did not end
+            try:
+                self.summary = read_summary(layout, self._warned)
+            except ValueError:
+                self._warned(
+                    f"{layout.summary} is damaged, and so is its copy; it is written anew at the "
+                    "end."
+                )
+        self.ledger = Ledger(layout, self._warned, self._lock)
+        self._held.callback(self.ledger.close)
+        _check_none_lost(self.ledger)
+        _leave_checkpoints_ahead(self.ledger, self._warned)
+        self._make_way_for_outputs()
+
+    @property
+    def starts(self) -> Starts:
+        """What the run was started from.
+
+        Raises:
+            RequestError: it is missing.
+        """
+        return recorded_starts(self.layout) if self._starts is None else self._starts
+
+    def is_complete(self, experiment: Experiment) -> bool:
+        """Whether the run has done all that is asked for, and what came of it is whole.
+
+        There is nothing to go on with.
+        """
+        return self._is_searched(experiment) and not self._faults
+
+    def check_budget_left(self, experiment: Experiment) -> None:
+        """Refuse to go on where the time budget is spent, unless only the run's end is missing.
+
+        Raises:
+            RequestError: it is spent.
+        """
+        if experiment.time_budget_s is None or self._is_searched(experiment):
+            return
+        if (spent := self.earlier_seconds()) >= experiment.time_budget_s:
+            raise RequestError(
+                f"The time budget counts in total: of {experiment.time_budget_s:g} s this run has "
+                f"spent {spent:.0f} s. "
+                "To go on it needs a longer --time-budget."
+            )
+
+    def earlier_seconds(self) -> float:
+        """Wall clock that earlier processes spent on the run; see `seconds_spent`."""
+        return seconds_spent(self.ledger.reports, self.ledger.trials, self.summary)
+
+    def _is_searched(self, experiment: Experiment) -> bool:
+        """Whether there is nothing to train."""
+        summary = self.summary
+        if summary is None or experiment.max_epochs > self.epochs_before:
+            return False
+        enough = summary["trials"]["total"] >= experiment.trials or summary.get("exhausted")
+        if not enough or summary["trials"]["unfinished"]:
+            return False
+        # A summary may be older than the records: of a run that took more, and was killed.
+        ended = all(record.status in ENDED for record in self.ledger.trials.values())
+        return bool(ended and summary["epochs"] == len(self.ledger.reports))
+
+    def _make_way_for_outputs(self) -> None:
+        """Name damaged files that the end of a run writes, and let them be written once more."""
+        layout = self.layout
+        if self.summary is not None:  # else all of them are to be written anew
+            self._faults = Results(layout, self.summary, self._warned).faults()
+        for fault in self._faults:
+            self._warned(f"{fault} It is written anew at the end.")
+        for path in (
+            layout.trials_table,
+            layout.history_table,
+            layout.checksums,
+            layout.best_model,
+            layout.best_hyperparameters,
+            layout.best_metrics,
+            layout.best_standardisation,
+        ):
+            clear(layout, path)
 
 
-def _check_epochs(experiment: Experiment, before: int) -> None:
-    if experiment.max_epochs < before:
-        raise RequestError(
-            f"A resumed run may have more epochs, not fewer than {before}; got "
-            f"{experiment.max_epochs}."
-        )
-    bound = scheduler_class(experiment.scheduler).bound_to_epochs
-    if experiment.max_epochs > before and bound:
-        raise RequestError(
-            f"A resumed run of {experiment.scheduler} keeps its max_epochs ({before}); a new one "
-            "can learn from it: "
-            "--start-from RUN."
-        )
+def seconds_spent(
+    reports: list[Report], trials: Mapping[str, TrialRecord], summary: Mapping[str, Any] | None
+) -> float:
+    """Wall clock that was spent on a run, by its records.
 
-
-def with_lasting_names(experiment: Experiment) -> Experiment:
-    """The same experiment, its files named by absolute paths."""
-    named = (*COMPONENTS, "track", "start_from")
-    return experiment.changed(**_lasting({name: getattr(experiment, name) for name in named}))
-
-
-def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
-    lasting: dict[str, Any] = {
-        n: names.lasting(settings[n]) for n in COMPONENTS if isinstance(settings.get(n), str)
-    }
-    if isinstance(settings.get("track"), tuple):
-        lasting["track"] = tuple(names.lasting(name) for name in settings["track"])
-    if settings.get("start_from") is not None:
-        lasting["start_from"] = str(names.absolute(settings["start_from"]))
-    return settings | lasting
-
-
-def check_same_search(experiment: Experiment, layout: Layout) -> None:
-    """Refuse to go on with a run as another search.
-
-    What was given as an object is compared by its fingerprint.
+    Of processes that were killed, until their last report.
     """
-    recorded = read_settings(layout)
-    asked = yaml.safe_load(with_lasting_names(experiment).to_yaml())
-    defaults = {n: field.default for n, field in Experiment.model_fields.items()}
-    wrong = sorted(
-        n
-        for n in asked.keys() - MAY_CHANGE - {"name", "storage"}
-        if asked[n] != recorded.get(n, defaults[n])
-    )
-    _check_epochs(experiment, epochs_before(layout))
-    if wrong:
-        raise RequestError(
-            f"A resumed run keeps its {', '.join(wrong)}; {layout.experiment} has other values. "
-            f"What may change: {', '.join(sorted(MAY_CHANGE))}."
-        )
+    spent, later = 0.0, reports
+    with suppress(KeyError, TypeError, ValueError):
+        if summary is not None:
+            spent, later = float(summary["wall_clock_s"]), reports[summary["epochs"] :]
+    before: float | None = None
+    if later is reports:
+        before = min((trial.started for trial in trials.values()), default=None)
+    for report in later:
+        # Between two processes nothing was spent: no more than the epoch itself, and its trial's
+        # start.
+        passed = report.seconds if before is None else max(report.time - before, 0.0)
+        spent += min(passed, report.seconds + START_S)
+        before = report.time
+    return spent
 
 
-def epochs_before(layout: Layout) -> int:
-    """How many epochs a trial could have when the run was last gone on with."""
-    return int(
-        read_settings(layout).get("max_epochs", Experiment.model_fields["max_epochs"].default)
-    )
-
-
-def mend(layout: Layout, warned: Warned) -> None:
-    """Put right what is damaged of a run's records, as far as there is a good copy.
-
-    `warned` is told.
-
-    Raises:
-        RequestError: what is damaged or gone was the only one; or another process has the run.
-    """
-    ledger = Ledger(layout, warned)
-    try:
-        _check_none_lost(ledger)
-        _leave_checkpoints_ahead(ledger, warned)
-        _make_way_for_outputs(layout, warned)
-    finally:
-        ledger.close()
+def earlier_seconds(layout: Layout) -> float:
+    """What was spent on a run that is only looked at; see `seconds_spent`."""
+    summary = None
+    with suppress(FileNotFoundError, ValueError):  # it did not end, or none is to be read
+        summary = read_summary(layout)
+    return seconds_spent(read_history(layout), read_trials(layout), summary)
 
 
 def _check_none_lost(ledger: Ledger) -> None:
     layout = ledger.layout
-    names = [f"t{number:04d}" for number in range(len(ledger.trials))]
-    for name in itertools.chain(names, (report.trial for report in ledger.reports)):
+    expected: Iterable[str] = (id_of(number) for number in range(len(ledger.trials)))
+    for name in itertools.chain(expected, (report.trial for report in ledger.reports)):
         if name not in ledger.trials:
             raise RequestError(
                 f"{layout.trial_record(name)} must hold one trial's record; it is missing."
@@ -182,71 +248,3 @@ def _leave_checkpoints_ahead(ledger: Ledger, warned: Warned) -> None:
                 warned(
                     f"{ledger.layout.history} {has} of {trial}; it is trained again from the start."
                 )
-
-
-def _make_way_for_outputs(layout: Layout, warned: Warned) -> None:
-    """Name damaged files that the end of a run writes, and let them be written once more."""
-    with suppress(RequestError):  # it did not end, or its summary is to be written anew
-        for fault in Results(layout.root).faults():
-            warned(f"{fault} It is written anew at the end.")
-    for path in (layout.trials_table, layout.history_table, layout.best_model):
-        clear(layout, path)
-
-
-def is_complete(experiment: Experiment, layout: Layout) -> bool:
-    """Whether a run has done all that is asked for, and what came of it is whole.
-
-    There is nothing to go on with.
-    """
-    return _is_searched(experiment, layout) and not Results(layout.root).faults()
-
-
-def _is_searched(experiment: Experiment, layout: Layout) -> bool:
-    """Whether there is nothing to train."""
-    if experiment.max_epochs > epochs_before(layout):
-        return False
-    try:
-        summary = Results(layout.root).summary
-        enough = summary["trials"]["total"] >= experiment.trials or summary["exhausted"]
-        if not enough or summary["trials"]["unfinished"]:
-            return False
-        # A summary may be older than the records: of a run that took more, and was killed.
-        ended = all(record.status in ENDED for record in read_trials(layout).values())
-        return bool(ended and summary["epochs"] == len(read_history(layout)))
-    # it did not end, or its summary is to be written anew
-    except (RequestError, KeyError, TypeError):
-        return False
-
-
-def check_budget_left(experiment: Experiment, layout: Layout) -> None:
-    """Refuse to go on with a run whose time budget is spent, unless only its end is missing."""
-    if experiment.time_budget_s is None or _is_searched(experiment, layout):
-        return
-    if (spent := earlier_seconds(layout)) >= experiment.time_budget_s:
-        raise RequestError(
-            f"The time budget counts in total: of {experiment.time_budget_s:g} s this run has "
-            f"spent {spent:.0f} s. "
-            "To go on it needs a longer --time-budget."
-        )
-
-
-def earlier_seconds(layout: Layout) -> float:
-    """Wall clock that earlier processes spent on this run.
-
-    Of those that were killed, until their last report.
-    """
-    reports = read_history(layout)
-    spent, later = 0.0, reports
-    with suppress(RequestError, KeyError, TypeError, ValueError):
-        summary = Results(layout.root).summary
-        spent, later = float(summary["wall_clock_s"]), reports[summary["epochs"] :]
-    before: float | None = None
-    if later is reports:
-        before = min((trial.started for trial in read_trials(layout).values()), default=None)
-    for report in later:
-        # Between two processes nothing was spent: no more than the epoch itself, and its trial's
-        # start.
-        passed = report.seconds if before is None else max(report.time - before, 0.0)
-        spent += min(passed, report.seconds + START_S)
-        before = report.time
-    return spent

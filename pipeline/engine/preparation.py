@@ -25,6 +25,7 @@ from pipeline.records.layout import Layout
 from pipeline.records.starts import Starts
 from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import Configuration, configuration_of
+from pipeline.trial_ids import id_of
 from pipeline.watch import Interruption, SearchPlan
 from pipeline.worker.devices.parallel import check_backend
 from pipeline.worker.session import Checked
@@ -139,7 +140,7 @@ def share_of_a_gpu(
     if await_place is not None:
         await_place()
     preparing("measuring the default model's memory on a GPU")
-    job = Jobs(experiment, objective, layout)("t0000", {})
+    job = Jobs(experiment, objective, layout)(id_of(0), {})
     return measured_share(experiment, space.source, space.data, job)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.errors import RequestError
-from pipeline.records.results import Results
+from pipeline.records.outputs.results import Results
 
 
 class Run(Results):

@@ -16,9 +16,10 @@ from pipeline.engine.conclusion import Circumstances, conclude, raise_if_all_fai
 from pipeline.engine.directory import check_writable, directory_of
 from pipeline.engine.helper.space import FollowedSpace
 from pipeline.engine.internals.ray_process import EACH_EPOCH, RAYS_LOGGERS, let_trials_inherit
-from pipeline.engine.past import earlier_seconds, epochs_before, with_lasting_names
+from pipeline.engine.past import Past
 from pipeline.engine.preparation import Prepared, prepare, survey
 from pipeline.engine.run import Run
+from pipeline.engine.same_search import with_lasting_names
 from pipeline.errors import Interrupted
 from pipeline.experiment import Experiment
 from pipeline.logs import written_to
@@ -26,12 +27,12 @@ from pipeline.names import Source
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout, new_directory
 from pipeline.records.ledger import Ledger
-from pipeline.records.mirror import Mirror
-from pipeline.records.remote import RemotePath
 from pipeline.records.retention import Retention
-from pipeline.records.scratch import new_folder
 from pipeline.records.settings import write_experiment
-from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
+from pipeline.records.starts import Starts, read_starts, write_starts
+from pipeline.records.store.mirror import Mirror
+from pipeline.records.store.remote import RemotePath
+from pipeline.records.store.scratch import new_folder
 from pipeline.records.trials import COUNTED
 from pipeline.search.searcher import searcher_class
 from pipeline.watch import Conclusion, Interruption, SearchPlan, Watcher
@@ -54,7 +55,7 @@ class Search:
     def __init__(
         self,
         experiment: Experiment,
-        past: Layout | None,
+        past: Past | None,
         watcher: Watcher,
         interruption: Interruption,
         mirror: Mirror | None = None,
@@ -68,10 +69,10 @@ class Search:
         self._search_space = names.resolve("search space", experiment.search_space)
         self.sources = [s for s in (self._dataset, self._search_space) if isinstance(s, Source)]
         self._mirror = mirror  # of a run in an object store
-        place = past.place if past else directory_of(experiment)
+        place = past.layout.place if past else directory_of(experiment)
         self._starts: Starts | None = None
         if experiment.start_from is not None:
-            self._starts = recorded_starts(past) if past else read_starts(experiment.start_from)
+            self._starts = past.starts if past else read_starts(experiment.start_from)
         if past is None:
             check_writable(place)
         if address_of(experiment) is None:
@@ -118,7 +119,12 @@ class Search:
             raise Interrupted(self.interruption.signal)
         if self.past is None:
             plan = replace(plan, directory=self._make_directory(prepared.experiment))
-        with contextlib.closing(Ledger(self.layout)) as ledger, self._watched():
+        held: contextlib.AbstractContextManager[Ledger] = (
+            contextlib.nullcontext(self.past.ledger)
+            if self.past is not None
+            else contextlib.closing(Ledger(self.layout))
+        )
+        with held as ledger, self._watched():
             return self._carry_out(prepared, plan, ledger, inherited)
 
     @contextlib.contextmanager
@@ -150,8 +156,8 @@ class Search:
         if self._mirror is not None:
             self._mirror.start(ledger.fail)
         if self.past is not None:
-            if (before := epochs_before(self.layout)) < self.experiment.max_epochs:
-                ledger.reopen(before)
+            if self.past.epochs_before < self.experiment.max_epochs:
+                ledger.reopen(self.past.epochs_before)
             write_experiment(self.layout, prepared.experiment.to_yaml())
         self.watcher.planned(plan)
         self.watcher.remembered(list(ledger.trials.values()), ledger.reports)
@@ -161,7 +167,7 @@ class Search:
             fatal, summary = self._search(prepared, ledger)
         if self._mirror is not None:
             self._mirror.finish()
-        self._results = run = Run(self.layout.place)
+        self._results = run = Run(self.layout.place, summary)
         if fatal is not None:
             raise fatal
         if summary["best"] is None and self.interruption.signal is None:
@@ -172,7 +178,7 @@ class Search:
         """Train, and write what came of it."""
         from pipeline.engine.trials.loop import run_trials
 
-        earlier_s = earlier_seconds(self.layout)
+        earlier_s = self.past.earlier_seconds() if self.past is not None else 0.0
         budget_s = prepared.experiment.time_budget_s
         left_s = None if budget_s is None else budget_s - earlier_s - self._growth.waited_s
         with self.watcher.searching():
@@ -221,7 +227,7 @@ class Search:
         left_s = math.inf
         if self.experiment.time_budget_s is not None:
             left_s = self.experiment.time_budget_s
-            left_s -= earlier_seconds(self.past) if self.past is not None else 0.0
+            left_s -= self.past.earlier_seconds() if self.past is not None else 0.0
         self._growth.await_place(left_s)
 
     def _layout_of(self, place: Path | RemotePath) -> Layout:

@@ -1,29 +1,25 @@
 """The engine's door: tune, check, look ahead without training."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline import names
 from pipeline.engine.cluster.connect import cluster
 from pipeline.engine.cluster.shipping import check_sendable, with_code
 from pipeline.engine.logged import Logged
-from pipeline.engine.past import (
-    check_budget_left,
-    check_same_search,
-    is_complete,
-    mend,
-)
+from pipeline.engine.past import Past
 from pipeline.engine.run import Run
 from pipeline.engine.search import Search
 from pipeline.experiment import Experiment
 from pipeline.logs import held
 from pipeline.names import Source
-from pipeline.records.layout import Layout, storage_of
-from pipeline.records.mirror import Mirror, at_home, named_by_home
-from pipeline.records.remote import RemotePath, location
-from pipeline.records.scratch import new_folder
+from pipeline.records.layout import Layout, at_home, named_by_home, storage_of
+from pipeline.records.store.mirror import Mirror
+from pipeline.records.store.remote import location
+from pipeline.records.store.scratch import new_folder
 from pipeline.space.specs import Hyperparameter
 from pipeline.tracking.trackers import make_trackers
 from pipeline.watch import Interruption, SearchPlan, Watcher, Watchers
@@ -42,7 +38,7 @@ def tune(
     Args:
         experiment: what to search for.
         resume: the directory of an earlier run to go on with, under `experiment`'s settings: see
-            `past.resumed`.
+            `same_search.resumed`.
         watchers: are told how it goes. What one of them raises is a warning to the others.
         interruption: ends the search early once it is set; the best so far is kept and written.
         insecure: join a cluster, too, that asks for no token: whoever reaches it can run code
@@ -55,38 +51,76 @@ def tune(
         StorageError: the run's directory could not be written to; what was recorded can be gone on
             with.
     """
-    watcher = Watchers([Logged(), *watchers])
-    interruption = interruption or Interruption()
-    with held(), _held(experiment, resume, watcher) as (past, mirror):
-        if past is not None:
-            check_same_search(experiment, past)
-            with storage_of(past):
-                mend(past, lambda text: watcher.warned(at_home(past, text)))
-            if is_complete(experiment, past):
-                return Run(past.place)
-            check_budget_left(experiment, past)
-        watcher.add(make_trackers(experiment, lambda: search.layout, watcher.warned))
-        search = Search(experiment, past, watcher, interruption, mirror)
-        ray = cluster(experiment, search.sources, warm=True, insecure=insecure)
-        with ray as inherited, search, storage_of(search.layout):
-            return search.run(inherited)
+    heard, interruption = Watchers([Logged(), *watchers]), interruption or Interruption()
+    with held():
+        if resume is None:
+            return _carried_out(experiment, None, None, heard, interruption, insecure)
+        with _reopened(resume, heard) as (past, mirror):
+            past.check_same_search(experiment)
+            return _carried_out(experiment, past, mirror, heard, interruption, insecure)
+
+
+def go_on(
+    directory: str | Path,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    watchers: Sequence[Watcher] = (),
+    interruption: Interruption | None = None,
+    insecure: bool = False,
+) -> Run:
+    """Go on with a run as it was asked for, but for `settings` that a resume may change.
+
+    The other arguments and what is raised are those of `tune`.
+    """
+    heard, interruption = Watchers([Logged(), *watchers]), interruption or Interruption()
+    with held(), _reopened(directory, heard) as (past, mirror):
+        experiment = past.experiment(**settings)
+        return _carried_out(experiment, past, mirror, heard, interruption, insecure)
 
 
 @contextlib.contextmanager
-def _held(
-    experiment: Experiment, resume: str | Path | None, watcher: Watcher
-) -> Iterator[tuple[Layout | None, Mirror | None]]:
-    """The run to go on with; one in an object store is held by this process and brought here."""
-    place = None if resume is None else location(resume)
-    if not isinstance(place, RemotePath):
-        yield None if place is None else Layout(place), None
+def _reopened(directory: str | Path, watcher: Watcher) -> Iterator[tuple[Past, Mirror | None]]:
+    """A run to go on with, held by this process; one in an object store is brought here."""
+
+    def warned(text: str) -> None:
+        watcher.warned(at_home(layout, text))
+
+    place = location(directory)
+    if isinstance(place, Path):
+        layout = Layout(place)
+        with Past(layout, warned) as past:
+            yield past, None
         return
-    experiment.changed(storage=str(place))  # what may not be there is refused
     with Mirror(place, new_folder()) as mirror, named_by_home(mirror.layout):
+        layout = mirror.layout
         mirror.take(watcher.preparing)
         watcher.preparing(f"bringing back the records of {place}")
         mirror.bring_back()
-        yield mirror.layout, mirror
+        with Past(layout, warned) as past:
+            yield past, mirror
+
+
+def _carried_out(
+    experiment: Experiment,
+    past: Past | None,
+    mirror: Mirror | None,
+    watcher: Watchers,
+    interruption: Interruption,
+    insecure: bool,
+) -> Run:
+    if past is not None:
+        if mirror is not None:
+            experiment.changed(storage=str(mirror.home))  # what may not be there is refused
+        with storage_of(past.layout):
+            past.read()
+        if past.is_complete(experiment):
+            return Run(past.layout.place, past.summary)
+        past.check_budget_left(experiment)
+    watcher.add(make_trackers(experiment, lambda: search.layout, watcher.warned))
+    search = Search(experiment, past, watcher, interruption, mirror)
+    ray = cluster(experiment, search.sources, warm=True, insecure=insecure)
+    with ray as inherited, search, storage_of(search.layout):
+        return search.run(inherited)
 
 
 def check(experiment: Experiment) -> None:

@@ -24,8 +24,8 @@ from pipeline.keras_tuner.arguments import (
 )
 from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
 from pipeline.records.layout import Layout
+from pipeline.records.outputs.summary import Best, ranking
 from pipeline.records.reports import read_history
-from pipeline.records.results import Best, ranking
 from pipeline.records.settings import read_settings
 from pipeline.records.trials import COUNTED, TrialRecord, read_trials
 from pipeline.space.configs import to_config
@@ -345,10 +345,10 @@ class Tuner:
             )
 
     def _check_same(self, experiment: Experiment) -> None:
-        from pipeline.engine.past import check_same_search
+        from pipeline.engine.same_search import check_same_search
 
         try:
-            check_same_search(experiment, self._layout)
+            check_same_search(experiment, self._layout, read_settings(self._layout))
         except RequestError as error:
             raise RequestError(
                 f"{error} To start anew: overwrite=True, or another project_name."

@@ -95,7 +95,7 @@ def read_kept(
             state = "damaged" if os.path.lexists(path) else "missing"
             warned(f"{path} was {state}; its copy took its place.")
         for place in places:
-            if place != good and not _holds(place, data):
+            if place != good and _bytes(place) != data:
                 _put(layout, place, data)
     return content
 
@@ -149,8 +149,9 @@ def damaged(path: Path, what: str, error: ValueError) -> RequestError:
     return RequestError(f"{path} must hold {what}; it is damaged: {error}.")
 
 
-def _holds(place: Path, data: bytes) -> bool:
-    return place.is_file() and place.read_bytes() == data
+def _bytes(place: Path) -> bytes | None:
+    """What a file holds; None where there is none."""
+    return place.read_bytes() if place.is_file() else None
 
 
 def _put(layout: Layout, place: Path, data: bytes) -> None:
@@ -251,7 +252,7 @@ def read_lines(
         RequestError: a line is damaged or missing in both; the message names it.
     """
     copy = layout.copy(path)
-    own = _Read(path, accept)
+    own, other = _Read(path, accept), None
     if not own.damaged and _size(copy) <= own.size:
         lines = own.lines
     else:
@@ -284,8 +285,9 @@ def read_lines(
     whole = [lines[number] for number in sorted(lines)]
     if warned is not None:
         data = b"".join(line + b"\n" for line, _ in whole)
-        for place in (path, copy):
-            if (os.path.lexists(place) or data) and not _holds(place, data):
+        for place, read in ((path, own), (copy, other)):
+            there = _bytes(place) if read is None else read.data
+            if (os.path.lexists(place) or data) and there != data:
                 _put(layout, place, data)
     return [plain for _, plain in whole]
 
@@ -297,14 +299,15 @@ class _Read:
     """
 
     def __init__(self, place: Path, accept: Callable[[bytes], object]) -> None:
-        *self.all, half = (place.read_bytes() if place.is_file() else b"").split(b"\n")
-        self.size = _size(place) - len(half)
+        self.data = _bytes(place)
+        *self.all, half = (self.data or b"").split(b"\n")
+        self.size = len(self.data or b"") - len(half)
         self.lines: dict[int, tuple[bytes, bytes]] = {}
         for place_of, line in enumerate(self.all, start=1):
             with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
                 number, plain = _opened(line, place_of, accept)
                 self.lines[number] = (line, plain)
-        self.damaged = not place.is_file() or list(self.lines) != list(range(1, len(self.all) + 1))
+        self.damaged = self.data is None or list(self.lines) != list(range(1, len(self.all) + 1))
 
 
 def _opened(line: bytes, place: int, accept: Callable[[bytes], object]) -> tuple[int, bytes]:

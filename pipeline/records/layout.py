@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.errors import StorageError
+from pipeline.errors import RequestError, StorageError
 from pipeline.logs import LOGGER
-from pipeline.records.remote import RemotePath
+from pipeline.records.store.remote import RemotePath, location
 
 T = TypeVar("T")
 
@@ -47,6 +47,7 @@ class Layout:
         self.history_table = self.root / "history.csv"
         self.trials_table = self.root / "trials.csv"
         self.summary = self.root / "summary.json"
+        self.checksums = self.root / "checksums.json"  # of the tables and of `best/`
         self.best = self.root / "best"
         self.best_model = self.best / "model.keras"
         # instead, of one that Keras cannot describe
@@ -88,6 +89,37 @@ class Layout:
     def copy(self, path: Path) -> Path:
         """The copy of one of the run's files."""
         return self.copies / path.relative_to(self.root)
+
+
+def opened(directory: str | Path | RemotePath) -> Layout:
+    """The layout of a run to be read.
+
+    Raises:
+        RequestError: it is in an object store, which cannot be read.
+    """
+    place = location(directory)
+    if isinstance(place, Path):
+        return Layout(place)
+    from pipeline.records.store.mirror import brought_here
+
+    return brought_here(place)
+
+
+@contextlib.contextmanager
+def named_by_home(layout: Layout) -> Iterator[None]:
+    """In errors, name the run's files where the run is, not where it is worked on."""
+    try:
+        yield
+    except RequestError as error:
+        error.args = tuple(
+            at_home(layout, part) if isinstance(part, str) else part for part in error.args
+        )
+        raise
+
+
+def at_home(layout: Layout, text: str) -> str:
+    """A text that names the run's files where the run is."""
+    return text.replace(str(layout.root), str(layout.place))
 
 
 def write_whole(path: Path | RemotePath, data: str | bytes, *, sync: bool = True) -> None:
@@ -166,14 +198,14 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def persist(layout: Layout, path: Path | RemotePath, write: Callable[[], None]) -> None:
+def persist(layout: Layout, path: Path | RemotePath, write: Callable[[], T]) -> T:
     """Write a run's file, and try again for a while where its storage fails.
 
     Raises:
         StorageError: it does not get better.
     """
     try:
-        patiently(write, PAUSES_S)
+        return patiently(write, PAUSES_S)
     except OSError as error:
         raise _unwritable(
             layout, f"{path} could not be written for {sum(PAUSES_S):.0f} s", error

@@ -1,17 +1,18 @@
 """The ledger: every report appended as it comes, one record a trial. What a resume replays."""
 
+import contextlib
 import fcntl
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import IO, Any
 
 from pipeline.errors import RequestError, StorageError
-from pipeline.records.checksummed import Lines, Warned, damaged, is_kept, read_kept, write_kept
+from pipeline.records.checksummed import Lines, Warned, write_kept
 from pipeline.records.decisions import Decision, as_line, read_decisions
 from pipeline.records.layout import Layout
 from pipeline.records.reports import Report, read_history
-from pipeline.records.settings import read_experiment
 from pipeline.records.trials import (
     ENDED,
     Status,
@@ -21,6 +22,7 @@ from pipeline.records.trials import (
     read_trials,
 )
 from pipeline.space.hyperparameters import Requested
+from pipeline.trial_ids import sort_key
 
 
 class Ledger:
@@ -31,7 +33,12 @@ class Ledger:
     Once something could not be written, nothing is any more: `fault` says what.
     """
 
-    def __init__(self, layout: Layout, warned: Warned = lambda text: None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        warned: Warned = lambda text: None,
+        lock: IO[str] | None = None,
+    ) -> None:
         self.layout = layout
         self.fault: StorageError | None = None
         self.trials: dict[str, TrialRecord] = {}
@@ -42,12 +49,13 @@ class Ledger:
         self._unfinished: dict[str, None] = {}
         self._duplicates: set[str] = set()
         layout.root.mkdir(parents=True, exist_ok=True)
-        self._lock = self._take_lock()
+        self._lock = lock or take_lock(layout)
         try:
-            _mend(layout, warned)
             self.trials = read_trials(layout, warned)
             self.reports = read_history(layout, warned)
             self.decisions = read_decisions(layout, warned)
+            if layout.home is not None:
+                self._forget_unknown()
             self._history = Lines(layout, layout.history, len(self.reports))
             self._decided = Lines(layout, layout.decisions, len(self.decisions))
         except BaseException:
@@ -199,22 +207,28 @@ class Ledger:
         """Write no more: what keeps the run elsewhere has failed."""
         self.fault = self.fault or fault
 
-    def _take_lock(self) -> IO[str]:
-        try:
-            lock = self.layout.lock.open("a")
-        except OSError as error:
-            raise RequestError(
-                f"{self.layout.lock} must be a file that can be locked: {error.strerror}."
-            ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.close()
-            raise RequestError(
-                f"A run directory must belong to one process; {self.layout.root} is in use by "
-                "another."
-            ) from error
-        return lock
+    def _forget_unknown(self) -> None:
+        """Leave out what is said of trials that come after the last one that is recorded.
+
+        A process that was killed may have mirrored that before the trials' records: the trials are
+        decided on anew.
+        """
+        last = max(map(sort_key, self.trials), default=(0, ""))
+        reports = [report for report in self.reports if sort_key(report.trial) <= last]
+        if len(reports) < len(self.reports):
+            self.reports = reports
+            self._write_anew(self.layout.history, (json.dumps(r.to_plain()) for r in reports))
+        decisions = [decision for decision in self.decisions if sort_key(decision.trial) <= last]
+        if len(decisions) < len(self.decisions):
+            self.decisions = decisions
+            self._write_anew(self.layout.decisions, map(as_line, decisions))
+
+    def _write_anew(self, path: Path, plain: Iterable[str]) -> None:
+        for place in (path, self.layout.copy(path)):
+            place.unlink(missing_ok=True)
+        with contextlib.closing(Lines(self.layout, path, 0)) as lines:
+            for line in plain:
+                lines.append(line)
 
 
 def _key(decision: Decision) -> tuple[Any, ...]:
@@ -222,15 +236,23 @@ def _key(decision: Decision) -> tuple[Any, ...]:
     return decision.trial, decision.epoch, decision.verdict, decision.rung
 
 
-def _mend(layout: Layout, warned: Warned) -> None:
-    """Put right the whole files that are there, trials' records aside."""
-    if is_kept(layout, layout.experiment):
-        read_experiment(layout, warned)
-    for path in (layout.starts, layout.summary):
-        if is_kept(layout, path):
-            try:
-                read_kept(layout, path, warned=warned)
-            except ValueError as error:
-                if path == layout.starts:
-                    raise damaged(path, "what the run was started from", error) from error
-                warned(f"{path} is damaged, and so is its copy; it is written anew at the end.")
+def take_lock(layout: Layout) -> IO[str]:
+    """Have a run for this process alone, until the file is closed or the process ends.
+
+    Raises:
+        RequestError: another process has it.
+    """
+    try:
+        lock = layout.lock.open("a")
+    except OSError as error:
+        raise RequestError(
+            f"{layout.lock} must be a file that can be locked: {error.strerror}."
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise RequestError(
+            f"A run directory must belong to one process; {layout.root} is in use by another."
+        ) from error
+    return lock

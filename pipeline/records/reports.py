@@ -2,11 +2,13 @@
 
 import json
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from pipeline.objective import Objective
 from pipeline.records.checksummed import Warned, check, read_json, read_lines
 from pipeline.records.layout import Layout
 
@@ -49,6 +51,38 @@ class Report(EpochReport):
         facts = {name: getattr(self, name) for name in _DEFAULTS}
         told = {name: value for name, value in facts.items() if value != _DEFAULTS[name]}
         return {"trial": self.trial, **told, "time": self.time}
+
+
+class BestReports:
+    """The best report of each trial that has a finite one; of equals the earlier.
+
+    A final one takes the place of those before it.
+    """
+
+    def __init__(self, objective: Objective, reports: Iterable[Report] = ()) -> None:
+        self._objective = objective
+        self._best: dict[str, Report] = {}
+        for report in reports:
+            self.add(report)
+
+    def add(self, report: Report) -> None:
+        """Take up the next report."""
+        held = None if report.final else self._best.get(report.trial)
+        value = report.objective
+        if value is not None and self._objective.better(value, held.objective if held else None):
+            self._best[report.trial] = report
+
+    def of(self, trial: str) -> Report | None:
+        """A trial's best report."""
+        return self._best.get(trial)
+
+    def value(self, trial: str) -> float | None:
+        """A trial's best objective."""
+        best = self._best.get(trial)
+        return None if best is None else best.objective
+
+    def __iter__(self) -> Iterator[Report]:
+        return iter(self._best.values())
 
 
 _DEFAULTS = {field.name: field.default for field in fields(EpochReport)}

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 
 from pipeline.objective import Objective
 from pipeline.records.layout import BEST, LAST, SPARE, Layout
-from pipeline.records.reports import Report
+from pipeline.records.reports import BestReports, Report
 from pipeline.records.trials import ENDED, TrialRecord
 
 # A stopped trial's worker saves once more before it lets go of it, within a minute; by then so many
@@ -38,8 +38,8 @@ class Retention:
         remotely: Callable[[str, tuple[str, ...]], None] | None = None,
     ) -> None:
         self._layout, self._objective, self._keep = layout, objective, keep
+        self._best = BestReports(objective)
         self._remotely = remotely
-        self._best: dict[str, float] = {}
         self._kept: list[tuple[float, str]] = []  # loss and trial, the best first
         self._late: deque[str] = deque(maxlen=LATE)  # the last whose files were removed
 
@@ -53,16 +53,12 @@ class Retention:
 
     def reported(self, report: Report) -> None:
         """An epoch was recorded."""
-        value = report.objective
-        if value is not None and (
-            report.final or self._objective.better(value, self._best.get(report.trial))
-        ):
-            self._best[report.trial] = value
+        self._best.add(report)
 
     def ended(self, trial: str) -> None:
         """A trial is over: keep its weights, or those of the one that it displaces, or neither."""
-        if trial in self._best:
-            bisect.insort(self._kept, (self._objective.loss(self._best[trial]), trial))
+        if (value := self._best.value(trial)) is not None:
+            bisect.insort(self._kept, (self._objective.loss(value), trial))
             if len(self._kept) <= self._keep:
                 return
             trial = self._kept.pop()[1]

@@ -6,9 +6,9 @@ from typing import Any
 import yaml
 
 from pipeline.errors import RequestError, one_line
+from pipeline.former_names import SETTINGS, renamed
 from pipeline.records.checksummed import Warned, damaged, read_kept, write_kept
 from pipeline.records.layout import Layout
-from pipeline.settings_text import as_now_called
 
 
 def read_experiment(layout: Layout, warned: Warned | None = None) -> str:
@@ -37,15 +37,24 @@ def read_settings(layout: Layout) -> dict[str, Any]:
     Raises:
         RequestError: the directory is no run, or the file holds no settings.
     """
+    return settings_of(layout, read_experiment(layout))
+
+
+def settings_of(layout: Layout, text: str) -> dict[str, Any]:
+    """The settings in the text of `experiment.yaml`.
+
+    Raises:
+        RequestError: it holds no settings.
+    """
     try:
-        settings = yaml.safe_load(read_experiment(layout))
+        settings = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise RequestError(
             f"{layout.experiment} must be YAML; {' '.join(str(error).split())}"
         ) from error
     if not isinstance(settings, dict):
         raise RequestError(f"{layout.experiment} must hold settings, one a line (dataset: mnist).")
-    return as_now_called(settings)
+    return renamed(settings, SETTINGS)
 
 
 def write_experiment(layout: Layout, text: str) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipeline.errors import RequestError, one_line, quoted
-from pipeline.records.checksummed import check, read_kept, write_kept
+from pipeline.records.checksummed import Warned, check, read_kept, write_kept
 from pipeline.records.layout import Layout
+from pipeline.records.outputs.results import Results
 from pipeline.records.reports import read_history
-from pipeline.records.results import Results
 from pipeline.records.trials import COUNTED, read_trials
 
 
@@ -116,14 +116,16 @@ def write_starts(layout: Layout, starts: Starts) -> None:
     write_kept(layout, layout.starts, asdict(starts))
 
 
-def recorded_starts(layout: Layout) -> Starts:
+def recorded_starts(layout: Layout, warned: Warned | None = None) -> Starts:
     """What a run was started from.
+
+    `warned` is for the process that writes the run: see `checksummed.read_kept`.
 
     Raises:
         RequestError: its copy is missing or damaged.
     """
     try:
-        plain: dict[str, Any] = read_kept(layout, layout.starts)
+        plain: dict[str, Any] = read_kept(layout, layout.starts, warned=warned)
     except FileNotFoundError:
         what = "it is missing"
     except ValueError as error:

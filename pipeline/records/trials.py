@@ -11,10 +11,12 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from pipeline.errors import RequestError
+from pipeline.former_names import TRIAL, renamed
 from pipeline.records.checksummed import Warned, check, damaged, read_kept
 from pipeline.records.layout import Layout
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, from_dict
+from pipeline.trial_ids import sort_key
 
 # A duplicate is a trial whose first report showed that another trial has the same configuration: it
 # was ended then, none of its epochs is recorded, and it does not count.
@@ -160,7 +162,7 @@ def read_trials(layout: Layout, warned: Warned | None = None) -> dict[str, Trial
     """
     records = {}
     names = _folders(layout.trials) | _folders(layout.copy(layout.trials))
-    for name in sorted(names, key=lambda name: (len(name), name)):
+    for name in sorted(names, key=sort_key):
         path = layout.trial_record(name)
         try:
             records[name] = read_kept(layout, path, functools.partial(_record, name), warned)
@@ -172,6 +174,7 @@ def read_trials(layout: Layout, warned: Warned | None = None) -> dict[str, Trial
 
 
 def _record(name: str, plain: dict[str, Any]) -> TrialRecord:
+    plain = renamed(plain, TRIAL)
     record = TrialRecord(**plain)
     check(_RECORD, plain)
     record.hyperparameters, record.in_force(0)  # each item has what it must have

@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 
 from pipeline.errors import RequestError
 from pipeline.objective import Objective
-from pipeline.records.results import Results
+from pipeline.records.outputs.results import Results
 from pipeline.sweeps.sitting import Outcome, Sitting
 
 # Two sittings that do not differ are called different once in twenty comparisons.

@@ -22,7 +22,7 @@ from pipeline.errors import RequestError, one_line
 from pipeline.experiment import Experiment
 from pipeline.names import search_path
 from pipeline.records.checksummed import is_kept
-from pipeline.records.results import Results
+from pipeline.records.outputs.results import Results
 from pipeline.sweeps.comparison import compare, value_of, write_comparison
 from pipeline.sweeps.request import Sweep
 from pipeline.sweeps.sitting import Outcome, Sitting, Sittings, held

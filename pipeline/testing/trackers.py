@@ -23,8 +23,10 @@ from pipeline.objective import Objective
 from pipeline.records.decisions import Decision
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
+from pipeline.records.outputs.results import Results
+from pipeline.records.outputs.summary import find_best, write_summary
+from pipeline.records.outputs.tables import write_tables
 from pipeline.records.reports import EpochReport, Report
-from pipeline.records.results import Results, find_best, write_summary, write_tables
 from pipeline.records.settings import write_experiment
 from pipeline.records.tracker_state import TrackerState
 from pipeline.records.trials import TrialFacts, TrialRecord, as_plain

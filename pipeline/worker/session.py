@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pipeline.objective import Objective
-from pipeline.records.remote import RemotePath
 from pipeline.records.reports import EpochReport
+from pipeline.records.store.remote import RemotePath
 from pipeline.records.trials import TrialFacts
 from pipeline.space.configuration import Configuration
 from pipeline.space.hyperparameters import Requested

@@ -8,18 +8,21 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from random import Random
 
 import pandas as pd
 import pytest
 
 from pipeline import Experiment, tune
-from pipeline.engine.past import mend, resumed
+from pipeline.engine.past import Past
+from pipeline.engine.same_search import resumed
 from pipeline.errors import RequestError, StorageError
 from pipeline.records import layout as layouts
 from pipeline.records.layout import Layout
 from pipeline.records.reports import read_history
 from pipeline.records.trials import read_trials
 from pipeline.watch import Interruption, Watcher
+from tests.reopened import mend
 
 SPACES = Path(__file__).parents[1] / "spaces"
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -160,6 +163,12 @@ def shortened(path):
     return "damaged: "
 
 
+def flipped(path):
+    data = path.read_bytes()
+    path.write_bytes(data[:40] + bytes([data[40] ^ 1]) + data[41:])
+    return "damaged: it is not what was written: its checksum is another."
+
+
 def gone(path):
     path.unlink()
     return "missing."
@@ -177,6 +186,7 @@ def a_folder(path):
         {"trials.csv": emptied, "best/model.keras": shortened},
         {"history.csv": shortened, "best/model.keras": gone},
         {"trials.csv": gone, "history.csv": a_folder, "best/model.keras": a_folder},
+        {"history.csv": flipped, "best/hyperparameters.json": gone, "best/metrics.json": shortened},
     ],
 )
 def test_where_what_a_finished_run_handed_back_is_damaged_its_end_is_carried_out_anew(
@@ -205,6 +215,44 @@ def test_where_what_a_finished_run_handed_back_is_damaged_its_end_is_carried_out
     assert {
         path: path.stat().st_mtime_ns for path in layout.root.rglob("*") if path != layout.lock
     } == {path: time for path, time in state.items() if path != layout.lock}
+
+
+def test_whichever_file_of_a_finished_run_is_damaged_it_is_put_right_or_named(whole, tmp_path):
+    """At random places: cut off there, one bit changed there, or the file gone."""
+    random = Random(0)
+    root = tmp_path / "mine"
+    shutil.copytree(whole.directory, root)
+    layout, experiment = Layout(root), resumed(whole.directory)
+    # Checkpoints are looked at where they are used; a lock holds nothing.
+    files = [p for p in root.rglob("*") if p.suffix in (".yaml", ".json", ".jsonl", ".csv")]
+    files.append(layout.best_model)
+    assert {p.name for p in files} >= {"metrics.json", "history.csv", "checksums.json"}
+    outcomes = []
+    for path in files * 4:
+        data = path.read_bytes()
+        place, bit = random.randrange(len(data) - 1), 1 << random.randrange(8)
+        changed = data[:place] + bytes([data[place] ^ bit]) + data[place + 1 :]
+        for damaged in (data[:place], changed, None):
+            if damaged is None:
+                path.unlink()
+            else:
+                path.write_bytes(damaged)
+            said = []
+            with Past(layout, said.append) as past:
+                past.read()
+                done = past.is_complete(experiment)
+            if path.is_file() and path.read_bytes() == data:
+                outcomes.append("put right")
+                assert done
+            else:
+                outcomes.append("named")
+                (line,) = said
+                assert not done and line.startswith(f"{path} must ") and "\n" not in line
+                assert line.endswith(" It is written anew at the end.")
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+    # Two tables, the model, its hyperparameters and its metrics have no copy.
+    assert outcomes.count("named") == 5 * 4 * 3 < len(outcomes)
 
 
 def lines_of_an_ended_trial(layout):

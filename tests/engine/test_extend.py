@@ -3,15 +3,19 @@
 import pandas as pd
 import pytest
 
-from pipeline.engine.past import check_same_search, earlier_seconds, is_complete, resumed
+from pipeline.engine.past import earlier_seconds
+from pipeline.engine.same_search import check_same_search, resumed
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
+from pipeline.records.outputs.summary import write_summary
+from pipeline.records.outputs.tables import write_tables
 from pipeline.records.reports import Report
-from pipeline.records.results import write_summary, write_tables
+from pipeline.records.settings import read_settings
 from pipeline.records.trials import TrialFacts
+from tests.reopened import is_complete
 
 
 def recorded(folder, **settings):
@@ -29,14 +33,15 @@ def summarise(layout, ledger):
 
 
 def ended_after_one_epoch(folder, **settings):
-    """A run of one trial, with its summary; its ledger is open to take more."""
+    """A run of one trial, with its summary."""
     layout = recorded(folder, **settings)
     ledger = Ledger(layout)
     ledger.start("t0000", {})
     ledger.report(Report(1, 0.5, {}, 4.0, trial="t0000", time=10.0))
     ledger.end("t0000", "finished")
     summarise(layout, ledger)
-    return layout, ledger
+    ledger.close()
+    return layout
 
 
 def test_epochs_are_raised_and_never_lowered(tmp_path):
@@ -45,7 +50,8 @@ def test_epochs_are_raised_and_never_lowered(tmp_path):
     with pytest.raises(RequestError, match="may have more epochs, not fewer than 10; got 5"):
         resumed(tmp_path, max_epochs=5)
     with pytest.raises(RequestError, match="not fewer than 10; got 5"):
-        check_same_search(Experiment(dataset="digits", max_epochs=5), Layout(tmp_path))
+        asked = Experiment(dataset="digits", max_epochs=5)
+        check_same_search(asked, Layout(tmp_path), read_settings(Layout(tmp_path)))
 
 
 @pytest.mark.parametrize("scheduler", ["hyperband", "pbt"])
@@ -70,8 +76,9 @@ def test_a_run_with_more_epochs_to_train_is_not_complete(tmp_path):
 
 
 def test_a_run_that_took_more_and_was_killed_is_not_complete_and_its_time_counts(tmp_path):
-    layout, ledger = ended_after_one_epoch(tmp_path, max_epochs=3)
+    layout = ended_after_one_epoch(tmp_path, max_epochs=3)
     assert is_complete(resumed(tmp_path), layout)
+    ledger = Ledger(layout)
     ledger.reopen(1)
     for epoch, at in ((2, 100.0), (3, 130.0)):
         ledger.report(Report(epoch, 0.5, {}, 4.0, trial="t0000", time=at))
@@ -81,14 +88,15 @@ def test_a_run_that_took_more_and_was_killed_is_not_complete_and_its_time_counts
 
 
 def test_a_run_that_was_killed_before_its_new_summary_is_not_complete(tmp_path):
-    layout, ledger = ended_after_one_epoch(tmp_path, max_epochs=2)
+    layout = ended_after_one_epoch(tmp_path, max_epochs=2)
+    ledger = Ledger(layout)
     ledger.reopen(1)
     ledger.report(Report(2, 0.5, {}, 4.0, trial="t0000", time=20.0))
     ledger.end("t0000", "finished")
+    ledger.close()
     assert not is_complete(resumed(tmp_path), layout)
     summarise(layout, ledger)
     assert is_complete(resumed(tmp_path), layout)
-    ledger.close()
 
 
 def test_a_night_between_two_processes_that_were_killed_is_not_spent(tmp_path):

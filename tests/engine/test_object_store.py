@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from pipeline import tune
-from pipeline.engine.past import resumed
+from pipeline.engine.same_search import resumed
 from pipeline.errors import RequestError
 from pipeline.records.layout import Layout
-from pipeline.records.mirror import Mirror
-from pipeline.records.remote import location
+from pipeline.records.outputs.results import Results
 from pipeline.records.reports import read_history
-from pipeline.records.results import Results
+from pipeline.records.store.mirror import Mirror
+from pipeline.records.store.remote import location
 from pipeline.records.trials import read_trials
 from tests.conftest import SECRET
 

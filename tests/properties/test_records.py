@@ -12,19 +12,23 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.engine.past import earlier_seconds, is_complete, resumed
+from pipeline.engine.past import earlier_seconds
+from pipeline.engine.same_search import resumed
 from pipeline.errors import KerasweepError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
+from pipeline.records.outputs.results import Results
+from pipeline.records.outputs.summary import find_best, write_summary
+from pipeline.records.outputs.tables import write_tables
 from pipeline.records.reports import Report, read_history
-from pipeline.records.results import Results, find_best, write_summary, write_tables
 from pipeline.records.settings import write_experiment
 from pipeline.records.starts import EarlierTrial, Starts, read_starts, recorded_starts, write_starts
 from pipeline.records.trials import TrialFacts, as_plain, read_trials
 from pipeline.space.hyperparameters import HyperParameters
 from tests.properties.inputs import command, json_values, outcome, refusal, tried, unchanged
+from tests.reopened import is_complete
 
 pytestmark = pytest.mark.slow
 
@@ -189,8 +193,11 @@ def check(layout: Layout) -> None:
         outcome(lambda: read_starts(str(layout.root)))
         experiment = outcome(lambda: resumed(layout.root))
         if isinstance(experiment, Experiment):
-            outcome(lambda: is_complete(experiment, layout))
             outcome(lambda: earlier_seconds(layout))
+    if isinstance(experiment, Experiment):
+        copied = Layout(shutil.copytree(layout.root, layout.root.with_name("copied")))
+        outcome(lambda: is_complete(experiment, copied))
+        shutil.rmtree(copied.root)
     code, output, errors = command("--resume", "run")
     assert code in (0, 2) and "Traceback" not in output + errors, errors
     if code == 2:

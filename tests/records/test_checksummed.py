@@ -11,16 +11,20 @@ from typing import Any
 import pytest
 
 from pipeline.errors import RequestError, StorageError
+from pipeline.objective import Objective
 from pipeline.records import layout as layouts
 from pipeline.records.checksummed import Lines, read_kept, read_lines, write_kept
 from pipeline.records.decisions import Decision, read_decisions
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
+from pipeline.records.outputs.results import Results
+from pipeline.records.outputs.summary import write_summary
+from pipeline.records.outputs.tables import write_tables
 from pipeline.records.reports import Report, read_history
-from pipeline.records.results import Results, write_summary
 from pipeline.records.settings import read_experiment, read_settings
 from pipeline.records.settings import write_experiment as write_text
 from pipeline.records.trials import read_trials
+from tests.reopened import mend
 
 SETTINGS = "dataset: mnist\nseed: 10\nscheduler: asha\n"
 
@@ -49,6 +53,7 @@ def run(tmp_path: Path) -> Layout:
     for verdict in ("pause", "continue"):
         ledger.decide(Decision("t0000", 1, verdict, 1, 1, 2, 1, "It waits."))
     ledger.end("t0000", "finished")
+    write_tables(layout, Objective("val_loss", "min"), ledger)
     write_summary(
         layout, best=None, test=None, trials=ledger.trials, epochs=6, objective="val_loss:min"
     )
@@ -74,7 +79,7 @@ def told(layout: Layout) -> dict[str, Any]:
 def mended(layout: Layout) -> list[str]:
     """What is said when the run is opened to be gone on with."""
     said: list[str] = []
-    Ledger(layout, said.append).close()
+    mend(layout, said.append)
     return said
 
 
@@ -209,7 +214,7 @@ def test_what_is_damaged_twice_is_refused_by_its_name_and_left_as_it_is(
     before = (run.root / name).read_bytes()
 
     with pytest.raises(RequestError, match=message) as refused:
-        Ledger(run)
+        mended(run)
 
     assert "\n" not in str(refused.value)
     assert (run.root / name).read_bytes() == before

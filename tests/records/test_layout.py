@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import StorageError
 from pipeline.records.layout import Layout, new_directory, storage_of, write_json, write_whole
-from pipeline.records.remote import RemotePath
+from pipeline.records.store.remote import RemotePath
 
 
 def names(folder: Path) -> list[str]:

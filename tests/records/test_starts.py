@@ -9,8 +9,9 @@ from pipeline.errors import RequestError
 from pipeline.records.checksummed import write_kept
 from pipeline.records.layout import Layout, write_whole
 from pipeline.records.ledger import Ledger
+from pipeline.records.outputs.results import Results
+from pipeline.records.outputs.summary import Best, write_summary
 from pipeline.records.reports import Report
-from pipeline.records.results import Best, Results, write_summary
 from pipeline.records.starts import EarlierTrial, read_starts, recorded_starts, write_starts
 from pipeline.records.trials import TrialFacts
 

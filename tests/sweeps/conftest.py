@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.records.results import Best, write_summary
+from pipeline.records.outputs.summary import Best, write_summary
 from pipeline.sweeps.request import read_sweep
 from pipeline.sweeps.sitting import Outcome, Sittings
 

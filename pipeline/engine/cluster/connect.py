@@ -26,7 +26,7 @@ from pipeline.errors import KerasweepError, RequestError, one_line
 from pipeline.experiment import Experiment
 from pipeline.logs import LOGGER
 from pipeline.names import Source, search_path
-from pipeline.records.scratch import new_folder
+from pipeline.records.store.scratch import new_folder
 from pipeline.worker.devices.machine import threads_of
 
 # Read by Ray when it is imported or Tune when it runs, here and in the workers.

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.engine.cluster.autoscaler import Demand, await_place
 from pipeline.engine.cluster.nodes import check_nodes
 from pipeline.experiment import Experiment
-from pipeline.records.remote import RemotePath
+from pipeline.records.store.remote import RemotePath
 from pipeline.watch import Interruption, Watcher
 
 

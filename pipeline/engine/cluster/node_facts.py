@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.errors import one_line
 from pipeline.names import FOLDERS, PACKAGE, folder_of
-from pipeline.records.remote import RemotePath, location
+from pipeline.records.store.remote import RemotePath, location
 from pipeline.version import __version__
 from pipeline.worker.devices.machine import memory_cap_mib
 

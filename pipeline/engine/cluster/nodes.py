@@ -23,7 +23,7 @@ from pipeline.engine.directory import made, not_writable
 from pipeline.errors import NodesError
 from pipeline.experiment import Experiment
 from pipeline.logs import LOGGER
-from pipeline.records.remote import RemotePath, unreachable
+from pipeline.records.store.remote import RemotePath, unreachable
 
 # All nodes together: each has to start a process, and to fetch the code. Where something is wrong
 # already, nobody waits for those that are slow.

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.digest import label
 from pipeline.errors import RequestError, one_line
 from pipeline.names import FOLDERS, PACKAGE, Source, folder_of
-from pipeline.records.scratch import new_folder
+from pipeline.records.store.scratch import new_folder
 
 # Never part of a user's code, and often large.
 LEFT_OUT = shutil.ignore_patterns(

@@ -14,12 +14,8 @@ from pipeline.engine.messages import RESOURCES
 from pipeline.records.ledger import Ledger
 from pipeline.records.trials import ENDED
 from pipeline.search.searcher import Searcher
+from pipeline.trial_ids import id_of
 from pipeline.worker.session import Job
-
-
-def number_of(trial: str) -> int:
-    """A trial's place in the search, which its id says."""
-    return int(trial.removeprefix("t"))
 
 
 class AskTell(RaySearcher):
@@ -59,7 +55,7 @@ class AskTell(RaySearcher):
 
         It says its place in the search, so a rerun has the same ones.
         """
-        return f"t{len(self._ledger.trials):04d}"
+        return id_of(len(self._ledger.trials))
 
     def is_over(self, trial_id: str) -> bool:
         """Whether a trial is recorded as ended."""

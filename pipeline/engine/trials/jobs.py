@@ -1,13 +1,13 @@
 """From a configuration to a trial's task."""
 
 from pipeline.engine.cluster.capacity import devices_a_trial
-from pipeline.engine.trials.ask_tell import number_of
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.schedulers.scheduler import scheduler_class
 from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import Configuration
+from pipeline.trial_ids import number_of
 from pipeline.worker.session import Job
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from pipeline.errors import StorageError
 from pipeline.records.layout import BEST, LAST, PAUSES_S, SPARE, patiently, write_whole
-from pipeline.records.remote import RemotePath
+from pipeline.records.store.remote import RemotePath
 
 T = TypeVar("T")
 

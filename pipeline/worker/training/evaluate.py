@@ -17,6 +17,7 @@ import numpy as np
 
 from pipeline.data.fit_data import Data
 from pipeline.records.layout import Layout, persist, write_json
+from pipeline.records.outputs.checksums import read_checksums, write_checksums
 from pipeline.worker.fitting.validation import evaluation_batch
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
 from pipeline.worker.training.checkpoints import Checkpoints, optimizer_of
@@ -65,8 +66,8 @@ def evaluate_best(
     metrics: dict[str, Any] = {"validation": None, "test": None} | _measured(
         model, space, data, job, state
     )
-    persist(layout, layout.best_model, lambda: _save(model, layout.best_model))
-    files = {
+    saved = persist(layout, layout.best_model, lambda: _save(model, layout.best_model))
+    files: dict[Path, Any] = {
         layout.best_hyperparameters: job.configuration,  # `fit` requested some of it
         layout.best_metrics: {"trial": job.trial, "epoch": state["epoch"], **metrics},
     }
@@ -75,6 +76,7 @@ def evaluate_best(
         files[layout.best_standardisation] = json.loads(json.dumps(standardisation))
     for path, plain in files.items():
         persist(layout, path, partial(write_json, path, plain))
+    write_checksums(layout, [saved, *files], beside=read_checksums(layout))
     return metrics
 
 
@@ -130,8 +132,8 @@ def load_model(path: Path) -> Any:
     return keras.saving.load_model(path, safe_mode=True)
 
 
-def _save(model: Any, path: Path) -> None:
-    """Save the model.
+def _save(model: Any, path: Path) -> Path:
+    """Save the model; where it is.
 
     Of one that Keras cannot describe, such as a subclass without `get_config`, its weights.
     """
@@ -149,6 +151,7 @@ def _save(model: Any, path: Path) -> None:
         path, temporary = path.with_suffix(".weights.h5"), temporary.with_suffix(".weights.h5")
         model.save_weights(temporary)
     os.replace(temporary, path)
+    return path
 
 
 @contextmanager

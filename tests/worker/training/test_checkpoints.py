@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import StorageError
-from pipeline.records import remote
-from pipeline.records.remote import location
+from pipeline.records.store import remote
+from pipeline.records.store.remote import location
 from pipeline.worker.training import checkpoints
 from pipeline.worker.training.checkpoints import Best, Checkpoints
 from pipeline.worker.training.repeats import carry_out

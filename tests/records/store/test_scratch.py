@@ -9,13 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.records import scratch
-from pipeline.records.scratch import new_folder
+from pipeline.records.store import scratch
+from pipeline.records.store.scratch import new_folder
 
 # Makes a folder, starts a process, and waits.
 OTHER = """
 import subprocess, sys
-from pipeline.records.scratch import new_folder
+from pipeline.records.store.scratch import new_folder
 print(new_folder(), subprocess.Popen(["sleep", "100"], stdout=subprocess.DEVNULL).pid, flush=True)
 sys.stdin.read()
 """

@@ -15,9 +15,9 @@ from pyarrow import fs
 from pipeline import tune
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
-from pipeline.records import remote
-from pipeline.records.remote import RemotePath, location
-from pipeline.records.results import Results
+from pipeline.records.outputs.results import Results
+from pipeline.records.store import remote
+from pipeline.records.store.remote import RemotePath, location
 
 
 def test_a_path_is_none_of_a_store(tmp_path):

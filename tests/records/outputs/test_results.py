@@ -18,18 +18,10 @@ from pipeline.errors import RequestError
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
-from pipeline.records.reports import Report
-from pipeline.records.results import (
-    Best,
-    Results,
-    best_epochs,
-    find_best,
-    history_table,
-    in_order,
-    trials_table,
-    write_summary,
-    write_tables,
-)
+from pipeline.records.outputs.results import Results
+from pipeline.records.outputs.summary import Best, find_best, write_summary
+from pipeline.records.outputs.tables import history_table, in_order, trials_table, write_tables
+from pipeline.records.reports import BestReports, Report
 from pipeline.records.trials import TrialFacts, TrialRecord
 
 ACCURACY, LOSS = Objective("val_accuracy", "max"), Objective("val_loss", "min")
@@ -210,8 +202,8 @@ def test_no_epochs_are_a_table_without_rows() -> None:
 def test_the_best_epoch_is_the_earlier_of_equals() -> None:
     reports = [report("a", 1, 0.5), report("a", 2, 0.9), report("a", 3, 0.9), report("a", 4, None)]
 
-    assert best_epochs(reports, ACCURACY)["a"].epoch == 2
-    assert best_epochs(reports, LOSS)["a"].epoch == 1
+    assert BestReports(ACCURACY, reports).of("a").epoch == 2
+    assert BestReports(LOSS, reports).of("a").epoch == 1
 
 
 @pytest.mark.parametrize(("objective", "best"), [(ACCURACY, "b"), (LOSS, "c")])

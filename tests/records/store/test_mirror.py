@@ -10,23 +10,26 @@ import numpy as np
 import pytest
 
 from pipeline.engine.directory import directory_of
-from pipeline.engine.past import mend
+from pipeline.engine.past import Past
 from pipeline.errors import RequestError, StorageError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records import layout as layouts
-from pipeline.records import lease as leases
-from pipeline.records import mirror as mirrors
-from pipeline.records import remote
-from pipeline.records.layout import write_whole
+from pipeline.records.layout import opened, write_whole
 from pipeline.records.ledger import Ledger
-from pipeline.records.mirror import Mirror, is_there, opened
-from pipeline.records.remote import RemotePath, location
+from pipeline.records.outputs.results import Results
+from pipeline.records.outputs.summary import find_best, write_summary
+from pipeline.records.outputs.tables import write_tables
 from pipeline.records.reports import Report, read_history
-from pipeline.records.results import Results, find_best, write_summary, write_tables
 from pipeline.records.retention import Retention
 from pipeline.records.settings import write_experiment
+from pipeline.records.store import lease as leases
+from pipeline.records.store import mirror as mirrors
+from pipeline.records.store import remote
+from pipeline.records.store.mirror import Mirror, is_there
+from pipeline.records.store.remote import RemotePath, location
 from pipeline.records.trials import read_trials
+from tests.reopened import counted_reads, mend
 
 ACCURACY = Objective("val_accuracy", "max")
 
@@ -102,6 +105,23 @@ def finished(mirror, ledger):
         pass
     first.finish()
     return first, kept
+
+
+def test_what_is_brought_back_is_read_once(mirror, ledger):
+    first, kept = finished(mirror, ledger)
+    kept.close()
+    first.close()
+    second = mirror()
+    with counted_reads(second.layout.root) as reads:
+        second.bring_back()
+        with Past(second.layout, lambda text: pytest.fail(text)) as past:
+            experiment = past.experiment(time_budget_s=3600)
+            past.check_same_search(experiment)
+            past.read()
+            assert not past.is_complete(experiment) and past.earlier_seconds() > 0
+            past.check_budget_left(experiment)
+    trials = {f"trials/t000{number}/trial.json": 1 for number in range(3)}
+    assert reads == {"experiment.yaml": 1, "history.jsonl": 1, **trials}
 
 
 def test_what_was_mirrored_is_brought_back(mirror, ledger):

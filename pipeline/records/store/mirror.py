@@ -7,7 +7,6 @@ before what it relies on: a trial that is over comes after its reports, the summ
 """
 
 import contextlib
-import json
 import os
 import shutil
 import threading
@@ -18,11 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.errors import RequestError, StorageError, one_line
-from pipeline.records.checksummed import Lines, read_lines
-from pipeline.records.layout import BEST, LAST, Layout, persist
-from pipeline.records.lease import Lease
-from pipeline.records.remote import RemotePath, location, unreachable
-from pipeline.records.scratch import new_folder
+from pipeline.records.layout import BEST, LAST, Layout, named_by_home, persist
+from pipeline.records.store.lease import Lease
+from pipeline.records.store.remote import RemotePath, unreachable
+from pipeline.records.store.scratch import new_folder
+from pipeline.trial_ids import sort_key
 
 # So old is the store at most; older where mirroring takes long, as it may take one part in so many
 # of the time.
@@ -116,16 +115,14 @@ class Mirror:
             self._sent = self._states()
             self.layout.resumable = True
             records = self.layout.trials.glob(f"*/{self.layout.trial_record('').name}")
-            last = max((_order(record.parent.name) for record in records), default=(0, ""))
+            last = max((sort_key(record.parent.name) for record in records), default=(0, ""))
             unknown = [
-                p for p in found if p.name in CHECKPOINTS and _order(self._trial_of(p)) > last
+                p for p in found if p.name in CHECKPOINTS and sort_key(self._trial_of(p)) > last
             ]
             if unknown:
                 self._lease.renew()  # to fetch may have taken long
             for path in unknown:
                 path.unlink(missing_ok=True)
-            for lines in (self.layout.history, self.layout.decisions):
-                self._forget_lines_after(lines, last)
 
     def start(self, failed: Callable[[StorageError], None]) -> None:
         """Go on mirroring in a thread; `failed` is told where that has come to an end."""
@@ -189,7 +186,9 @@ class Mirror:
             changed[history] = state
         # Of the trials none before those that were asked for earlier: it would seem to have lost
         # them.
-        for path in sorted(changed, key=lambda path: (self._rank(path), _order(path.parent.name))):
+        for path in sorted(
+            changed, key=lambda path: (self._rank(path), sort_key(path.parent.name))
+        ):
             data = records[path] if path in records else _data(path)
             if path in (history, self.layout.decisions):
                 data = data[: data.rfind(b"\n") + 1]
@@ -244,17 +243,6 @@ class Mirror:
         folder, *parts = path.relative_to(self.home).parts
         return parts[0] if folder == self.layout.trials.name and len(parts) > 1 else ""
 
-    def _forget_lines_after(self, path: Path, last: tuple[int, str]) -> None:
-        """Leave out what is said of trials that come after the last one that was recorded."""
-        said = read_lines(self.layout, path, json.loads)
-        known = [line for line in said if _order(json.loads(line)["trial"]) <= last]
-        if len(known) < len(said):
-            path.unlink()
-            lines = Lines(self.layout, path, 0)
-            for line in known:
-                lines.append(line.decode())
-            lines.close()
-
 
 def is_there(home: RemotePath) -> bool:
     """Whether a run is there.
@@ -264,40 +252,18 @@ def is_there(home: RemotePath) -> bool:
     return (home / Layout("").experiment).written() is not None
 
 
-def opened(directory: str | Path | RemotePath) -> Layout:
-    """The layout of a run to be read.
-
-    Of one in an object store what says how it went, brought here for as long.
+def brought_here(place: RemotePath) -> Layout:
+    """The layout of a run to be read: what says how it went is brought here for as long.
 
     Raises:
         RequestError: the store cannot be read.
     """
-    place = location(directory)
-    if isinstance(place, Path):
-        return Layout(place)
     folder = new_folder()
     layout = Layout(folder, place)
     weakref.finalize(layout, shutil.rmtree, folder, ignore_errors=True)
     with _requested(place):
         _fetch(layout, [p for p in place.rglob() if p.parent in (place, place / layout.best.name)])
     return layout
-
-
-@contextlib.contextmanager
-def named_by_home(layout: Layout) -> Iterator[None]:
-    """In errors, name the run's files where the run is, not where it is worked on."""
-    try:
-        yield
-    except RequestError as error:
-        error.args = tuple(
-            at_home(layout, part) if isinstance(part, str) else part for part in error.args
-        )
-        raise
-
-
-def at_home(layout: Layout, text: str) -> str:
-    """A text that names the run's files where the run is."""
-    return text.replace(str(layout.root), str(layout.place))
 
 
 def _fetch(layout: Layout, objects: list[RemotePath]) -> None:
@@ -333,8 +299,3 @@ def _data(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:  # another took its place, or none
         return b""
-
-
-def _order(trial: str) -> tuple[int, str]:
-    """The order of trials: t9999 comes before t10000."""
-    return len(trial), trial

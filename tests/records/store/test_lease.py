@@ -8,9 +8,9 @@ import time
 import pytest
 
 from pipeline.errors import RequestError, StorageError
-from pipeline.records import lease as leases
-from pipeline.records.lease import Lease
-from pipeline.records.remote import location
+from pipeline.records.store import lease as leases
+from pipeline.records.store.lease import Lease
+from pipeline.records.store.remote import location
 
 BEAT_S, LEASE_S = 1.2, 6.0  # a store counts whole seconds
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.errors import RequestError, StorageError, one_line
-from pipeline.records.remote import RemotePath
+from pipeline.records.store.remote import RemotePath
 
 BEAT_S, LEASE_S = 10.0, 60.0
 # Two that take it at once both write it: so much later one of them reads that it was not the last.

@@ -1,0 +1,59 @@
+"""Checksums of what the end of a run hands back: the tables and `best/`.
+
+`checksums.json` holds the SHA-256 of each file, by its path in the run. Runs of earlier versions
+have none.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO
+
+from pydantic import TypeAdapter
+
+from pipeline.records.checksummed import Warned, check, read_kept, write_kept
+from pipeline.records.layout import Layout
+
+_FILES = TypeAdapter(dict[str, dict[str, str]])
+
+
+def write_checksums(
+    layout: Layout, paths: Iterable[Path], beside: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Record files as they are now, and what is recorded of others `beside` them."""
+    sums = dict(beside)
+    for path in paths:
+        with path.open("rb") as file:
+            sums[path.relative_to(layout.root).as_posix()] = _sha256(file)
+    write_kept(layout, layout.checksums, {"sha256": sums})
+
+
+def read_checksums(layout: Layout, warned: Warned | None = None) -> dict[str, str]:
+    """The checksum of each file by its path in the run; none where nothing was recorded.
+
+    `warned` is for the process that writes the run: see `checksummed.read_kept`.
+
+    Raises:
+        ValueError: they are damaged, and so is their copy; says where.
+    """
+    try:
+        plain = read_kept(layout, layout.checksums, lambda content: check(_FILES, content), warned)
+    except FileNotFoundError:
+        return {}
+    return plain["sha256"]
+
+
+def check_sum(file: IO[bytes], expected: str) -> None:
+    """Compare an open file with what was recorded of it.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    file.seek(0)
+    if _sha256(file) != expected:
+        raise ValueError("it is not what was written: its checksum is another")
+
+
+def _sha256(file: IO[bytes]) -> str:
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]

@@ -1,0 +1,84 @@
+"""The reference page of a run's directory, from its layout and the columns of its tables.
+
+Run: python -m pipeline.records.outputs.reference > docs/reference/run-directory.md
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.records.layout import BEST, LAST, Layout
+from pipeline.records.outputs.columns import HISTORY, TRIALS
+
+_RUN = Layout("RUN")
+_TRIAL = "<trial>"
+
+FILES: tuple[tuple[Path, str], ...] = (
+    (_RUN.experiment, "every setting of the search; `--resume` reads it, and so does a new run"),
+    (_RUN.starts, "what the search was started from, in a run with `--start-from`"),
+    (_RUN.history, "every epoch of every trial, a JSON object a line, appended as it came"),
+    (_RUN.decisions, "why a trial went on, waited or was stopped: a JSON object a decision"),
+    (
+        _RUN.trial_record(_TRIAL),
+        "a trial's record: what the searcher proposed, what was requested, status, error, where it "
+        "ran, when it started and ended",
+    ),
+    (_RUN.trial(_TRIAL) / LAST, "the state that an unfinished trial goes on from"),
+    (
+        _RUN.trial(_TRIAL) / BEST,
+        "the weights of the trial's best epoch; at the end, of the best `--keep-models` trials",
+    ),
+    (_RUN.trials_table, "a row a trial; written at the end"),
+    (_RUN.history_table, "a row an epoch; written at the end"),
+    (_RUN.best_model, "the best model, with its optimizer"),
+    (_RUN.best_weights, "its weights, in place of that, of a model that Keras cannot describe"),
+    (_RUN.best_hyperparameters, "its hyperparameters"),
+    (_RUN.best_metrics, "its trial, its epoch and its metrics on the validation and test split"),
+    (_RUN.best_standardisation, "how its inputs are scaled, of a dataset that scales them"),
+    (_RUN.checksums, "the SHA-256 of each table and of each file of `best/`"),
+    (
+        _RUN.summary,
+        "best trial, metrics, counts of trials, wall clock, versions, device; written last",
+    ),
+    (_RUN.tracker_state("<tracker>"), "what a tracker keeps from one process to the next"),
+    (_RUN.debug_log, "what Ray and the search logged; for whoever looks into a fault"),
+    (_RUN.copies, "a second copy of each record, with which a damaged one is put right"),
+    (_RUN.lock, "held by the process that writes the run"),
+    (_RUN.engine, "what Ray writes; never read, and removed at the end"),
+)
+
+
+def page() -> str:
+    """The page in Markdown."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield "# The run directory"
+    yield ""
+    yield "Made by `make reference`; do not edit it."
+    yield ""
+    yield "| file | what it holds |"
+    yield "| --- | --- |"
+    for path, says in FILES:
+        yield f"| `{path.relative_to(_RUN.root).as_posix()}` | {says} |"
+    yield ""
+    yield "Records and copies carry a checksum, and so does each line of `history.jsonl`. A damaged"
+    yield "record is put right from its copy by `--resume`, which says so. Tables and `best/` are"
+    yield "written anew; until then reading a damaged one is refused in a line that names it."
+    for path, columns in ((_RUN.trials_table, TRIALS), (_RUN.history_table, HISTORY)):
+        yield ""
+        yield f"## Columns of `{path.name}`"
+        yield ""
+        yield from _table(columns)
+
+
+def _table(columns: Iterable[Any]) -> Iterator[str]:
+    yield "| column | what it says |"
+    yield "| --- | --- |"
+    for column in columns:
+        yield f"| `{column.name}` | {column.says} |"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

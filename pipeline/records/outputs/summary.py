@@ -1,0 +1,132 @@
+"""How a run ended: its best trial, and `summary.json`."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from pipeline.former_names import SUMMARY, renamed
+from pipeline.objective import Objective
+from pipeline.records.checksummed import Warned, check, read_kept, write_kept
+from pipeline.records.layout import Layout
+from pipeline.records.reports import BestReports, Report
+from pipeline.records.trials import COUNTED, TrialRecord
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best epoch of a trial."""
+
+    trial: str
+    hyperparameters: dict[str, Any]
+    objective: float
+    epoch: int
+    final: bool = False  # what `fit` returned, and no epoch's
+
+
+def find_best(
+    trials: Mapping[str, TrialRecord], reports: Iterable[Report], objective: Objective
+) -> Best | None:
+    """The best epoch of any trial."""
+    return next(iter(ranking(trials, reports, objective)), None)
+
+
+def ranking(
+    trials: Mapping[str, TrialRecord], reports: Iterable[Report], objective: Objective
+) -> list[Best]:
+    """The best epoch of each trial that has one, the best trial first.
+
+    Of equals the earlier trial.
+    """
+    order = {trial: place for place, trial in enumerate(trials)}
+    ranked = sorted(
+        BestReports(objective, reports),
+        key=lambda r: (objective.loss(r.objective), order[r.trial]),
+    )
+    return [
+        Best(
+            r.trial, trials[r.trial].in_force(r.epoch), float(r.objective or 0.0), r.epoch, r.final
+        )
+        for r in ranked
+    ]
+
+
+@dataclass(frozen=True)
+class _Counts:
+    total: int
+    finished: int
+    stopped: int
+    failed: int
+    unfinished: int
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """What is read of a summary; more stands there."""
+
+    best: Best | None
+    test: dict[str, float | None] | None
+    trials: _Counts
+    epochs: int
+    objective: str
+    validation: dict[str, float | None] | None = None
+    fit_plans: dict[str, int] = field(default_factory=dict)
+    exhausted: bool = False
+    interrupted: bool = False
+    wall_clock_s: float = 0.0
+
+
+_SUMMARY = TypeAdapter(_Summary)
+
+
+def read_summary(layout: Layout, warned: Warned | None = None) -> dict[str, Any]:
+    """What `summary.json` says.
+
+    `warned` is for the process that writes the run: see `checksummed.read_kept`.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged; says where.
+    """
+    return read_kept(layout, layout.summary, _checked, warned)
+
+
+def _checked(plain: dict[str, Any]) -> dict[str, Any]:
+    plain = renamed(plain, SUMMARY)
+    check(_SUMMARY, plain)
+    return plain
+
+
+def write_summary(
+    layout: Layout,
+    *,
+    best: Best | None,
+    test: dict[str, float] | None,
+    trials: Mapping[str, TrialRecord],
+    epochs: int,
+    **facts: Any,
+) -> dict[str, Any]:
+    """Write `summary.json` and return what it holds; `facts` are wall clock, versions and the like.
+
+    Of the trials' counts `total` is that of all but the duplicates, which are counted by
+    themselves; `fit_plans` says how many were carried out in which way.
+    """
+    held = Counter(record.status for record in trials.values())
+    counts = {"total": len(trials) - held["duplicate"]} | {
+        status: held[status] for status in COUNTED
+    }
+    counts |= {"unfinished": held["running"], "duplicate": held["duplicate"]}
+    summary = {
+        "best": None if best is None else vars(best),
+        "test": test,
+        "trials": counts,
+        "epochs": epochs,
+        "fit_plans": dict(
+            Counter(record.fit_plan for record in trials.values() if record.fit_plan).most_common()
+        ),
+        **facts,
+    }
+    write_kept(layout, layout.summary, summary)
+    return summary
