@@ -235,7 +235,7 @@ class Experiment(BaseModel):
 
     @field_validator("cpus_per_trial", "gpus_per_trial")
     @classmethod
-    def _countable_share(cls, share: Any, info: ValidationInfo) -> float:
+    def _countable_share(cls, share: Any, info: ValidationInfo) -> Any:
         if share != "auto" and 0 < share < LEAST_SHARE:
             raise ValueError(
                 f"{info.field_name} must be at least {LEAST_SHARE:g}, if not 0; got {share:g}."

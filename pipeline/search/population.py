@@ -93,7 +93,8 @@ def explore(spec: Hyperparameter, value: Value, rng: np.random.Generator) -> Val
     aside = FROM_ZERO * (high - low) * (1 if factor > 1 else -1)
     moved = min(max(value * factor if value else aside, low), high)
     if steps is not None:
-        return _on_step(steps, value, moved)
+        on_step: Value = _on_step(steps, value, moved)
+        return on_step
     if isinstance(value, int):
         whole = round(moved) if round(moved) != value else value + (1 if factor > 1 else -1)
         return whole if spec.contains(whole) else value

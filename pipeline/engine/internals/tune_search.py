@@ -26,7 +26,7 @@ class TrialSource(SearchGenerator):
         """A trial that Tune can be given."""
         experiment: Any = self._experiment
         spec = {**experiment.spec, "config": task}
-        trial = _create_trial_from_spec(
+        trial: Trial = _create_trial_from_spec(
             spec, self._parser, evaluated_params={}, experiment_tag=trial_id, trial_id=trial_id
         )
         # Tune does this when it asks for an actor, but not when a waiting trial takes over one that

@@ -68,12 +68,14 @@ class Results:
     @property
     def trials(self) -> pd.DataFrame:
         """A row a trial; a hyperparameter that a trial did not request is missing there."""
-        return self._whole(*self._trials_table())
+        table: pd.DataFrame = self._whole(*self._trials_table())
+        return table
 
     @property
     def history(self) -> pd.DataFrame:
         """A row an epoch of a trial."""
-        return self._whole(*self._history_table())
+        table: pd.DataFrame = self._whole(*self._history_table())
+        return table
 
     def model_file(self) -> Path:
         """Where the best model is; of one that Keras cannot describe, where its weights are."""
@@ -163,7 +165,7 @@ def _read_table(file: IO[bytes], rows: int, **how: Any) -> pd.DataFrame:
     if not data.endswith(b"\n"):
         raise ValueError("its end is cut off" if data else "it is empty")
     # a name may hold other ends of lines
-    table = pd.read_csv(io.BytesIO(data), lineterminator="\n", **how)
+    table: pd.DataFrame = pd.read_csv(io.BytesIO(data), lineterminator="\n", **how)
     if table.columns[0] != "trial":
         raise ValueError("its first column is not that of the trials")
     if len(table) < rows:

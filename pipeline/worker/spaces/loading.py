@@ -58,7 +58,7 @@ def load_dataset(source: Source | Dataset | FitData | Callable[..., Any], seed: 
 
 
 def _entry(source: Source, module: ModuleType) -> Callable[..., Any]:
-    entry = getattr(module, source.function, None)
+    entry: Callable[..., Any] | None = getattr(module, source.function, None)
     if not callable(entry):
         raise RequestError(
             f"The {source.component} {source.name!r} must define a function {source.function}()."
