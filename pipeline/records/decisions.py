@@ -10,8 +10,9 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from pipeline.records.checksummed import Warned, read_json, read_lines
+from pipeline.records.checksummed import Warned, read_json
 from pipeline.records.layout import Layout
+from pipeline.records.lines import read_lines
 
 Verdict = Literal["continue", "pause", "stop"]
 
@@ -57,7 +58,7 @@ def as_line(decision: Decision) -> str:
 def read_decisions(layout: Layout, warned: Warned | None = None) -> list[Decision]:
     """Every recorded decision, in the order in which they were made.
 
-    `warned` is for the process that writes the run: see `checksummed.read_lines`.
+    `warned` is for the process that writes the run: see `lines.read_lines`.
 
     Raises:
         RequestError: a line is damaged or missing, in the copy too; the message names it.

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.errors import RequestError, StorageError
-from pipeline.records.checksummed import Lines, Warned, write_kept
+from pipeline.records.checksummed import Warned, write_kept
 from pipeline.records.decisions import Decision, as_line, read_decisions
 from pipeline.records.layout import Layout
+from pipeline.records.lines import Lines
 from pipeline.records.reports import Report, read_history
 from pipeline.records.trials import (
     ENDED,

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipeline.objective import Objective
-from pipeline.records.checksummed import Warned, check, read_json, read_lines
+from pipeline.records.checksummed import Warned, check, read_json
 from pipeline.records.layout import Layout
+from pipeline.records.lines import read_lines
 
 
 @dataclass(slots=True)
@@ -92,7 +93,7 @@ _REPORT = TypeAdapter(Report)
 def read_history(layout: Layout, warned: Warned | None = None) -> list[Report]:
     """Every recorded epoch in the order of its coming; half a line at the very end is left out.
 
-    `warned` is for the process that writes the run: see `checksummed.read_lines`.
+    `warned` is for the process that writes the run: see `lines.read_lines`.
 
     Raises:
         RequestError: another line is damaged or missing, in the copy too; the message names it.

@@ -13,10 +13,11 @@ import pytest
 from pipeline.errors import RequestError, StorageError
 from pipeline.objective import Objective
 from pipeline.records import layout as layouts
-from pipeline.records.checksummed import Lines, read_kept, read_lines, write_kept
+from pipeline.records.checksummed import read_kept, write_kept
 from pipeline.records.decisions import Decision, read_decisions
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
+from pipeline.records.lines import Lines, read_lines
 from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import write_summary
 from pipeline.records.outputs.tables import write_tables
