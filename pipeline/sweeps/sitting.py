@@ -24,9 +24,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import RequestError, one_line
+from pipeline.experiment import Experiment
+from pipeline.former_names import SETTINGS, renamed
 from pipeline.records.layout import Layout, persist, write_whole
 from pipeline.sweeps.request import Sweep
 
@@ -66,7 +69,19 @@ def _sound(record: _Record) -> _Record:
         raise ValueError("its experiments are not those that were asked for")
     if not all(isinstance(settings, dict) for settings in asked.values()):
         raise ValueError("an experiment must be settings")
+    record.asked["experiments"] = {name: _as_now_asked(each) for name, each in asked.items()}
     return record
+
+
+def _as_now_asked(settings: dict[str, Any]) -> dict[str, Any]:
+    """An experiment of an earlier version, as it would be asked for now.
+
+    A setting has today's name, and one that there was not yet has its default.
+    """
+    now = yaml.safe_load(Experiment(dataset="").to_yaml())
+    return {name: value for name, value in now.items() if name != "dataset"} | renamed(
+        settings, SETTINGS
+    )
 
 
 class Sitting:

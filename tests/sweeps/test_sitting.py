@@ -1,5 +1,6 @@
 """Which sitting a start of a sweep goes on with, and when it begins a new one."""
 
+import json
 import time
 
 import pytest
@@ -54,6 +55,19 @@ def test_a_changed_sweep_begins_a_new_sitting(sweep):
     assert Sittings(asked.directory).gone_on_with(sweep(trials=3)) is not None
     assert Sittings(asked.directory).gone_on_with(sweep(trials=4)) is None
     assert Sittings(asked.directory).gone_on_with(sweep(trials=3, time_budget="2h")) is None
+
+
+def test_a_sitting_of_an_earlier_version_is_gone_on_with(sweep):
+    asked = sweep(fit_plan="looped")
+    file = Sittings(asked.directory).begin(asked).root / "sweep.json"
+    record = json.loads(file.read_text())
+    (settings,) = record["asked"]["experiments"].values()
+    settings["execution"] = settings.pop("fit_plan")
+    del settings["track"], settings["epoch_timeout_s"]  # there were none yet
+    file.write_text(json.dumps(record))
+
+    assert Sittings(asked.directory).gone_on_with(asked) is not None
+    assert Sittings(asked.directory).gone_on_with(sweep(fit_plan="plain")) is None
 
 
 def test_sittings_of_one_second_have_folders_of_their_own_and_keep_their_order(sweep):
