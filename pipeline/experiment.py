@@ -7,7 +7,7 @@ is long because there are many settings: each has some ten lines here, and none 
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -37,6 +37,15 @@ NotNegative = Annotated[int, Field(ge=0, le=MOST)]
 Seconds = Annotated[float, Field(gt=0, le=MOST)]
 LEAST_SHARE = 0.0001  # of a CPU or GPU: finer Ray does not count
 UNBOUNDED = 10**6  # trials or epochs: whoever asks for so many means all that there are
+
+# What a setting names.
+COMPONENTS: dict[str, Component] = {
+    "dataset": "dataset",
+    "search_space": "search space",
+    "searcher": "searcher",
+    "scheduler": "scheduler",
+    "track": "tracker",
+}
 
 
 def _left_open(means: str, description: str) -> Any:
@@ -191,7 +200,7 @@ class Experiment(BaseModel):
     @classmethod
     def _known_component(cls, name: str, info: ValidationInfo) -> str:
         try:
-            find(cast(Component, info.field_name), name)
+            find(COMPONENTS[str(info.field_name)], name)
         except RequestError as error:
             raise ValueError(str(error)) from error
         return name

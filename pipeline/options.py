@@ -14,20 +14,13 @@ import typer
 from typer.core import TyperCommand
 
 from pipeline.components import listed
-from pipeline.experiment import Experiment
-from pipeline.names import TABLES, Component
+from pipeline.experiment import COMPONENTS, Experiment
+from pipeline.names import TABLES
 from pipeline.settings_text import seconds_in
 
 # Fields that the command line takes in another way than by an option.
 WITHOUT = {"dataset": "the command's argument"}
 SHORTER = {"search_space": "--space"}  # a second name of an option
-COMPONENTS: dict[str, Component] = {  # what a setting names
-    "dataset": "dataset",
-    "search_space": "search space",
-    "searcher": "searcher",
-    "scheduler": "scheduler",
-    "track": "tracker",
-}
 
 
 @dataclass(frozen=True)

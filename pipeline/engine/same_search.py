@@ -8,13 +8,11 @@ import yaml
 
 from pipeline import names
 from pipeline.errors import RequestError
-from pipeline.experiment import Experiment
+from pipeline.experiment import COMPONENTS, Experiment
 from pipeline.records.layout import Layout, named_by_home, opened
 from pipeline.records.settings import read_experiment
 from pipeline.schedulers.scheduler import scheduler_class
 
-# Settings that may name a file.
-COMPONENTS = ("dataset", "search_space", "searcher", "scheduler")
 # What a resume may change without making the run another search.
 MAY_CHANGE = {
     "trials",
@@ -47,7 +45,7 @@ def resumed(directory: str | Path, **settings: Any) -> Experiment:
 
 def with_lasting_names(experiment: Experiment) -> Experiment:
     """The same experiment, its files named by absolute paths."""
-    named = (*COMPONENTS, "track", "start_from")
+    named = (*COMPONENTS, "start_from")
     return experiment.changed(**_lasting({name: getattr(experiment, name) for name in named}))
 
 
@@ -115,7 +113,9 @@ def max_epochs_of(settings: Mapping[str, Any]) -> int:
 
 def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
     lasting: dict[str, Any] = {
-        n: names.lasting(settings[n]) for n in COMPONENTS if isinstance(settings.get(n), str)
+        n: names.lasting(settings[n])
+        for n in COMPONENTS
+        if isinstance(settings.get(n), str) and n != "track"  # several, by commas
     }
     if isinstance(settings.get("track"), tuple):
         lasting["track"] = tuple(names.lasting(name) for name in settings["track"])

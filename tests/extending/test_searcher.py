@@ -144,6 +144,13 @@ def test_one_file_and_one_line_make_a_searcher_of_ours(
         Experiment(dataset="digits", searcher="x")
 
 
+def test_it_passes_the_conformance_test(halton: Any) -> None:
+    from pipeline.search.searcher import searcher_class
+    from pipeline.testing.searchers import check_searcher
+
+    check_searcher(searcher_class("halton"))
+
+
 def test_a_searcher_that_nobody_can_find_is_refused(cli: Any, tmp_path: Path) -> None:
     code, _, errors = cli("digits", "--searcher", "no.such:Class", cwd=tmp_path)
     assert code == 2 and "Unknown searcher 'no.such'. Known: grid, hyperopt, random." in errors
