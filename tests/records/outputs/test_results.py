@@ -482,6 +482,10 @@ def test_where_no_trial_is_the_best_there_is_no_model(layout: Layout) -> None:
 
 def test_tables_may_know_more_than_the_summary(ended: Results) -> None:
     """While a run that takes more comes to its end."""
-    with ended.layout.trials_table.open("a") as file:
-        file.write("t0002,finished,3,0.5,1,1,1.0,\n")
-    assert len(ended.trials) == 3
+    ledger = Ledger(ended.layout)
+    ledger.start("t0002", {})
+    ledger.report(report("t0002", 1, 0.5))
+    ledger.end("t0002", "finished")
+    write_tables(ended.layout, ACCURACY, ledger)
+    ledger.close()
+    assert len(Results(ended.directory).trials) == 3

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.records.layout import Layout
+from pipeline.records.outputs.checksums import read_checksums
 from pipeline.worker.training.evaluate import evaluate_best, load_model
 from tests.worker.stage import dataset, digits_model, job, run, space
 
@@ -72,6 +73,8 @@ def test_the_files_of_best_say_what_it_is(trained, digits):
     hyperparameters = json.loads(layout.best_hyperparameters.read_text())
     assert hyperparameters == {"learning_rate": 0.02, "batch_size": 30}, "what `fit` requested too"
     assert json.loads(layout.best_metrics.read_text()) == {"trial": "t0000", "epoch": 3, **measured}
+    covered = [f"best/{name}" for name in ("hyperparameters.json", "metrics.json", "model.keras")]
+    assert sorted(read_checksums(layout)) == covered
 
 
 def test_the_saved_model_scores_the_same(trained, digits):
