@@ -239,8 +239,8 @@ def _leave_checkpoints_ahead(ledger: Ledger, warned: Warned) -> None:
             checkpoints = Checkpoints(directory)
             if said := checkpoints.mend():
                 warned(f"{trial}: {said}.")
-            report = (checkpoints.last_state() or {}).get("report") or {"epoch": 0}
-            if report["epoch"] > ledger.last_epoch(trial):
+            state = checkpoints.last_state()
+            if state and state.report and state.report.epoch > ledger.last_epoch(trial):
                 checkpoints.remove()
                 has = (
                     "has lost reports" if ledger.layout.home is None else "did not get all reports"

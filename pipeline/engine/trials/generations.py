@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.objective import Objective
-from pipeline.records.layout import LAST, SPARE, Layout, persist, write_whole
+from pipeline.records.layout import LAST, Layout, persist
 from pipeline.records.ledger import Ledger
 from pipeline.schedulers.scheduler import Generations
 from pipeline.search.population import Change, Member, evolve
@@ -56,7 +56,7 @@ class RecordedGenerations(Generations):
             Checkpoints(file.parent).mend()
         states = [Checkpoints(file.parent).last_state() for file in files]
         return len(files) == self._repeats and all(
-            s and (s["epoch"] >= epoch or s["ended"]) for s in states
+            s and (s.epoch >= epoch or s.ended) for s in states
         )
 
     def turn(self, epoch: int, objectives: dict[str, float]) -> None:
@@ -84,9 +84,7 @@ class RecordedGenerations(Generations):
         if self._fits(configuration_of(requested), configuration_of(change.requested)):
             requested = change.requested
         for file in source.rglob(LAST):
-            path, data = target / file.relative_to(source), file.read_bytes()
-            for each in (path, path.with_name(SPARE[LAST])):
-                self._ledger.guarded(
-                    partial(persist, self._layout, each, partial(write_whole, each, data))
-                )
+            held = Checkpoints(target / file.parent.relative_to(source))
+            take_over = partial(held.take_over, Checkpoints(file.parent))
+            self._ledger.guarded(partial(persist, self._layout, held.last, take_over))
         self._ledger.change(change.trial, epoch, change.source, requested)

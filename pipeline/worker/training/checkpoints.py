@@ -1,34 +1,97 @@
-"""A trial's two checkpoints: the last state, to go on from.
+"""A trial's two checkpoints: the last state, to go on from, and the best epoch's weights.
 
-The best epoch's weights, which are its model.
+Each is one file of plain arrays with its state as JSON among them (`archive`). When they are
+written follows from what they cost. A trial whose checkpoint is damaged comes to the same again
+from its start; one that took over another's weights does not, so it keeps both twice.
 
-Each is one `.npz` of plain arrays with its state as JSON among them, written whole or not at all,
-and read without unpickling. When they are written follows from what they cost. A trial whose
-checkpoint is damaged comes to the same again from its start; one that took over another's weights
-does not, so it keeps both twice.
+Without Keras until a model is handed in: the driver reads states.
 """
 
-import io
 import json
-import shutil
 import time
-import zipfile
-from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
-
-from pipeline.errors import StorageError
-from pipeline.records.layout import BEST, LAST, PAUSES_S, SPARE, patiently, write_whole
+from pipeline.records.layout import BEST, LAST, PAUSES_S, patiently
+from pipeline.records.reports import EpochReport
 from pipeline.records.store.remote import RemotePath
-
-T = TypeVar("T")
+from pipeline.worker.training import archive
 
 # A save may cost one part in so many of the time since the one before (3 %), or more where a minute
 # would be lost else.
 COST_RATIO = 33
 MOST_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class State:
+    """What the last checkpoint knows of its training, beside the model's own arrays.
+
+    A file of an earlier version may lack anything but the epoch, which then is as it was there.
+    """
+
+    epoch: int
+    # when the state was saved a callback, such as EarlyStopping, had ended training, or `fit`
+    ended: bool = False
+    # of each callback its class, and what it remembers (`remembered`)
+    callbacks: list[dict[str, Any]] = field(default_factory=list)
+    configuration: dict[str, Any] | None = None  # what `build` asked for; None: not known
+    calls: int = 1  # of `model.fit`
+    report: EpochReport | None = None  # the last, and the best
+    best: EpochReport | None = None
+    history: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # each epoch's logs
+    returned: bool = False  # whether `fit` had, and what it returned was reported
+    build: dict[str, Any] | None = None  # the shapes that a subclassed model is built with again
+    # lists of arrays that callbacks hold, by name; read without a model they are left out
+    lists: dict[str, list[Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plain: dict[str, Any], arrays: Any = None) -> "State":
+        """As a file has it, with its lists where it is open.
+
+        Raises:
+            TypeError: what it holds is no state.
+        """
+        known = {f.name for f in fields(cls)}
+        values = {name: value for name, value in plain.items() if name in known}
+        for name in ("report", "best"):
+            if values.get(name) is not None:
+                values[name] = EpochReport(**{"seconds": 0.0, **values[name]})
+        lengths = values.pop("lists", {})
+        if arrays is not None:
+            values["lists"] = {
+                name: [arrays[f"{name}.{i}"] for i in range(length)]
+                for name, length in lengths.items()
+            }
+        values["history"] = [(epoch, logs) for epoch, logs in values.get("history", [])]
+        return cls(**values)
+
+    def plain(self) -> dict[str, Any]:
+        """As a file has it: how long each list is, and not its arrays."""
+        lengths = {name: len(arrays) for name, arrays in self.lists.items()}
+        plain = asdict(replace(self, lists={}))
+        del plain["lists"]
+        return plain | ({"lists": lengths} if lengths else {})
+
+
+@dataclass(frozen=True)
+class BestState:
+    """Which epoch the best weights are of, and its value."""
+
+    epoch: int
+    objective: float
+    build: dict[str, Any] | None = None  # as of `State`
+
+
+@dataclass
+class Best:
+    """The best epoch so far, its weights held in memory until the next save."""
+
+    epoch: int
+    value: float
+    weights: list[Any]
+    saved: bool = False
 
 
 class Checkpoints:
@@ -46,61 +109,54 @@ class Checkpoints:
         passed = time.monotonic() - self._saved_at
         return passed >= COST_RATIO * self._cost_s or passed + epoch_s > MOST_SECONDS
 
-    def save(
-        self,
-        model: Any,
-        state: dict[str, Any],
-        best: "Best | None",
-        lists: Mapping[str, list[Any]] | None = None,
-    ) -> None:
+    def save(self, model: Any, state: State, best: Best | None) -> None:
         """Write the best weights, if they are new, and then the last state: what it names is there.
 
-        `lists` of arrays, by name, are kept beside the state: `restore` hands them back under
-        "lists".
+        The shapes that the model was built with are kept with both.
 
         Raises:
             OSError: storage fails; the files are as they were.
         """
         start = time.monotonic()
-        state = state | {"build": _shapes(model)}
-        if lists:
-            state["lists"] = {name: len(arrays) for name, arrays in lists.items()}
+        shapes = _shapes(model)
         try:
             if best is not None and not best.saved:
                 weights = {f"w{i}": _array(w) for i, w in enumerate(best.weights)}
-                _write(
-                    self.best,
-                    weights,
-                    best.state() | {"build": state["build"]},
-                    keep_spare=self._keep_spare,
-                )
+                of_best = asdict(BestState(best.epoch, best.value, shapes))
+                archive.write(self.best, weights, of_best, keep_spare=self._keep_spare)
                 best.saved = True
             arrays = {f"w{i}": _array(v) for i, v in enumerate(model.weights)}
             arrays |= {f"o{i}": _array(v) for i, v in enumerate(_optimizer_variables(model))}
             arrays |= {
                 f"{name}.{i}": _array(a)
-                for name, held in (lists or {}).items()
+                for name, held in state.lists.items()
                 for i, a in enumerate(held)
             }
-            _write(self.last, arrays, state, keep_spare=self._keep_spare)
+            plain = replace(state, build=shapes).plain()
+            archive.write(self.last, arrays, plain, keep_spare=self._keep_spare)
         finally:
             self._saved_at = time.monotonic()
             self._cost_s = self._saved_at - start
 
-    def restore(self, model: Any, configuration: dict[str, Any]) -> dict[str, Any] | None:
-        """Put the last state into a freshly built model.
+    def take_over(self, source: "Checkpoints") -> None:
+        """Put another trial's last state in place of this one's, and of its spare.
 
-        Its JSON state, or None where there is none.
+        Raises:
+            OSError: storage fails.
+        """
+        archive.put(self.last, source.last.read_bytes(), keep_spare=True)
+
+    def restore(self, model: Any, configuration: dict[str, Any]) -> State | None:
+        """Put the last state into a freshly built model; None where there is none.
 
         A state that was saved under another configuration (in population based training a trial
         takes over another's) keeps its learning rate for itself: the model's own is the one that it
         was built with.
         """
-        source = _source(self.last)
-        if source is None:
-            return None
-        with np.load(source, allow_pickle=False) as arrays:
-            state = dict(json.loads(str(arrays["state"])))
+        with archive.reading(self.last) as arrays:
+            if arrays is None:
+                return None
+            state = State.of(archive.plain_of(arrays), arrays)
             _assign(model.weights, arrays, "w")
             optimizer = optimizer_of(model)
             if optimizer is not None:
@@ -111,36 +167,34 @@ class Checkpoints:
                 )
                 own = _array(rate) if hasattr(rate, "assign") else None
                 _assign(_optimizer_variables(model), arrays, "o")
-                if own is not None and state.get("configuration", configuration) != configuration:
+                if own is not None and state.configuration not in (None, configuration):
                     rate.assign(own)
-            if "lists" in state:
-                state["lists"] = {
-                    n: [arrays[f"{n}.{i}"] for i in range(k)] for n, k in state["lists"].items()
-                }
             return state
 
-    def restore_best(self, model: Any) -> dict[str, Any]:
-        """Put the best epoch's weights into a freshly built model; which epoch that is."""
-        source = _source(self.best)
-        if source is None:
-            raise FileNotFoundError(str(self.best))
-        with np.load(source, allow_pickle=False) as arrays:
-            _assign(model.weights, arrays, "w")
-            return dict(json.loads(str(arrays["state"])))
+    def restore_best(self, model: Any) -> BestState:
+        """Put the best epoch's weights into a freshly built model; which epoch that is.
 
-    def best_state(self) -> dict[str, Any] | None:
-        """Which epoch the best weights are of, and its value.
-
-        None where there are none to be read.
+        Raises:
+            FileNotFoundError: there are none.
         """
-        return _state(self.best)
+        with archive.reading(self.best) as arrays:
+            if arrays is None:
+                raise FileNotFoundError(str(self.best))
+            _assign(model.weights, arrays, "w")
+            return BestState(**archive.plain_of(arrays))
 
-    def last_state(self) -> dict[str, Any] | None:
-        """The state of the last checkpoint, without its arrays.
+    def best_state(self) -> BestState | None:
+        """Which epoch the best weights are of; None where there are none to be read."""
+        plain = archive.plain(self.best)
+        return None if plain is None else BestState(**plain)
+
+    def last_state(self) -> State | None:
+        """The state of the last checkpoint, without its lists.
 
         None where there is none to be read.
         """
-        return _state(self.last)
+        plain = archive.plain(self.last)
+        return None if plain is None else State.of(plain)
 
     def mend(self) -> str:
         """Put its spare in place of one that is damaged or gone; where there is none remove both.
@@ -152,45 +206,31 @@ class Checkpoints:
         """
         said = ""
         for path in (self.last, self.best):
-            if not isinstance(path, Path) or _is_whole(path):
+            if not isinstance(path, Path) or archive.is_whole(path):
                 continue
-            spare = _spare(path)
+            spare = archive.spare(path)
             if not path.exists() and not spare.exists():  # nothing was saved, or see below
                 continue
             state = "damaged" if path.exists() else "missing"
-            if not _is_whole(spare):
+            if not archive.is_whole(spare):
                 self.remove()
                 return f"{path} is {state}; trained again from the start"
-            _make_room(path)
-            write_whole(path, spare.read_bytes())
+            archive.make_room(path)
+            archive.put(path, spare.read_bytes())
             said = f"{path} was {state}; its spare took its place"
-        if not _is_there(self.best) and (self.last_state() or {}).get("best") is not None:
-            patiently(self.remove, PAUSES_S)
-            return f"{self.best} is missing; trained again from the start"
+        if not archive.exists(self.best):
+            last = self.last_state()
+            if last is not None and last.best is not None:
+                patiently(self.remove, PAUSES_S)
+                return f"{self.best} is missing; trained again from the start"
         return said
 
     def remove(self) -> None:
         """Remove both."""
         for path in (self.last, self.best):
             if isinstance(path, Path):  # the spare first: it would be put back
-                _make_room(_spare(path))
-            _make_room(path)
-
-
-class Best:
-    """The best epoch so far, its weights held in memory until the next save."""
-
-    def __init__(
-        self, epoch: int, value: float, weights: list[Any], *, saved: bool = False
-    ) -> None:
-        self.epoch = epoch
-        self.value = value
-        self.weights = weights
-        self.saved = saved
-
-    def state(self) -> dict[str, Any]:
-        """As kept beside the weights."""
-        return {"epoch": self.epoch, "objective": self.value}
+                archive.make_room(archive.spare(path))
+            archive.make_room(path)
 
 
 def _shapes(model: Any) -> dict[str, Any] | None:
@@ -228,89 +268,3 @@ def _array(variable: Any) -> Any:
 def _assign(variables: list[Any], arrays: Any, prefix: str) -> None:
     for i, variable in enumerate(variables):
         variable.assign(arrays[f"{prefix}{i}"])
-
-
-def _state(path: Path | RemotePath) -> dict[str, Any] | None:
-    source = _source(path)
-    if source is None:
-        return None
-    try:
-        # Opened here: NumPy leaves a file open that is no archive.
-        file = source.open("rb") if isinstance(source, Path) else source
-        with file, np.load(file, allow_pickle=False) as arrays:
-            return dict(json.loads(str(arrays["state"])))
-    except Exception:  # each kind of damage has its own; `remove_damaged` deals with it
-        return None
-
-
-def _source(path: Path | RemotePath) -> Path | io.BytesIO | None:
-    """What a checkpoint is read from; None where there is none."""
-    if isinstance(path, Path):
-        return path if path.exists() else None
-    data = _asked(path, lambda: _data(path))
-    return None if data is None else io.BytesIO(data)
-
-
-def _is_there(path: Path | RemotePath) -> bool:
-    return path.exists() if isinstance(path, Path) else _asked(path, path.written) is not None
-
-
-def _asked(path: RemotePath, question: Callable[[], T]) -> T:
-    """The answer of an object store.
-
-    One that fails must not pass for a damaged checkpoint, nor for a fault of the user's program. It
-    is waited for, longer than by who writes the records: that one ends the search.
-
-    Raises:
-        StorageError: it does not get better.
-    """
-    pauses_s = (*PAUSES_S, *PAUSES_S)
-    try:
-        return patiently(question, pauses_s)
-    except OSError as error:
-        reason = error.strerror or error
-        raise StorageError(
-            f"{path} could not be read for {sum(pauses_s):.0f} s: {reason}."
-        ) from error
-
-
-def _data(path: RemotePath) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def _spare(path: Path) -> Path:
-    return path.with_name(SPARE[path.name])
-
-
-def _make_room(path: Path | RemotePath) -> None:
-    """Remove what stands there, if anything does."""
-    if isinstance(path, Path) and path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether all of it is as it was written: an archive has a checksum of each of its parts."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None and _state(path) is not None
-    except Exception:  # each kind of damage has its own
-        return False
-
-
-def _write(
-    path: Path | RemotePath,
-    arrays: dict[str, Any],
-    state: dict[str, Any],
-    *,
-    keep_spare: bool = False,
-) -> None:
-    buffer = io.BytesIO()
-    np.savez(buffer, state=np.array(json.dumps(state)), **arrays)
-    write_whole(path, buffer.getvalue())
-    if keep_spare and isinstance(path, Path):
-        write_whole(_spare(path), buffer.getvalue())

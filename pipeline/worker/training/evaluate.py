@@ -20,7 +20,7 @@ from pipeline.records.layout import Layout, persist, write_json
 from pipeline.records.outputs.checksums import read_checksums, write_checksums
 from pipeline.worker.fitting.validation import evaluation_batch
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
-from pipeline.worker.training.checkpoints import Checkpoints, optimizer_of
+from pipeline.worker.training.checkpoints import BestState, Checkpoints, optimizer_of
 from pipeline.worker.training.progress import numbers
 from pipeline.worker.training.repeats import carry_out, directories
 from pipeline.worker.training.trial import build, hyperparameters, with_weights
@@ -57,7 +57,7 @@ def evaluate_best(
         job.repeats == 1
         and epoch is not None
         and states[0] is not None
-        and states[0]["epoch"] != epoch
+        and states[0].epoch != epoch
     )
     if older or not all(states):
         with suppress(Stopped):
@@ -69,7 +69,7 @@ def evaluate_best(
     saved = persist(layout, layout.best_model, lambda: _save(model, layout.best_model))
     files: dict[Path, Any] = {
         layout.best_hyperparameters: job.configuration,  # `fit` requested some of it
-        layout.best_metrics: {"trial": job.trial, "epoch": state["epoch"], **metrics},
+        layout.best_metrics: {"trial": job.trial, "epoch": state.epoch, **metrics},
     }
     standardisation = data.describe()["standardisation"]
     if standardisation:
@@ -80,7 +80,7 @@ def evaluate_best(
     return metrics
 
 
-def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, dict[str, Any]]:
+def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, BestState]:
     """A trial's model with its best epoch's weights, of its best repeat.
 
     And which epoch that is.
@@ -88,8 +88,8 @@ def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, dict[str, An
     keras.utils.clear_session(free_memory=True)
     found = [(c, c.best_state()) for c in map(Checkpoints, directories(job))]
     held = [(c, state) for c, state in found if state is not None]
-    checkpoints, state = min(held, key=lambda pair: job.objective.loss(pair[1]["objective"]))
-    model = with_weights(build(space, hyperparameters(job), data), data, state.get("build"))
+    checkpoints, state = min(held, key=lambda pair: job.objective.loss(pair[1].objective))
+    model = with_weights(build(space, hyperparameters(job), data), data, state.build)
     checkpoints.restore_best(model)
     # Keras builds it when it loads a file, and would warn of what the file lacks
     if optimizer_of(model) is not None:
@@ -98,7 +98,7 @@ def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, dict[str, An
 
 
 def _measured(
-    model: Any, space: SearchSpace, data: Data, job: Job, held: dict[str, Any]
+    model: Any, space: SearchSpace, data: Data, job: Job, held: BestState
 ) -> dict[str, Any]:
     """Each split's metrics.
 
@@ -116,7 +116,7 @@ def _measured(
     again = (metrics.get("validation") or {}).get(name)
     if space.fit is None or not job.objective.name.startswith("val_") or again is None:
         return metrics
-    return metrics if math.isclose(again, held["objective"], rel_tol=SAME, abs_tol=SAME) else {}
+    return metrics if math.isclose(again, held.objective, rel_tol=SAME, abs_tol=SAME) else {}
 
 
 def _measure(

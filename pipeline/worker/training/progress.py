@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +16,7 @@ from pipeline.space.hyperparameters import HyperParameters, Requested
 from pipeline.worker.faults import Diverged, ObjectiveMissing, classify
 from pipeline.worker.fitting.fit import Reporter
 from pipeline.worker.session import Job, Session, Stopped, TrialUpdate
-from pipeline.worker.training.checkpoints import Best, Checkpoints
+from pipeline.worker.training.checkpoints import Best, Checkpoints, State
 
 _NOT_PLAIN = object()
 
@@ -89,21 +88,21 @@ class Progress(Reporter):
         self._unsaved = False  # storage failed, and this was told
         self.trial, self.repeat = job.trial, job.repeat
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from a checkpoint's state."""
-        self.epoch = self.saved_epoch = state["epoch"]
-        self.ended = state["ended"]
-        self._pending = state["callbacks"]
-        for name, arrays in state.get("lists", {}).items():
+        self.epoch = self.saved_epoch = state.epoch
+        self.ended = state.ended
+        self._pending = state.callbacks
+        for name, arrays in state.lists.items():
             place, attribute = name.split(".", 1)
             self._pending[int(place)]["state"][attribute] = arrays
-        self._earlier = state.get("history", [])
+        self._earlier = state.history
         self._history = list(self._earlier)
-        self._returned = state.get("returned", False)
+        self._returned = state.returned
         best = self.checkpoints.best_state()
         if best is not None:
-            self.best = Best(best["epoch"], best["objective"], [], saved=True)
-        self._last, self._best = (recorded(state.get(name)) for name in ("report", "best"))
+            self.best = Best(best.epoch, best.objective, [], saved=True)
+        self._last, self._best = state.report, state.best
 
     def save(self) -> None:
         """Write both checkpoints as things now stand.
@@ -122,19 +121,20 @@ class Progress(Reporter):
             for n, v in vars(c).items()
             if _are_arrays(v)
         }
-        state = {
-            "epoch": self.epoch,
-            "ended": self.ended or bool(getattr(self.model, "stop_training", False)),
-            "callbacks": callbacks,
-            "configuration": self.configuration,
-            "calls": self.calls,
-            "report": self._last and asdict(self._last),
-            "best": self._best and asdict(self._best),
-            "history": self._history,
-            "returned": self._returned,
-        }
+        state = State(
+            self.epoch,
+            ended=self.ended or bool(getattr(self.model, "stop_training", False)),
+            callbacks=callbacks,
+            configuration=self.configuration,
+            calls=self.calls,
+            report=self._last,
+            best=self._best,
+            history=self._history,
+            returned=self._returned,
+            lists=lists,
+        )
         try:
-            self.checkpoints.save(self.model, state, self.best, lists)
+            self.checkpoints.save(self.model, state, self.best)
         except OSError as error:
             if not self._unsaved:
                 fault = error.strerror or error
@@ -250,11 +250,6 @@ class Progress(Reporter):
             plain = as_plain(requested, self.asked_by_build) or None
             self._facts = TrialFacts(requested=plain, fit_plan=plan)
         return self._facts
-
-
-def recorded(plain: dict[str, Any] | None) -> EpochReport | None:
-    """A report that a checkpoint's state holds."""
-    return EpochReport(**{"seconds": 0.0, **plain}) if plain else None
 
 
 def objective_missing(objective: str, metrics: Mapping[str, Any]) -> ObjectiveMissing:

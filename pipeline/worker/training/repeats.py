@@ -21,7 +21,6 @@ from pipeline.records.store.remote import RemotePath
 from pipeline.records.trials import TrialFacts
 from pipeline.worker.session import Job, SearchSpace, Session, Stopped, TrialUpdate
 from pipeline.worker.training.checkpoints import Checkpoints
-from pipeline.worker.training.progress import recorded
 from pipeline.worker.training.trial import Ending, train
 
 
@@ -91,8 +90,8 @@ class _Repeat:
         self._answers: queue.Queue[_Reported | Ending | BaseException | None] = queue.Queue()
         self.ending: Ending | None = None
         # After a restart one that had ended reports no more: what it had reported stands.
-        state = Checkpoints(job.directory).last_state() or {}
-        last, self.best = recorded(state.get("report")), recorded(state.get("best"))
+        state = Checkpoints(job.directory).last_state()
+        last, self.best = (state.report, state.best) if state else (None, None)
         self.reported = _Reported(TrialUpdate(last, TrialFacts()), lambda: None) if last else None
 
     @property

@@ -21,7 +21,7 @@ from pipeline.worker.devices.parallel import on_devices
 from pipeline.worker.faults import Failure, classify
 from pipeline.worker.fitting.fit import planned_fit
 from pipeline.worker.session import Job, SearchSpace, Session
-from pipeline.worker.training.checkpoints import Checkpoints
+from pipeline.worker.training.checkpoints import Checkpoints, State
 from pipeline.worker.training.progress import Progress
 
 
@@ -83,7 +83,7 @@ def _train(
         state = checkpoints.last_state()
         if state is not None and _can_go_on(state, job, space):
             whole = checkpoints.restore(
-                with_weights(model, data, state.get("build")), progress.configuration
+                with_weights(model, data, state.build), progress.configuration
             )
             progress.restore(whole or state)
     if not progress.ended and progress.epoch < job.max_epochs:
@@ -108,17 +108,17 @@ def _train(
     return Ending()
 
 
-def _can_go_on(state: dict[str, Any], job: Job, space: SearchSpace) -> bool:
+def _can_go_on(state: State, job: Job, space: SearchSpace) -> bool:
     """Whether a trial can go on from this state, or only its `fit` knows how: then it begins anew.
 
     So it is where `fit` trains in a loop of its own, or in several calls; and where all epochs were
     trained, but what it returns was not reported yet. Weights that may have been another trial's
     are not come to again, so these stay.
     """
-    if state.get("calls", 1) != 1:
+    if state.calls != 1:
         return False
-    trained = state["ended"] or state["epoch"] >= job.max_epochs
-    return space.fit is None or not trained or bool(state.get("returned")) or job.keep_spare
+    trained = state.ended or state.epoch >= job.max_epochs
+    return space.fit is None or not trained or state.returned or job.keep_spare
 
 
 def training_seed(job: Job) -> int:

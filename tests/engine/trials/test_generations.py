@@ -19,7 +19,8 @@ from pipeline.records.reports import Report
 from pipeline.records.trials import TrialFacts, read_trials
 from pipeline.space.specs import Float, Int
 from pipeline.watch import Interruption, Watcher
-from pipeline.worker.training.checkpoints import _write
+from pipeline.worker.training import archive
+from pipeline.worker.training.checkpoints import Checkpoints, State
 
 LOSS = Objective("val_loss", "min")
 SPACE = """
@@ -72,14 +73,12 @@ def ledger(tmp_path):
 
 
 def save(ledger, name, epoch=2, folder="", ended=False):
-    state = {"epoch": epoch, "ended": ended, "of": name}
-    _write(ledger.layout.trial(name) / folder / "last.npz", {}, state)
+    state = State(epoch, ended=ended, configuration={"of": name})
+    archive.write(ledger.layout.trial(name) / folder / "last.npz", {}, state.plain())
 
 
 def of(ledger, name):
-    from pipeline.worker.training.checkpoints import Checkpoints
-
-    return Checkpoints(ledger.layout.trial(name)).last_state()["of"]
+    return Checkpoints(ledger.layout.trial(name)).last_state().configuration["of"]
 
 
 class Generations(RecordedGenerations):

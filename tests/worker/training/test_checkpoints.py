@@ -2,6 +2,7 @@
 unpickling."""
 
 import pickle
+from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -9,15 +10,16 @@ import numpy as np
 import pytest
 
 from pipeline.errors import StorageError
+from pipeline.records.reports import EpochReport
 from pipeline.records.store import remote
 from pipeline.records.store.remote import location
-from pipeline.worker.training import checkpoints
-from pipeline.worker.training.checkpoints import Best, Checkpoints
+from pipeline.worker.training import archive, checkpoints
+from pipeline.worker.training.checkpoints import Best, BestState, Checkpoints, State
 from pipeline.worker.training.repeats import carry_out
 from tests.worker import stage
 
 # what a model without shapes of its own is built with again
-BUILT = {"build": {"input_shape": [None, 3]}}
+SHAPES = {"input_shape": [None, 3]}
 
 
 @pytest.fixture(autouse=True)
@@ -66,20 +68,20 @@ def test_in_an_object_store_they_are_what_they_are_on_a_file_system(bucket, monk
     assert kept.last_state() is None and kept.restore(target, {}) is None
     with pytest.raises(FileNotFoundError):
         kept.restore_best(target)
-    kept.save(source, {"epoch": 2}, Best(2, 0.5, source.get_weights()))
+    kept.save(source, State(2), Best(2, 0.5, source.get_weights()))
     elsewhere = Checkpoints(location(f"{bucket}/t0000"))
     assert elsewhere.mend() == ""
-    assert elsewhere.restore(target, {}) == elsewhere.last_state() == {"epoch": 2} | BUILT
+    assert elsewhere.restore(target, {}) == elsewhere.last_state() == State(2, build=SHAPES)
     assert all(map(np.array_equal, values(source), values(target)))
-    assert elsewhere.restore_best(model(2))["epoch"] == elsewhere.best_state()["epoch"] == 2
+    assert elsewhere.restore_best(model(2)).epoch == elsewhere.best_state().epoch == 2
     elsewhere.save(source, BETTER, None)
     assert elsewhere.mend() == ""
     elsewhere.best.unlink()
     assert elsewhere.mend() == f"{elsewhere.best} is missing; trained again from the start"
     assert elsewhere.last_state() is None
-    elsewhere.save(source, {"epoch": 2}, Best(2, 0.5, source.get_weights()))
+    elsewhere.save(source, State(2), Best(2, 0.5, source.get_weights()))
 
-    monkeypatch.setattr(checkpoints, "PAUSES_S", (0.1,))
+    monkeypatch.setattr(archive, "PAUSES_S", (0.1,))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody answers there
     remote._store.cache_clear()
     for read in (elsewhere.last_state, elsewhere.best_state, lambda: elsewhere.restore(target, {})):
@@ -104,10 +106,12 @@ def test_in_an_object_store_they_are_what_they_are_on_a_file_system(bucket, monk
 def test_weights_and_optimizer_come_back_to_the_bit(policy, optimizer, tmp_path):
     keras.config.set_dtype_policy(policy)
     source, target = trained(optimizer=OPTIMIZERS[optimizer]()), model(1, OPTIMIZERS[optimizer]())
-    state = {"epoch": 2, "callbacks": [{"best": 0.1 + 0.2}], "configuration": {"rate": 0.1 + 0.2}}
+    state = State(2, callbacks=[{"best": 0.1 + 0.2}], configuration={"rate": 0.1 + 0.2})
 
     Checkpoints(tmp_path).save(source, state, Best(2, 0.5, source.get_weights()))
-    assert Checkpoints(tmp_path).restore(target, {"rate": 0.1 + 0.2}) == state | BUILT
+    assert Checkpoints(tmp_path).restore(target, {"rate": 0.1 + 0.2}) == replace(
+        state, build=SHAPES
+    )
 
     saved, restored = values(source), values(target)
     assert len(saved) > len(source.weights)
@@ -117,7 +121,7 @@ def test_weights_and_optimizer_come_back_to_the_bit(policy, optimizer, tmp_path)
     assert [v.dtype for v in target.weights] == [v.dtype for v in source.weights]
 
     best = model(2)
-    assert Checkpoints(tmp_path).restore_best(best) == {"epoch": 2, "objective": 0.5} | BUILT
+    assert Checkpoints(tmp_path).restore_best(best) == BestState(2, 0.5, SHAPES)
     for a, b in zip(best.get_weights(), source.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -139,11 +143,9 @@ def test_what_was_saved_under_another_configuration_leaves_the_learning_rate_and
     optimizer, tmp_path
 ):
     source = trained(optimizer=optimizer(0.01))
-    Checkpoints(tmp_path).save(source, {"epoch": 2, "configuration": {"rate": 0.01}}, None)
+    Checkpoints(tmp_path).save(source, State(2, configuration={"rate": 0.01}), None)
     source.optimizer.learning_rate = 0.002  # as a callback does
-    Checkpoints(tmp_path / "changed").save(
-        source, {"epoch": 2, "configuration": {"rate": 0.01}}, None
-    )
+    Checkpoints(tmp_path / "changed").save(source, State(2, configuration={"rate": 0.01}), None)
 
     target = model(1, optimizer(0.5))
     Checkpoints(tmp_path).restore(target, {"rate": 0.5})
@@ -164,7 +166,7 @@ def test_a_learning_rate_that_follows_a_schedule_goes_on_from_another_trials_ste
     source = trained(
         optimizer=keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5))
     )
-    Checkpoints(tmp_path).save(source, {"epoch": 1, "configuration": {"rate": 0.1}}, None)
+    Checkpoints(tmp_path).save(source, State(1, configuration={"rate": 0.1}), None)
     target = model(
         1, keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.8, 1, 0.5))
     )
@@ -173,26 +175,51 @@ def test_a_learning_rate_that_follows_a_schedule_goes_on_from_another_trials_ste
 
 
 def test_the_state_is_read_without_a_model(tmp_path):
-    Checkpoints(tmp_path).save(trained(), {"epoch": 3, "ended": False}, None)
-    assert Checkpoints(tmp_path).last_state() == {"epoch": 3, "ended": False} | BUILT
+    Checkpoints(tmp_path).save(trained(), State(3), None)
+    assert Checkpoints(tmp_path).last_state() == State(3, build=SHAPES)
+
+
+def test_the_file_of_an_earlier_version_is_gone_on_with(tmp_path):
+    report = {"epoch": 3, "objective": 0.5, "metrics": {"val_loss": 0.5}}
+    first = {"epoch": 3, "ended": True, "callbacks": [], "report": report, "best": None}
+    archive.write(tmp_path / "last.npz", {}, first)
+    held = Checkpoints(tmp_path).last_state()
+    assert held == State(3, ended=True, report=EpochReport(3, 0.5, {"val_loss": 0.5}, 0.0))
+    assert (held.calls, held.configuration, held.returned) == (1, None, False)
+    told = report | {"seconds": 0.0, "final": False}
+    assert held.plain().items() >= (first | {"report": told}).items()
+
+
+def test_a_trial_takes_over_anothers_last_state_and_keeps_it_twice(tmp_path):
+    source, target = Checkpoints(tmp_path / "source"), Checkpoints(tmp_path / "target")
+    for kept, epoch in ((source, 2), (target, 1)):
+        kept.save(trained(), State(epoch), Best(epoch, 0.5, trained().get_weights()))
+    best = target.best.read_bytes()
+    target.take_over(source)
+    assert target.last_state().epoch == 2
+    assert target.last.read_bytes() == source.last.read_bytes()
+    target.last.write_bytes(b"")
+    assert target.mend() == f"{target.last} was damaged; its spare took its place"
+    assert target.last.read_bytes() == source.last.read_bytes()
+    assert target.best.read_bytes() == best, "it has no part in what another's best was"
 
 
 def test_best_weights_are_written_once_and_stay(tmp_path):
     source = trained()
     best = Best(1, 0.5, source.get_weights())
     kept = Checkpoints(tmp_path)
-    kept.save(source, {"epoch": 1}, best)
+    kept.save(source, State(1), best)
     first = kept.best.stat().st_mtime_ns
 
-    kept.save(source, {"epoch": 2}, best)
+    kept.save(source, State(2), best)
 
     assert kept.best.stat().st_mtime_ns == first
-    assert kept.best_state() == {"epoch": 1, "objective": 0.5} | BUILT
+    assert kept.best_state() == BestState(1, 0.5, SHAPES)
 
 
 def test_a_save_that_breaks_off_leaves_the_files_before_it_whole(tmp_path, monkeypatch):
     source, kept = trained(), Checkpoints(tmp_path)
-    kept.save(source, {"epoch": 1}, Best(1, 0.5, source.get_weights()))
+    kept.save(source, State(1), Best(1, 0.5, source.get_weights()))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert before.keys() == {"last.npz", "best.npz"}
 
@@ -201,14 +228,14 @@ def test_a_save_that_breaks_off_leaves_the_files_before_it_whole(tmp_path, monke
 
     monkeypatch.setattr("pipeline.records.layout.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        kept.save(trained(5), {"epoch": 2}, Best(2, 0.1, source.get_weights()))
+        kept.save(trained(5), State(2), Best(2, 0.1, source.get_weights()))
 
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_the_best_is_written_before_the_state_that_relies_on_it(tmp_path, monkeypatch):
     source, kept = trained(), Checkpoints(tmp_path)
-    real, written = checkpoints.write_whole, []
+    real, written = archive.write_whole, []
 
     def breaks_after_one(path, data):
         if written:
@@ -216,9 +243,9 @@ def test_the_best_is_written_before_the_state_that_relies_on_it(tmp_path, monkey
         written.append(path.name)
         real(path, data)
 
-    monkeypatch.setattr(checkpoints, "write_whole", breaks_after_one)
+    monkeypatch.setattr(archive, "write_whole", breaks_after_one)
     with pytest.raises(KeyboardInterrupt):
-        kept.save(source, {"epoch": 1}, Best(1, 0.5, source.get_weights()))
+        kept.save(source, State(1), Best(1, 0.5, source.get_weights()))
 
     assert written == ["best.npz"]
     assert kept.restore(model(1), {}) is None
@@ -233,7 +260,7 @@ class Clock:
     def monotonic(self):
         return self.now
 
-    def write(self, path, arrays, state, twice):
+    def write(self, path, arrays, plain, keep_spare):
         self.now += self.cost
 
 
@@ -256,12 +283,12 @@ def test_saves_come_as_often_as_their_cost_allows(cost, epoch_s, pause, tmp_path
     takes longer."""
     clock = Clock()
     monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=clock.monotonic))
-    monkeypatch.setattr(checkpoints, "_write", clock.write)
+    monkeypatch.setattr(archive, "write", clock.write)
     kept = Checkpoints(tmp_path)
     assert kept.due(0), "what it costs is not known before the first"
 
     clock.cost = cost
-    kept.save(SimpleNamespace(weights=[], optimizer=None), {}, None)
+    kept.save(SimpleNamespace(weights=[], optimizer=None), State(0), None)
 
     if pause:
         clock.now += pause - 0.01
@@ -272,7 +299,7 @@ def test_saves_come_as_often_as_their_cost_allows(cost, epoch_s, pause, tmp_path
 
 def saved(folder, *, keep_spare=False):
     source, kept = trained(), Checkpoints(folder, keep_spare=keep_spare)
-    kept.save(source, {"epoch": 2}, Best(2, 0.5, source.get_weights()))
+    kept.save(source, State(2), Best(2, 0.5, source.get_weights()))
     return kept
 
 
@@ -306,7 +333,7 @@ def test_wherever_one_is_damaged_both_are_removed_and_it_is_said(name, tmp_path)
     assert np.mean(found) > 0.8
 
 
-BETTER = {"epoch": 2, "best": {"epoch": 1}}
+BETTER = State(2, best=EpochReport(1, 0.5, {"val_loss": 0.5}, 1.0))
 
 
 def test_best_weights_that_are_gone_are_noticed_by_the_state_that_relies_on_them(tmp_path):
@@ -322,7 +349,7 @@ def test_best_weights_that_never_were_are_not_missed(tmp_path):
     kept = Checkpoints(tmp_path)
     assert kept.mend() == ""
     # no objective was finite, or none is reported yet
-    kept.save(trained(), {"epoch": 2, "best": None}, None)
+    kept.save(trained(), State(2), None)
     assert kept.mend() == "" and kept.last.exists()
     kept = saved(tmp_path / "ended")
     kept.last.unlink()  # after the end of a search
@@ -332,9 +359,9 @@ def test_best_weights_that_never_were_are_not_missed(tmp_path):
 def test_lists_of_arrays_come_back_to_the_bit(tmp_path):
     source = trained()
     Checkpoints(tmp_path).save(
-        source, {"epoch": 1}, None, {"0.best_weights": source.get_weights(), "2.none": []}
+        source, State(1, lists={"0.best_weights": source.get_weights(), "2.none": []}), None
     )
-    lists = Checkpoints(tmp_path).restore(model(1), {})["lists"]
+    lists = Checkpoints(tmp_path).restore(model(1), {}).lists
     assert lists.keys() == {"0.best_weights", "2.none"} and lists["2.none"] == []
     for a, b in zip(lists["0.best_weights"], source.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -132,7 +132,7 @@ def test_the_model_of_a_returned_worth_is_trained_again_where_its_weights_are_go
     task = stage.job(tmp_path / "trials", max_epochs=3)
     notes, _ = stage.run(task, space(fit), digits)
     held = Checkpoints(task.directory).best_state()
-    assert notes.epochs[-1].final and held["epoch"] > 1
+    assert notes.epochs[-1].final and held.epoch > 1
     (task.directory / "best.npz").unlink()
     # As the search asks for it: its epochs are those before what was returned.
     evaluate_best(replace(task, max_epochs=4), space(fit), digits, None, Layout(tmp_path / "run"))
@@ -224,7 +224,7 @@ def test_a_model_of_prepared_data_comes_back_with_its_shapes(digits, tmp_path):
     loss = model.evaluate(digits.x_val.reshape(-1, 64), digits.y_val, verbose=0, return_dict=True)[
         "loss"
     ]
-    assert loss == pytest.approx(held["objective"], rel=1e-4)
+    assert loss == pytest.approx(held.objective, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_score_is_not_measured_on_data_that_fit_would_have_prepared(fit, digit
     build = deferred if fit is flat else lambda hp, data: stage.linear_model()
     task = stage.job(tmp_path, max_epochs=2)
     stage.run(task, space(fit, build), digits)
-    epoch = trained(task, space(fit, build), digits)[1]["epoch"]
+    epoch = trained(task, space(fit, build), digits)[1].epoch
     layout = Layout(tmp_path / "run")
     assert evaluate_best(task, space(fit, build), digits, epoch, layout) == {
         "validation": None,

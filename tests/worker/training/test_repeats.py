@@ -141,9 +141,9 @@ def test_model_is_that_of_the_best_execution(digits, tmp_path):
     carried_out(task, stage.space(), digits)
     states = [Checkpoints(d).best_state() for d in directories(task)]
     model, held = trained(task, stage.space(), digits)
-    assert held["objective"] == max(s["objective"] for s in states)
+    assert held.objective == max(s.objective for s in states)
     measured = model.evaluate(digits.x_val, digits.y_val, verbose=0, return_dict=True)["accuracy"]
-    assert measured == pytest.approx(held["objective"], abs=stage.TOLERANCE)
+    assert measured == pytest.approx(held.objective, abs=stage.TOLERANCE)
 
 
 def test_trial_whose_fit_raises_once_is_tried_again_and_finishes(digits, tmp_path):

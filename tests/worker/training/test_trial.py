@@ -19,7 +19,7 @@ from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.worker.fitting import plans
 from pipeline.worker.session import TrialUpdate
-from pipeline.worker.training.checkpoints import Checkpoints
+from pipeline.worker.training.checkpoints import BestState, Checkpoints
 from pipeline.worker.training.evaluate import evaluate_best
 from pipeline.worker.training.repeats import carry_out, directories
 from pipeline.worker.training.trial import hyperparameters
@@ -44,7 +44,7 @@ OURS = f'"{ROOT}{os.sep}pipeline{os.sep}'
 
 
 # what a model without shapes of its own is built with again
-BUILT = {"build": {"input_shape": [None, 8, 8, 1]}}
+SHAPES = {"input_shape": [None, 8, 8, 1]}
 
 
 @pytest.fixture(scope="module")
@@ -448,9 +448,9 @@ def test_best_weights_are_those_of_the_best_epoch(objective, digits, tmp_path):
     measured = model.evaluate(
         digits.x_val, digits.y_val, batch_size=60, verbose=0, return_dict=True
     )
-    assert held == {"epoch": values.index(best) + 1, "objective": best} | BUILT
+    assert held == BestState(values.index(best) + 1, best, SHAPES)
     assert measured[objective.name.removeprefix("val_")] == best
-    assert held["epoch"] == 2
+    assert held.epoch == 2
 
 
 def test_the_best_epoch_before_an_interruption_stays_the_best(digits, tmp_path):
@@ -458,10 +458,7 @@ def test_the_best_epoch_before_an_interruption_stays_the_best(digits, tmp_path):
     task = job(tmp_path, objective=Objective("val_loss", "max"), max_epochs=2)
     epochs = interrupted(task, space(), digits)
 
-    assert (
-        Checkpoints(task.directory).best_state()
-        == {"epoch": 1, "objective": epochs[0].objective} | BUILT
-    )
+    assert Checkpoints(task.directory).best_state() == BestState(1, epochs[0].objective, SHAPES)
 
 
 # Bad endings.
@@ -664,7 +661,7 @@ def test_a_trial_whose_best_weights_are_gone_is_trained_again_to_the_same_and_sa
     assert_same(after.epochs, undisturbed.epochs)
     assert after.updates[0].warning == f"{path} is missing; trained again from the start"
     held = Checkpoints(task.directory).best_state()
-    assert held == Checkpoints(tmp_path / "whole" / "t0000").best_state() and held["epoch"] == 2
+    assert held == Checkpoints(tmp_path / "whole" / "t0000").best_state() and held.epoch == 2
 
 
 @pytest.mark.parametrize("damage", ["cut off", "gone"])
@@ -678,7 +675,7 @@ def test_the_best_model_is_trained_again_where_its_weights_are_damaged(
     best = min(notes.epochs, key=lambda e: e.objective)
     held = [Checkpoints(directory) for directory in directories(task)]
     states = [checkpoints.best_state() for checkpoints in held]
-    path = min(held, key=lambda c: c.best_state()["objective"]).best
+    path = min(held, key=lambda c: c.best_state().objective).best
     if damage == "gone":
         path.unlink()
     else:
@@ -687,7 +684,7 @@ def test_the_best_model_is_trained_again_where_its_weights_are_damaged(
     measured = evaluate_best(task, space(), digits, best.epoch, Layout(tmp_path))
 
     assert [checkpoints.best_state() for checkpoints in held] == states
-    lowest = min(state["objective"] for state in states)
+    lowest = min(state.objective for state in states)
     assert measured["validation"]["loss"] == pytest.approx(lowest, rel=1e-5)
 
 
