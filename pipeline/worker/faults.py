@@ -20,6 +20,10 @@ SAID = re.compile(r"RESOURCE_EXHAUSTED|out[ _]of[ _]memory", re.IGNORECASE)
 # Of a GPU's libraries; elsewhere the last may be said of anything.
 SAID_ON_A_GPU = re.compile(r"(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED|failed to allocate", re.IGNORECASE)
 
+# Characters of an error that are kept: its first, and its last, where TensorFlow says the cause
+# after the places that it came through.
+KEPT, FIRST = 500, 150
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -49,7 +53,7 @@ def classify(error: BaseException) -> Failure:
     """Sort an exception that came out of `build`, `fit` or a training step."""
     text = user_traceback(error)
     name = type(error).__name__
-    line = f"{name}: {' '.join(str(error).split())}"[:500]
+    line = _shortened(f"{name}: {' '.join(str(error).split())}")
     if isinstance(error, UserCodeError):
         return Failure("program", str(error), error.user_traceback or text, where=str(error))
     if isinstance(error, RequestError):
@@ -74,6 +78,10 @@ def classify(error: BaseException) -> Failure:
     frames = users_frames(traceback.extract_tb(error.__traceback__))
     where = f"{name} at " + (f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?")
     return Failure("program", line, text, where)
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= KEPT else f"{line[:FIRST]}…{line[FIRST + 1 - KEPT :]}"
 
 
 def _has_gpu() -> bool:

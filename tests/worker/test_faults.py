@@ -92,6 +92,19 @@ def test_the_reason_is_one_line_of_bounded_length():
     assert len(failure.reason) == 500
 
 
+def test_a_long_error_of_tensorflow_keeps_the_cause_that_it_says_last():
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+    error = caught(lambda: model.fit(np.ones((8, 3)), np.full(8, 7), verbose=0))
+    assert len(str(error)) > 2 * faults.KEPT, "the places that it came through"
+    reason = classify(error).reason
+    assert reason.startswith("InvalidArgumentError: Graph execution error: Detected at node")
+    assert "Received a label value of 7 which is outside the valid range of [0, 4)" in reason
+    assert "…" in reason and len(reason) == faults.KEPT
+
+
 def test_one_fault_at_one_place_is_told_from_another():
     def here():
         raise ValueError("1")

@@ -41,7 +41,13 @@ def test_check_tells_what_the_default_model_requests_and_its_size(digits):
 
 @pytest.mark.parametrize("name", ["val_loss", "loss", "val_accuracy", "accuracy"])
 def test_check_knows_what_will_be_reported(name, digits):
-    check(space(lambda hp, data: linear_model()), digits, Objective(name, "min"))
+    def build(hp, data):
+        hp.Int("units", 4, 16, default=8)
+        return linear_model()
+
+    checked = check(space(build), digits, Objective(name, "min"))
+    assert [(spec.name, value) for spec, value in checked.requested] == [("units", 8)]
+    assert checked.weights == linear_model().count_params()
 
 
 def test_check_refuses_an_unknown_objective_with_those_possible(digits):
