@@ -27,13 +27,13 @@ machine.claim(1, 0)
 import keras
 
 from pipeline.space.hyperparameters import HyperParameters
+from pipeline.worker.backends.known import current
 from pipeline.worker.fitting.fit import Reporter, planned_fit
-from pipeline.worker.fitting.plans import PLANS, choose
+from pipeline.worker.fitting.plans import choose
 
 EPOCHS = 3
 BACKEND = keras.backend.backend()
-# JAX compiles every loop
-HERE = [plan for plan in PLANS if BACKEND == "tensorflow" or plan != "looped"]
+HERE = current().plans
 
 
 def dense(units, dropout=0.0):

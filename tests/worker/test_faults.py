@@ -5,6 +5,7 @@ import pytest
 
 from pipeline import errors
 from pipeline.errors import RequestError, UserCodeError, user_traceback
+from pipeline.worker import faults
 from pipeline.worker.faults import DEVICE_MEMORY, Diverged, classify
 
 

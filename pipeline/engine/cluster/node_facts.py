@@ -14,6 +14,7 @@ from pipeline.errors import one_line
 from pipeline.names import FOLDERS, PACKAGE, folder_of
 from pipeline.records.store.remote import RemotePath, location
 from pipeline.version import __version__
+from pipeline.worker.backends.known import asked_for
 from pipeline.worker.devices.machine import memory_cap_mib
 
 FREED_S = 5.0  # until the memory of a process that has just ended on a GPU is free again
@@ -59,7 +60,7 @@ def facts() -> dict[str, Any]:
         "python": ".".join(platform.python_version_tuple()[:2]),
         "kerasweep": __version__,
     }
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    backend = asked_for().name
     for package in (*ALIKE, backend):
         with suppress(PackageNotFoundError):
             # what follows says for which devices it was built

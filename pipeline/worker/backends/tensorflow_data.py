@@ -8,78 +8,9 @@ chunks ahead of the training.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import keras
-import numpy as np
-
-# Batches a chunk; more gains nothing. Some four are held at a time: being gathered, waiting, in use
-# and its copy.
-CHUNK_BATCHES = 100
-CHUNK_BYTES = 4 * 2**20
-
-
-@dataclass(frozen=True)
-class Chunks:
-    """How an epoch's full batches are grouped: `calls` chunks of `batches` each.
-
-    What is left comes batch by batch.
-    """
-
-    calls: int
-    batches: int
-    batch_size: int
-
-    @classmethod
-    def of(cls, parts: list[Any], batch_size: int) -> "Chunks":
-        """For arrays of one length."""
-        full = len(parts[0]) // batch_size
-        batch_bytes = sum(part[:batch_size].nbytes for part in parts)
-        most = max(1, min(CHUNK_BATCHES, CHUNK_BYTES // max(1, batch_bytes), full))
-        # Whatever is left over is a call a batch, and where nothing is JAX has one shape fewer to
-        # compile.
-        batches = min(range(most, most // 2, -1), key=lambda each: full % each)
-        return cls(full // batches, batches, batch_size)
-
-    @property
-    def single(self) -> str | None:
-        """Why no chunk holds several batches; None where each does."""
-        if self.batches > 1:
-            return None
-        return (
-            "its batches are as large as chunks"
-            if self.calls > 1
-            else "an epoch has no two full batches"
-        )
-
-    @property
-    def examples(self) -> int:
-        """In all chunks together."""
-        return self.calls * self.batches * self.batch_size
-
-    def starts(self, count: int) -> list[int]:
-        """Where each chunk, and then each batch of what is left, begins among `count` examples."""
-        whole = [call * self.batches * self.batch_size for call in range(self.calls)]
-        return [*whole, *range(self.examples, count, self.batch_size)]
-
-
-def rows(part: Any, index: Any) -> Any:
-    """Those examples of an array, floats as wide as Keras computes.
-
-    It casts arrays, and not batches.
-    """
-    return part[index].astype(fed_dtype(part), copy=False)
-
-
-def fed_dtype(part: Any) -> Any:
-    """What an array's examples are fed as."""
-    return np.dtype(keras.config.floatx()) if part.dtype.kind == "f" else part.dtype
-
-
-def can_feed(parts: list[Any]) -> bool:
-    """Whether the arrays hold numbers, and all are of one length."""
-    return all(part.dtype.kind in "biuf" and len(part) == len(parts[0]) for part in parts)
+from pipeline.worker.backends.batches import Chunks, fed_dtype, rows
 
 
 def shuffled(
@@ -130,6 +61,23 @@ def in_order(parts: list[Any], batch_size: int) -> Any:
     return _settled(
         _gathered(indices, parts, batch_size, whole=True), -(-len(parts[0]) // batch_size)
     )
+
+
+def evenly(data: Any, devices: int) -> Any:
+    """A `tf.data.Dataset` whose batches are all dealt out in equal parts.
+
+    Of what cannot be, each gets the whole.
+
+    The mean of the parts' gradients is then that of the batch.
+    """
+    import tensorflow as tf
+
+    @tf.autograph.experimental.do_not_convert
+    def repeated(*parts: Any) -> Any:
+        times = tf.where(tf.shape(parts[0])[0] % devices == 0, 1, devices)
+        return tuple(tf.tile(part, [times] + [1] * (part.shape.rank - 1)) for part in parts)
+
+    return data.map(repeated)
 
 
 def _gathered(indices: Any, parts: list[Any], batch_size: int, *, whole: bool) -> Any:

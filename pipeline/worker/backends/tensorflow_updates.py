@@ -11,8 +11,6 @@ from typing import Any
 
 import keras
 
-from pipeline.worker.training.checkpoints import optimizer_of
-
 
 @contextmanager
 def fused(model: Any, scratch: dict[int, Any]) -> Iterator[None]:
@@ -21,7 +19,7 @@ def fused(model: Any, scratch: dict[int, Any]) -> Iterator[None]:
     `scratch` is filled with what the graph needs of further variables, and must live as long as it
     does.
     """
-    outer = optimizer_of(model)
+    outer = model.optimizer
     optimizer = getattr(outer, "inner_optimizer", outer)  # of float16's the one within updates
     # Of Keras's own classes, AdamW has Adam's as it is; what a class or an instance of the user's
     # changes is not known.

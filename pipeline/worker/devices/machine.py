@@ -5,14 +5,13 @@ Claimed once a process.
 
 import os
 import platform
-import stat
-import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import RequestError
+from pipeline.worker.backends.backend import Share
+from pipeline.worker.backends.known import DEFAULT, KNOWN, asked_for, current
 from pipeline.worker.devices import cuda
 
 # What one process takes of a GPU beside its tensors: the CUDA context and the libraries' kernels.
@@ -25,16 +24,14 @@ CONTEXT_MIB = 600
 # (`engine/trials/recorder.py`).
 RELEASE_S = 90.0
 
-# A compiled step of a small model takes some 15 to 100 KiB; what was used longest ago makes room.
-COMPILED_BYTES = 2**30
-
 _claimed: dict[str, Any] = {}
 
 
 def quiet() -> None:
     """Set what a backend reads while it is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    for backend in KNOWN:
+        backend.quiet()
+    os.environ.setdefault("KERAS_BACKEND", DEFAULT)
 
 
 def prepare(cpus: float, gpus: float) -> None:
@@ -44,18 +41,11 @@ def prepare(cpus: float, gpus: float) -> None:
         # Since Ray 2.60 a process that asked for no GPU still sees all of them
         # (ray-project/ray#62492).
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-        os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    # an older name: JAX refuses both
-    elif gpus < 1 and "XLA_PYTHON_CLIENT_MEM_FRACTION" not in os.environ:
-        memory = cuda.memory()
-        if memory is not None:
-            # Taken at once, as TensorFlow does: what nobody holds is free for whoever comes next.
-            fraction = memory_cap_mib(memory.total_mib, gpus) / memory.total_mib
-            os.environ.setdefault("XLA_CLIENT_MEM_FRACTION", f"{fraction:.4f}")
-    threads = str(threads_of(cpus))
-    os.environ["OMP_NUM_THREADS"] = threads
-    if os.environ["KERAS_BACKEND"] == "jax" and "jax" not in sys.modules:
-        _prepare_jax(cpus, gpus)
+    share = _share(cpus, gpus, cuda.memory() if 0 < gpus < 1 else None)
+    for backend in KNOWN:
+        backend.confine(share)
+    os.environ["OMP_NUM_THREADS"] = str(share.threads)
+    asked_for().prepare(share)
 
 
 def claim(cpus: float, gpus: float) -> dict[str, Any]:
@@ -71,36 +61,29 @@ def claim(cpus: float, gpus: float) -> dict[str, Any]:
         return _claimed
     prepare(cpus, gpus)
     memory = cuda.memory() if gpus else None
-    share = 0 < gpus < 1
-    cap = memory_cap_mib(memory.total_mib, gpus) if memory and share else None
+    share = _share(cpus, gpus, memory)
     if memory is not None:
         # Not all of the cap: what processes hold beside it differs.
-        _wait_until_free(int(cap * 0.9) if cap else memory.total_mib // 2)
-    import keras
-
-    backend = keras.backend.backend()
-    sees = True
-    if backend == "tensorflow":
-        sees = _claim_tensorflow(threads_of(cpus), gpus, cap)
-    elif backend == "torch":
-        sees = _claim_torch(threads_of(cpus), cap / memory.total_mib if memory and cap else None)
-    elif backend == "jax" and memory is not None:
-        import jax
-
-        sees = jax.default_backend() == "gpu"
-    if memory is not None and not sees:
+        _wait_until_free(int(share.cap_mib * 0.9) if share.cap_mib else memory.total_mib // 2)
+    backend = current()
+    if not backend.claim(share) and memory is not None:
         raise RequestError(
-            f"A trial with a GPU needs a {backend} that sees it; this one sees none. CUDA's "
+            f"A trial with a GPU needs a {backend.name} that sees it; this one sees none. CUDA's "
             "libraries may be missing: "
             "make gpu, or pip install '.[gpu]'."
         )
     _claimed.update(
-        backend=backend,
-        threads=threads_of(cpus),
+        backend=backend.name,
+        threads=share.threads,
         devices=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
-        memory_cap_mib=cap,
+        memory_cap_mib=share.cap_mib,
     )
     return _claimed
+
+
+def _share(cpus: float, gpus: float, memory: cuda.Memory | None) -> Share:
+    cap = memory_cap_mib(memory.total_mib, gpus) if memory and 0 < gpus < 1 else None
+    return Share(cpus, threads_of(cpus), gpus, memory.total_mib if memory else None, cap)
 
 
 def _wait_until_free(needed_mib: int) -> None:
@@ -127,59 +110,7 @@ def peak_memory_mib() -> int:
 
     0 where it has none, or that is not told.
     """
-    import keras
-
-    backend, peak = keras.backend.backend(), 0
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        if tf.config.list_logical_devices("GPU"):
-            peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    elif backend == "jax":
-        import jax
-
-        peak = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
-    elif backend == "torch":
-        import torch
-
-        peak = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0
-    return -(-int(peak) // 2**20)
-
-
-def _prepare_jax(cpus: float, gpus: float) -> None:
-    flags = os.environ.get("XLA_FLAGS", "")
-    if cpus <= 1 and "multi_thread_eigen" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
-    if gpus == 0:
-        # XLA's pool is as large as the machine otherwise, and has no other setting
-        # (xla/pjrt/utils.cc); its threads waited for each other: a quarter more CPU time for the
-        # same epoch.
-        os.environ["NPROC"] = str(threads_of(cpus))
-    folder = None if "JAX_COMPILATION_CACHE_DIR" in os.environ else compiled_folder()
-    if folder is not None:
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
-        # Else only what takes a second to compile is kept, and hardly a step of a small model does.
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-        os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(COMPILED_BYTES))
-
-
-def compiled_folder() -> Path | None:
-    """Where JAX keeps what it compiled, for all processes of this user on this machine.
-
-    None where none is safe.
-
-    With it a process's first epoch of a small model takes 1 s of CPU instead of 4, if any process
-    trained the same architecture before. What is in it is run as it is: so nobody else may write
-    there, and it is of one machine, for JAX does not ask for which processor an entry was compiled.
-    """
-    folder = Path(tempfile.gettempdir()) / f"kerasweep-jax-{os.getuid()}"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-    except OSError:
-        return None
-    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
-    return folder if ours else None
+    return -(-current().peak_bytes() // 2**20)
 
 
 def versions() -> dict[str, str]:
@@ -209,35 +140,6 @@ def processor() -> str:
 def threads_of(cpus: float) -> int:
     """Threads of a trial: its whole CPUs, at least one."""
     return max(1, int(cpus))
-
-
-def _claim_tensorflow(threads: int, gpus: float, cap_mib: int | None) -> bool:
-    import tensorflow as tf
-
-    tf.get_logger().setLevel("ERROR")
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-    if gpus == 0:
-        tf.config.set_visible_devices([], "GPU")
-        return False
-    devices = tf.config.list_physical_devices("GPU")
-    for device in devices:
-        if cap_mib is None:
-            tf.config.experimental.set_memory_growth(device, True)
-        else:
-            limit = tf.config.LogicalDeviceConfiguration(memory_limit=cap_mib)
-            tf.config.set_logical_device_configuration(device, [limit])
-    return bool(devices)
-
-
-def _claim_torch(threads: int, fraction: float | None) -> bool:
-    import torch
-
-    torch.set_num_threads(threads)
-    sees = bool(torch.cuda.is_available())
-    if sees and fraction is not None:
-        torch.cuda.set_per_process_memory_fraction(fraction)
-    return sees
 
 
 def memory_cap_mib(total_mib: int, share: float) -> int:

@@ -6,7 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.worker.backends.tensorflow_data import Chunks, rows
+from pipeline.worker.backends.backend import Backend
+from pipeline.worker.backends.known import current
 
 
 class Order(keras.callbacks.Callback):
@@ -17,9 +18,10 @@ class Order(keras.callbacks.Callback):
     Keras does not save a seed generator's state with the weights, so it follows from (seed, epoch).
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, backend: Backend | None = None) -> None:
         super().__init__()
         self.seed = seed
+        self._backend = backend or current()
         self.epoch = 0
         self.steps: int | None = None  # of an epoch, where Keras counts chunks
         self.listeners: list[Callable[[int], None]] = []
@@ -39,29 +41,5 @@ class Order(keras.callbacks.Callback):
         for place, state in enumerate(generators):
             words = np.random.SeedSequence([self.seed, epoch, place]).generate_state(2)
             state.assign((words & 0x7FFFFFFF).astype(state.dtype))
-        if keras.backend.backend() == "torch":  # its dropout draws from PyTorch's own generator
-            import torch
-
-            torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))
-
-
-class OrderedBatches(keras.utils.PyDataset):
-    """Chunks, then batches, for the other backends, in an order made of (seed, epoch)."""
-
-    def __init__(self, parts: list[Any], chunks: Chunks, order: Order) -> None:
-        super().__init__()
-        self.parts, self.order = parts, order
-        self._epoch, self._indices = -1, np.arange(0)
-        self._starts = chunks.starts(len(parts[0]))
-
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    def __getitem__(self, step: int) -> tuple[Any, ...]:
-        if self._epoch != self.order.epoch or not len(self._indices):
-            self._epoch = self.order.epoch
-            rng = np.random.default_rng([self.order.seed, self._epoch])
-            self._indices = rng.permutation(len(self.parts[0]))
-        end = self._starts[step + 1] if step + 1 < len(self._starts) else None
-        chosen = self._indices[self._starts[step] : end]
-        return tuple(rows(part, chosen) for part in self.parts)
+        seed = np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]
+        self._backend.seed_layers(int(seed))

@@ -2,9 +2,10 @@
 
 Keras's own way, or many batches a call inside one graph.
 
-    plain      Keras's train function; on TensorFlow several steps a call looped     a graph that
-    loops over the batches of a chunk, and updates weights by one operation a variable compiled
-    the same loop compiled by XLA; JAX has no other
+    plain     Keras's train function; on TensorFlow several steps a call
+    looped    a graph that loops over the batches of a chunk, and updates weights by one operation
+              a variable
+    compiled  the same loop compiled by XLA; JAX has no other
 
 All three make the same updates on the same batches in the same order; sums differ in the last
 places. What is fastest depends on the model: benchmarks/execution.py makes the measurements that
@@ -13,12 +14,13 @@ places. What is fastest depends on the model: benchmarks/execution.py makes the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import keras
 
-PlanName = Literal["plain", "looped", "compiled"]
-PLANS: tuple[PlanName, ...] = get_args(PlanName)
+from pipeline.worker.backends.backend import Backend, PlanName
+from pipeline.worker.backends.known import current
+from pipeline.worker.fitting.left import compiling_of, left_on
 
 # Steps that gain about as much as XLA's compilation takes, 0.6 to 1.5 s of CPU: a step gains 0 to
 # 0.3 ms, and 0.1 at most of most models that were measured (AMD EPYC).
@@ -48,6 +50,7 @@ def choose(
     batch_size: int,
     callbacks: Sequence[Any],
     examples: tuple[Any, ...] = (),
+    backend: Backend | None = None,
 ) -> FitPlan:
     """The plan for a model that is to be trained on arrays.
 
@@ -58,12 +61,14 @@ def choose(
         batch_size: examples a step.
         callbacks: of this `fit`.
         examples: a batch, to build the model on.
+        backend: Keras's, unless another is given.
     """
     if asked == "plain":
         return FitPlan("plain", "asked for")
-    if reason := _unserved(model, callbacks):
+    backend = backend or current()
+    if reason := _unserved(model, callbacks, backend):
         return FitPlan("plain", reason)
-    if asked == "auto" and on_gpu():
+    if asked == "auto" and backend.on_gpu():
         return FitPlan("plain", "a GPU")  # not measured yet
     if examples:
         # Variables that a trace makes cost another trace: tf.function throws the first away. And an
@@ -72,26 +77,25 @@ def choose(
             model._symbolic_build(data_batch=examples)
         except Exception:  # user code that wants real tensors: it may do anything
             return FitPlan("plain", "it cannot be built before it is trained")
-    jax = keras.backend.backend() == "jax"
-    if asked != "looped" and getattr(model, "_kerasweep_uncompiled", None) is getattr(
-        model, "_compile_config", model
-    ):
+    loops = "looped" in backend.plans  # or its only loop is the compiled one
+    failed = left_on(model).uncompilable
+    if asked != "looped" and failed is not None and failed is compiling_of(model):
         return UNCOMPILED
     if asked != "auto":
-        if jax and asked == "looped":
-            return FitPlan("compiled", "JAX has no other loop")
+        if asked == "looped" and not loops:
+            return FitPlan("compiled", f"{backend.title} has no other loop")
         return FitPlan("looped" if asked == "looped" else "compiled", "asked for")
     layers = [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
     elementary = all(isinstance(layer, ELEMENTARY) for layer in layers)
-    if not jax and model.jit_compile:  # Keras's own choice is not to, on a CPU
+    if loops and model.jit_compile:  # Keras's own choice is not to, on a CPU
         return FitPlan("compiled" if elementary else "plain", "jit_compile was set")
     if not elementary:
         # XLA is slow at a convolution within a loop. TensorFlow's loop is no slower than Keras's,
         # and traced once.
         return FitPlan(
-            "plain" if jax else "looped", "bound by arithmetic, not by the cost of a step"
+            "looped" if loops else "plain", "bound by arithmetic, not by the cost of a step"
         )
-    if jax:
+    if not loops:
         return FitPlan("compiled", "bound by the cost of a step")
     if any(v.name == "seed_generator_state" for v in model.variables):
         return FitPlan("looped", "XLA's random numbers are slow on a CPU")
@@ -110,8 +114,7 @@ def cannot_be_compiled(model: Any) -> FitPlan:
 
     The plan that holds then.
     """
-    # not by setattr: Keras would track it
-    object.__setattr__(model, "_kerasweep_uncompiled", model._compile_config)
+    left_on(model).uncompilable = compiling_of(model)
     return UNCOMPILED
 
 
@@ -125,27 +128,16 @@ ELEMENTARY = (
 )
 
 
-def on_gpu() -> bool:
-    """Whether the backend sees a GPU."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return bool(jax.default_backend() == "gpu")
-    import tensorflow as tf
-
-    return bool(tf.config.get_visible_devices("GPU"))
-
-
-def _unserved(model: Any, callbacks: Sequence[Any]) -> str | None:
+def _unserved(model: Any, callbacks: Sequence[Any], backend: Backend) -> str | None:
     """Why only Keras's own way can train a model; None where nothing speaks against the others."""
     for name in ("train_step", "compute_metrics", "make_train_function"):
         if not getattr(type(model), name).__module__.startswith("keras.src."):
             return f"a {name} of its own"
     if model.run_eagerly:
         return "it runs eagerly"
-    if keras.backend.backend() == "jax" and not model.jit_compile:
+    if "looped" not in backend.plans and not model.jit_compile:
         return "it is not compiled"
-    if model.steps_per_execution not in (1, getattr(model, "_kerasweep_steps", 1)):
+    if model.steps_per_execution not in (1, left_on(model).steps_per_call):
         return "steps_per_execution was set"
     if acts_on_batches(callbacks):
         return "a callback acts on each batch"

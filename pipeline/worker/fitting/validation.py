@@ -1,11 +1,13 @@
 """The validation of a `fit`: its batch size, and how its arrays are fed."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from pipeline.worker.backends.tensorflow_data import can_feed, in_order
+from pipeline.worker.backends.backend import Backend
+from pipeline.worker.backends.batches import can_feed
+from pipeline.worker.fitting.arrays import are_arrays
+from pipeline.worker.fitting.call import FitCall
 
 # Validation runs no backward pass, so larger batches than training's fit, as long as their inputs
 # stay small.
@@ -23,41 +25,38 @@ def evaluation_batch(x: Any) -> int:
     return next((size for size in range(most, most // 2, -1) if len(x) % size == 0), most)
 
 
-def set_validation_batch(model: Any, kwargs: dict[str, Any], batch_size: int) -> None:
-    """Widen the validation batch in the arguments of a `fit`, where its inputs stay small."""
-    data = kwargs.get("validation_data")
-    if data is None or kwargs.get("validation_batch_size"):
-        return
-    # as Keras has it; ours may take that away
-    kwargs["validation_batch_size"] = kwargs.get("batch_size")
+def with_validation_batch(call: FitCall, model: Any) -> FitCall:
+    """Validate in wider batches than it trains in, where their inputs stay small."""
+    data = call.get("validation_data")
+    if data is None or call.get("validation_batch_size"):
+        return call
+    as_keras_has_it = call.changed(validation_batch_size=call.get("batch_size"))
     # the user's may look at a batch as a whole
     if not type(model).test_step.__module__.startswith("keras.src."):
-        return
-    # So many steps of wider batches would be more examples.
+        return as_keras_has_it
+    # With validation_steps set, wider batches would be more examples.
     if (
         isinstance(data, tuple)
         and isinstance(data[0], np.ndarray)
-        and not kwargs.get("validation_steps")
+        and not call.get("validation_steps")
     ):
-        kwargs["validation_batch_size"] = max(batch_size, evaluation_batch(data[0]))
+        return call.changed(validation_batch_size=max(call.batch_size, evaluation_batch(data[0])))
+    return as_keras_has_it
 
 
-def feed_validation(kwargs: dict[str, Any], batch_size: int, devices: int) -> None:
-    """Hand arrays over batch by batch; Keras would hold a copy of them."""
-    data = kwargs.get("validation_data")
+def with_validation_fed(call: FitCall, backend: Backend, devices: int) -> FitCall:
+    """Hand arrays over batch by batch, where Keras would hold a copy of them."""
+    data = call.get("validation_data")
     if (
-        not isinstance(data, tuple)
+        not backend.copies_arrays
+        or not isinstance(data, tuple)
         or not are_arrays(data)
         or not can_feed(list(data))
-        or kwargs.get("validation_steps")
+        or call.get("validation_steps")
     ):
-        return
-    size = kwargs.pop("validation_batch_size", None) or batch_size
+        return call
+    size = call.get("validation_batch_size") or call.batch_size
     # Keras looks at the first batch, which must be dealt out evenly (3.15)
     size = max(size - size % devices, devices)
-    kwargs["validation_data"] = in_order(list(data), size)
-
-
-def are_arrays(parts: Sequence[Any]) -> bool:
-    """Whether all parts are NumPy arrays."""
-    return all(isinstance(part, np.ndarray) for part in parts)
+    fed = backend.in_order(list(data), size)
+    return call.without("validation_batch_size").changed(validation_data=fed)

@@ -16,11 +16,12 @@ from pipeline.objective import Objective
 from pipeline.space.configuration import Fill
 from pipeline.space.hyperparameters import HyperParameters, Requested, filling
 from pipeline.space.specs import Hyperparameter, Value
+from pipeline.worker.backends.known import current
 from pipeline.worker.faults import classify
 from pipeline.worker.fitting.fit import Reporter, planned_fit
 from pipeline.worker.session import Checked, Job, SearchSpace
 from pipeline.worker.spaces.blank import blank_weights
-from pipeline.worker.training.progress import as_metrics
+from pipeline.worker.training.metrics import as_metrics
 from pipeline.worker.training.trial import build, hyperparameters, plain_fit, with_weights
 
 MORE = 512  # examples for a `fit` that cannot do with a few
@@ -50,9 +51,7 @@ def _tried(space: SearchSpace, data: Data, few: Data, objective: Objective) -> C
     try:
         model = build(space, hp, data)
         by_build = len(hp.requested)
-        # Nothing is compiled for a few examples. JAX would compile each operation: 4.5 s for a
-        # dense model, where its step takes 1.5; 17 s for `resnet`, where it takes 8.
-        if keras.backend.backend() != "jax":
+        if current().checks_eagerly:  # nothing is compiled for a few examples
             model.run_eagerly = True
         fit = space.fit or plain_fit
         arguments, named = few.fit_arguments()

@@ -9,14 +9,7 @@ from typing import Any
 
 import keras
 
-
-def _runs_eagerly() -> bool:
-    """Whether TensorFlow was told to run functions as Python code, as one does to debug."""
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return bool(tf.config.functions_run_eagerly())
+from pipeline.worker.backends.known import current
 
 
 @dataclass(frozen=True)
@@ -27,7 +20,7 @@ class Settings:
     floatx: str = field(default_factory=keras.config.floatx)
     epsilon: float = field(default_factory=keras.config.epsilon)
     image_data_format: str = field(default_factory=keras.config.image_data_format)
-    functions_run_eagerly: bool = field(default_factory=_runs_eagerly)
+    functions_run_eagerly: bool = field(default_factory=lambda: current().runs_functions_eagerly())
 
     def restore(self) -> None:
         """Set them again, in this thread."""
@@ -35,7 +28,6 @@ class Settings:
         keras.config.set_epsilon(self.epsilon)
         keras.config.set_image_data_format(self.image_data_format)
         keras.config.set_dtype_policy(self.policy)
-        if _runs_eagerly() != self.functions_run_eagerly:
-            import tensorflow as tf
-
-            tf.config.run_functions_eagerly(self.functions_run_eagerly)
+        backend = current()
+        if backend.runs_functions_eagerly() != self.functions_run_eagerly:
+            backend.run_functions_eagerly(self.functions_run_eagerly)

@@ -21,7 +21,7 @@ from pipeline.records.outputs.checksums import read_checksums, write_checksums
 from pipeline.worker.fitting.validation import evaluation_batch
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
 from pipeline.worker.training.checkpoints import BestState, Checkpoints, optimizer_of
-from pipeline.worker.training.progress import numbers
+from pipeline.worker.training.metrics import numbers
 from pipeline.worker.training.repeats import carry_out, directories
 from pipeline.worker.training.trial import build, hyperparameters, with_weights
 

@@ -2,49 +2,20 @@
 
 import math
 import time
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
-
-import numpy as np
 
 from pipeline.errors import RequestError
 from pipeline.records.reports import EpochReport
 from pipeline.records.trials import TrialFacts, as_plain
 from pipeline.space.configuration import configuration_of
 from pipeline.space.hyperparameters import HyperParameters, Requested
-from pipeline.worker.faults import Diverged, ObjectiveMissing, classify
+from pipeline.worker.faults import Diverged, classify
 from pipeline.worker.fitting.fit import Reporter
 from pipeline.worker.session import Job, Session, Stopped, TrialUpdate
 from pipeline.worker.training.checkpoints import Best, Checkpoints, State
-
-_NOT_PLAIN = object()
-
-
-def as_metrics(returned: Any, objective: str) -> dict[str, Any]:
-    """What a `fit` of one's own may return in place of reporting epochs.
-
-    Its metrics, or the objective alone.
-    """
-    if isinstance(returned, Mapping):
-        return dict(returned)
-    # of several trainings, as KerasTuner allows: their mean
-    if isinstance(returned, list | tuple) and returned:
-        parts = [as_metrics(part, objective) for part in returned]
-        shared = [name for name in parts[0] if all(name in part for part in parts)]
-        return {name: float(np.mean([part[name] for part in parts])) for name in shared}
-    single = returned is not None and not isinstance(returned, str) and np.size(returned) == 1
-    return {objective: float(returned)} if single and not hasattr(returned, "history") else {}
-
-
-def numbers(logs: Mapping[str, Any]) -> dict[str, float | None]:
-    """Metrics as they go into the records: None if not finite.
-
-    What is no single number, such as an F1Score of each class, can be neither compared nor drawn,
-    and is left out.
-    """
-    single = {name: float(value) for name, value in logs.items() if np.size(value) == 1}
-    return {name: number if math.isfinite(number) else None for name, number in single.items()}
+from pipeline.worker.training.metrics import as_metrics, numbers, objective_missing
+from pipeline.worker.training.remembered import CallbackStates, EpochLogs
 
 
 class Progress(Reporter):
@@ -72,10 +43,8 @@ class Progress(Reporter):
         self.ended = False
         self.best: Best | None = None
         self.others: list[Any] = []
-        self._pending: list[dict[str, Any]] = []
-        # the logs of each epoch, for a `fit` of one's own
-        self._history: list[tuple[int, dict[str, Any]]] = []
-        self._earlier: list[tuple[int, dict[str, Any]]] = []  # those of before a restart
+        self._restored = CallbackStates()  # until the first epoch begins
+        self._logs = EpochLogs()
         # `fit` did, and what it returned was reported, if there was anything to report
         self._returned = False
         self._started = time.monotonic()
@@ -92,12 +61,8 @@ class Progress(Reporter):
         """Go on from a checkpoint's state."""
         self.epoch = self.saved_epoch = state.epoch
         self.ended = state.ended
-        self._pending = state.callbacks
-        for name, arrays in state.lists.items():
-            place, attribute = name.split(".", 1)
-            self._pending[int(place)]["state"][attribute] = arrays
-        self._earlier = state.history
-        self._history = list(self._earlier)
+        self._restored = CallbackStates(state.callbacks, state.lists)
+        self._logs = EpochLogs(state.history)
         self._returned = state.returned
         best = self.checkpoints.best_state()
         if best is not None:
@@ -114,24 +79,18 @@ class Progress(Reporter):
         """
         if self.saved_epoch == self.epoch:
             return
-        callbacks = [{"class": type(c).__name__, "state": _plain_state(c)} for c in self.others]
-        lists = {
-            f"{i}.{n}": v
-            for i, c in enumerate(self.others)
-            for n, v in vars(c).items()
-            if _are_arrays(v)
-        }
+        callbacks = CallbackStates.of(self.others)
         state = State(
             self.epoch,
             ended=self.ended or bool(getattr(self.model, "stop_training", False)),
-            callbacks=callbacks,
+            callbacks=callbacks.states,
             configuration=self.configuration,
             calls=self.calls,
             report=self._last,
             best=self._best,
-            history=self._history,
+            history=self._logs.all,
             returned=self._returned,
-            lists=lists,
+            lists=callbacks.lists,
         )
         try:
             self.checkpoints.save(self.model, state, self.best)
@@ -154,13 +113,11 @@ class Progress(Reporter):
         Their `on_train_begin`, which resets it, has run.
         """
         self._started = time.monotonic()
-        for callback, saved in zip(self.others, self._pending, strict=False):
-            if type(callback).__name__ == saved["class"]:
-                vars(callback).update(saved["state"])
-        history: Any = getattr(self.model, "history", None)  # a `fit` may return the best of it
-        for earlier, logs in self._earlier * (history is not None):
-            history.on_epoch_end(earlier, logs)
-        self._pending, self._earlier = [], []
+        self._restored.give_back(self.others)
+        self._restored = CallbackStates()
+        # a `fit` may return the best of it
+        if (history := getattr(self.model, "history", None)) is not None:
+            self._logs.give_back(history)
 
     def returned(self, model: Any, result: Any) -> None:
         """What `fit` returned.
@@ -192,10 +149,7 @@ class Progress(Reporter):
         """Report the epoch, or keep its logs until `fit` returns the objective."""
         logs, objective = logs or {}, self.job.objective.name
         if self._own_fit:
-            plain = {name: _as_json(value) for name, value in logs.items()}
-            self._history.append(
-                (epoch, {name: value for name, value in plain.items() if value is not _NOT_PLAIN})
-            )
+            self._logs.note(epoch, logs)
         validated = any(name.startswith("val_") for name in logs) or not objective.startswith(
             "val_"
         )
@@ -250,45 +204,3 @@ class Progress(Reporter):
             plain = as_plain(requested, self.asked_by_build) or None
             self._facts = TrialFacts(requested=plain, fit_plan=plan)
         return self._facts
-
-
-def objective_missing(objective: str, metrics: Mapping[str, Any]) -> ObjectiveMissing:
-    """The error of a training whose metrics lack the objective."""
-    return ObjectiveMissing(
-        f"The objective must be among what `fit` reports or returns; got {objective!r}. "
-        f"Possible: {', '.join(sorted(metrics))}."
-    )
-
-
-def _are_arrays(value: Any) -> bool:
-    """Whether a callback holds weights: EarlyStopping those that it would restore."""
-    arrays = (
-        type(value) is list and bool(value) and all(isinstance(part, np.ndarray) for part in value)
-    )
-    return arrays and all(part.dtype.kind not in "OSUMm" for part in value)
-
-
-def _plain_state(callback: Any) -> dict[str, Any]:
-    """What a callback remembers, as far as it is plain.
-
-    Patience counted, best seen, cooldown left.
-    """
-    not_state = {"params"}  # of this `fit`
-    if hasattr(callback, "monitor_op"):
-        not_state.add("min_delta")  # Keras turns its sign when it first compares, and would again
-    own = {name: _as_json(value) for name, value in vars(callback).items() if name not in not_state}
-    return {name: value for name, value in own.items() if value is not _NOT_PLAIN}
-
-
-def _as_json(value: Any) -> Any:
-    """`value` as JSON keeps it, or `_NOT_PLAIN`."""
-    value = value.item() if isinstance(value, np.generic) else value
-    if value is None or type(value) in (bool, int, str, float):
-        return value
-    if type(value) is list:
-        parts = [_as_json(part) for part in value]
-        return _NOT_PLAIN if _NOT_PLAIN in parts else parts
-    if type(value) is dict and all(type(key) is str for key in value):
-        plain = {key: _as_json(part) for key, part in value.items()}
-        return _NOT_PLAIN if _NOT_PLAIN in plain.values() else plain
-    return _NOT_PLAIN

@@ -3,7 +3,6 @@
 `train` knows nothing of where it runs; it talks to the `Session` that it is handed.
 """
 
-import sys
 import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,6 +16,7 @@ from pipeline.data.fit_data import Data
 from pipeline.errors import RequestError, StorageError
 from pipeline.space.hyperparameters import HyperParameters, filling
 from pipeline.space.specs import Hyperparameter, Value
+from pipeline.worker.backends.known import current
 from pipeline.worker.devices.parallel import on_devices
 from pipeline.worker.faults import Failure, classify
 from pipeline.worker.fitting.fit import planned_fit
@@ -55,7 +55,7 @@ def train(
         if job.repeat == 0:  # the others train beside it
             keras.utils.clear_session(free_memory=True)
         seed = training_seed(job)
-        set_random_seed(seed)
+        current().set_random_seed(seed)
         with on_devices(job.devices) as building:
             return _train(job, space, data, session, seed, building)
     except StorageError:  # nobody's fault: it is tried again, in another worker
@@ -125,25 +125,6 @@ def training_seed(job: Job) -> int:
     """The seed of a training's Keras: of weights, data order and dropout."""
     words = [job.seed, zlib.crc32(job.trial.encode())] + [job.repeat] * (job.repeat > 0)
     return int(np.random.SeedSequence(words).generate_state(1)[0])
-
-
-def set_random_seed(seed: int) -> None:
-    """Do what Keras's function of this name does, without importing TensorFlow to seed it.
-
-    That takes 3 s and 300 MB a process.
-    """
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is None and keras.backend.backend() != "tensorflow":
-        sys.modules["tensorflow"] = None  # type: ignore[assignment]  # an import of it raises ImportError
-    try:
-        keras.utils.set_random_seed(seed)
-    finally:
-        if sys.modules.get("tensorflow", keras) is None:
-            del sys.modules["tensorflow"]
-            # a layer may yet want it, and Keras remembers
-            keras.src.utils.module_utils.tensorflow._available = None
-    if tensorflow is not None:  # the user's own, perhaps imported after Keras had found none
-        tensorflow.random.set_seed(seed)
 
 
 def hyperparameters(job: Job) -> HyperParameters:

@@ -36,7 +36,8 @@ machine.claim(1, 0)
 import json
 import numpy as np
 from pipeline.worker.fitting.fit import Reporter
-from tests.worker import stage, test_plans
+from tests.worker import stage
+from tests.worker.fitting import test_plans
 digits = stage.dataset("digits", 330)
 def layers():
     return [*test_plans.dense(), *test_plans.with_dropout()[-2:]]
@@ -58,10 +59,10 @@ from pipeline.worker.devices import machine
 machine.claim(1, 0)
 import json, sys
 import keras, numpy
-from pipeline.worker.training.trial import set_random_seed
+from pipeline.worker.backends.known import current
 
 def drawn():
-    set_random_seed(5)
+    current().set_random_seed(5)
     numbers = [keras.random.uniform(()), numpy.random.random(), keras.initializers.RandomUniform()((1,))[0]]
     return numbers + [sys.modules[name].random.uniform(()) for name in ["tensorflow"] if name in sys.modules]
 
@@ -75,8 +76,8 @@ from pipeline.worker.devices import machine
 machine.claim(1, 0)
 import json
 import keras
-from pipeline.worker.training.trial import set_random_seed
-set_random_seed(5)
+from pipeline.worker.backends.known import current
+current().set_random_seed(5)
 print("\\n" + json.dumps(keras.layers.StringLookup(vocabulary=["a", "b"]).vocabulary_size()))
 """
 

@@ -5,14 +5,8 @@ import numpy as np
 import psutil
 import pytest
 
-from pipeline.worker.backends.tensorflow_data import (
-    CHUNK_BATCHES,
-    CHUNK_BYTES,
-    Chunks,
-    can_feed,
-    in_order,
-    shuffled,
-)
+from pipeline.worker.backends.batches import CHUNK_BATCHES, CHUNK_BYTES, Chunks, can_feed
+from pipeline.worker.backends.tensorflow_data import in_order, shuffled
 
 COUNTS = [(330, 16), (16, 16), (15, 16), (1, 1), (10_007, 32), (50_000, 32)]
 

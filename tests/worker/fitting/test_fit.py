@@ -4,8 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.worker.backends.tensorflow_data import Chunks
-from pipeline.worker.fitting.fit import STEPS_PER_EXECUTION, Reporter, planned_fit
+from pipeline.worker.backends.batches import Chunks, OrderedBatches
+from pipeline.worker.backends.known import current
+from pipeline.worker.backends.tensorflow import TensorFlow
+from pipeline.worker.fitting.call import FitCall
+from pipeline.worker.fitting.fit import Reporter, planned_fit, set_steps_per_call
+from pipeline.worker.fitting.order import Order
 from pipeline.worker.fitting.plans import FitPlan
 from tests.worker.stage import dataset
 
@@ -79,7 +83,7 @@ def witnessed(seed=1, eager=True, **kwargs):
     return epochs, model
 
 
-@pytest.mark.parametrize(("plan", "a_call"), [("plain", STEPS_PER_EXECUTION), ("looped", 1)])
+@pytest.mark.parametrize(("plan", "a_call"), [("plain", TensorFlow.steps_per_call), ("looped", 1)])
 @pytest.mark.parametrize("batch_size", [2, 32], ids=["35 steps", "3 steps"])
 def test_each_epoch_sees_each_example_once_and_updates_as_often_as_keras(batch_size, plan, a_call):
     """Plain, 35 steps are one call of 32 and one of 3; of 3 steps the last has 6 examples."""
@@ -114,8 +118,6 @@ def test_order_differs_between_epochs_and_follows_from_seed_and_epoch():
     ],
 )
 def test_batches_of_other_backends_keep_the_same_promises(chunks, sizes):
-    from pipeline.worker.fitting.order import Order, OrderedBatches
-
     order = Order(5)
     batches = OrderedBatches([np.arange(70), np.arange(70) * 2], chunks, order)
 
@@ -299,28 +301,25 @@ def test_a_callback_that_acts_on_batches_is_called_on_each(digits):
 
 
 def test_keras_own_callbacks_do_not_slow_the_steps(digits):
-    from pipeline.worker.fitting.fit import _set_steps
-
     model = classifier(run_eagerly=False)
     own = [
         keras.callbacks.TerminateOnNaN(),
         keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None),
     ]
     plain = FitPlan("plain", "asked for")
-    _set_steps(model, {}, [*own, Reporter()], plain)
-    assert model.steps_per_execution == STEPS_PER_EXECUTION
 
-    _set_steps(
-        model,
-        {},
-        [keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)],
-        plain,
-    )
+    def fits(arguments, callbacks):
+        set_steps_per_call(model, current(), FitCall(arguments), callbacks, plain)
+
+    fits({}, [*own, Reporter()])
+    assert model.steps_per_execution == TensorFlow.steps_per_call
+
+    fits({}, [keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)])
     assert model.steps_per_execution == 1
-    _set_steps(model, {"steps_per_epoch": 3}, [], plain)
+    fits({"steps_per_epoch": 3}, [])
     assert model.steps_per_execution == 1
-    _set_steps(model, {}, [], plain)
-    assert model.steps_per_execution == STEPS_PER_EXECUTION
+    fits({}, [])
+    assert model.steps_per_execution == TensorFlow.steps_per_call
 
 
 def test_batch_size_and_epochs_may_be_given_by_position(digits):

@@ -7,9 +7,11 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.worker.backends import tensorflow_data
+from pipeline.worker.backends import batches
+from pipeline.worker.backends.backend import PLANS
+from pipeline.worker.fitting import fit
 from pipeline.worker.fitting.fit import Reporter, planned_fit
-from pipeline.worker.fitting.plans import PLANS, choose
+from pipeline.worker.fitting.plans import choose
 from tests.worker import stage
 
 # XLA orders sums differently: after three epochs of 21 float32 updates the losses were apart by
@@ -120,7 +122,7 @@ def test_a_plan_has_the_results_of_kerass_own_fit(plan, layers, digits):
 @pytest.mark.parametrize("plan", PLANS)
 def test_no_chunk_of_an_epoch_is_lost_or_trained_twice(plan, digits, monkeypatch):
     # ten chunks of two batches, and the partial batch
-    monkeypatch.setattr(tensorflow_data, "CHUNK_BATCHES", 3)
+    monkeypatch.setattr(batches, "CHUNK_BATCHES", 3)
     own, made = model(dense), model(dense)
     expected = by_keras(own, digits)
     history, chosen, updates = trained(plan, made, digits)
@@ -362,7 +364,7 @@ def test_what_a_plan_cannot_serve_goes_to_keras_and_says_why(made, fitting, reas
 
 def test_batches_as_large_as_a_chunk_are_trained_one_by_one(digits, monkeypatch):
     # two batches of images, no labels
-    monkeypatch.setattr(tensorflow_data, "CHUNK_BYTES", 2 * 16 * digits.x_train[0].nbytes)
+    monkeypatch.setattr(batches, "CHUNK_BYTES", 2 * 16 * digits.x_train[0].nbytes)
     _, chosen, updates = trained("compiled", model(dense), digits)
     assert (str(chosen), updates) == ("plain: its batches are as large as chunks", 63)
     assert str(trained("plain", model(dense), digits)[1]) == "plain: asked for"
@@ -408,6 +410,18 @@ def test_a_plan_that_changes_between_epochs_has_the_results_of_kerass_own_fit(di
     own, made = model(dense), model(dense)
     assert_alike(switching(made, digits), by_keras(own, digits))
     assert int(made.optimizer.iterations.numpy()) == 63
+
+
+def test_each_epochs_plan_is_chosen_for_the_batch_size_that_was_asked_for(digits, monkeypatch):
+    sizes = []
+
+    def noting(model, asked, steps, batch_size, *others):
+        sizes.append(batch_size)
+        return choose(model, asked, steps, batch_size, *others)
+
+    monkeypatch.setattr(fit, "choose", noting)
+    trained("looped", model(dense), digits, batch_size=16)
+    assert sizes == [16] * 4, "before the first epoch, and at the beginning of each"
 
 
 @pytest.mark.parametrize("thaws", [True, False])

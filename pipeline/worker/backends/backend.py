@@ -1,0 +1,179 @@
+"""What is asked of a backend; the answers here are those of one that nothing is known of.
+
+Such a backend trains by Keras's own `fit`, on one device, in whatever threads it takes.
+"""
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
+
+if TYPE_CHECKING:
+    from pipeline.worker.backends.batches import Chunks, Ordered
+
+# How the steps of an epoch are carried out: see `fitting/plans`.
+PlanName = Literal["plain", "looped", "compiled"]
+PLANS: tuple[PlanName, ...] = get_args(PlanName)
+
+TrainFunction = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A process's share of the machine, and the memory of its first GPU, where that is known."""
+
+    cpus: float
+    threads: int
+    gpus: float
+    gpu_mib: int | None = None
+    cap_mib: int | None = None  # what its tensors may hold; None: no bound
+
+    @property
+    def fraction(self) -> float | None:
+        """The part of a GPU's memory that its tensors may hold; None: no bound."""
+        return self.cap_mib / self.gpu_mib if self.cap_mib and self.gpu_mib else None
+
+
+class Looping(Protocol):
+    """What a train function that loops over chunks asks of the plan of the epoch it is in."""
+
+    def is_compiled(self) -> bool:
+        """Whether the loop is to be compiled."""
+
+    def cannot_be_compiled(self) -> None:
+        """Told where the compiler turned out not to be able to: from there on it is not."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One of Keras's backends."""
+
+    name: str
+
+    title: ClassVar[str] = ""  # as a person writes it
+    plans: ClassVar[tuple[PlanName, ...]] = ("plain",)  # those that it can carry out
+    data_parallel: ClassVar[bool] = (
+        False  # whether Keras trains one model on several of its devices
+    )
+    steps_per_call: ClassVar[int] = 1  # that Keras's own train function had better run
+    copies_arrays: ClassVar[bool] = False  # whether Keras's `fit` holds a copy of its arrays
+    # whether the steps of a few examples are done sooner without compiling them
+    checks_eagerly: ClassVar[bool] = True
+
+    # Before it is imported.
+
+    def quiet(self) -> None:
+        """Set what keeps it from printing, in whatever process it may be imported."""
+
+    def confine(self, share: Share) -> None:
+        """Keep it to its share of the GPUs and of the first one's memory, wherever it is imported.
+
+        A search space may import another backend than Keras's.
+        """
+
+    def prepare(self, share: Share) -> None:
+        """Set what it reads when Keras imports it as the backend of this process."""
+
+    # The process that computes with it.
+
+    def claim(self, share: Share) -> bool:
+        """Limit it to a share of the machine, before its first operation.
+
+        Returns:
+            Whether it sees a GPU; True also where there is none to be seen.
+        """
+        return True
+
+    def peak_bytes(self) -> int:
+        """Most memory that its tensors have held of the first GPU; 0 where that is not told."""
+        return 0
+
+    def on_gpu(self) -> bool:
+        """Whether it computes on a GPU."""
+        return False
+
+    def set_random_seed(self, seed: int) -> None:
+        """Do what Keras's function of this name does, without importing TensorFlow to seed it.
+
+        That takes 3 s and 300 MB a process.
+        """
+        import keras
+
+        tensorflow = sys.modules.get("tensorflow")
+        if tensorflow is None:
+            sys.modules["tensorflow"] = None  # type: ignore[assignment]  # an import of it raises ImportError
+        try:
+            keras.utils.set_random_seed(seed)
+        finally:
+            if tensorflow is None:
+                del sys.modules["tensorflow"]
+                # a layer may yet want it, and Keras remembers
+                keras.src.utils.module_utils.tensorflow._available = None
+        if tensorflow is not None:  # the user's own, perhaps imported after Keras had found none
+            tensorflow.random.set_seed(seed)
+
+    def seed_layers(self, seed: int) -> None:
+        """Seed what its layers draw from beside Keras's own seed generators."""
+
+    def runs_functions_eagerly(self) -> bool:
+        """Whether it was told to run functions as Python code, as one does to debug."""
+        return False
+
+    def run_functions_eagerly(self, eagerly: bool) -> None:
+        """Tell it so, or not to."""
+
+    # One model on several devices.
+
+    def on_devices(
+        self, devices: list[str]
+    ) -> AbstractContextManager[Callable[[], AbstractContextManager[Any]]]:
+        """Train on these devices what is built inside; asked only of what is `data_parallel`.
+
+        Yields what a model, its optimizer and their variables are to be made in.
+        """
+        raise NotImplementedError
+
+    def devices_of(self, model: Any) -> int:
+        """On how many devices a model trains."""
+        import keras
+
+        distribution = keras.distribution.distribution()
+        return 1 if distribution is None else int(distribution.num_model_replicas)
+
+    # How a `fit` is fed and carried out.
+
+    def shuffled(
+        self, parts: list[Any], chunks: "Chunks", order: "Ordered", *, looped: bool, devices: int
+    ) -> Any:
+        """Batches for `fit`, shuffled anew in each epoch by the order's seed and epoch.
+
+        Args:
+            parts: arrays of n examples each.
+            chunks: how they are grouped, if `looped`: the train function takes them apart.
+            order: what says the seed and the epoch.
+            looped: hand over chunks, and batches of what is left.
+            devices: what each batch is dealt out to.
+        """
+        from pipeline.worker.backends.batches import Chunks, OrderedBatches
+
+        return OrderedBatches(parts, chunks if looped else Chunks(0, 0, chunks.batch_size), order)
+
+    def in_order(self, parts: list[Any], batch_size: int) -> Any | None:
+        """Batches as the arrays have them; None: Keras is to be given the arrays as they are."""
+        return None
+
+    def train_function(
+        self, model: Any, parts: list[Any], chunks: "Chunks", looping: Looping
+    ) -> TrainFunction:
+        """A train function that loops over a chunk of batches inside its graph.
+
+        Asked only of a backend that has a plan beside "plain".
+
+        Args:
+            model: compiled.
+            parts: the arrays that it is trained on.
+            chunks: how they are grouped.
+            looping: the plan of the epoch; looked at with each chunk.
+        """
+        raise NotImplementedError
