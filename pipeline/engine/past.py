@@ -16,8 +16,9 @@ from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import read_summary
 from pipeline.records.reports import Report, read_history
 from pipeline.records.settings import read_experiment, settings_of
-from pipeline.records.starts import Starts, recorded_starts
+from pipeline.records.starts import recorded_starts
 from pipeline.records.trials import ENDED, TrialRecord, read_trials
+from pipeline.space.starts import Starts
 from pipeline.trial_ids import id_of
 from pipeline.worker.training.checkpoints import Checkpoints
 

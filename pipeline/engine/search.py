@@ -29,12 +29,13 @@ from pipeline.records.layout import Layout, new_directory
 from pipeline.records.ledger import Ledger
 from pipeline.records.retention import Retention
 from pipeline.records.settings import write_experiment
-from pipeline.records.starts import Starts, read_starts, write_starts
+from pipeline.records.starts import read_starts, write_starts
 from pipeline.records.store.mirror import Mirror
 from pipeline.records.store.remote import RemotePath
 from pipeline.records.store.scratch import new_folder
 from pipeline.records.trials import COUNTED
 from pipeline.search.searcher import searcher_class
+from pipeline.space.starts import Starts
 from pipeline.watch import Conclusion, Interruption, SearchPlan, Watcher
 
 

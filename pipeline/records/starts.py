@@ -7,7 +7,7 @@ It is read once and copied into the new run's directory, so that a resume needs 
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +19,7 @@ from pipeline.records.layout import Layout
 from pipeline.records.outputs.results import Results
 from pipeline.records.reports import read_history
 from pipeline.records.trials import COUNTED, read_trials
-
-
-@dataclass(frozen=True)
-class EarlierTrial:
-    """An ended trial of an earlier run.
-
-    What it requested, its objective by epoch (None if not finite), how it went.
-    """
-
-    configuration: dict[str, Any]
-    curve: dict[int, float | None]
-    failed: bool
-
-
-@dataclass(frozen=True)
-class Starts:
-    """`configurations` to be tried first, as given.
-
-    `objective` is that of `trials`, where there are such.
-    """
-
-    source: str
-    configurations: list[dict[str, Any]]
-    objective: str | None = None
-    trials: list[EarlierTrial] = field(default_factory=list)
+from pipeline.space.starts import EarlierTrial, Starts
 
 
 def read_starts(given: str) -> Starts:

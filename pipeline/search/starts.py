@@ -8,13 +8,13 @@ from typing import Any
 
 from pipeline.errors import LISTED, LONGEST, RequestError, all_unknown, one_line, quoted
 from pipeline.objective import Objective
-from pipeline.records.starts import Starts
 from pipeline.search.bookkeeping import Observation
 from pipeline.search.known import Trace
 from pipeline.search.survey import survey
 from pipeline.space.configuration import Configuration, identity
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, Value
+from pipeline.space.starts import Starts
 
 
 def settled(starts: Starts, requested: Requested, trace: Trace) -> list[Configuration]:

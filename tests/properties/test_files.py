@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from pipeline.errors import KerasweepError
 from pipeline.experiment import Experiment
 from pipeline.records.layout import Layout
-from pipeline.records.starts import Starts, read_starts, recorded_starts, write_starts
+from pipeline.records.starts import read_starts, recorded_starts, write_starts
 from pipeline.search.starts import settled
 from pipeline.space.hyperparameters import HyperParameters
+from pipeline.space.starts import Starts
 from tests.properties.inputs import (
     carried_out_or_refused,
     changed,

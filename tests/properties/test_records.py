@@ -24,9 +24,10 @@ from pipeline.records.outputs.summary import find_best, write_summary
 from pipeline.records.outputs.tables import write_tables
 from pipeline.records.reports import Report, read_history
 from pipeline.records.settings import write_experiment
-from pipeline.records.starts import EarlierTrial, Starts, read_starts, recorded_starts, write_starts
+from pipeline.records.starts import read_starts, recorded_starts, write_starts
 from pipeline.records.trials import TrialFacts, as_plain, read_trials
 from pipeline.space.hyperparameters import HyperParameters
+from pipeline.space.starts import EarlierTrial, Starts
 from tests.properties.inputs import command, json_values, outcome, refusal, tried, unchanged
 from tests.reopened import is_complete
 

@@ -12,8 +12,9 @@ from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import Best, write_summary
 from pipeline.records.reports import Report
-from pipeline.records.starts import EarlierTrial, read_starts, recorded_starts, write_starts
+from pipeline.records.starts import read_starts, recorded_starts, write_starts
 from pipeline.records.trials import TrialFacts
+from pipeline.space.starts import EarlierTrial
 
 
 @pytest.fixture

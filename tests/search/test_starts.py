@@ -9,11 +9,11 @@ import pytest
 
 from pipeline.errors import RequestError
 from pipeline.objective import Objective
-from pipeline.records.starts import EarlierTrial, Starts
 from pipeline.search.bookkeeping import Observation
 from pipeline.search.starts import observations, settled
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.space.specs import Value
+from pipeline.space.starts import EarlierTrial, Starts
 
 LOSS = Objective("val_loss", "min")
 
