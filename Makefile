@@ -1,12 +1,13 @@
-# Needs make and Python 3.11 or newer; everything else is installed into .venv, at the versions of constraints.txt.
+# Needs make and Python 3.11, 3.12 or 3.13; everything else is installed into .venv, at the versions of constraints.txt.
 # Another interpreter: make PYTHON=/path/to/python3.11 …
 
 .DEFAULT_GOAL := help
 
-# The first of these that runs and is new enough (a version manager's shim may exist and not run). Python 3.11 comes
-# first because constraints.txt was made with it.
-suits := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
-PYTHON ?= $(shell for p in python3.11 python3; do $$p $(suits) 2>/dev/null && { echo $$p; break; }; done)
+# The first of these that runs and suits (a version manager's shim may exist and not run). Python 3.11 comes first
+# because constraints.txt was made with it.
+suits := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
+needed := Python 3.11, 3.12 or 3.13 is needed (TensorFlow has no wheel for 3.14 yet)
+PYTHON ?= $(shell for p in python3.11 python3 python3.13 python3.12; do $$p $(suits) 2>/dev/null && { echo $$p; break; }; done)
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -82,10 +83,14 @@ bench: $(STAMP)  ## run the benchmarks, two hours on an idle machine; results go
 	$(RUN) benchmarks/example.py --ours 3 --ours-jax 1 --ours-ten 1 --keras-tuner 1 --ray-tune 1
 
 .PHONY: check
-check: $(STAMP)  ## check format, lint and types
+check: $(STAMP)  ## check format, lint and types, for each Python that is supported
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
+	for newer in 12 13; do \
+	    $(RUN) -m ruff check --target-version py3$$newer --extend-ignore UP . && \
+	    $(RUN) -m mypy --python-version 3.$$newer || exit; \
+	done
 
 .PHONY: format
 format: $(STAMP)  ## format the code and apply the lint's safe fixes
@@ -124,8 +129,8 @@ PIP = $(RUN) -m pip install -q --disable-pip-version-check --compile -c constrai
 
 # The project itself is not installed: it runs from the checkout.
 $(STAMP): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and neither python3.11 nor python3 is one. Install it, or name it: make PYTHON=/path/to/python' >&2; exit 1; }
-	@"$(PYTHON)" $(suits) || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$("$(PYTHON)" --version 2>&1)." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo '$(needed), and none was found. Install it, or name it: make PYTHON=/path/to/python' >&2; exit 1; }
+	@"$(PYTHON)" $(suits) || { echo "$(needed); $(PYTHON) is $$("$(PYTHON)" --version 2>&1)." >&2; exit 1; }
 	@echo "Installing the pinned dependencies into $(VENV) ($$("$(PYTHON)" --version), 3 GB): two to five minutes, once."
 	@"$(PYTHON)" -m venv $(VENV)
 	@$(RUN) -c "$$NAMES" test check > $(VENV)/requirements.txt

@@ -43,7 +43,10 @@ def load(seed: int) -> Dataset:
 
 
 def _checked_bytes() -> bytes:
-    remedy = "Restore it with: git checkout -- datasets/data/mnist.npz"
+    remedy = (
+        "Restore it with: git checkout -- datasets/data/mnist.npz; where kerasweep was installed, "
+        "install it anew."
+    )
     try:
         content = FILE.read_bytes()
     except OSError as error:

@@ -1,0 +1,71 @@
+"""What `make venv` says of a Python that does not suit, in one line, before it makes anything."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NEEDED = "Python 3.11, 3.12 or 3.13 is needed (TensorFlow has no wheel for 3.14 yet)"
+
+
+def make(folder, *arguments, **environment):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy2(ROOT / name, folder)
+    return subprocess.run(
+        ["make", "venv", *arguments],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def pretended(folder, version, name="python"):
+    """A program that answers as a Python of a version does to what the Makefile asks."""
+    major, minor = version.split(".")
+    program = folder / name
+    program.write_text(
+        f"""#!/bin/sh
+case $1 in
+--version) echo "Python {version}.0" ;;
+-c) exec {sys.executable} -c "import sys; sys.version_info = ({major}, {minor}, 0); $2" ;;
+-m) echo "made with {version}" >&2; exit 7 ;;
+esac
+"""
+    )
+    program.chmod(0o755)
+    return program
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.14"])
+def test_a_python_that_does_not_suit_is_refused_in_one_line(version, tmp_path):
+    python = pretended(tmp_path, version)
+    done = make(tmp_path, f"PYTHON={python}")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == f"{NEEDED}; {python} is Python {version}.0."
+    assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_a_python_that_suits_makes_the_environment(version, tmp_path):
+    done = make(tmp_path, f"PYTHON={pretended(tmp_path, version)}")
+    assert done.stderr.splitlines()[0] == f"made with {version}"
+
+
+def test_where_there_is_no_python_that_suits_it_is_said(tmp_path):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("make", "sh", "touch"):
+        (programs / name).symlink_to(shutil.which(name))
+    for name in ("python3", "python3.13"):
+        pretended(programs, "3.14", name)
+    done = make(tmp_path, PATH=str(programs))
+    assert done.returncode == 2
+    said = f"{NEEDED}, and none was found. Install it, or name it: make PYTHON=/path/to/python"
+    assert done.stderr.splitlines()[0] == said
+    pretended(programs, "3.12", "python3.12")
+    assert "made with 3.12" in make(tmp_path, PATH=str(programs)).stderr
