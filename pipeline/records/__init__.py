@@ -1,1 +1,1 @@
-"""The run directory: who writes what, and how it is read back. No Ray and no Keras in here."""
+"""The run directory: what is written there, and how it is read back. No Ray, no Keras in here."""

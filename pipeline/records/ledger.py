@@ -29,9 +29,10 @@ from pipeline.trial_ids import sort_key
 class Ledger:
     """Writes a run's records, and holds what they say.
 
-    Opening one takes the run's lock, which is let go when the process ends, however it ends, and
-    puts right what is damaged of the records, as far as there is a good copy; `warned` is told.
-    Once something could not be written, nothing is any more: `fault` says what.
+    Opening one takes the run's lock, unless that is given as `lock`. The lock is let go on closing,
+    and when the process ends, however it ends. Damaged records are put right as far as there is a
+    good copy; `warned` is told. Once something could not be written, nothing is any more: `fault`
+    says what.
     """
 
     def __init__(

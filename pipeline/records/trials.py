@@ -32,7 +32,8 @@ class TrialFacts:
     What is None is not known.
     """
 
-    # hyperparameters as plain data, in order, each with its "value" and who "asked_by" it
+    # hyperparameters as plain data, in order, each with its "value" and whether "build" or "fit"
+    # asked for it ("asked_by")
     requested: list[dict[str, Any]] | None = None
     node: str | None = None
     node_id: str | None = None
