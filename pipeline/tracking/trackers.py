@@ -15,7 +15,8 @@ and with what it may keep in the run's directory:
         def reported(self, report):
             print(report.trial, report.epoch, report.objective)
 
-To be made it must change nothing: a dry run makes it too. `pipeline.testing.trackers` tests one.
+It is made before Ray is started, when there may be no run yet: what it begins elsewhere, it begins
+at `directory` or later. `pipeline.testing.trackers` tests one.
 """
 
 from collections.abc import Callable
