@@ -15,6 +15,7 @@ from pipeline.errors import RequestError, StorageError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records import layout as layouts
+from pipeline.records.decisions import Decision, read_decisions
 from pipeline.records.layout import opened, write_whole
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
@@ -267,6 +268,25 @@ def test_a_trial_that_was_not_recorded_leaves_neither_reports_nor_checkpoints(mi
     trials, reports = brought_back(mirror())
     assert list(trials) == ["t0000", "t0001"] and len(reports) == 4
     assert [path.parent.name for path in first.home.rglob("last.npz")] == ["t0001"]
+
+
+def test_decisions_come_back_but_for_those_on_trials_that_were_not_recorded(mirror, ledger):
+    first = mirror()
+    kept = ledger(first)
+    for _ in search(kept):
+        pass
+    paused, stopped, lost = decisions = [
+        Decision("t0000", 1, "pause", 1, 1, 1, 0, "It waits."),
+        Decision("t0001", 2, "stop", reason="It is bad."),
+        Decision("t0002", 1, "stop", reason="It is worse."),
+    ]
+    assert [kept.decide(decision) for decision in decisions] == [True] * 3
+    first.finish()
+    (first.home / "trials/t0002/trial.json").unlink()
+    second = mirror()
+    brought_back(second)
+    assert read_decisions(second.layout) == [paused, stopped]
+    assert ledger(second).decide(lost)
 
 
 def test_a_record_that_somebody_removed_is_missed(mirror, ledger):
