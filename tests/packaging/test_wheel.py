@@ -40,16 +40,16 @@ def load(seed):
     return digits.load(seed)
 """
 OWN_SPACE = """
+import keras
 from own_sizes import LARGEST
-from pipeline.search_spaces import _heads
-from pipeline.search_spaces.mlp import build as dense
+from pipeline.search_spaces import _heads, mlp
 
-fit = _heads.fit
+fit = mlp.fit
 
 def build(hp, data):
-    hp.Fixed("num_layers", 1)
-    hp.Int("units_0", 8, LARGEST, step=8)
-    return dense(hp, data)
+    units = hp.Int("units", 8, LARGEST, step=8)
+    layers = [keras.layers.Flatten(), keras.layers.Dense(units, activation="relu")]
+    return _heads.compiled(layers, data, _heads.optimizer(hp))
 """
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -224,9 +224,11 @@ def test_a_sweep_trains_files_beside_it_that_build_on_ours_and_on_the_other_data
         "  - {dataset: own_data.py, search_space: own_space.py, trials: 2, max_epochs: 1}\n"
     )
     environment.run("kerasweep", "night.yaml", cwd=tmp_path)
-    (table,) = tmp_path.rglob("trials.csv")
-    assert [row["status"] for row in rows(table.parent)] == ["finished"] * 2
-    assert all(int(row["units_0"]) <= 32 for row in rows(table.parent))
+    (run,) = {table.parent for table in tmp_path.rglob("trials.csv")} - set(
+        tmp_path.rglob(".copies")
+    )
+    assert [row["status"] for row in rows(run)] == ["finished"] * 2
+    assert all(int(row["units"]) <= 32 for row in rows(run))
     assert untouched(environment, before)
 
 
