@@ -30,7 +30,8 @@ def _opened(event, arguments):
         return
     path, _, flags = arguments
     root, reads = _counting[-1]
-    if isinstance(path, str) and path.startswith(root) and flags & os.O_ACCMODE == os.O_RDONLY:
+    to_read = isinstance(path, str) and flags & os.O_ACCMODE == os.O_RDONLY
+    if to_read and path.startswith(root) and not os.path.isdir(path):
         reads[path.removeprefix(root)] += 1
 
 

@@ -18,7 +18,7 @@ from pipeline.logs import held
 from pipeline.names import Source
 from pipeline.records.layout import Layout, at_home, named_by_home, storage_of
 from pipeline.records.store.mirror import Mirror
-from pipeline.records.store.remote import location
+from pipeline.records.store.remote import RemotePath, location
 from pipeline.records.store.scratch import new_folder
 from pipeline.space.specs import Hyperparameter
 from pipeline.tracking.trackers import make_trackers
@@ -55,6 +55,7 @@ def tune(
     with held():
         if resume is None:
             return _carried_out(experiment, None, None, heard, interruption, insecure)
+        _check_place(experiment, resume)
         with _reopened(resume, heard) as (past, mirror):
             past.check_same_search(experiment)
             return _carried_out(experiment, past, mirror, heard, interruption, insecure)
@@ -75,7 +76,15 @@ def go_on(
     heard, interruption = Watchers([Logged(), *watchers]), interruption or Interruption()
     with held(), _reopened(directory, heard) as (past, mirror):
         experiment = past.experiment(**settings)
+        _check_place(experiment, directory)
         return _carried_out(experiment, past, mirror, heard, interruption, insecure)
+
+
+def _check_place(experiment: Experiment, directory: str | Path) -> None:
+    """Refuse what may not be in an object store, where a run is in one."""
+    place = location(directory)
+    if isinstance(place, RemotePath):
+        experiment.changed(storage=str(place))
 
 
 @contextlib.contextmanager
@@ -109,8 +118,6 @@ def _carried_out(
     insecure: bool,
 ) -> Run:
     if past is not None:
-        if mirror is not None:
-            experiment.changed(storage=str(mirror.home))  # what may not be there is refused
         with storage_of(past.layout):
             past.read()
         if past.is_complete(experiment):

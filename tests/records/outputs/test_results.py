@@ -128,9 +128,8 @@ def test_columns_follow_the_order_of_asking() -> None:
     "name", ["epochs", "trial", "status", "seconds", "error", "best_epoch", "val_accuracy"]
 )
 def test_a_hyperparameter_named_like_a_column_gets_a_prefix(name: str) -> None:
-    record = TrialRecord(
-        "a", {}, "finished", [{"name": name, "value": 42}, {"name": "units", "value": 1}]
-    )
+    requested = [{"name": name, "value": 42}, {"name": "units", "value": 1}]
+    record = TrialRecord("a", {}, "finished", requested=requested)
     table = trials_table(trials(record), [report("a", 1, 0.5)], ACCURACY)
     plain = trials_table(trials(trial("a", units=1)), [report("a", 1, 0.5)], ACCURACY)
 

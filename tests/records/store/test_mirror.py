@@ -242,7 +242,7 @@ def test_a_checkpoint_ahead_of_what_was_mirrored_is_left_and_it_is_said(mirror, 
     (first.home / "trials/t0000/last.npz").write_bytes(data.getvalue())
     second, said = mirror(), []
     second.bring_back()
-    mend(second.layout, lambda text: said.append(mirrors.at_home(second.layout, text)))
+    mend(second.layout, lambda text: said.append(layouts.at_home(second.layout, text)))
     assert said == [
         f"{first.home}/history.jsonl did not get all reports of t0000; it is trained again from "
         "the start."
@@ -304,7 +304,10 @@ def test_what_is_damaged_there_is_named_where_it_is(mirror, ledger):
     with pytest.raises(
         RequestError, match=f"Each line of {first.home}/history.jsonl must be one report; line 1"
     ):
-        mirror().bring_back()
+        second = mirror()
+        second.bring_back()
+        with layouts.named_by_home(second.layout):
+            mend(second.layout, nothing)
 
 
 def test_it_is_mirrored_by_itself_every_few_seconds(mirror, ledger, monkeypatch):
