@@ -5,7 +5,7 @@ have none.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO
@@ -19,13 +19,12 @@ _FILES = TypeAdapter(dict[str, dict[str, str]])
 
 
 def write_checksums(
-    layout: Layout, paths: Iterable[Path], beside: Mapping[str, str] = MappingProxyType({})
+    layout: Layout, written: Mapping[Path, str], beside: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """Record files as they are now, and what is recorded of others `beside` them."""
+    """Record files with their checksums, and what is recorded of others `beside` them."""
     sums = dict(beside)
-    for path in paths:
-        with path.open("rb") as file:
-            sums[path.relative_to(layout.root).as_posix()] = _sha256(file)
+    for path, checksum in written.items():
+        sums[path.relative_to(layout.root).as_posix()] = checksum
     write_kept(layout, layout.checksums, {"sha256": sums})
 
 
@@ -42,6 +41,14 @@ def read_checksums(layout: Layout, warned: Warned | None = None) -> dict[str, st
     except FileNotFoundError:
         return {}
     return plain["sha256"]
+
+
+def sum_of(data: str | Path) -> str:
+    """The checksum of a text, or of what a file holds."""
+    if isinstance(data, str):
+        return hashlib.sha256(data.encode()).hexdigest()
+    with data.open("rb") as file:
+        return _sha256(file)
 
 
 def check_sum(file: IO[bytes], expected: str) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout, persist, write_whole
 from pipeline.records.ledger import Ledger
-from pipeline.records.outputs.checksums import write_checksums
+from pipeline.records.outputs.checksums import sum_of, write_checksums
 from pipeline.records.outputs.columns import (
     HISTORY,
     OBJECTIVE,
@@ -62,12 +62,13 @@ def write_tables(layout: Layout, objective: Objective, ledger: Ledger | None = N
     """Write `trials.csv` and `history.csv` from what the ledger holds, or else from its files."""
     trials = ledger.trials if ledger else read_trials(layout)
     reports = ledger.reports if ledger else read_history(layout)
-    for path, table in (
-        (layout.trials_table, trials_table(trials, reports, objective)),
-        (layout.history_table, history_table(reports, trials)),
-    ):
-        persist(layout, path, partial(write_whole, path, table.to_csv(index=False)))
-    write_checksums(layout, [layout.trials_table, layout.history_table])
+    texts = {
+        layout.trials_table: trials_table(trials, reports, objective).to_csv(index=False),
+        layout.history_table: history_table(reports, trials).to_csv(index=False),
+    }
+    for path, text in texts.items():
+        persist(layout, path, partial(write_whole, path, text))
+    write_checksums(layout, {path: sum_of(text) for path, text in texts.items()})
 
 
 def _table(

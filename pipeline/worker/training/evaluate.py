@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.data.fit_data import Data
 from pipeline.records.layout import Layout, persist, write_json
-from pipeline.records.outputs.checksums import read_checksums, write_checksums
+from pipeline.records.outputs.checksums import read_checksums, sum_of, write_checksums
 from pipeline.worker.fitting.validation import evaluation_batch
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
 from pipeline.worker.training.checkpoints import BestState, Checkpoints, optimizer_of
@@ -76,7 +76,8 @@ def evaluate_best(
         files[layout.best_standardisation] = json.loads(json.dumps(standardisation))
     for path, plain in files.items():
         persist(layout, path, partial(write_json, path, plain))
-    write_checksums(layout, [saved, *files], beside=read_checksums(layout))
+    sums = {path: sum_of(path) for path in (saved, *files)}
+    write_checksums(layout, sums, beside=read_checksums(layout))
     return metrics
 
 

@@ -7,7 +7,7 @@ from pipeline.errors import RequestError
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout, write_json
 from pipeline.records.ledger import Ledger
-from pipeline.records.outputs.checksums import read_checksums, write_checksums
+from pipeline.records.outputs.checksums import read_checksums, sum_of, write_checksums
 from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import Best, write_summary
 from pipeline.records.outputs.tables import write_tables
@@ -24,8 +24,9 @@ def run(tmp_path: Path) -> Layout:
     layout.best_model.write_bytes(b"PK\x05\x06" + bytes(18))  # a zip file without parts
     for path in (layout.best_hyperparameters, layout.best_metrics):
         write_json(path, {"units": 4})
-    beside = (layout.best_model, layout.best_hyperparameters, layout.best_metrics)
-    write_checksums(layout, beside, beside=read_checksums(layout))
+    written = (layout.best_model, layout.best_hyperparameters, layout.best_metrics)
+    sums = {path: sum_of(path) for path in written}
+    write_checksums(layout, sums, beside=read_checksums(layout))
     best = Best("t0000", {"units": 4}, 0.5, 1)
     write_summary(layout, best=best, test=None, trials={}, epochs=0, objective="val_loss:min")
     return layout
