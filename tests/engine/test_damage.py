@@ -224,7 +224,8 @@ def test_whichever_file_of_a_finished_run_is_damaged_it_is_put_right_or_named(wh
     shutil.copytree(whole.directory, root)
     layout, experiment = Layout(root), resumed(whole.directory)
     # Checkpoints are looked at where they are used; a lock holds nothing.
-    files = [p for p in root.rglob("*") if p.suffix in (".yaml", ".json", ".jsonl", ".csv")]
+    kept = (".yaml", ".json", ".jsonl", ".csv")
+    files = [p for p in root.rglob("*") if p.suffix in kept and p.stat().st_size]
     files.append(layout.best_model)
     assert {p.name for p in files} >= {"metrics.json", "history.csv", "checksums.json"}
     outcomes = []

@@ -238,7 +238,8 @@ def test_a_checkpoint_ahead_of_what_was_mirrored_is_left_and_it_is_said(mirror, 
     kept.report(report("t0000", 1))
     first.finish()
     data = io.BytesIO()
-    np.savez(data, state=np.array(json.dumps({"report": {"epoch": 2}})))
+    told = {"epoch": 2, "objective": 0.5, "metrics": {}}
+    np.savez(data, state=np.array(json.dumps({"epoch": 2, "report": told})))
     (first.home / "trials/t0000/last.npz").write_bytes(data.getvalue())
     second, said = mirror(), []
     second.bring_back()
