@@ -100,7 +100,7 @@ format: $(STAMP)  ## format the code and apply the lint's safe fixes
 .PHONY: reference
 reference: $(STAMP)  ## write the reference pages: options and components, the run directory
 	@mkdir -p docs/reference
-	@$(RUN) -m pipeline.reference > docs/reference/options.md
+	@$(RUN) -m pipeline.command.reference > docs/reference/options.md
 	@$(RUN) -m pipeline.records.outputs.reference > docs/reference/run-directory.md
 
 .PHONY: clean

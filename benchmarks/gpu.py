@@ -184,7 +184,7 @@ class Used:
 def search(folder, space, count, starts):
     """A search with `count` trials a GPU, and what is to be recorded of it."""
     from pipeline import Experiment, tune
-    from pipeline.records.trials import read_trials
+    from pipeline.records.entries.trials import read_trials
 
     trials = max(count, 2)
     with Used() as used:

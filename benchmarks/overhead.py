@@ -114,12 +114,12 @@ def ours(trials, reports, every_s, folder):
         from pipeline.engine.trials.loop import run_trials
         from pipeline.engine.trials.trainable import KerasTrial, RaySession
         from pipeline.objective import Objective
+        from pipeline.records.entries.reports import EpochReport
+        from pipeline.records.entries.trials import TrialFacts, as_plain
         from pipeline.records.layout import Layout
         from pipeline.records.ledger import Ledger
         from pipeline.records.outputs.tables import write_tables
-        from pipeline.records.reports import EpochReport
         from pipeline.records.retention import Retention
-        from pipeline.records.trials import TrialFacts, as_plain
         from pipeline.watch import Interruption, Watcher
         from pipeline.worker.session import Checked, Stopped, TrialUpdate
 

@@ -29,13 +29,13 @@ sys.path.insert(0, str(ROOT))
 
 from pipeline.engine.trials.recorder import tell_past
 from pipeline.objective import Objective
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import TrialFacts, as_plain
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import find_best, write_summary
 from pipeline.records.outputs.tables import write_tables
-from pipeline.records.reports import Report
-from pipeline.records.trials import TrialFacts, as_plain
 from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import configuration_of
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from pipeline.objective import Objective
-from pipeline.search import tpe
+from pipeline.search import hyperopt
 from pipeline.search.random import Random
 from pipeline.space.hyperparameters import HyperParameters
 
@@ -56,8 +56,8 @@ def trace(proposal, fill):
 def search(kind, seed, trials):
     if kind != "random":
         # 0.05 is one trial of 20 and three of 60: hyperopt's own default is one and two
-        tpe.GOOD_SHARE = kind
-    searcher = (Random if kind == "random" else tpe.HyperOpt)(
+        hyperopt.GOOD_SHARE = kind
+    searcher = (Random if kind == "random" else hyperopt.HyperOpt)(
         seed=seed, objective=Objective("val_loss", "min"), trials=trials, trace=trace
     )
     rng = np.random.default_rng(seed)

@@ -13,8 +13,8 @@ from pipeline.engine.cluster.capacity import devices_a_trial
 from pipeline.errors import ProgramError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
-from pipeline.records.reports import Report
-from pipeline.trial_ids import id_of
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trial_ids import id_of
 from pipeline.watch import Watcher, Watchers
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from pipeline.command.options import Command, with_options
 from pipeline.errors import Interrupted, KerasweepError, RequestError, one_line, quoted
 from pipeline.experiment import Experiment
-from pipeline.options import Command, with_options
 
 if TYPE_CHECKING:
     from pipeline.sweeps.request import Sweep

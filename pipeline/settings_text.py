@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import RequestError, one_line, quoted
-from pipeline.former_names import SETTINGS, renamed
+from pipeline.records.entries.former_names import SETTINGS, renamed
 
 LARGEST_FILE = 2**18  # characters; an experiment has some 1000
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pipeline.errors import Interrupted, one_line
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
-from pipeline.records.decisions import Decision
-from pipeline.records.reports import Report
+from pipeline.records.entries.decisions import Decision
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import TrialRecord
 from pipeline.records.store.remote import RemotePath
-from pipeline.records.trials import TrialRecord
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
 

@@ -14,9 +14,9 @@ from pipeline.console.plan import plan_rows
 from pipeline.console.printing import print_plain, print_rows
 from pipeline.console.progress import Progress
 from pipeline.console.words import in_one_line, short
-from pipeline.records.reports import Report
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import TrialRecord
 from pipeline.records.store.remote import RemotePath
-from pipeline.records.trials import TrialRecord
 from pipeline.watch import SearchPlan, Watcher
 
 HEARTBEAT_S = 10.0  # between two lines where there is no terminal

@@ -4,8 +4,8 @@ import time
 
 from pipeline.console.words import duration
 from pipeline.experiment import UNBOUNDED
-from pipeline.records.reports import BestReports, Report
-from pipeline.records.trials import TrialRecord
+from pipeline.records.entries.reports import BestReports, Report
+from pipeline.records.entries.trials import TrialRecord
 from pipeline.watch import SearchPlan
 
 

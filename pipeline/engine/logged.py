@@ -3,8 +3,8 @@
 from typing import Any
 
 from pipeline.logs import LOGGER
-from pipeline.records.reports import Report
-from pipeline.records.trials import TrialRecord
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import TrialRecord
 from pipeline.watch import Conclusion, SearchPlan, Watcher
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from pipeline.names import Source
 from pipeline.objective import Objective
-from pipeline.records.reports import EpochReport
-from pipeline.records.trials import TrialFacts
+from pipeline.records.entries.reports import EpochReport
+from pipeline.records.entries.trials import TrialFacts
 from pipeline.worker.faults import Failure
 
 RESOURCES = "resources"  # what a trial takes, in Tune's `config`

@@ -10,16 +10,16 @@ from pipeline.engine.same_search import changed_settings, check_same_search, max
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.records.checksummed import Warned, clear, is_kept
+from pipeline.records.entries.reports import Report, read_history
+from pipeline.records.entries.trial_ids import id_of
+from pipeline.records.entries.trials import ENDED, TrialRecord, read_trials
 from pipeline.records.layout import LAST, SPARE, Layout
 from pipeline.records.ledger import Ledger, take_lock
 from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import read_summary
-from pipeline.records.reports import Report, read_history
 from pipeline.records.settings import read_experiment, settings_of
 from pipeline.records.starts import recorded_starts
-from pipeline.records.trials import ENDED, TrialRecord, read_trials
 from pipeline.space.starts import Starts
-from pipeline.trial_ids import id_of
 from pipeline.worker.training.checkpoints import Checkpoints
 
 # From the start of a process, or a worker's, to an epoch's beginning.

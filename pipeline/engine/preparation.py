@@ -21,11 +21,11 @@ from pipeline.engine.cluster.growth import Growth
 from pipeline.engine.helper.space import FollowedSpace
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
+from pipeline.records.entries.trial_ids import id_of
 from pipeline.records.layout import Layout
 from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import Configuration, configuration_of
 from pipeline.space.starts import Starts
-from pipeline.trial_ids import id_of
 from pipeline.watch import Interruption, SearchPlan
 from pipeline.worker.devices.parallel import check_backend
 from pipeline.worker.session import Checked

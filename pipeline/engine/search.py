@@ -25,6 +25,7 @@ from pipeline.experiment import Experiment
 from pipeline.logs import written_to
 from pipeline.names import Source
 from pipeline.objective import Objective
+from pipeline.records.entries.trials import COUNTED
 from pipeline.records.layout import Layout, new_directory
 from pipeline.records.ledger import Ledger
 from pipeline.records.retention import Retention
@@ -33,7 +34,6 @@ from pipeline.records.starts import read_starts, write_starts
 from pipeline.records.store.mirror import Mirror
 from pipeline.records.store.remote import RemotePath
 from pipeline.records.store.scratch import new_folder
-from pipeline.records.trials import COUNTED
 from pipeline.search.searcher import searcher_class
 from pipeline.space.starts import Starts
 from pipeline.watch import Conclusion, Interruption, SearchPlan, Watcher

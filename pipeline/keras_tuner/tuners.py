@@ -23,11 +23,11 @@ from pipeline.keras_tuner.arguments import (
     refuse_hooks,
 )
 from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
+from pipeline.records.entries.reports import read_history
+from pipeline.records.entries.trials import COUNTED, TrialRecord, read_trials
 from pipeline.records.layout import Layout
 from pipeline.records.outputs.summary import Best, ranking
-from pipeline.records.reports import read_history
 from pipeline.records.settings import read_settings
-from pipeline.records.trials import COUNTED, TrialRecord, read_trials
 from pipeline.space.configs import to_config
 from pipeline.space.hyperparameters import HyperParameters, Requested
 from pipeline.space.specs import Fixed, Hyperparameter

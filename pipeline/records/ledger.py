@@ -10,11 +10,10 @@ from typing import IO, Any
 
 from pipeline.errors import RequestError, StorageError
 from pipeline.records.checksummed import Warned, write_kept
-from pipeline.records.decisions import Decision, as_line, read_decisions
-from pipeline.records.layout import Layout
-from pipeline.records.lines import Lines
-from pipeline.records.reports import Report, read_history
-from pipeline.records.trials import (
+from pipeline.records.entries.decisions import Decision, as_line, read_decisions
+from pipeline.records.entries.reports import Report, read_history
+from pipeline.records.entries.trial_ids import sort_key
+from pipeline.records.entries.trials import (
     ENDED,
     Status,
     TrialFacts,
@@ -22,8 +21,9 @@ from pipeline.records.trials import (
     as_plain,
     read_trials,
 )
+from pipeline.records.layout import Layout
+from pipeline.records.lines import Lines
 from pipeline.space.hyperparameters import Requested
-from pipeline.trial_ids import sort_key
 
 
 class Ledger:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
 from pipeline.objective import Objective
+from pipeline.records.entries.reports import BestReports, Report
+from pipeline.records.entries.trials import ENDED, TrialRecord
 from pipeline.records.layout import BEST, LAST, SPARE, Layout
-from pipeline.records.reports import BestReports, Report
-from pipeline.records.trials import ENDED, TrialRecord
 
 # A stopped trial's worker saves once more before it lets go of it, within a minute; by then so many
 # others at most have ended on any machine that runs fewer trials at once.

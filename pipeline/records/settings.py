@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 
 from pipeline.errors import RequestError, one_line
-from pipeline.former_names import SETTINGS, renamed
 from pipeline.records.checksummed import Warned, damaged, read_kept, write_kept
+from pipeline.records.entries.former_names import SETTINGS, renamed
 from pipeline.records.layout import Layout
 
 

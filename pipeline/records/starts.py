@@ -15,10 +15,10 @@ from pydantic import TypeAdapter
 
 from pipeline.errors import RequestError, one_line, quoted
 from pipeline.records.checksummed import Warned, check, read_kept, write_kept
+from pipeline.records.entries.reports import read_history
+from pipeline.records.entries.trials import COUNTED, read_trials
 from pipeline.records.layout import Layout
 from pipeline.records.outputs.results import Results
-from pipeline.records.reports import read_history
-from pipeline.records.trials import COUNTED, read_trials
 from pipeline.space.starts import EarlierTrial, Starts
 
 

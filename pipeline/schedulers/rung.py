@@ -3,7 +3,7 @@
 from bisect import bisect_left, insort
 
 from pipeline.objective import WORST
-from pipeline.records.decisions import Decision, Verdict
+from pipeline.records.entries.decisions import Decision, Verdict
 
 
 class Rung:

@@ -22,7 +22,7 @@ from typing import ClassVar, Literal, Protocol
 from pipeline.components import load
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
-from pipeline.records.decisions import Decision, Verdict
+from pipeline.records.entries.decisions import Decision, Verdict
 
 __all__ = ["Context", "Decision", "Generations", "Scheduler", "Status", "Trial", "Verdict"]
 

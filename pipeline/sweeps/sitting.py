@@ -29,7 +29,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.errors import RequestError, one_line
 from pipeline.experiment import Experiment
-from pipeline.former_names import SETTINGS, renamed
+from pipeline.records.entries.former_names import SETTINGS, renamed
 from pipeline.records.layout import Layout, persist, write_whole
 from pipeline.sweeps.request import Sweep
 

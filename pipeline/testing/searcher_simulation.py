@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.objective import Objective
-from pipeline.records.reports import Report
-from pipeline.records.trials import TrialRecord
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import TrialRecord
 from pipeline.search.bookkeeping import Observation
 from pipeline.search.known import Trace
 from pipeline.search.searcher import Searcher

@@ -20,16 +20,16 @@ from typing import Any
 from pipeline.errors import ProgramError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
-from pipeline.records.decisions import Decision
+from pipeline.records.entries.decisions import Decision
+from pipeline.records.entries.reports import EpochReport, Report
+from pipeline.records.entries.trials import TrialFacts, TrialRecord, as_plain
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import find_best, write_summary
 from pipeline.records.outputs.tables import write_tables
-from pipeline.records.reports import EpochReport, Report
 from pipeline.records.settings import write_experiment
 from pipeline.records.tracker_state import TrackerState
-from pipeline.records.trials import TrialFacts, TrialRecord, as_plain
 from pipeline.space.specs import Float
 from pipeline.watch import Conclusion, SearchPlan, Watcher
 

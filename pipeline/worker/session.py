@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pipeline.objective import Objective
-from pipeline.records.reports import EpochReport
+from pipeline.records.entries.reports import EpochReport
+from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.store.remote import RemotePath
-from pipeline.records.trials import TrialFacts
 from pipeline.space.configuration import Configuration
 from pipeline.space.hyperparameters import Requested
 from pipeline.worker.faults import Failure

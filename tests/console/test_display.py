@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from pipeline.console.display import Display
-from pipeline.records.reports import Report
-from pipeline.records.trials import TrialRecord
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import TrialRecord
 
 
 def record(trial, status="running", **requested):

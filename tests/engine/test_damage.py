@@ -18,9 +18,9 @@ from pipeline.engine.past import Past
 from pipeline.engine.same_search import resumed
 from pipeline.errors import RequestError, StorageError
 from pipeline.records import layout as layouts
+from pipeline.records.entries.reports import read_history
+from pipeline.records.entries.trials import read_trials
 from pipeline.records.layout import Layout
-from pipeline.records.reports import read_history
-from pipeline.records.trials import read_trials
 from pipeline.watch import Interruption, Watcher
 from tests.reopened import mend
 

@@ -11,11 +11,11 @@ import pytest
 
 from pipeline.engine.same_search import check_same_search, resumed
 from pipeline.engine.tuning import go_on
+from pipeline.records.entries.reports import read_history
+from pipeline.records.entries.trials import read_trials
 from pipeline.records.layout import Layout
 from pipeline.records.outputs.results import Results
-from pipeline.records.reports import read_history
 from pipeline.records.settings import read_settings
-from pipeline.records.trials import read_trials
 from pipeline.watch import Watcher
 
 EARLIER = Path(__file__).parents[1] / "records" / "earlier_run"

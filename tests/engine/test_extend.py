@@ -8,13 +8,13 @@ from pipeline.engine.same_search import check_same_search, resumed
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.summary import write_summary
 from pipeline.records.outputs.tables import write_tables
-from pipeline.records.reports import Report
 from pipeline.records.settings import read_settings
-from pipeline.records.trials import TrialFacts
 from tests.reopened import is_complete
 
 

@@ -14,12 +14,12 @@ import pytest
 from pipeline import tune
 from pipeline.engine.same_search import resumed
 from pipeline.errors import RequestError
+from pipeline.records.entries.reports import read_history
+from pipeline.records.entries.trials import read_trials
 from pipeline.records.layout import Layout
 from pipeline.records.outputs.results import Results
-from pipeline.records.reports import read_history
 from pipeline.records.store.mirror import Mirror
 from pipeline.records.store.remote import location
-from pipeline.records.trials import read_trials
 from tests.conftest import SECRET
 
 SPACES = Path(__file__).parents[1] / "spaces"

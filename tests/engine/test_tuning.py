@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.data.dataset import Dataset
 from pipeline.errors import ProgramError, RequestError, UserCodeError
-from pipeline.records.trials import read_trials
+from pipeline.records.entries.trials import read_trials
 from pipeline.schedulers import SCHEDULERS
 from pipeline.search import SEARCHERS
 from pipeline.watch import Interruption, Watcher

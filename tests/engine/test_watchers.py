@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import ProgramError
-from pipeline.records.decisions import read_decisions
-from pipeline.records.reports import read_history
+from pipeline.records.entries.decisions import read_decisions
+from pipeline.records.entries.reports import read_history
 from pipeline.watch import Interruption, Watcher
 
 SPACES = Path(__file__).parents[1] / "spaces"

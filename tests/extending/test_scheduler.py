@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from pipeline.components import OURS, Listed, listed
-from pipeline.engine.past import resumed
+from pipeline.engine.same_search import resumed
 from pipeline.errors import RequestError, UserCodeError
 from pipeline.experiment import Experiment
-from pipeline.records.decisions import Decision, read_decisions
+from pipeline.records.entries.decisions import Decision, read_decisions
 from pipeline.schedulers import SCHEDULERS
 from pipeline.schedulers.scheduler import scheduler_class
 from pipeline.testing.schedulers import check_scheduler

@@ -3,11 +3,11 @@
 import pytest
 
 from pipeline import keras_tuner as kt
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
-from pipeline.records.reports import Report
 from pipeline.records.settings import write_experiment
-from pipeline.records.trials import TrialFacts
 from pipeline.space.hyperparameters import HyperParameters
 
 

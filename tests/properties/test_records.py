@@ -17,15 +17,15 @@ from pipeline.engine.same_search import resumed
 from pipeline.errors import KerasweepError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
+from pipeline.records.entries.reports import Report, read_history
+from pipeline.records.entries.trials import TrialFacts, as_plain, read_trials
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import find_best, write_summary
 from pipeline.records.outputs.tables import write_tables
-from pipeline.records.reports import Report, read_history
 from pipeline.records.settings import write_experiment
 from pipeline.records.starts import read_starts, recorded_starts, write_starts
-from pipeline.records.trials import TrialFacts, as_plain, read_trials
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.space.starts import EarlierTrial, Starts
 from tests.properties.inputs import command, json_values, outcome, refusal, tried, unchanged

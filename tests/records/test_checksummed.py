@@ -14,17 +14,17 @@ from pipeline.errors import RequestError, StorageError
 from pipeline.objective import Objective
 from pipeline.records import layout as layouts
 from pipeline.records.checksummed import read_kept, write_kept
-from pipeline.records.decisions import Decision, read_decisions
+from pipeline.records.entries.decisions import Decision, read_decisions
+from pipeline.records.entries.reports import Report, read_history
+from pipeline.records.entries.trials import read_trials
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.lines import Lines, read_lines
 from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import write_summary
 from pipeline.records.outputs.tables import write_tables
-from pipeline.records.reports import Report, read_history
 from pipeline.records.settings import read_experiment, read_settings
 from pipeline.records.settings import write_experiment as write_text
-from pipeline.records.trials import read_trials
 from tests.reopened import mend
 
 SETTINGS = "dataset: mnist\nseed: 10\nscheduler: asha\n"

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from pipeline.errors import RequestError
+from pipeline.records.entries.reports import Report, read_history
+from pipeline.records.entries.trials import TrialFacts, TrialRecord, read_trials
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
-from pipeline.records.reports import Report, read_history
 from pipeline.records.settings import read_experiment, write_experiment
-from pipeline.records.trials import TrialFacts, TrialRecord, read_trials
 
 
 def report(trial: str = "t0000", epoch: int = 1, objective: float | None = 0.5) -> Report:

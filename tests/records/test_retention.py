@@ -8,10 +8,10 @@ import pytest
 
 from pipeline.objective import Objective
 from pipeline.records import retention
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import TrialRecord
 from pipeline.records.layout import Layout
-from pipeline.records.reports import Report
 from pipeline.records.retention import Retention
-from pipeline.records.trials import TrialRecord
 
 ACCURACY, LOSS = Objective("val_accuracy", "max"), Objective("val_loss", "min")
 

@@ -7,13 +7,13 @@ import pytest
 
 from pipeline.errors import RequestError
 from pipeline.records.checksummed import write_kept
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.layout import Layout, write_whole
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import Best, write_summary
-from pipeline.records.reports import Report
 from pipeline.records.starts import read_starts, recorded_starts, write_starts
-from pipeline.records.trials import TrialFacts
 from pipeline.space.starts import EarlierTrial
 
 

@@ -12,7 +12,7 @@ from pipeline.engine.trials.replay import PastReport, rebuild
 from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
-from pipeline.records.reports import EpochReport
+from pipeline.records.entries.reports import EpochReport
 from pipeline.schedulers.asha import MOST_WAITING, PromotingHalving, rungs_of
 from pipeline.schedulers.scheduler import Context, scheduler_class
 from pipeline.worker.faults import Failure

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.data.dataset import Dataset
 from pipeline.objective import Objective
-from pipeline.records.reports import EpochReport
+from pipeline.records.entries.reports import EpochReport
 from pipeline.worker.session import Job, SearchSpace, Stopped, TrialUpdate
 from pipeline.worker.training.trial import Ending, train
 

@@ -7,7 +7,7 @@ configuration's: it would come in every trial that is left.
 from collections.abc import Iterable
 
 from pipeline.errors import ProgramError
-from pipeline.records.trials import TrialRecord
+from pipeline.records.entries.trials import TrialRecord
 from pipeline.worker.faults import Failure
 
 

@@ -11,10 +11,10 @@ from ray.tune.search import Searcher as RaySearcher
 
 from pipeline.engine.internals.tune_search import TrialSource, trial_that_is_over
 from pipeline.engine.messages import RESOURCES
+from pipeline.records.entries.trial_ids import id_of
+from pipeline.records.entries.trials import ENDED
 from pipeline.records.ledger import Ledger
-from pipeline.records.trials import ENDED
 from pipeline.search.searcher import Searcher
-from pipeline.trial_ids import id_of
 from pipeline.worker.session import Job
 
 

@@ -19,8 +19,8 @@ from pipeline.engine.internals.tune_trials import set_task
 from pipeline.engine.messages import RESOURCES
 from pipeline.errors import KerasweepError
 from pipeline.experiment import Experiment
+from pipeline.records.entries.trials import ENDED
 from pipeline.records.ledger import Ledger
-from pipeline.records.trials import ENDED
 from pipeline.worker.session import Job
 
 

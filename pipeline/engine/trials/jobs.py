@@ -3,11 +3,11 @@
 from pipeline.engine.cluster.capacity import devices_a_trial
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
+from pipeline.records.entries.trial_ids import number_of
 from pipeline.records.layout import Layout
 from pipeline.schedulers.scheduler import scheduler_class
 from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import Configuration
-from pipeline.trial_ids import number_of
 from pipeline.worker.session import Job
 
 

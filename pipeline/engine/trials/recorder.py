@@ -14,10 +14,10 @@ from pipeline.engine.messages import EPOCH, OBJECTIVE, Memory, TrialMessage, mes
 from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.errors import KerasweepError, RequestError
 from pipeline.objective import Objective
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import COUNTED, TrialFacts
 from pipeline.records.ledger import Ledger
-from pipeline.records.reports import Report
 from pipeline.records.retention import Retention
-from pipeline.records.trials import COUNTED, TrialFacts
 from pipeline.search.searcher import Searcher
 from pipeline.watch import Watcher
 from pipeline.worker.faults import OBJECTIVE as MISSING

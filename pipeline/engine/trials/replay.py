@@ -16,9 +16,9 @@ from pipeline.engine.messages import EPOCH, MESSAGE, OBJECTIVE, TrialMessage
 from pipeline.engine.trials.ask_tell import AskTell
 from pipeline.engine.trials.supervisor import WENT_ON, Supervisor
 from pipeline.objective import Objective
+from pipeline.records.entries.reports import EpochReport
+from pipeline.records.entries.trials import ENDED
 from pipeline.records.ledger import Ledger
-from pipeline.records.reports import EpochReport
-from pipeline.records.trials import ENDED
 from pipeline.search.searcher import Searcher
 from pipeline.watch import Watcher
 from pipeline.worker.faults import Failure

@@ -32,8 +32,8 @@ from pipeline.engine.messages import (
 )
 from pipeline.engine.worker_imports import import_keras
 from pipeline.errors import KerasweepError
-from pipeline.records.reports import EpochReport
-from pipeline.records.trials import TrialFacts
+from pipeline.records.entries.reports import EpochReport
+from pipeline.records.entries.trials import TrialFacts
 from pipeline.worker.devices import machine
 from pipeline.worker.faults import DEVICE_MEMORY, Failure, classify
 from pipeline.worker.session import Job, Stopped, TrialUpdate

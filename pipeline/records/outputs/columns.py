@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pipeline.records.reports import Report
-from pipeline.records.trials import TrialRecord
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import TrialRecord
 
 Row = TypeVar("Row")
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from pipeline.former_names import SUMMARY, renamed
 from pipeline.objective import Objective
 from pipeline.records.checksummed import Warned, check, read_kept, write_kept
+from pipeline.records.entries.former_names import SUMMARY, renamed
+from pipeline.records.entries.reports import BestReports, Report
+from pipeline.records.entries.trials import COUNTED, TrialRecord
 from pipeline.records.layout import Layout
-from pipeline.records.reports import BestReports, Report
-from pipeline.records.trials import COUNTED, TrialRecord
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.objective import Objective
+from pipeline.records.entries.reports import BestReports, Report, read_history
+from pipeline.records.entries.trials import TrialRecord, read_trials
 from pipeline.records.layout import Layout, persist, write_whole
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.checksums import sum_of, write_checksums
@@ -18,8 +20,6 @@ from pipeline.records.outputs.columns import (
     HistoryRow,
     TrialRow,
 )
-from pipeline.records.reports import BestReports, Report, read_history
-from pipeline.records.trials import TrialRecord, read_trials
 
 _NONE: dict[str, Any] = {}
 

@@ -17,11 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.errors import RequestError, StorageError, one_line
+from pipeline.records.entries.trial_ids import sort_key
 from pipeline.records.layout import BEST, LAST, Layout, named_by_home, persist
 from pipeline.records.store.lease import Lease
 from pipeline.records.store.remote import RemotePath, unreachable
 from pipeline.records.store.scratch import new_folder
-from pipeline.trial_ids import sort_key
 
 # So old is the store at most; older where mirroring takes long, as it may take one part in so many
 # of the time.

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.records.entries.reports import EpochReport
 from pipeline.records.layout import BEST, LAST, PAUSES_S, patiently
-from pipeline.records.reports import EpochReport
 from pipeline.records.store.remote import RemotePath
 from pipeline.worker.training import archive
 

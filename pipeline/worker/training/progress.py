@@ -6,8 +6,8 @@ from itertools import pairwise
 from typing import Any
 
 from pipeline.errors import RequestError
-from pipeline.records.reports import EpochReport
-from pipeline.records.trials import TrialFacts, as_plain
+from pipeline.records.entries.reports import EpochReport
+from pipeline.records.entries.trials import TrialFacts, as_plain
 from pipeline.space.configuration import configuration_of
 from pipeline.space.hyperparameters import HyperParameters, Requested
 from pipeline.worker.faults import Diverged, classify

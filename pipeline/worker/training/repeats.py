@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 
 from pipeline.data.fit_data import Data
+from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.store.remote import RemotePath
-from pipeline.records.trials import TrialFacts
 from pipeline.worker.session import Job, SearchSpace, Session, Stopped, TrialUpdate
 from pipeline.worker.training.checkpoints import Checkpoints
 from pipeline.worker.training.trial import Ending, train

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.engine.faults.blame import Blame
-from pipeline.records.trials import TrialRecord
+from pipeline.records.entries.trials import TrialRecord
 from pipeline.worker.faults import Failure
 
 

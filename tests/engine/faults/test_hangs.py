@@ -13,7 +13,7 @@ from ray.tune.experiment import Trial
 from pipeline import Experiment, tune
 from pipeline.engine.faults import hangs
 from pipeline.engine.faults.hangs import Hangs
-from pipeline.records.trials import read_trials
+from pipeline.records.entries.trials import read_trials
 from pipeline.watch import Watcher
 from pipeline.worker.devices.machine import RELEASE_S
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.records.decisions import read_decisions
+from pipeline.records.entries.decisions import read_decisions
 from pipeline.watch import Watcher
 
 

@@ -11,8 +11,8 @@ from pipeline.engine.messages import EPOCH, OBJECTIVE
 from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
+from pipeline.records.entries.trials import read_trials
 from pipeline.records.outputs.results import Results
-from pipeline.records.trials import read_trials
 from pipeline.schedulers.asha import PromotingHalving
 from pipeline.schedulers.scheduler import Context
 

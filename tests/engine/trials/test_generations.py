@@ -13,10 +13,10 @@ import pytest
 
 from pipeline.engine.trials.generations import RecordedGenerations
 from pipeline.objective import Objective
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import TrialFacts, read_trials
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
-from pipeline.records.reports import Report
-from pipeline.records.trials import TrialFacts, read_trials
 from pipeline.space.specs import Float, Int
 from pipeline.watch import Interruption, Watcher
 from pipeline.worker.training import archive

@@ -23,10 +23,10 @@ from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.errors import KerasweepError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import read_trials
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
-from pipeline.records.reports import Report
-from pipeline.records.trials import read_trials
 from pipeline.schedulers.asha import PromotingHalving
 from pipeline.schedulers.none import EveryEpoch
 from pipeline.schedulers.scheduler import Context

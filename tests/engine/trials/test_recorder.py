@@ -14,11 +14,11 @@ from pipeline.engine.trials.stopping import StopRule
 from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
+from pipeline.records.entries.reports import EpochReport
+from pipeline.records.entries.trials import TrialFacts, as_plain
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
-from pipeline.records.reports import EpochReport
 from pipeline.records.retention import Retention
-from pipeline.records.trials import TrialFacts, as_plain
 from pipeline.schedulers.none import EveryEpoch
 from pipeline.schedulers.scheduler import Context
 from pipeline.search.random import Random

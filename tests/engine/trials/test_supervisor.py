@@ -11,7 +11,7 @@ from pipeline.engine.trials.replay import PastReport, rebuild
 from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
-from pipeline.records.reports import EpochReport
+from pipeline.records.entries.reports import EpochReport
 from pipeline.schedulers import SCHEDULERS
 from pipeline.schedulers.scheduler import Context, scheduler_class
 from pipeline.worker.faults import Failure

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.objective import Objective
+from pipeline.records.entries.trials import TrialRecord
 from pipeline.records.layout import Layout
 from pipeline.records.outputs import reference, tables
 from pipeline.records.outputs.columns import TRIALS, Column, TrialRow
 from pipeline.records.outputs.reference import FILES, page
-from pipeline.records.trials import TrialRecord
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "run-directory.md"
 

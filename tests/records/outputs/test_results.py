@@ -16,13 +16,13 @@ import pytest
 from pipeline.engine.run import Run
 from pipeline.errors import RequestError
 from pipeline.objective import Objective
+from pipeline.records.entries.reports import BestReports, Report
+from pipeline.records.entries.trials import TrialFacts, TrialRecord
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import Best, find_best, write_summary
 from pipeline.records.outputs.tables import history_table, in_order, trials_table, write_tables
-from pipeline.records.reports import BestReports, Report
-from pipeline.records.trials import TrialFacts, TrialRecord
 
 ACCURACY, LOSS = Objective("val_accuracy", "max"), Objective("val_loss", "min")
 

@@ -15,13 +15,14 @@ from pipeline.errors import RequestError, StorageError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records import layout as layouts
-from pipeline.records.decisions import Decision, read_decisions
+from pipeline.records.entries.decisions import Decision, read_decisions
+from pipeline.records.entries.reports import Report, read_history
+from pipeline.records.entries.trials import read_trials
 from pipeline.records.layout import opened, write_whole
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import find_best, write_summary
 from pipeline.records.outputs.tables import write_tables
-from pipeline.records.reports import Report, read_history
 from pipeline.records.retention import Retention
 from pipeline.records.settings import write_experiment
 from pipeline.records.store import lease as leases
@@ -29,7 +30,6 @@ from pipeline.records.store import mirror as mirrors
 from pipeline.records.store import remote
 from pipeline.records.store.mirror import Mirror, is_there
 from pipeline.records.store.remote import RemotePath, location
-from pipeline.records.trials import read_trials
 from tests.reopened import counted_reads, mend
 
 ACCURACY = Objective("val_accuracy", "max")

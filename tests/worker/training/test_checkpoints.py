@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import StorageError
-from pipeline.records.reports import EpochReport
+from pipeline.records.entries.reports import EpochReport
 from pipeline.records.store import remote
 from pipeline.records.store.remote import location
 from pipeline.worker.training import archive, checkpoints

@@ -1,4 +1,4 @@
-from pipeline.trial_ids import id_of, number_of, sort_key
+from pipeline.records.entries.trial_ids import id_of, number_of, sort_key
 
 
 def test_an_id_says_its_trials_place():

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.errors import RequestError
-from pipeline.records.decisions import Decision, read_decisions
+from pipeline.records.entries.decisions import Decision, read_decisions
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 

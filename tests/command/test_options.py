@@ -8,14 +8,14 @@ import typer
 import typer.main
 from typer.testing import CliRunner
 
+from pipeline.command.options import WITHOUT, options, with_options
+from pipeline.command.reference import page
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
-from pipeline.options import WITHOUT, options, with_options
-from pipeline.reference import page
 from pipeline.run import app
 from pipeline.settings_text import seconds_in
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_setting_has_an_option_or_is_listed_as_without() -> None:

@@ -1,6 +1,6 @@
 """The reference page, from what `--help` and `--list` are made from.
 
-Run: python -m pipeline.reference > docs/reference/options.md
+Run: python -m pipeline.command.reference > docs/reference/options.md
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,8 +8,8 @@ from typing import Any
 
 import typer.main
 
+from pipeline.command.options import WITHOUT, options
 from pipeline.components import PLURAL, listed
-from pipeline.options import WITHOUT, options
 from pipeline.run import COMMAND, app
 
 

@@ -11,12 +11,12 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from pipeline.errors import RequestError
-from pipeline.former_names import TRIAL, renamed
 from pipeline.records.checksummed import Warned, check, damaged, read_kept
+from pipeline.records.entries.former_names import TRIAL, renamed
+from pipeline.records.entries.trial_ids import sort_key
 from pipeline.records.layout import Layout
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter, from_dict
-from pipeline.trial_ids import sort_key
 
 # A duplicate is a trial whose first report showed that another trial has the same configuration: it
 # was ended then, none of its epochs is recorded, and it does not count.
