@@ -102,6 +102,7 @@ def _reopened(directory: str | Path, watcher: Watcher) -> Iterator[tuple[Past, M
         return
     with Mirror(place, new_folder()) as mirror, named_by_home(mirror.layout):
         layout = mirror.layout
+        mirror.check_there()
         mirror.take(watcher.preparing)
         watcher.preparing(f"bringing back the records of {place}")
         mirror.bring_back()

@@ -69,6 +69,19 @@ class Mirror:
         self._lease.release()
         shutil.rmtree(self.layout.root, ignore_errors=True)
 
+    def check_there(self) -> None:
+        """Refuse a place where there is no run.
+
+        Raises:
+            RequestError: there is none, or the store fails.
+        """
+        with _requested(self.home):
+            if not is_there(self.home):
+                raise RequestError(
+                    "A run must be a directory with an experiment.yaml; "
+                    f"{self.home} has no experiment.yaml."
+                )
+
     def take(self, waiting: Callable[[str], None]) -> None:
         """Have the run for this process alone; see `Lease.take`.
 
