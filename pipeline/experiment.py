@@ -1,7 +1,8 @@
 """`Experiment`: everything that one search is asked to do.
 
 Every setting with its description, its default and its check, and the round trip through YAML. It
-is long because there are many settings: each has some ten lines here, and none anywhere else.
+is one idea, and long because there are many settings: each has some ten lines here, and none
+anywhere else.
 """
 
 import re

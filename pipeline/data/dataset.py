@@ -1,4 +1,7 @@
-"""What a dataset is: arrays with a train, a validation and a test split, and what they are."""
+"""What a dataset is: arrays with a train, a validation and a test split, and what they are.
+
+One idea: the class, the ways to make one of arrays, and the checks that each of them ends with.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any

@@ -9,7 +9,8 @@ import yaml
 from pipeline import names
 from pipeline.errors import RequestError
 from pipeline.experiment import COMPONENTS, Experiment
-from pipeline.records.layout import Layout, named_by_home, opened
+from pipeline.records.layout import Layout, named_by_home
+from pipeline.records.opening import opened
 from pipeline.records.settings import read_experiment
 from pipeline.schedulers.scheduler import scheduler_class
 

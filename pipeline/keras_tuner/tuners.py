@@ -3,6 +3,8 @@
 `RandomSearch`, `GridSearch` and `BayesianOptimization` train every trial to its end, as there;
 `scheduler="asha"` lets them stop poor ones early. `Hyperband` pauses and goes on with a trial where
 KerasTuner starts it anew.
+
+One idea: the long file is KerasTuner's own list of arguments, said for each tuner.
 """
 
 import inspect

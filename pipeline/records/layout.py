@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pipeline.errors import RequestError, StorageError
 from pipeline.logs import LOGGER
-from pipeline.records.store.remote import RemotePath, location
+from pipeline.records.store.remote import RemotePath
 
 T = TypeVar("T")
 
@@ -89,20 +89,6 @@ class Layout:
     def copy(self, path: Path) -> Path:
         """The copy of one of the run's files."""
         return self.copies / path.relative_to(self.root)
-
-
-def opened(directory: str | Path | RemotePath) -> Layout:
-    """The layout of a run to be read.
-
-    Raises:
-        RequestError: it is in an object store, which cannot be read.
-    """
-    place = location(directory)
-    if isinstance(place, Path):
-        return Layout(place)
-    from pipeline.records.store.mirror import brought_here
-
-    return brought_here(place)
 
 
 @contextlib.contextmanager

@@ -17,12 +17,14 @@ Neither Ray nor the clock is known here, so a simulation can drive a scheduler a
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from pipeline.components import load
-from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.entries.decisions import Decision, Verdict
+
+if TYPE_CHECKING:
+    from pipeline.experiment import Experiment
 
 __all__ = ["Context", "Decision", "Generations", "Scheduler", "Status", "Trial", "Verdict"]
 
@@ -74,7 +76,7 @@ class Context:
         generations: carries out what a population decides.
     """
 
-    experiment: Experiment
+    experiment: "Experiment"
     objective: Objective
     complete: Callable[[], bool] = lambda: True
     generations: Generations = field(default_factory=Generations)
@@ -96,7 +98,7 @@ class Scheduler:
     # What is asked of the class, before there is a search.
 
     @classmethod
-    def check(cls, experiment: Experiment) -> None:
+    def check(cls, experiment: "Experiment") -> None:
         """Refuse settings that are impossible under this scheduler.
 
         Raises:
@@ -104,7 +106,7 @@ class Scheduler:
         """
 
     @classmethod
-    def rungs(cls, experiment: Experiment) -> tuple[int, ...]:
+    def rungs(cls, experiment: "Experiment") -> tuple[int, ...]:
         """The epochs before the last after which a trial may be stopped or paused, ascending."""
         return ()
 

@@ -3,6 +3,8 @@
 A `HyperParameters` answers from a proposal what the proposal holds, lets `draw` choose the rest,
 and remembers what was requested. Only that is the configuration: a value that no layer used is
 never shown, stored or learnt from.
+
+One idea: the methods of one class, each with the arguments that KerasTuner gives it.
 """
 
 import copy

@@ -4,6 +4,8 @@ Asked of all of them, before the first trial.
 
 Ray finds it out later, and dearly: that storage is not shared, for one, after the first epoch of a
 trial. Nodes that come later are asked while trials run.
+
+One idea: to ask, to wait and to judge share the same probe and the same clock.
 """
 
 import math

@@ -11,7 +11,8 @@ import pandas as pd
 
 from pipeline.errors import RequestError, one_line
 from pipeline.records.checksummed import Warned
-from pipeline.records.layout import Layout, at_home, opened
+from pipeline.records.layout import Layout, at_home
+from pipeline.records.opening import opened
 from pipeline.records.outputs.checksums import check_sum, read_checksums
 from pipeline.records.outputs.summary import Best, read_summary
 from pipeline.records.store.remote import RemotePath

@@ -4,6 +4,8 @@ Worked on in a folder of this machine, and mirrored as whole objects every few s
 
 What the machine holds is lost with it; what a resume reads is the store. So nothing is in the store
 before what it relies on: a trial that is over comes after its reports, the summary last.
+
+One idea: the order of one pass over the files, forwards to the store and back from it.
 """
 
 import contextlib

@@ -18,8 +18,9 @@ from pipeline.records import layout as layouts
 from pipeline.records.entries.decisions import Decision, read_decisions
 from pipeline.records.entries.reports import Report, read_history
 from pipeline.records.entries.trials import read_trials
-from pipeline.records.layout import opened, write_whole
+from pipeline.records.layout import write_whole
 from pipeline.records.ledger import Ledger
+from pipeline.records.opening import opened
 from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import find_best, write_summary
 from pipeline.records.outputs.tables import write_tables
