@@ -25,7 +25,7 @@ FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 @contextmanager
 def held() -> Iterator[None]:
     """Hold what is logged, for the file that `written_to` names."""
-    memory = MemoryHandler(HELD, flushLevel=logging.CRITICAL + 1, flushOnClose=False)
+    memory = _Held(HELD, flushLevel=logging.CRITICAL + 1, flushOnClose=False)
     with _heard(LOGGER, logging.DEBUG, memory):
         yield
 
@@ -49,7 +49,7 @@ def written_to(
     file.addFilter(lambda line: not (left_out and str(line.msg).startswith(left_out)))
     with ExitStack() as stack:
         stack.callback(file.close)
-        for memory in [each for each in LOGGER.handlers if isinstance(each, MemoryHandler)]:
+        for memory in [each for each in LOGGER.handlers if isinstance(each, _Held)]:
             memory.setTarget(file)
             memory.flush()
             LOGGER.removeHandler(memory)
@@ -81,6 +81,10 @@ def _heard(logger: logging.Logger, level: int, handler: logging.Handler | None) 
             other.setLevel(its)
         logger.setLevel(before)
         logger.propagate = propagated
+
+
+class _Held(MemoryHandler):
+    """Ours: a caller's own MemoryHandler stays as it is."""
 
 
 class _Short(logging.Formatter):

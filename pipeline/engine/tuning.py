@@ -124,8 +124,14 @@ def _carried_out(
         if past.is_complete(experiment):
             return Run(past.layout.place, past.summary)
         past.check_budget_left(experiment)
-    watcher.add(make_trackers(experiment, lambda: search.layout, watcher.warned))
+    searches: list[Search] = []
+
+    def layout() -> Layout | None:
+        return searches[0].layout if searches else past.layout if past else None
+
+    watcher.add(make_trackers(experiment, layout, watcher.warned))
     search = Search(experiment, past, watcher, interruption, mirror)
+    searches.append(search)
     ray = cluster(experiment, search.sources, warm=True, insecure=insecure)
     with ray as inherited, search, storage_of(search.layout):
         return search.run(inherited)

@@ -136,7 +136,9 @@ class Ledger:
         facts: TrialFacts | None = None,
     ) -> None:
         """Record that a trial is over, and `facts` of it, at once."""
-        self.guarded(self._history.sync)  # whoever finds that it is over finds its reports
+        # Where a trial is recorded as over, its reports and the decisions on it are on the disk.
+        self.guarded(self._history.sync)
+        self.guarded(self._decided.sync)
         epochs = self.last_epoch(trial)
         self._set(
             trial,

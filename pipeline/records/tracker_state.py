@@ -13,12 +13,13 @@ class TrackerState:
 
     Args:
         name: the tracker's, as a file can be called.
-        layout: gives the run's layout, which may change before the run's directory is there.
+        layout: gives the run's layout, which may change before the run's directory is there; None
+            while it is not known yet.
         warned: is told where a copy was needed.
     """
 
     def __init__(
-        self, name: str, layout: Callable[[], Layout], warned: Warned = lambda text: None
+        self, name: str, layout: Callable[[], Layout | None], warned: Warned = lambda text: None
     ) -> None:
         self.name = name
         self._layout, self._warned = layout, warned
@@ -30,6 +31,8 @@ class TrackerState:
             RequestError: it is damaged, and so is its copy.
         """
         layout = self._layout()
+        if layout is None:
+            return {}
         path = layout.tracker_state(self.name)
         try:
             return read_kept(layout, path, dict, self._warned)
@@ -47,9 +50,10 @@ class TrackerState:
             RequestError: the run's directory is not there yet.
         """
         layout = self._layout()
-        if not layout.experiment.is_file():
+        if layout is None or not layout.experiment.is_file():
+            what = "it" if layout is None else layout.place
             raise RequestError(
                 "A tracker must wait for the run's directory before it keeps something in it: "
-                f"from `directory` on; {layout.place} is not there yet."
+                f"from `directory` on; {what} is not there yet."
             )
         write_kept(layout, layout.tracker_state(self.name), {**self.read(), **facts})

@@ -53,8 +53,8 @@ def decisions_make_sense(scheduler: type[Scheduler], settings: dict[str, Any]) -
         while search.step():
             pass
         for decision in search.decisions:
-            trained = search.trials[decision.trial].epochs
             assert decision.trial in search.trials, f"{decision} is on no trial."
+            trained = search.trials[decision.trial].epochs
             assert 0 < decision.epoch <= trained, f"{decision} is on no epoch of 1 to {trained}."
             assert decision.rung is None or 0 < decision.rung <= decision.epoch, (
                 f"a rung must be an epoch that the trial has trained; got {decision}."

@@ -1,4 +1,4 @@
 """Trackers: watchers that an experiment names, to send a run to where others look at it."""
 
-# name -> "module:Class", a `Tracker`; imported once an experiment names it
+# name -> "module:Class", a `Watcher`; imported once an experiment names it
 TRACKERS: dict[str, str] = {}

@@ -32,13 +32,13 @@ from pipeline.watch import Watcher
 
 
 def make_trackers(
-    experiment: Experiment, layout: Callable[[], Layout], warned: Warned
+    experiment: Experiment, layout: Callable[[], Layout | None], warned: Warned
 ) -> list[Watcher]:
     """Make the trackers that an experiment names.
 
     Args:
         experiment: names them in `track`.
-        layout: gives the run's layout, from its directory's coming on.
+        layout: gives the run's layout; None while it is not known.
         warned: is told where a tracker's state was damaged.
 
     Raises:

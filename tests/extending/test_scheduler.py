@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.command.reference import page
 from pipeline.components import OURS, Listed, listed
 from pipeline.engine.same_search import resumed
 from pipeline.errors import RequestError, UserCodeError
@@ -95,6 +96,7 @@ def test_one_file_and_one_line_make_a_scheduler_of_ours(
     (tmp_path / "halfway_of_ours.py").write_text(HALFWAY)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(SCHEDULERS, "halfway", "halfway_of_ours:Halfway")
+    assert "| `halfway` |" in page()
 
     line = "Every second trial stops at half of its epochs."
     assert Listed("halfway", line, OURS) in listed("scheduler")

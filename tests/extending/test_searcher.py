@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.command.reference import page
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.search import SEARCHERS
@@ -135,6 +136,7 @@ def test_one_file_and_one_line_make_a_searcher_of_ours(
     (tmp_path / "halton_of_ours.py").write_text(HALTON)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(SEARCHERS, "halton", "halton_of_ours:Halton")
+    assert "| `halton` |" in page()
 
     line = "Quasi-random search: the Halton sequence over the unit cube."
     assert Listed("halton", line, OURS) in listed("searcher")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.command.reference import page
 from pipeline.components import OURS, Listed, listed
 from pipeline.errors import RequestError, UserCodeError
 from pipeline.experiment import Experiment
@@ -149,6 +150,7 @@ def test_one_file_and_one_line_make_a_tracker_of_ours(
     shutil.copy(FILE, tmp_path / "lines_of_ours.py")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(TRACKERS, "lines", "lines_of_ours:Lines")
+    assert "| `lines` |" in page()
 
     line = "Writes each event into `lines.jsonl` beside the run's directory, under the run's id."
     assert listed("tracker", installed=False) == [Listed("lines", line, OURS)]

@@ -60,3 +60,11 @@ def test_nothing_is_kept_before_the_run_has_a_directory(tmp_path):
         f"`directory` on; {tmp_path / 'run'} is not there yet."
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_before_the_run_is_known_nothing_was_kept_and_nothing_can_be() -> None:
+    state = TrackerState("mine", lambda: None)
+    assert state.read() == {}
+    line = "from `directory` on; it is not there yet."
+    with pytest.raises(RequestError, match=line):
+        state.keep(id=7)

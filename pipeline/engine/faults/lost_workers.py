@@ -1,7 +1,7 @@
 """Workers that are lost: which losses are held against a trial, and what is known of why.
 
-Tune ends a trial after so many (`tuning.py`); the third without an epoch between says that the host
-cannot hold it.
+Tune ends a trial after so many (`trials/loop.py`); the third without an epoch between says that
+the host cannot hold it.
 """
 
 from collections.abc import Callable

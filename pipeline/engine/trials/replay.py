@@ -90,7 +90,7 @@ def replay(
     # it is made again.
     before = {name: record.after for name, record in ledger.trials.items()}
     stopped = rebuild(supervisor, trials.values(), ended, reports, before)
-    _record_decisions(supervisor, ledger, ended)
+    _record_decisions(supervisor, ledger, ended, watcher)
     for name in stopped:
         ledger.end(name, "finished" if last.get(name, 0) >= adapter.max_epochs else "stopped")
         searcher.tell_end(name)
@@ -101,15 +101,18 @@ def replay(
     return unfinished
 
 
-def _record_decisions(supervisor: Supervisor, ledger: Ledger, ended: set[str]) -> None:
+def _record_decisions(
+    supervisor: Supervisor, ledger: Ledger, ended: set[str], watcher: Watcher
+) -> None:
     """Record the decisions that stand and are not recorded.
 
     A driver may have been killed between a report and the decision on it.
     """
     standing = {decision.trial: decision for decision in supervisor.take_decisions()}
     for decision in standing.values():
-        if decision.trial not in ended and decision.epoch == ledger.last_epoch(decision.trial):
-            ledger.decide(decision)
+        lost = decision.trial not in ended and decision.epoch == ledger.last_epoch(decision.trial)
+        if lost and ledger.decide(decision):
+            watcher.decided(decision)
 
 
 def rebuild(
