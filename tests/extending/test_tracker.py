@@ -47,6 +47,11 @@ def package(installed_package: Any) -> Any:
     return installed_package("kerasweep-lines", files, trackers=trackers)
 
 
+def written(folder: Path) -> list[dict[str, Any]]:
+    """What the tracker wrote of the runs in a folder."""
+    return [json.loads(line) for line in (folder / "lines.jsonl").read_text().splitlines()]
+
+
 def test_it_passes_the_conformance_test(tmp_path: Path) -> None:
     from pipeline.components import load
 
@@ -85,8 +90,7 @@ def test_it_hears_a_search_and_its_resume_under_one_id_with_one_that_raises_besi
         **SETTINGS, trials=4, name="mine", track=LINES, watchers=[hearing], resume=run.directory
     )
     assert hearing.warnings == [f"{state} was missing; its copy took its place."]
-    lines = [json.loads(line) for line in (tmp_path / "runs" / "lines.jsonl").open()]
-    told = [(line.pop("event"), line) for line in lines]
+    told = [(line.pop("event"), line) for line in written(tmp_path / "runs")]
     assert {facts["id"] for _, facts in told} == {"run-1"}
     assert [facts["processes"] for event, facts in told if event == "directory"] == [1, 2]
     remembered = [facts for event, facts in told if event == "remembered"]
@@ -110,8 +114,7 @@ def test_a_packages_tracker_is_named_on_the_command_line_and_a_resume_may_do_wit
         PYTHONPATH=package.path,
     )
     assert code == 0, errors
-    lines = tmp_path / "runs" / "lines.jsonl"
-    told = [json.loads(line)["event"] for line in lines.open()]
+    told = [line["event"] for line in written(tmp_path / "runs")]
     assert told == ["directory", "planned", "remembered", "reported", "ended", "concluded"]
     assert (tmp_path / "runs" / "mine" / "tracking" / "lines.json").is_file()
 
@@ -121,7 +124,7 @@ def test_a_packages_tracker_is_named_on_the_command_line_and_a_resume_may_do_wit
         PYTHONPATH=package.path,
     )
     assert code == 0, errors
-    assert len(lines.read_text().splitlines()) == len(told)
+    assert len(written(tmp_path / "runs")) == len(told)
 
 
 def test_a_packages_tracker_is_listed_with_the_package(cli: Any, package: Any) -> None:
