@@ -161,7 +161,7 @@ class Search:
                 ledger.reopen(self.past.epochs_before)
             write_experiment(self.layout, prepared.experiment.to_yaml())
         self.watcher.planned(plan)
-        self.watcher.remembered(list(ledger.trials.values()), ledger.reports)
+        self.watcher.remembered(list(ledger.trials.values()), list(ledger.reports))
         if not inherited:
             self._growth.trials = lambda: _trials_left(prepared.experiment, ledger)
         with let_trials_inherit() if inherited else contextlib.nullcontext():

@@ -121,11 +121,11 @@ def test_the_end_of_an_interrupted_search_is_told_as_such_and_a_resume_tells_wha
     (end,) = cut.told("concluded")
     assert end.interrupted and end.error is None and end.results.summary["interrupted"]
 
-    again = Noting()
+    again, tried = Noting(), list(run.trials["trial"])
     search(**SETTINGS, name="mine", watchers=[again], resume=run.directory)
     assert again.told("directory") == [run.directory]
     ((_, trials, reports),) = [event for event in again.events if event[0] == "remembered"]
-    assert len(reports) == 3 and [record.trial for record in trials] == list(run.trials["trial"])
+    assert len(reports) == 3 and [record.trial for record in trials] == tried
     assert [(r.trial, r.epoch) for r in cut.told("reported") + again.told("reported")] == [
         (r.trial, r.epoch) for r in read_history(run.layout)
     ]
