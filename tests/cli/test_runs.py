@@ -51,7 +51,7 @@ def test_a_search_with_the_defaults_leaves_every_record(cli, tmp_path):
     )
     assert code == 0, errors
     assert errors == ""  # no log noise from TensorFlow or Ray
-    assert "hyperopt + asha, seed 0" in output and "test" in output and "\nexecution  " in output
+    assert "hyperopt + asha, seed 0" in output and "test" in output and "\nfit plans  " in output
     run = tmp_path / "runs" / "first"
     assert {p.name for p in run.iterdir()} == {
         ".copies",

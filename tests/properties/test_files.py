@@ -18,6 +18,7 @@ from pipeline.records.starts import read_starts, recorded_starts, write_starts
 from pipeline.search.starts import settled
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.space.starts import Starts
+from pipeline.testing.searcher_simulation import trace_of
 from tests.properties.inputs import (
     carried_out_or_refused,
     changed,
@@ -28,7 +29,6 @@ from tests.properties.inputs import (
     tried,
     unchanged,
 )
-from tests.search.conftest import trace_of
 
 pytestmark = pytest.mark.slow
 
