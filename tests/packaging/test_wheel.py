@@ -182,33 +182,44 @@ def rows(run):
         return list(csv.DictReader(file))
 
 
-def test_a_search_begins_with_the_wheel_and_goes_on_in_the_checkout_and_back(installed, tmp_path):
+def test_the_wheels_command_searches_in_an_empty_folder(installed, tmp_path):
     environment, before = installed
-    run = tmp_path / "runs" / "both"
-    environment.run(
-        *("kerasweep", "digits", "--trials", 2, "--max-epochs", 1, "--name", "both"), cwd=tmp_path
-    )
+    environment.run("kerasweep", "digits", "--trials", 2, "--max-epochs", 1, cwd=tmp_path)
+    (run,) = (tmp_path / "runs").iterdir()
     asked = (run / "experiment.yaml").read_text()
     assert "dataset: digits\n" in asked and "search_space: mlp\n" in asked
-    summary = json.loads((run / "summary.json").read_text())
-    assert {kind: source["name"] for kind, source in summary["sources"].items()} == {
+    sources = json.loads((run / "summary.json").read_text())["sources"]
+    assert {kind: source["name"] for kind, source in sources.items()} == {
         "dataset": "digits",
         "search space": "mlp",
     }
     for place in (environment.site, ROOT, tmp_path):
-        assert str(place) not in asked + json.dumps(summary["sources"])
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.run", "--resume", str(run), "--trials", "3"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    assert done.returncode == 0, done.stderr
-    environment.run("kerasweep", "--resume", run, "--trials", 4, cwd=tmp_path)
-    assert [row["status"] for row in rows(run)] == ["finished"] * 4
-    assert json.loads((run / "summary.json").read_text())["sources"] == summary["sources"]
+        assert str(place) not in asked + json.dumps(sources)
+    assert [row["status"] for row in rows(run)] == ["finished"] * 2
+    assert untouched(environment, before)
+
+
+def test_a_run_of_the_checkout_goes_on_with_the_wheel_and_back(installed, tmp_path):
+    environment, before = installed
+    run = tmp_path / "runs" / "both"
+
+    def of_the_checkout(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline.run", *map(str, arguments)],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=400,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads((run / "summary.json").read_text())["sources"]
+
+    sources = of_the_checkout("digits", "--trials", 1, "--max-epochs", 1, "--name", "both")
+    environment.run("kerasweep", "--resume", run, "--trials", 2, cwd=tmp_path)
+    assert [row["status"] for row in rows(run)] == ["finished"] * 2
+    assert of_the_checkout("--resume", run, "--trials", 3) == sources
+    assert [row["status"] for row in rows(run)] == ["finished"] * 3
     assert untouched(environment, before)
 
 
