@@ -57,6 +57,8 @@ def test_a_search_with_the_defaults_leaves_every_record(cli, tmp_path):
         ".copies",
         ".lock",
         "best",
+        "checksums.json",
+        "debug.log",
         "decisions.jsonl",
         "experiment.yaml",
         "history.csv",
