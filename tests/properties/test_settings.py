@@ -106,7 +106,7 @@ POSSIBLE = {
     "start_from": st.none() | paths,
     "seed": st.integers(0, 2**32 - 1),
     "storage": paths.filter(lambda path: "://" not in path),
-    "track": st.just(()) | st.just((f"{TRACKER}:Tracker",)),
+    "track": st.just(()) | st.just((TRACKER,)),
     "name": st.none() | st.from_regex(r"\A\w([\w.\- ]{0,40}[\w.\-])?\Z"),
 }
 
