@@ -18,7 +18,7 @@ from pipeline.space.specs import Hyperparameter, Value
 
 
 class HyperModel:
-    """A model family.
+    """A model to be tuned.
 
     `build(hp)` returns a model, `fit(hp, model, …)` may be overridden to train it in another way.
 
@@ -67,7 +67,7 @@ def own_fit(hypermodel: Any) -> bool:
 
 
 @dataclass
-class Family:
+class HyperModelSpace:
     """A HyperModel as a search space: `build(hp, data)` and `fit(hp, model, …)`."""
 
     hypermodel: Any

@@ -24,7 +24,7 @@ from pipeline.keras_tuner.arguments import (
     refuse,
     refuse_hooks,
 )
-from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
+from pipeline.keras_tuner.hypermodel import FunctionModel, HyperModelSpace, own_fit, portable
 from pipeline.records.entries.reports import read_history
 from pipeline.records.entries.trials import COUNTED, TrialRecord, read_trials
 from pipeline.records.layout import Layout
@@ -118,7 +118,7 @@ class Tuner:
         self.hypermodel = hypermodel if hasattr(hypermodel, "build") else FunctionModel(hypermodel)
         self.objective = as_objective(objective)
         given = as_hyperparameters(hyperparameters)
-        self._family = Family(
+        self._space = HyperModelSpace(
             self.hypermodel,
             given=list(given.space),
             values=dict(given.values),
@@ -164,7 +164,7 @@ class Tuner:
             "name": self._layout.root.name,
         }
         # All that can be known to be wrong is said here, and not after the data was prepared.
-        Experiment(dataset="", search_space=self._family, **self._settings)
+        Experiment(dataset="", search_space=self._space, **self._settings)
 
     @property
     def project_dir(self) -> str:
@@ -189,9 +189,9 @@ class Tuner:
         from pipeline.engine.tuning import tune
 
         experiment, verbose = self._experiment(*of_search(self.hypermodel, fit_args, fit_kwargs))
-        for callback in self._family.callbacks:
+        for callback in self._space.callbacks:
             check_sendable("callback", callback)
-        for name, value in self._family.fitting.items():
+        for name, value in self._space.fitting.items():
             check_sendable(f"argument {name} of search", value)
         past = self._layout.root if self._layout.experiment.is_file() else None
         if past is not None:
@@ -259,7 +259,7 @@ class Tuner:
                     f"The weights of trial {found.trial} were not kept; a search with a larger "
                     "keep_models keeps them."
                 )
-            models.append(trained(job, load_search_space(self._family), self._known_data())[0])
+            models.append(trained(job, load_search_space(self._space), self._known_data())[0])
         return models
 
     def search_space_summary(self, extended: bool = False) -> None:
@@ -288,11 +288,11 @@ class Tuner:
 
     def _met(self) -> list[Hyperparameter]:
         """What may be tuned, as far as the default model shows it."""
-        given = {spec.identity for spec in self._family.given}
+        given = {spec.identity for spec in self._space.given}
         return [
             spec
             for spec in self._met_by_default()
-            if self._family.tune_new or spec.identity in given
+            if self._space.tune_new or spec.identity in given
         ]
 
     def _met_by_default(self) -> list[Hyperparameter]:
@@ -301,11 +301,11 @@ class Tuner:
             from pipeline.worker.spaces import reveal
             from pipeline.worker.spaces.loading import load_search_space
 
-            return reveal.met(load_search_space(self._family), data)
+            return reveal.met(load_search_space(self._space), data)
         # Built here, a model would take the GPU from the trials for as long as this process lives.
         from pipeline.engine.tuning import met_by_default
 
-        return met_by_default(Experiment(dataset=data, search_space=self._family, **self._settings))
+        return met_by_default(Experiment(dataset=data, search_space=self._space, **self._settings))
 
     def _known_data(self) -> FitData:
         """The data of `search`.
@@ -366,12 +366,12 @@ class Tuner:
         callbacks = given.pop("callbacks", None) or []
         epochs, verbose = given.pop("epochs", None), given.pop("verbose", "auto")
         self._data = FitData.of(self._layout.root.name, **data)
-        family = self._family
-        family.callbacks = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-        family.fitting = given
+        space = self._space
+        space.callbacks = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+        space.fitting = given
         settings = self._settings | self._length(epochs)
-        family.by_name = by_name
-        family.passed = tuple(
+        space.by_name = by_name
+        space.passed = tuple(
             name
             for name, told in (
                 ("epochs", settings["max_epochs"] != UNBOUNDED),
@@ -379,7 +379,7 @@ class Tuner:
             )
             if told
         )
-        return Experiment(dataset=self._data, search_space=family, **settings), verbose
+        return Experiment(dataset=self._data, search_space=space, **settings), verbose
 
     def _length(self, epochs: int | None) -> dict[str, Any]:
         """How many epochs a trial has, and how many trials there are."""

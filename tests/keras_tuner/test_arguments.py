@@ -137,7 +137,7 @@ def test_arguments_by_position_are_in_kerastuners_order(tuner, tmp_path):
     )
     band = kt.Hyperband(build_model, "loss", 9, 3, 2, 9, given, False, directory=tmp_path)
     assert [asked(each, X, Y).seed for each in (random, bayes, band)] == [9, 9, 9]
-    assert [each._family.tune_new for each in (random, bayes, band)] == [False, False, False]
+    assert [each._space.tune_new for each in (random, bayes, band)] == [False, False, False]
     assert asked(random, X, Y).max_consecutive_failed_trials == 5
 
 
@@ -188,13 +188,13 @@ def test_data_by_position_is_named_by_the_models_own_fit(tuner):
     own = tuner(hypermodel=OwnFit(), objective=None)
     experiment = asked(own, X, Y, X[:2], Y[:2], rounds=3)
     assert experiment.dataset.fit_arguments()[0][0].shape == (10, 3)
-    assert sorted(own._family.fitting) == ["rounds", "x_val", "y_val"]
+    assert sorted(own._space.fitting) == ["rounds", "x_val", "y_val"]
 
 
 def test_a_fit_of_ones_own_gets_validation_split_as_it_was_given(tuner):
     own = tuner(hypermodel=Passing())
     assert asked(own, X, Y, validation_split=0.2).dataset.val is None
-    assert own._family.fitting["validation_split"] == 0.2
+    assert own._space.fitting["validation_split"] == 0.2
     assert asked(tuner(), X, Y, validation_split=0.2).dataset.describe()["counts"] == {
         "train": 8,
         "val": 2,
@@ -204,13 +204,13 @@ def test_a_fit_of_ones_own_gets_validation_split_as_it_was_given(tuner):
 def test_what_is_fits_alone_is_passed_on(tuner):
     plain = tuner()
     asked(plain, X, Y, 5, 3, shuffle=False, class_weight={0: 2.0})
-    assert plain._family.fitting == {"batch_size": 5, "shuffle": False, "class_weight": {0: 2.0}}
+    assert plain._space.fitting == {"batch_size": 5, "shuffle": False, "class_weight": {0: 2.0}}
 
 
 def test_a_callback_alone_is_a_list_of_one(tuner):
     plain, callback = tuner(), object()
     asked(plain, X, Y, callbacks=callback)
-    assert plain._family.callbacks == [callback]
+    assert plain._space.callbacks == [callback]
 
 
 def test_kerastuners_own_hyperparameters_and_objective_serve(tuner):
@@ -219,7 +219,7 @@ def test_kerastuners_own_hyperparameters_and_objective_serve(tuner):
     given = keras_tuner.HyperParameters()
     given.Int("units", 2, 8, step=2, sampling="log")
     made = tuner(hyperparameters=given, objective=keras_tuner.Objective("val_auc", "max"))
-    (spec,) = made._family.given
+    (spec,) = made._space.given
     assert (spec.name, spec.values()) == ("units", [2, 4, 8]) and str(
         made.objective
     ) == "val_auc:max"

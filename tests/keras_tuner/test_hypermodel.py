@@ -18,7 +18,7 @@ from pipeline.data.fit_data import FitData
 from pipeline.digest import fingerprint
 from pipeline.errors import KerasweepError, RequestError, UserCodeError
 from pipeline.keras_tuner.arguments import of_search
-from pipeline.keras_tuner.hypermodel import Family, FunctionModel, own_fit, portable
+from pipeline.keras_tuner.hypermodel import FunctionModel, HyperModelSpace, own_fit, portable
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.records.settings import write_experiment
@@ -72,15 +72,15 @@ class Recording(kt.HyperModel):
 
 
 def compiling(**given):
-    return Family(
+    return HyperModelSpace(
         FunctionModel(build_model),
         compiling={name: portable(value) for name, value in given.items()},
     )
 
 
-def checked(family, data, objective="val_accuracy:max"):
+def checked(space, data, objective="val_accuracy:max"):
     """Carry out `fit` on a few examples, as every search does first."""
-    return reveal.check(load_search_space(family), data, Objective.parse(objective))
+    return reveal.check(load_search_space(space), data, Objective.parse(objective))
 
 
 def test_optimizer_loss_and_metrics_of_the_tuner_win_and_the_rest_stays():
@@ -96,10 +96,10 @@ def test_optimizer_loss_and_metrics_of_the_tuner_win_and_the_rest_stays():
 
 
 def test_each_model_has_an_optimizer_of_its_own():
-    family = compiling(
+    space = compiling(
         optimizer=keras.optimizers.Adam(0.5), loss=keras.losses.SparseCategoricalCrossentropy()
     )
-    first, second = family.build(HyperParameters()), family.build(HyperParameters())
+    first, second = space.build(HyperParameters()), space.build(HyperParameters())
     assert first.optimizer is not second.optimizer
     assert float(second.optimizer.learning_rate) == 0.5
 
@@ -116,8 +116,8 @@ def test_a_model_that_is_not_compiled_is_compiled_with_what_the_tuner_gives():
     def build(hp):
         return keras.Sequential([keras.Input((4,)), layers.Dense(3)])
 
-    family = Family(FunctionModel(build), compiling={"optimizer": "sgd", "loss": "mse"})
-    assert family.build(HyperParameters()).compiled
+    space = HyperModelSpace(FunctionModel(build), compiling={"optimizer": "sgd", "loss": "mse"})
+    assert space.build(HyperParameters()).compiled
 
 
 def test_model_size_is_counted_as_kerastuner_does():
@@ -125,14 +125,14 @@ def test_model_size_is_counted_as_kerastuner_does():
     model = build_model(hp)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert trainable < model.count_params()
-    Family(FunctionModel(build_model), max_model_size=trainable).build(
+    HyperModelSpace(FunctionModel(build_model), max_model_size=trainable).build(
         HyperParameters({"units": 4})
     )
     with pytest.raises(
         kt.errors.FailedTrialError,
         match=f"max_model_size allows {trainable - 1} weights; this model",
     ):
-        Family(FunctionModel(build_model), max_model_size=trainable - 1).build(
+        HyperModelSpace(FunctionModel(build_model), max_model_size=trainable - 1).build(
             HyperParameters({"units": 4})
         )
 
@@ -141,16 +141,16 @@ def test_hyperparameters_of_the_tuner_win_over_the_models():
     given = kt.HyperParameters()
     given.Fixed("units", 7)
     hp = HyperParameters({"units": 3})
-    Family(FunctionModel(build_model), given=given.space).build(hp)
+    HyperModelSpace(FunctionModel(build_model), given=given.space).build(hp)
     assert [(spec.kind, value) for spec, value in hp.requested] == [("fixed", 7)]
 
 
 def test_what_is_not_given_may_not_be_tuned_or_not_asked_for():
     hp = HyperParameters({"units": 5})
-    Family(FunctionModel(build_model), tune_new=False).build(hp)
+    HyperModelSpace(FunctionModel(build_model), tune_new=False).build(hp)
     assert hp.values == {"units": 2}
     with pytest.raises(RuntimeError, match="'units' must be among those given"):
-        Family(FunctionModel(build_model), allow_new=False).build(HyperParameters())
+        HyperModelSpace(FunctionModel(build_model), allow_new=False).build(HyperParameters())
 
 
 def test_a_hypermodel_that_is_not_tunable_asks_for_nothing():
@@ -159,7 +159,7 @@ def test_a_hypermodel_that_is_not_tunable_asks_for_nothing():
             return build_model(hp)
 
     hp = HyperParameters({"units": 5})
-    model = Family(Inner(tunable=False)).build(hp)
+    model = HyperModelSpace(Inner(tunable=False)).build(hp)
     assert model.built
     assert hp.requested == []
 
@@ -176,7 +176,7 @@ def test_hyperparameters_can_be_declared_before_the_model_is_built():
     assert [
         spec.name
         for spec, _ in checked(
-            Family(Declaring()), FitData.of("d", X, Y, validation_split=0.5)
+            HyperModelSpace(Declaring()), FitData.of("d", X, Y, validation_split=0.5)
         ).requested
     ]
 
@@ -197,7 +197,7 @@ def test_kerastuners_own_hypermodel_trains_in_no_way_of_its_own():
 def test_fit_gets_what_search_was_given_and_how():
     hypermodel = Recording()
     data = FitData.of("d", X, Y, sample_weight=np.ones(40), validation_data=(X, Y, np.ones(40)))
-    checked(Family(hypermodel, fitting={"batch_size": 4, "class_weight": None}), data)
+    checked(HyperModelSpace(hypermodel, fitting={"batch_size": 4, "class_weight": None}), data)
     args, kwargs = hypermodel.got
     assert [part.shape for part in args] == [(8, 4), (8,)]
     assert sorted(kwargs) == [
@@ -210,7 +210,7 @@ def test_fit_gets_what_search_was_given_and_how():
     assert len(kwargs["validation_data"]) == 3
 
     checked(
-        Family(
+        HyperModelSpace(
             hypermodel, by_name=("x", "y"), passed=("epochs",), fitting={"validation_split": 0.5}
         ),
         FitData.of("d", X, Y),
@@ -243,7 +243,7 @@ def test_validation_split_in_a_fit_of_ones_own_is_keras_own():
 
     targets = np.array([1.0] * 6 + [3.0] * 2)
     checked(
-        Family(Passing(), fitting={"validation_split": 0.25}),
+        HyperModelSpace(Passing(), fitting={"validation_split": 0.25}),
         FitData.of("d", X[:8], targets),
         "val_loss",
     )
@@ -262,7 +262,7 @@ def test_users_callbacks_are_copied_for_each_training_and_tensorboard_writes_apa
         trial, repeat = "t0003", 1
 
     model = build_model(HyperParameters())
-    Family(hypermodel, callbacks=[given]).fit(
+    HyperModelSpace(hypermodel, callbacks=[given]).fit(
         HyperParameters(), model, X, Y, callbacks=[Ours()], epochs=1, verbose=0
     )
     used = hypermodel.got[1]["callbacks"][0]
@@ -293,7 +293,9 @@ def test_a_default_configuration_that_cannot_be_trained_does_not_end_the_search(
             raise kt.errors.FailedTrialError("too small")
         return build_model(hp)
 
-    found = checked(Family(FunctionModel(build)), FitData.of("d", X, Y, validation_split=0.5))
+    found = checked(
+        HyperModelSpace(FunctionModel(build)), FitData.of("d", X, Y, validation_split=0.5)
+    )
     assert [spec.name for spec, _ in found.requested] == ["units"]
     assert found.warnings == (
         "the default configuration cannot be trained: FailedTrialError: too small",
@@ -305,7 +307,7 @@ def test_a_fatal_error_is_refused_with_its_own_words():
         raise kt.errors.FatalValueError("no such width")
 
     with pytest.raises(RequestError, match="^no such width$"):
-        checked(Family(FunctionModel(build)), FitData.of("d", X, Y))
+        checked(HyperModelSpace(FunctionModel(build)), FitData.of("d", X, Y))
 
 
 def test_a_fault_of_the_users_shows_the_users_traceback_wherever_it_is_raised():
@@ -313,7 +315,7 @@ def test_a_fault_of_the_users_shows_the_users_traceback_wherever_it_is_raised():
         raise KeyError("their own fault")
 
     with pytest.raises(UserCodeError) as raised:
-        checked(Family(FunctionModel(build)), FitData.of("d", X, Y))
+        checked(HyperModelSpace(FunctionModel(build)), FitData.of("d", X, Y))
     assert isinstance(raised.value, KerasweepError)
     (note,) = raised.value.__notes__
     assert "Traceback" in note and "their own fault" in note and "test_hypermodel.py" in note
@@ -336,7 +338,7 @@ def test_the_best_of_models_that_keras_cannot_describe_is_kept_by_its_weights(tm
 
     layout, objective = Layout(tmp_path), Objective("val_loss", "min")
     space, data = (
-        load_search_space(Family(FunctionModel(build))),
+        load_search_space(HyperModelSpace(FunctionModel(build))),
         FitData.of("d", X, Y, validation_split=0.5),
     )
     job = Job("t0000", {"units": 4}, 0, 1, objective, layout.trial("t0000"))
@@ -358,7 +360,9 @@ def test_the_default_model_shows_what_waits_in_conditional_scopes():
         hp.values["kind"] = kind
         return build_model(hp)
 
-    met = reveal.met(load_search_space(Family(FunctionModel(build))), FitData.of("d", None))
+    met = reveal.met(
+        load_search_space(HyperModelSpace(FunctionModel(build))), FitData.of("d", None)
+    )
     assert [spec.name for spec in met] == ["kind", "width", "units"]
 
 
@@ -366,10 +370,10 @@ def test_the_default_model_shows_what_waits_in_conditional_scopes():
 
 
 def told(hypermodel=None, search=None, **settings):
-    family = Family(hypermodel or FunctionModel(build_model), **settings)
+    space = HyperModelSpace(hypermodel or FunctionModel(build_model), **settings)
     for name, value in (search or {}).items():  # known later
-        setattr(family, name, value)
-    return fingerprint(family)["sha256"]
+        setattr(space, name, value)
+    return fingerprint(space)["sha256"]
 
 
 class Wide(kt.HyperModel):
@@ -418,11 +422,11 @@ def test_what_changes_a_search_makes_another_search_space_and_nothing_else_does(
 
 
 def test_what_a_search_does_not_hang_on_is_no_other_search_space(tmp_path):
-    family = Family(Wide(3))
-    before = fingerprint(family)
-    family.build(HyperParameters())
-    family.passed, family.by_name = ("epochs", "verbose"), ("x",)
-    assert fingerprint(family) == before
+    space = HyperModelSpace(Wide(3))
+    before = fingerprint(space)
+    space.build(HyperParameters())
+    space.passed, space.by_name = ("epochs", "verbose"), ("x",)
+    assert fingerprint(space) == before
     places = [
         told(search={"callbacks": [keras.callbacks.CSVLogger(tmp_path / name)]}) for name in "ab"
     ]
@@ -436,7 +440,7 @@ def test_a_search_space_is_the_same_one_in_another_process(tmp_path):
         "import sys\n"
         "import keras\n"
         "from pipeline.digest import fingerprint\n"
-        "from pipeline.keras_tuner.hypermodel import Family, HyperModel, portable\n"
+        "from pipeline.keras_tuner.hypermodel import HyperModelSpace, HyperModel, portable\n"
         "class Mine(HyperModel):\n"
         "    def __init__(self, width):\n"
         "        super().__init__(tunable=False)\n"
@@ -447,10 +451,10 @@ def test_a_search_space_is_the_same_one_in_another_process(tmp_path):
         "        return None\n"
         "blocker = [object() for _ in range(int(sys.argv[1]))], [keras.layers.Dense(3) for _ in "
         "sys.argv[2:]]\n"
-        "family = Family(Mine(3), compiling={'metrics': portable([keras.metrics.Mean()])})\n"
-        "family.callbacks = [keras.callbacks.EarlyStopping(), "
+        "space = HyperModelSpace(Mine(3), compiling={'metrics': portable([keras.metrics.Mean()])})\n"
+        "space.callbacks = [keras.callbacks.EarlyStopping(), "
         "keras.callbacks.CSVLogger(sys.argv[1])]\n"
-        "print(fingerprint(family)['sha256'])\n"
+        "print(fingerprint(space)['sha256'])\n"
     )
     told = {
         subprocess.run(
@@ -514,7 +518,7 @@ def test_functions_and_classes_of_imported_modules_need_not_be_there_where_a_tri
         def build(self, hp):
             return build_model(hp)
 
-    family = Family(
+    space = HyperModelSpace(
         Holding(),
         compiling={
             "loss": user["loss"].function,
@@ -530,18 +534,18 @@ def test_functions_and_classes_of_imported_modules_need_not_be_there_where_a_tri
     data = FitData.of("d", user["data"].function, validation_data=user["data"].function)
     try:
         sent = tmp_path / "sent.pkl"
-        sent.write_bytes(cloudpickle.dumps([with_code(family), with_code(data)]))
+        sent.write_bytes(cloudpickle.dumps([with_code(space), with_code(data)]))
     finally:
         for module in user.values():
             if module.__name__ in cloudpickle.list_registry_pickle_by_value():
                 cloudpickle.unregister_pickle_by_value(module)
     code = (
-        "import pickle; family, data = pickle.load(open('sent.pkl', 'rb')); "
-        "print(data.fit_arguments()[0], family.compiling['loss'](), "
-        "family.compiling['metrics'][0][0].kind.got, "
-        "family.compiling['optimizer'].got, family.callbacks[0].schedule(1), "
-        "family.fitting['extra']['of'][0](), "
-        "family.fitting['other'](), family.hypermodel.got, family.hypermodel.inner.got)"
+        "import pickle; space, data = pickle.load(open('sent.pkl', 'rb')); "
+        "print(data.fit_arguments()[0], space.compiling['loss'](), "
+        "space.compiling['metrics'][0][0].kind.got, "
+        "space.compiling['optimizer'].got, space.callbacks[0].schedule(1), "
+        "space.fitting['extra']['of'][0](), "
+        "space.fitting['other'](), space.hypermodel.got, space.hypermodel.inner.got)"
     )
     (tmp_path / "elsewhere").mkdir()
     ended = subprocess.run(
