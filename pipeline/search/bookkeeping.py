@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.search.known import KnownSpace
-from pipeline.search.tried import Tried
+from pipeline.search.tried import TriedConfigurations
 from pipeline.space.configuration import Configuration, configuration_of, identity
 from pipeline.space.hyperparameters import Requested
 
@@ -42,7 +42,7 @@ class Bookkeeping:
         self._proposals: dict[str, str] = {}  # trial -> identity of what it was to try
         self._identities: dict[str, str] = {}  # trial -> identity of what it told
         self._told_by: dict[str, str] = {}  # identity -> the trial that told it
-        # trial -> what it told, as `Tried` splits it
+        # trial -> what it told, as `TriedConfigurations` splits it
         self._parts: dict[str, tuple[str, Configuration]] = {}
 
     def meet(self, requested: Requested, asked_by_build: int) -> None:
@@ -117,13 +117,13 @@ class Bookkeeping:
                 self.space.follow(observation.configuration, "first")
                 observation.followed = True
 
-    def tried(self, fills: list[Literal["random", "default", "first"]]) -> Tried:
+    def tried(self, fills: list[Literal["random", "default", "first"]]) -> TriedConfigurations:
         """All that was proposed, and all that was told.
 
         Args:
             fills: how each trial, in order, settles what its proposal leaves open.
         """
-        tried = Tried(self.space.by_fit)
+        tried = TriedConfigurations(self.space.by_fit)
         for fill, (trial, observation) in zip(fills, self.observations.items(), strict=True):
             tried.propose(self._proposals[trial])
             if observation.told:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from pipeline.search.searcher import Searcher
-from pipeline.search.tried import Tried
+from pipeline.search.tried import TriedConfigurations
 from pipeline.space.configuration import Configuration
 
 
@@ -19,7 +19,7 @@ class Grid(Searcher):
     _walked: Iterator[Configuration] | None = None
     _names = 0
 
-    def choose(self, number: int, tried: Tried) -> Configuration | None:
+    def choose(self, number: int, tried: TriedConfigurations) -> Configuration | None:
         """The next of the walk that was not tried.
 
         The walk starts anew where `fit` has made the space grow.

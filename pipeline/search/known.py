@@ -63,12 +63,12 @@ class KnownSpace:
 
     def asked_by_fit(
         self,
-        built: Mapping[str, Value],
+        by_build: Mapping[str, Value],
         proposal: Mapping[str, Value],
         fill: Literal["default", "first"],
     ) -> Requested:
-        """What `fit` is known to request beside `built`, unless a condition rules it out."""
-        active, asked = dict(built), []
+        """What `fit` is known to request beside `by_build`, unless a condition rules it out."""
+        active, asked = dict(by_build), []
         # By name: a searcher told the records may have met them in another order.
         waiting = [self.hyperparameters[name] for name in sorted(self.by_fit - active.keys())]
         while ready := [

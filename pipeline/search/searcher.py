@@ -14,7 +14,7 @@ from pipeline.components import load
 from pipeline.objective import Objective
 from pipeline.search.bookkeeping import Bookkeeping, Observation
 from pipeline.search.known import KnownSpace, Trace
-from pipeline.search.tried import Tried
+from pipeline.search.tried import TriedConfigurations
 from pipeline.space.configuration import Configuration, configuration_of
 from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Hyperparameter
@@ -103,7 +103,7 @@ class Searcher(Bookkeeping):
         # By name: a searcher told the records may have met the names in another order.
         return {name: self.known[name].random(rng) for name in sorted(self.known)}
 
-    def choose(self, number: int, tried: Tried) -> Configuration | None:
+    def choose(self, number: int, tried: TriedConfigurations) -> Configuration | None:
         """A configuration that is not among `tried`, None if none is left.
 
         The walk is the last resort.
@@ -153,7 +153,7 @@ class Searcher(Bookkeeping):
         self._exhausted = False
         super().meet(requested, asked_by_build)
 
-    def _left(self, number: int, tried: Tried) -> Configuration | None:
+    def _left(self, number: int, tried: TriedConfigurations) -> Configuration | None:
         """Of what proposals miss, found by walking.
 
         Where values are without end, they are drawn anew.

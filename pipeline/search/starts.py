@@ -43,11 +43,11 @@ def settled(starts: Starts, requested: Requested, trace: Trace) -> list[Configur
     surplus = sorted(wanted - known.keys())
     faults = [all_unknown("hyperparameter", surplus, known)] if surplus else []
     found: dict[str, Configuration] = {}
-    for number, (start, built) in enumerate(
+    for number, (start, by_build) in enumerate(
         zip(starts.configurations, followed, strict=True), start=1
     ):
         configuration: Configuration = {}
-        asked = [spec for spec, _ in built]
+        asked = [spec for spec, _ in by_build]
         for spec in asked + by_fit:
             if spec.name in configuration or (
                 spec not in asked and not _active(spec, configuration)

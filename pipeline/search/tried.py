@@ -3,7 +3,7 @@
 from pipeline.space.configuration import Configuration, identity
 
 
-class Tried:
+class TriedConfigurations:
     """Proposals that were made, and configurations that trials told of themselves.
 
     What a trial told speaks for every proposal that holds all of it: `build` and `fit` ask
@@ -29,13 +29,15 @@ class Tried:
 
     def split(self, configuration: Configuration) -> tuple[str, Configuration]:
         """The identity of what only `build` asks for, and the rest."""
-        built = {name: value for name, value in configuration.items() if name not in self._by_fit}
-        return identity(built), {
+        by_build = {
+            name: value for name, value in configuration.items() if name not in self._by_fit
+        }
+        return identity(by_build), {
             name: value for name, value in configuration.items() if name in self._by_fit
         }
 
     def __contains__(self, configuration: Configuration) -> bool:
         if identity(configuration) in self._proposed:
             return True
-        built, rest = self.split(configuration)
-        return any(told.items() <= rest.items() for told in self._told.get(built, ()))
+        by_build, rest = self.split(configuration)
+        return any(told.items() <= rest.items() for told in self._told.get(by_build, ()))

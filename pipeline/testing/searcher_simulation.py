@@ -104,17 +104,21 @@ class Simulation:
         fill = self.kind.fill_of(list(self.records).index(trial), len(self.starts))
         hp = HyperParameters(record.configuration, filling(fill, draw))
         self.build(hp)
-        built = len(hp.requested)
+        asked_by_build = len(hp.requested)
         self.fit(hp)
         record.requested = [
-            {**spec.to_dict(), "asked_by": "build" if place < built else "fit", "value": value}
+            {
+                **spec.to_dict(),
+                "asked_by": "build" if place < asked_by_build else "fit",
+                "value": value,
+            }
             for place, (spec, value) in enumerate(hp.requested)
         ]
         if self.searcher.equal_of(trial, hp.requested) is None:
-            self.searcher.tell_requested(trial, hp.requested, built)
+            self.searcher.tell_requested(trial, hp.requested, asked_by_build)
         else:
             record.status = "duplicate"
-            self.searcher.tell_duplicate(trial, hp.requested, built)
+            self.searcher.tell_duplicate(trial, hp.requested, asked_by_build)
         return record.hyperparameters
 
     def report(self, trial: str, epoch: int, value: float) -> None:

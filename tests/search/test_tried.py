@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.search.tried import Tried
+from pipeline.search.tried import TriedConfigurations
 from pipeline.space.configuration import identity
 from pipeline.space.hyperparameters import HyperParameters
 
@@ -53,14 +53,14 @@ def configurations(sim: Any) -> list[str]:
 
 
 def test_a_proposal_is_tried_once_it_was_made() -> None:
-    tried = Tried(set())
+    tried = TriedConfigurations(set())
     tried.propose(identity({"units": 8}))
     assert {"units": 8} in tried
     assert {"units": 16} not in tried and {"units": 8, "rate": 1} not in tried
 
 
 def test_a_trial_speaks_for_every_proposal_that_holds_what_it_told() -> None:
-    tried = Tried({"a", "b"})
+    tried = TriedConfigurations({"a", "b"})
     tried.tell(tried.split({"units": 8, "a": False}))
     assert {"units": 8, "a": False, "b": "x"} in tried and {
         "units": 8,
@@ -135,13 +135,13 @@ def test_a_trial_whose_fit_asks_for_more_later_is_equal_to_none_that_does_not(
 ) -> None:
     sim = simulation("random", two)
     first, second = sim.ask(), sim.ask()
-    built = [(spec, True) for spec, _ in sim.searcher.space.trace({"wide": True}, 0)]
+    by_build = [(spec, True) for spec, _ in sim.searcher.space.trace({"wide": True}, 0)]
     hp = HyperParameters({})
     hp.Fixed("late", 1)
-    sim.searcher.tell_requested(first, built, 1)
-    sim.searcher.tell_requested(first, built + hp.requested, 1)
-    assert sim.searcher.equal_of(second, built) is None
-    assert sim.searcher.equal_of(second, built + hp.requested) == first
+    sim.searcher.tell_requested(first, by_build, 1)
+    sim.searcher.tell_requested(first, by_build + hp.requested, 1)
+    assert sim.searcher.equal_of(second, by_build) is None
+    assert sim.searcher.equal_of(second, by_build + hp.requested) == first
 
 
 def test_tpe_learns_nothing_from_a_duplicate(simulation: Any) -> None:
