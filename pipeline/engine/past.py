@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.engine.same_search import changed_settings, check_same_search, max_epochs_of
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
-from pipeline.records.checksummed import Warned, clear, is_kept
+from pipeline.records.checksummed import Warned, clear_the_way, file_or_copy_exists
 from pipeline.records.entries.reports import Report, read_history
 from pipeline.records.entries.trial_ids import id_of
 from pipeline.records.entries.trials import ENDED, TrialRecord, read_trials
@@ -38,7 +38,7 @@ class Past:
 
     def __init__(self, layout: Layout, warned: Warned) -> None:
         self.layout, self._warned = layout, warned
-        if not is_kept(layout, layout.experiment):
+        if not file_or_copy_exists(layout, layout.experiment):
             read_experiment(layout)  # which says so: a lock would make a folder of it
         self._held = ExitStack()
         self._lock = self._held.enter_context(take_lock(layout))
@@ -97,7 +97,7 @@ class Past:
             RequestError: what is damaged or gone was the only one.
         """
         layout = self.layout
-        if is_kept(layout, layout.starts):
+        if file_or_copy_exists(layout, layout.starts):
             self._starts = recorded_starts(layout, self._warned)
         with suppress(FileNotFoundError):  # it did not end
             try:
@@ -176,7 +176,7 @@ class Past:
             layout.best_metrics,
             layout.best_standardisation,
         ):
-            clear(layout, path)
+            clear_the_way(layout, path)
 
 
 def seconds_spent(

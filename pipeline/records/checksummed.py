@@ -32,7 +32,7 @@ def checksum(data: str | bytes) -> str:
     return f"{zlib.crc32(data.encode() if isinstance(data, str) else data):08x}"
 
 
-def write_kept(layout: Layout, path: Path, content: dict[str, Any] | str) -> None:
+def write_checksummed(layout: Layout, path: Path, content: dict[str, Any] | str) -> None:
     """Write a file, whole or not at all, and then its copy."""
     if isinstance(content, str):
         text = f"# {CHECK}: {checksum(content)}\n{content}"
@@ -46,7 +46,7 @@ def write_kept(layout: Layout, path: Path, content: dict[str, Any] | str) -> Non
     persist(layout, copy, lambda: write_whole(copy, text, sync=False))
 
 
-def read_kept(
+def read_checksummed(
     layout: Layout,
     path: Path,
     accept: Callable[[Any], T] = lambda content: content,
@@ -92,11 +92,11 @@ def read_kept(
             warned(f"{path} was {state}; its copy took its place.")
         for place in places:
             if place != good and bytes_of(place) != data:
-                put(layout, place, data)
+                rewrite(layout, place, data)
     return content
 
 
-def is_kept(layout: Layout, path: Path) -> bool:
+def file_or_copy_exists(layout: Layout, path: Path) -> bool:
     """Whether there is a file or its copy, damaged or not."""
     return os.path.lexists(path) or os.path.lexists(layout.copy(path))
 
@@ -127,7 +127,7 @@ def read_json(data: bytes) -> Any:
     return json.loads(data.decode(), parse_constant=refuse)
 
 
-def check(kind: TypeAdapter[T], plain: dict[str, Any]) -> T:
+def validate(kind: TypeAdapter[T], plain: dict[str, Any]) -> T:
     """What was read, as what it must be.
 
     Raises:
@@ -150,13 +150,13 @@ def bytes_of(place: Path) -> bytes | None:
     return place.read_bytes() if place.is_file() else None
 
 
-def put(layout: Layout, place: Path, data: bytes) -> None:
+def rewrite(layout: Layout, place: Path, data: bytes) -> None:
     """Write a file anew."""
-    clear(layout, place)
+    clear_the_way(layout, place)
     persist(layout, place, lambda: write_whole(place, data))
 
 
-def clear(layout: Layout, place: Path) -> None:
+def clear_the_way(layout: Layout, place: Path) -> None:
     """Put aside what stands in a file's way: a folder of its name, a file where its folder was."""
     for part in (place, *itertools.takewhile(lambda folder: folder != layout.root, place.parents)):
         if os.path.lexists(part) and part.is_dir() == (part == place):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.errors import RequestError, StorageError
-from pipeline.records.checksummed import Warned, write_kept
+from pipeline.records.checksummed import Warned, write_checksummed
 from pipeline.records.entries.decisions import Decision, as_line, read_decisions
 from pipeline.records.entries.reports import Report, read_history
 from pipeline.records.entries.trial_ids import sort_key
@@ -195,7 +195,9 @@ class Ledger:
 
     def _write(self, trial: str) -> None:
         record = self.trials[trial].to_plain()
-        self.guarded(lambda: write_kept(self.layout, self.layout.trial_record(trial), record))
+        self.guarded(
+            lambda: write_checksummed(self.layout, self.layout.trial_record(trial), record)
+        )
 
     def guarded(self, write: Callable[[], None]) -> None:
         """Carry out what writes to the run and raises a StorageError where that fails."""

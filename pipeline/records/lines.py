@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.errors import RequestError
-from pipeline.records.checksummed import CHECK, Warned, bytes_of, checksum, put
+from pipeline.records.checksummed import CHECK, Warned, bytes_of, checksum, rewrite
 from pipeline.records.layout import Layout, persist
 
 _NUMBER, _CHECK = b', "line": ', f', "{CHECK}": "'.encode()
@@ -133,7 +133,7 @@ def read_lines(
         for place, read in ((path, own), (copy, other)):
             there = bytes_of(place) if read is None else read.data
             if (os.path.lexists(place) or data) and there != data:
-                put(layout, place, data)
+                rewrite(layout, place, data)
     return [plain for _, plain in whole]
 
 

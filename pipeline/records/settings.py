@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import RequestError, one_line
-from pipeline.records.checksummed import Warned, damaged, read_kept, write_kept
+from pipeline.records.checksummed import Warned, damaged, read_checksummed, write_checksummed
 from pipeline.records.entries.former_names import SETTINGS, renamed
 from pipeline.records.layout import Layout
 
@@ -14,13 +14,13 @@ from pipeline.records.layout import Layout
 def read_experiment(layout: Layout, warned: Warned | None = None) -> str:
     """The text of `experiment.yaml`.
 
-    `warned` is for the process that writes the run: see `checksummed.read_kept`.
+    `warned` is for the process that writes the run: see `checksummed.read_checksummed`.
 
     Raises:
         RequestError: the directory is no run, or the file is damaged, and so is its copy.
     """
     try:
-        return read_kept(layout, layout.experiment, str, warned)
+        return read_checksummed(layout, layout.experiment, str, warned)
     except FileNotFoundError:
         what = "has no experiment.yaml" if os.path.isdir(layout.root) else "does not exist"
         root = one_line(str(layout.root))
@@ -59,4 +59,4 @@ def settings_of(layout: Layout, text: str) -> dict[str, Any]:
 
 def write_experiment(layout: Layout, text: str) -> None:
     """Write `experiment.yaml`."""
-    write_kept(layout, layout.experiment, text)
+    write_checksummed(layout, layout.experiment, text)

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipeline.errors import RequestError, one_line, quoted
-from pipeline.records.checksummed import Warned, check, read_kept, write_kept
+from pipeline.records.checksummed import Warned, read_checksummed, validate, write_checksummed
 from pipeline.records.entries.reports import read_history
 from pipeline.records.entries.trials import COUNTED, read_trials
 from pipeline.records.layout import Layout
@@ -89,26 +89,26 @@ def _of_run(path: Path) -> Starts:
 
 def write_starts(layout: Layout, starts: Starts) -> None:
     """Copy what was read into a run's directory."""
-    write_kept(layout, layout.starts, asdict(starts))
+    write_checksummed(layout, layout.starts, asdict(starts))
 
 
 def recorded_starts(layout: Layout, warned: Warned | None = None) -> Starts:
     """What a run was started from.
 
-    `warned` is for the process that writes the run: see `checksummed.read_kept`.
+    `warned` is for the process that writes the run: see `checksummed.read_checksummed`.
 
     Raises:
         RequestError: its copy is missing or damaged.
     """
     try:
-        plain: dict[str, Any] = read_kept(layout, layout.starts, warned=warned)
+        plain: dict[str, Any] = read_checksummed(layout, layout.starts, warned=warned)
     except FileNotFoundError:
         what = "it is missing"
     except ValueError as error:
         what = f"it is damaged: {error}"
     else:
         try:
-            return check(TypeAdapter(Starts), plain)
+            return validate(TypeAdapter(Starts), plain)
         except ValueError as error:
             what = str(error)
     raise RequestError(

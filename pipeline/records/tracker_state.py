@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.errors import RequestError
-from pipeline.records.checksummed import Warned, read_kept, write_kept
+from pipeline.records.checksummed import Warned, read_checksummed, write_checksummed
 from pipeline.records.layout import Layout
 
 
@@ -35,7 +35,7 @@ class TrackerState:
             return {}
         path = layout.tracker_state(self.name)
         try:
-            return read_kept(layout, path, dict, self._warned)
+            return read_checksummed(layout, path, dict, self._warned)
         except FileNotFoundError:
             return {}
         except ValueError as error:
@@ -56,4 +56,4 @@ class TrackerState:
                 "A tracker must wait for the run's directory before it keeps something in it: "
                 f"from `directory` on; {what} is not there yet."
             )
-        write_kept(layout, layout.tracker_state(self.name), {**self.read(), **facts})
+        write_checksummed(layout, layout.tracker_state(self.name), {**self.read(), **facts})

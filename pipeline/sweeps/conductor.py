@@ -21,7 +21,7 @@ from pipeline.engine.past import earlier_seconds
 from pipeline.errors import RequestError, one_line
 from pipeline.experiment import Experiment
 from pipeline.names import search_path
-from pipeline.records.checksummed import is_kept
+from pipeline.records.checksummed import file_or_copy_exists
 from pipeline.records.outputs.results import Results
 from pipeline.sweeps.comparison import compare, value_of, write_comparison
 from pipeline.sweeps.request import Sweep
@@ -207,7 +207,7 @@ class _Search:
         self.layout, log = sitting.run(name), sitting.log(name)
         arguments: list[str | Path]
         spent_s = 0.0
-        if is_kept(self.layout, self.layout.experiment):
+        if file_or_copy_exists(self.layout, self.layout.experiment):
             spent_s = earlier_seconds(self.layout)
             arguments = ["--resume", self.layout.root]
         else:

@@ -13,7 +13,7 @@ import pytest
 from pipeline.errors import RequestError, StorageError
 from pipeline.objective import Objective
 from pipeline.records import layout as layouts
-from pipeline.records.checksummed import read_kept, write_kept
+from pipeline.records.checksummed import read_checksummed, write_checksummed
 from pipeline.records.entries.decisions import Decision, read_decisions
 from pipeline.records.entries.reports import Report, read_history
 from pipeline.records.entries.trials import read_trials
@@ -350,9 +350,9 @@ def test_a_write_that_fails_at_first_is_tried_again(
     run: Layout, pauses: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(3, monkeypatch)
-    write_kept(run, run.summary, {"new": 1})
+    write_checksummed(run, run.summary, {"new": 1})
 
-    assert read_kept(run, run.summary) == {"new": 1}
+    assert read_checksummed(run, run.summary) == {"new": 1}
     assert run.summary.read_bytes() == run.copy(run.summary).read_bytes()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RequestError
-from pipeline.records.checksummed import write_kept
+from pipeline.records.checksummed import write_checksummed
 from pipeline.records.entries.reports import Report
 from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.layout import Layout, write_whole
@@ -123,7 +123,7 @@ def test_a_run_that_did_not_end_is_refused(run: Layout) -> None:
 
 
 def test_a_run_without_a_best_trial_is_refused(run: Layout) -> None:
-    write_kept(run, run.summary, Results(run.root).summary | {"best": None})
+    write_checksummed(run, run.summary, Results(run.root).summary | {"best": None})
     with pytest.raises(
         RequestError, match="must have a best trial; in .* no trial reported a finite objective.$"
     ):

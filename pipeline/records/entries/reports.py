@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipeline.objective import Objective
-from pipeline.records.checksummed import Warned, check, read_json
+from pipeline.records.checksummed import Warned, read_json, validate
 from pipeline.records.layout import Layout
 from pipeline.records.lines import read_lines
 
@@ -107,4 +107,4 @@ def _check_report(line: bytes) -> None:
     """Look at a line that has no checksum."""
     plain = read_json(line)
     Report(**plain)
-    check(_REPORT, plain)
+    validate(_REPORT, plain)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from pipeline.errors import RequestError
-from pipeline.records.checksummed import Warned, check, damaged, read_kept
+from pipeline.records.checksummed import Warned, damaged, read_checksummed, validate
 from pipeline.records.entries.former_names import TRIAL, renamed
 from pipeline.records.entries.trial_ids import sort_key
 from pipeline.records.layout import Layout
@@ -156,7 +156,7 @@ def _spec(plain: str) -> Hyperparameter:
 def read_trials(layout: Layout, warned: Warned | None = None) -> dict[str, TrialRecord]:
     """Every trial's record, in the order of the trials.
 
-    `warned` is for the process that writes the run: see `checksummed.read_kept`.
+    `warned` is for the process that writes the run: see `checksummed.read_checksummed`.
 
     Raises:
         RequestError: a record is damaged, and so is its copy; the message names it.
@@ -166,7 +166,7 @@ def read_trials(layout: Layout, warned: Warned | None = None) -> dict[str, Trial
     for name in sorted(names, key=sort_key):
         path = layout.trial_record(name)
         try:
-            records[name] = read_kept(layout, path, functools.partial(_record, name), warned)
+            records[name] = read_checksummed(layout, path, functools.partial(_record, name), warned)
         except FileNotFoundError:  # the folder of a trial whose record was never written
             continue
         except ValueError as error:
@@ -177,7 +177,7 @@ def read_trials(layout: Layout, warned: Warned | None = None) -> dict[str, Trial
 def _record(name: str, plain: dict[str, Any]) -> TrialRecord:
     plain = renamed(plain, TRIAL)
     record = TrialRecord(**plain)
-    check(_RECORD, plain)
+    validate(_RECORD, plain)
     record.hyperparameters, record.in_force(0)  # each item has what it must have
     if record.trial != name:
         raise ValueError(f"it is of trial {record.trial!r}")

@@ -12,7 +12,7 @@ from typing import IO
 
 from pydantic import TypeAdapter
 
-from pipeline.records.checksummed import Warned, check, read_kept, write_kept
+from pipeline.records.checksummed import Warned, read_checksummed, validate, write_checksummed
 from pipeline.records.layout import Layout
 
 _FILES = TypeAdapter(dict[str, dict[str, str]])
@@ -25,19 +25,21 @@ def write_checksums(
     sums = dict(beside)
     for path, checksum in written.items():
         sums[path.relative_to(layout.root).as_posix()] = checksum
-    write_kept(layout, layout.checksums, {"sha256": sums})
+    write_checksummed(layout, layout.checksums, {"sha256": sums})
 
 
 def read_checksums(layout: Layout, warned: Warned | None = None) -> dict[str, str]:
     """The checksum of each file by its path in the run; none where nothing was recorded.
 
-    `warned` is for the process that writes the run: see `checksummed.read_kept`.
+    `warned` is for the process that writes the run: see `checksummed.read_checksummed`.
 
     Raises:
         ValueError: they are damaged, and so is their copy; says where.
     """
     try:
-        plain = read_kept(layout, layout.checksums, lambda content: check(_FILES, content), warned)
+        plain = read_checksummed(
+            layout, layout.checksums, lambda content: validate(_FILES, content), warned
+        )
     except FileNotFoundError:
         return {}
     return plain["sha256"]

@@ -29,7 +29,7 @@ class Results:
     Args:
         directory: the run's, which may have been moved, and may be in an object store.
         summary: what its `summary.json` says, if that was read already.
-        warned: for the process that writes the run: see `checksummed.read_kept`.
+        warned: for the process that writes the run: see `checksummed.read_checksummed`.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipeline.objective import Objective
-from pipeline.records.checksummed import Warned, check, read_kept, write_kept
+from pipeline.records.checksummed import Warned, read_checksummed, validate, write_checksummed
 from pipeline.records.entries.former_names import SUMMARY, renamed
 from pipeline.records.entries.reports import BestReports, Report
 from pipeline.records.entries.trials import COUNTED, TrialRecord
@@ -84,18 +84,18 @@ _SUMMARY = TypeAdapter(_Summary)
 def read_summary(layout: Layout, warned: Warned | None = None) -> dict[str, Any]:
     """What `summary.json` says.
 
-    `warned` is for the process that writes the run: see `checksummed.read_kept`.
+    `warned` is for the process that writes the run: see `checksummed.read_checksummed`.
 
     Raises:
         FileNotFoundError: there is none.
         ValueError: it is damaged; says where.
     """
-    return read_kept(layout, layout.summary, _checked, warned)
+    return read_checksummed(layout, layout.summary, _checked, warned)
 
 
 def _checked(plain: dict[str, Any]) -> dict[str, Any]:
     plain = renamed(plain, SUMMARY)
-    check(_SUMMARY, plain)
+    validate(_SUMMARY, plain)
     return plain
 
 
@@ -128,5 +128,5 @@ def write_summary(
         ),
         **facts,
     }
-    write_kept(layout, layout.summary, summary)
+    write_checksummed(layout, layout.summary, summary)
     return summary
