@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.objective import Objective
 from pipeline.records.entries.reports import Report
-from pipeline.records.entries.trials import TrialRecord
+from pipeline.records.entries.trials import TrialRecord, as_plain
 from pipeline.search.bookkeeping import Observation
 from pipeline.search.known import Trace
 from pipeline.search.searcher import Searcher
@@ -106,14 +106,7 @@ class Simulation:
         self.build(hp)
         asked_by_build = len(hp.requested)
         self.fit(hp)
-        record.requested = [
-            {
-                **spec.to_dict(),
-                "asked_by": "build" if place < asked_by_build else "fit",
-                "value": value,
-            }
-            for place, (spec, value) in enumerate(hp.requested)
-        ]
+        record.requested = as_plain(hp.requested, asked_by_build)
         if self.searcher.equal_of(trial, hp.requested) is None:
             self.searcher.tell_requested(trial, hp.requested, asked_by_build)
         else:
