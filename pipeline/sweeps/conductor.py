@@ -122,7 +122,7 @@ class _Conductor:
         self.waiting = [
             name for name, outcome in sitting.outcomes.items() if outcome.status != "done"
         ]
-        self.running: dict[str, _Search] = {}
+        self.running: dict[str, _SearchProcess] = {}
         self._before = dict(sitting.outcomes)
         self._counted = self._saved = time.monotonic()
 
@@ -169,7 +169,9 @@ class _Conductor:
             budget_s = share_s(left_s, 1 + len(self.waiting), self.sweep.parallel)
         try:
             experiment = self.sweep.experiments[name]
-            self.running[name] = _Search(self.sitting, name, experiment, budget_s, self.options)
+            self.running[name] = _SearchProcess(
+                self.sitting, name, experiment, budget_s, self.options
+            )
         except RequestError as error:  # a damaged record
             return self._end(name, Outcome("failed", str(error)))
         limit = (
@@ -179,7 +181,7 @@ class _Conductor:
         )
         self.say(f"{name} begins{limit}: {short(self.sitting.log(name))}")
 
-    def _take_up(self, name: str, search: "_Search") -> None:
+    def _take_up(self, name: str, search: "_SearchProcess") -> None:
         self._end(name, search.outcome(stopped=self.interruption.signal is not None))
 
     def _end(self, name: str, outcome: Outcome) -> None:
@@ -193,7 +195,7 @@ class _Conductor:
         self.say(f"{name} {said}" + (f": {what}" if what else ""))
 
 
-class _Search:
+class _SearchProcess:
     """One search's process."""
 
     def __init__(
