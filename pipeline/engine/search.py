@@ -252,7 +252,7 @@ class Search:
         while True:
             try:
                 if self._mirror is not None:
-                    self._mirror.take_new(self.watcher.preparing)
+                    self._mirror.acquire_new(self.watcher.preparing)
                     self._write_request(experiment, self.layout)
                     self._mirror.send()  # so that its name is taken
                 else:

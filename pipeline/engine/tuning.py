@@ -103,7 +103,7 @@ def _reopened(directory: str | Path, watcher: Watcher) -> Iterator[tuple[Past, M
     with Mirror(place, new_folder()) as mirror, named_by_home(mirror.layout):
         layout = mirror.layout
         mirror.check_there()
-        mirror.take(watcher.preparing)
+        mirror.acquire(watcher.preparing)
         watcher.preparing(f"bringing back the records of {place}")
         mirror.bring_back()
         with Past(layout, warned) as past:

@@ -103,8 +103,8 @@ class Newcomers:
         if self._thread is not None:
             self._thread.join(ENDED_S)
 
-    def look(self) -> None:
-        """Ask who is new; returns at once."""
+    def ask_new(self) -> None:
+        """Ask the nodes that are new; returns at once."""
         if self._over.is_set() or (self._thread is not None and self._thread.is_alive()):
             return
         now = time.monotonic()

@@ -98,14 +98,14 @@ class Hangs:
         """A report came; `new` if it is no epoch that is trained again after a restart."""
         if (silence := self._silences.get(trial)) is not None:
             now = time.monotonic()
-            # else this process was stopped, and `look` is yet to allow for it
+            # else this process was stopped, and `end_silent` is yet to allow for it
             if now - self._next_look <= ASLEEP_S:
                 self._longest_s = max(self._longest_s, now - silence.since)
             silence.reported = True
         if new:
             self._hung.discard(trial)
 
-    def look(self, controller: Controller) -> None:
+    def end_silent(self, controller: Controller) -> None:
         """End each worker that has been silent for too long."""
         now = time.monotonic()
         if now < self._next_look:

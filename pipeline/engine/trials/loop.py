@@ -112,7 +112,7 @@ def run_trials(
         experiment.max_epochs,
     )
     newcomers = Newcomers(experiment, layout.place, growth.fit, recorder.refuse)
-    prepared.places.looked = [newcomers.look, growth.ask]
+    prepared.places.looked = [newcomers.ask_new, growth.ask]
     deadline = None if left_s is None else time.monotonic() + left_s
     trials = Trials(
         adapter,

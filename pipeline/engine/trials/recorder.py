@@ -87,7 +87,7 @@ class Recorder(Callback):
             while self._actors:
                 ray.kill(self._actors.popitem()[1])
         elif self._supervisor.controller is not None:
-            self._hangs.look(self._supervisor.controller)
+            self._hangs.end_silent(self._supervisor.controller)
         for node, reasons in self._supervisor.unfit.items():
             if len(reasons) >= UNFIT_TIMES:
                 self.refuse(

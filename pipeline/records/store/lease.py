@@ -34,8 +34,8 @@ class Lease:
         self._beating: threading.Thread | None = None
         self._renewed = 0.0
 
-    def take(self, waiting: Callable[[str], None]) -> None:
-        """Take it, once nobody else is heard of; `waiting` is told why that lasts.
+    def acquire(self, waiting: Callable[[str], None]) -> None:
+        """Acquire it, once nobody else is heard of; `waiting` is told why that lasts.
 
         Raises:
             RequestError: another process lives that has it.

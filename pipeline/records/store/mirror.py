@@ -84,17 +84,17 @@ class Mirror:
                     f"{self.home} has no experiment.yaml."
                 )
 
-    def take(self, waiting: Callable[[str], None]) -> None:
-        """Have the run for this process alone; see `Lease.take`.
+    def acquire(self, waiting: Callable[[str], None]) -> None:
+        """Acquire the run for this process alone; see `Lease.acquire`.
 
         Raises:
             RequestError: another process has it, or the store fails.
         """
         with _requested(self.home):
-            self._lease.take(waiting)
+            self._lease.acquire(waiting)
 
-    def take_new(self, waiting: Callable[[str], None]) -> None:
-        """Have a run that is not there yet.
+    def acquire_new(self, waiting: Callable[[str], None]) -> None:
+        """Acquire a run that is not there yet.
 
         Raises:
             FileExistsError: another process has made it meanwhile.
@@ -104,7 +104,7 @@ class Mirror:
             taken = is_there(self.home)
             if not taken:
                 try:
-                    self._lease.take(waiting)
+                    self._lease.acquire(waiting)
                 except RequestError:  # who has it makes the run just now
                     taken = True
                 else:

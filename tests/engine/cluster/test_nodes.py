@@ -244,8 +244,8 @@ def test_nodes_that_come_later_are_asked_and_ended_for_if_they_are_unfit_twice(
     )
     newcomers = Newcomers(Experiment(dataset="digits"), tmp_path / "run", fit, told.append)
 
-    def look():
-        newcomers.look()
+    def ask():
+        newcomers.ask_new()
         if newcomers._thread is not None:
             newcomers._thread.join(10)
 
@@ -253,20 +253,20 @@ def test_nodes_that_come_later_are_asked_and_ended_for_if_they_are_unfit_twice(
     bad = ({"new": [("storage /runs: not there", "mount it")]}, {})
     answers += [silent, bad, bad]
     for _ in range(2):
-        look()
+        ask()
     assert asked == [["new"]] * 2 and told == [] and fit == {"here"}
-    look()
+    ask()
     assert told[0].rows == [("10.0.0.1 there", "storage /runs: not there", "mount it")]
     answers.append(({"new": []}, {}))
-    look()
-    look()  # asked once more, and then never
+    ask()
+    ask()  # asked once more, and then never
     assert len(asked) == 4 and len(told) == 1 and fit == {"here", "new"}
     alive["broken"] = there
     answers.append(None)  # as where Ray or the storage fails: the search goes on
-    look()
+    ask()
     assert len(told) == 1 and list(tmp_path.iterdir()) == []
     asked.clear()
     with newcomers:
         pass
-    look()
+    ask()
     assert asked == []  # it is over

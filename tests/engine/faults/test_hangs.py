@@ -301,28 +301,28 @@ def awake(monkeypatch):
 def test_who_waits_for_a_gpus_memory_does_not_hang(clock, gpus, silent_s, reported):
     experiment = Experiment(dataset="digits", epoch_timeout_s=20, gpus_per_trial=gpus)
     watch, worker = Hangs.of(experiment, 0.0, print), Worker()
-    watch.look(Controller(worker))
+    watch.end_silent(Controller(worker))
     if reported:
         watch.reported("t0000", new=True)
     clock[0] += 20 if reported else silent_s
-    watch.look(Controller(worker))
+    watch.end_silent(Controller(worker))
     assert not worker.killed
     clock[0] += 1
-    watch.look(Controller(worker))
+    watch.end_silent(Controller(worker))
     assert worker.killed
 
 
 def test_while_this_process_was_stopped_nobody_was_silent(clock):
     watch, worker = Hangs(20.0, 0.0), Worker()
-    watch.look(Controller(worker))
+    watch.end_silent(Controller(worker))
     watch.reported("t0000", new=True)
     clock[0] += 3600
-    watch.look(Controller(worker))
+    watch.end_silent(Controller(worker))
     clock[0] += 18
-    watch.look(Controller(worker))
+    watch.end_silent(Controller(worker))
     assert not worker.killed
     clock[0] += 4
-    watch.look(Controller(worker))
+    watch.end_silent(Controller(worker))
     assert worker.killed
 
 
@@ -330,18 +330,18 @@ def test_while_this_process_was_stopped_nobody_was_silent(clock):
 def test_the_time_that_this_process_was_stopped_is_not_learnt(clock, looks_first):
     """Tune takes the report that came meanwhile either before or after the next look."""
     watch, worker = Hangs(None, 20.0), Worker()
-    watch.look(Controller(worker))
+    watch.end_silent(Controller(worker))
     clock[0] += 3600
     if looks_first:
-        watch.look(Controller(worker))
+        watch.end_silent(Controller(worker))
     watch.reported("t0000", new=True)
     assert watch.limit_s == 400
     worker.answers = frozenset({"the next report"})
     clock[0] += 1
-    watch.look(Controller(worker))
+    watch.end_silent(Controller(worker))
     for _ in range(40):
         clock[0] += 1
-        watch.look(Controller(worker))
+        watch.end_silent(Controller(worker))
     watch.reported("t0000", new=True)
     assert watch.limit_s == 800  # what it is awake for, it learns
 
@@ -351,12 +351,12 @@ def test_before_anything_has_reported_a_trial_hangs_after_a_fixed_time(clock):
     said = []
     worker = Worker()
     watch = Hangs(None, 0.0, said.append)
-    watch.look(Controller(worker))
+    watch.end_silent(Controller(worker))
     clock[0] += hangs.FIRST_S + hangs.START_S
-    watch.look(Controller(worker))
+    watch.end_silent(Controller(worker))
     assert not worker.killed
     clock[0] += 2
-    watch.look(Controller(worker))
+    watch.end_silent(Controller(worker))
     assert worker.killed
     assert said == [
         "t0000: no epoch within 21600 s (--epoch-timeout allows more); "
@@ -364,9 +364,9 @@ def test_before_anything_has_reported_a_trial_hangs_after_a_fixed_time(clock):
     ]
     another = Worker()
     clock[0] += 2
-    watch.look(Controller(another))
+    watch.end_silent(Controller(another))
     clock[0] += hangs.FIRST_S + hangs.START_S + 1
-    watch.look(Controller(another))
+    watch.end_silent(Controller(another))
     assert another.killed
     assert watch.reasons == {
         "t0000": "no epoch within 21600 s (--epoch-timeout allows more), twice"
@@ -377,6 +377,6 @@ def test_a_worker_whose_answer_has_come_does_not_hang(clock):
     watch, worker = Hangs(20.0, 0.0), Worker()
     worker.has_answered = lambda: True
     for _ in range(200):
-        watch.look(Controller(worker))
+        watch.end_silent(Controller(worker))
         clock[0] += 1
     assert not worker.killed

@@ -49,7 +49,7 @@ def test_one_that_is_free_is_taken_at_once_and_let_go(place, lease):
     for _ in range(2):
         one = lease()
         said = []
-        one.take(said.append)
+        one.acquire(said.append)
         assert json.loads(place.read_bytes()).keys() == {"owner", "host", "process"}
         one.check()
         one.release()
@@ -57,14 +57,14 @@ def test_one_that_is_free_is_taken_at_once_and_let_go(place, lease):
 
 
 def test_a_second_process_is_refused_while_the_first_lives(place, lease):
-    lease().take(nothing)
+    lease().acquire(nothing)
     time.sleep(LEASE_S)  # only who is heard of keeps it
     said = []
     with pytest.raises(
         RequestError,
         match=f"must belong to one process; {place.parent} is in use by another, process",
     ):
-        lease().take(said.append)
+        lease().acquire(said.append)
     assert len(said) == 1 and re.fullmatch(
         r"waiting up to \d s, to see whether process \d+ of .* still has .*", said[0]
     )
@@ -73,7 +73,7 @@ def test_a_second_process_is_refused_while_the_first_lives(place, lease):
 def test_that_of_a_dead_process_is_taken_once_it_would_have_been_renewed(place, lease):
     left_behind(place)
     began, said = time.monotonic(), []
-    lease().take(said.append)
+    lease().acquire(said.append)
     assert time.monotonic() - began > LEASE_S - 2
     assert "whether process 7 of there still has" in said[0]
 
@@ -81,20 +81,20 @@ def test_that_of_a_dead_process_is_taken_once_it_would_have_been_renewed(place, 
 def test_one_that_is_long_dead_is_not_waited_for(place, lease):
     left_behind(place)
     time.sleep(LEASE_S + 1)
-    lease().take(lambda text: pytest.fail(text))
+    lease().acquire(lambda text: pytest.fail(text))
 
 
 def test_of_two_that_take_it_at_once_one_gets_it(place, lease):
     outcomes = []
 
-    def take(one):
+    def acquire(one):
         try:
-            one.take(nothing)
+            one.acquire(nothing)
             outcomes.append("taken")
         except RequestError as error:
             outcomes.append(str(error))
 
-    threads = [threading.Thread(target=take, args=[lease()]) for _ in range(2)]
+    threads = [threading.Thread(target=acquire, args=[lease()]) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -113,7 +113,7 @@ def test_one_that_another_takes_while_its_age_is_found_out_is_left_to_it(place, 
 
     monkeypatch.setattr(Lease, "_outwait", outwait_and_be_late)
     with pytest.raises(RequestError, match="is in use by another, process 8 of here"):
-        lease().take(nothing)
+        lease().acquire(nothing)
     assert json.loads(place.read_bytes())["owner"] == "another"
 
 
@@ -123,13 +123,13 @@ def test_one_whose_taking_is_interrupted_is_let_go(place, lease, monkeypatch):
 
     monkeypatch.setattr(time, "sleep", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        lease().take(nothing)
+        lease().acquire(nothing)
     assert place.written() is None
 
 
 def test_who_was_frozen_learns_that_another_has_it(place, lease, monkeypatch):
     one = lease()
-    one.take(nothing)
+    one.acquire(nothing)
     one.check()
     left_behind(place)  # as by another that took it over
     until = time.monotonic() + 20

@@ -48,7 +48,7 @@ def mirror(bucket, tmp_path, monkeypatch):
         made.append(one := Mirror(location(f"{bucket}/runs/mine"), folder))
         if take:
             (one.home / ".lock").unlink(missing_ok=True)  # of the one before, which has died
-            one.take(nothing)
+            one.acquire(nothing)
         return one
 
     yield make
@@ -428,15 +428,15 @@ def test_who_lost_the_run_writes_no_more(mirror, ledger, monkeypatch):
 def test_a_name_that_is_taken_meanwhile_is_not_taken_again(mirror, monkeypatch):
     monkeypatch.setattr(leases, "BEAT_S", 1.2)
     first = mirror(take=False)
-    first.take_new(nothing)
+    first.acquire_new(nothing)
     with pytest.raises(FileExistsError):  # as it makes the run
-        mirror(take=False).take_new(nothing)
+        mirror(take=False).acquire_new(nothing)
     write_experiment(first.layout, "dataset: digits\n")
     first.send()
     assert is_there(first.home)
     first.close()
     with pytest.raises(FileExistsError):
-        mirror(take=False).take_new(nothing)
+        mirror(take=False).acquire_new(nothing)
 
 
 def test_a_name_whose_process_was_killed_before_the_run_was_there_is_free(mirror, monkeypatch):
@@ -447,7 +447,7 @@ def test_a_name_whose_process_was_killed_before_the_run_was_there_is_free(mirror
     experiment = Experiment(dataset="digits", storage=str(home.parent), name=home.name)
     assert directory_of(experiment) == home
     again = mirror(take=False)
-    again.take_new(nothing)
+    again.acquire_new(nothing)
     write_experiment(again.layout, "dataset: digits\n")
     again.send()
     with pytest.raises(
