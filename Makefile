@@ -75,8 +75,8 @@ bench: $(STAMP)  ## run the benchmarks, two hours on an idle machine; results go
 	$(RUN) benchmarks/start_up.py
 	$(RUN) benchmarks/limit.py
 	$(RUN) benchmarks/checkpoints.py
-	$(RUN) benchmarks/execution.py
-	KERAS_BACKEND=jax $(RUN) benchmarks/execution.py
+	$(RUN) benchmarks/fit_plans.py
+	KERAS_BACKEND=jax $(RUN) benchmarks/fit_plans.py
 	$(RUN) benchmarks/overhead.py
 	$(RUN) benchmarks/read_back.py
 	$(RUN) benchmarks/same_work.py --n 1

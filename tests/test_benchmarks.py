@@ -48,7 +48,7 @@ def build(hp, data):
     [
         ("limit", ("--units", "16", "--batch-size", "16"), "limit-digits", "of_the_limit"),
         ("checkpoints", (), "checkpoints-digits", "rows"),
-        ("execution", ("--configurations", "1", "SPACE"), "execution-digits-convolutions", "rows"),
+        ("fit_plans", ("--configurations", "1", "SPACE"), "fit-plans-digits-convolutions", "rows"),
         ("start_up", ("SPACE",), "start-up-digits-convolutions", "rows"),
         (
             "same_work",

@@ -8,7 +8,7 @@ Keras's own way, or many batches a call inside one graph.
     compiled  the same loop compiled by XLA; JAX has no other
 
 All three make the same updates on the same batches in the same order; sums differ in the last
-places. What is fastest depends on the model: benchmarks/execution.py makes the measurements that
+places. What is fastest depends on the model: benchmarks/fit_plans.py makes the measurements that
 `choose` follows.
 """
 

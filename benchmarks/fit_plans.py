@@ -1,16 +1,16 @@
-"""What an epoch costs under each execution plan, for models with and without dropout and
+"""What an epoch costs under each fit plan, for models with and without dropout and
 convolutions.
 
-Run:  python benchmarks/execution.py --n 3
-      KERAS_BACKEND=jax python benchmarks/execution.py --n 3
-      python benchmarks/execution.py --dataset digits --search-space cnn --configurations 5 --seed 1
+Run:  python benchmarks/fit_plans.py --n 3
+      KERAS_BACKEND=jax python benchmarks/fit_plans.py --n 3
+      python benchmarks/fit_plans.py --dataset digits --search-space cnn --configurations 5 --seed 1
 
 One thread, as a trial has with one CPU. The models are those named here, on MNIST, or are drawn
 from a search space. The plans take turns within each repetition; what is compared is the median of
 the epochs after the first, which holds tracing and compilation and is given by itself. CPU time
 stands beside the wall clock: on a shared machine it is the steadier of the two. `auto` is what is
 chosen where seven epochs lie between two rungs, and `auto_of_best` its epoch's time by that of the
-fastest plan. Writes `results/<date>-execution[-jax].json`.
+fastest plan. Writes `results/<date>-fit-plans[-jax].json`.
 """
 
 import statistics
@@ -180,7 +180,7 @@ def main():
     jax = "-jax" if BACKEND == "jax" else ""
     asked.search_space = asked.search_space or str(subject.SPACE)  # what `label` leaves out
     recording.write(
-        f"execution{jax}{subject.label(asked)}",
+        f"fit-plans{jax}{subject.label(asked)}",
         __doc__.partition("\n")[0],
         BACKEND,
         "keras",
