@@ -24,7 +24,7 @@ import numpy as np
 from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import FitData
 
-PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
+PLAIN_TYPES = (type(None), bool, int, float, complex, str, bytes, type(...))
 # Of a callback: where something is written changes nothing in a search, and often holds the time.
 PLACES = {
     "log_dir",
@@ -119,7 +119,7 @@ def _digest(thing: Any, within: tuple[Any, ...], known: dict[int, tuple[Any, byt
 
 def _parts(thing: Any) -> Iterator[bytes | _Held]:
     yield _joined(type(thing).__qualname__)
-    if isinstance(thing, PLAIN):
+    if isinstance(thing, PLAIN_TYPES):
         yield repr(thing).encode()
     elif isinstance(thing, np.ndarray) and not thing.dtype.hasobject:
         yield _joined(thing.dtype, thing.shape)
@@ -127,7 +127,7 @@ def _parts(thing: Any) -> Iterator[bytes | _Held]:
     elif isinstance(thing, np.ndarray):
         yield _Held((thing.tolist(),))
     elif isinstance(thing, list | tuple):
-        plain = all(type(part) in PLAIN for part in thing)
+        plain = all(type(part) in PLAIN_TYPES for part in thing)
         yield repr(list(thing)).encode() if plain else _Held(tuple(thing))
     elif isinstance(thing, dict):
         yield _Held(tuple(thing.items()), in_order=False)
@@ -210,9 +210,9 @@ def _is_setting(value: Any) -> bool:
         return all(map(_is_setting, value))
     if isinstance(value, dict):
         return all(map(_is_setting, value.values()))
-    return isinstance(value, (*PLAIN, np.ndarray, np.generic, np.ufunc, type)) or inspect.isroutine(
-        value
-    )
+    return isinstance(
+        value, (*PLAIN_TYPES, np.ndarray, np.generic, np.ufunc, type)
+    ) or inspect.isroutine(value)
 
 
 def _as_array(thing: Any) -> np.ndarray | None:

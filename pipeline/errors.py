@@ -31,9 +31,9 @@ LONGEST = 120  # characters that an error quotes of a value: what is longer was 
 LISTED = 12  # names or values that an error lists one by one
 
 # Files whose frames a traceback of user code leaves out.
-OURS = f"{Path(__file__).resolve().parent}{os.sep}"
+OUR_CODE = f"{Path(__file__).resolve().parent}{os.sep}"
 # What lies here where the package was installed; a traceback tells of it as of a user's code.
-TOLD = (f"{OURS}datasets{os.sep}", f"{OURS}search_spaces{os.sep}")
+TOLD = (f"{OUR_CODE}datasets{os.sep}", f"{OUR_CODE}search_spaces{os.sep}")
 IMPORTLIB = importlib.__file__
 
 
@@ -147,7 +147,7 @@ def users_frames(frames: traceback.StackSummary) -> traceback.StackSummary:
         frame
         for frame in frames
         if frame.filename.startswith(TOLD)
-        or not frame.filename.startswith((OURS, "<frozen importlib", IMPORTLIB))
+        or not frame.filename.startswith((OUR_CODE, "<frozen importlib", IMPORTLIB))
     ]
     return traceback.StackSummary.from_list(users) if users else frames
 

@@ -32,10 +32,10 @@ from pipeline.records.store.remote import check_address
 from pipeline.settings_text import settings_in
 
 # of anything that is counted or timed: far beyond it clocks and Ray's counters overflow
-MOST = 10**9
-Positive = Annotated[int, Field(gt=0, le=MOST)]
-NotNegative = Annotated[int, Field(ge=0, le=MOST)]
-Seconds = Annotated[float, Field(gt=0, le=MOST)]
+LARGEST = 10**9
+Positive = Annotated[int, Field(gt=0, le=LARGEST)]
+NotNegative = Annotated[int, Field(ge=0, le=LARGEST)]
+Seconds = Annotated[float, Field(gt=0, le=LARGEST)]
 LEAST_SHARE = 0.0001  # of a CPU or GPU: finer Ray does not count
 UNBOUNDED = 10**6  # trials or epochs: whoever asks for so many means all that there are
 
@@ -102,15 +102,15 @@ class Experiment(BaseModel):
     grace_epochs: Positive = Field(
         default=1, description="asha, asha-stopping and median: stop no trial before this epoch."
     )
-    reduction_factor: Annotated[float, Field(ge=1.1, le=MOST)] = Field(
+    reduction_factor: Annotated[float, Field(ge=1.1, le=LARGEST)] = Field(
         default=3,
         description="asha, asha-stopping and hyperband: one trial in so many goes on.",
     )
     perturbation_interval: Positive = Field(default=2, description="pbt: epochs of a generation.")
-    cpus_per_trial: Annotated[float, Field(gt=0, le=MOST)] = Field(
+    cpus_per_trial: Annotated[float, Field(gt=0, le=LARGEST)] = Field(
         default=1, description="CPUs of a trial."
     )
-    gpus_per_trial: Annotated[float, Field(ge=0, le=MOST)] | Literal["auto"] = Field(
+    gpus_per_trial: Annotated[float, Field(ge=0, le=LARGEST)] | Literal["auto"] = Field(
         default=0.0,
         description="GPUs of a trial: a share like 0.25 packs several on one, auto as many as fit.",
     )

@@ -16,9 +16,9 @@ LOGGER = logging.getLogger("kerasweep")
 
 MOST_BYTES = 4 * 2**20  # of the file, and once more of the one before it
 HELD = 1000  # lines
-LONGEST = 1000  # characters of a line
+LONGEST_LINE = 1000  # characters of a line
 # A full disk is met again with each line: what is not written is lost for so long.
-AGAIN_S = 60.0
+UNWRITTEN_S = 60.0
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
@@ -93,7 +93,7 @@ class _Short(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
         traceback = record.exc_info or record.exc_text
-        return line if traceback or len(line) <= LONGEST else f"{line[:LONGEST]}..."
+        return line if traceback or len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
 
 
 class _File(RotatingFileHandler):
@@ -111,7 +111,7 @@ class _File(RotatingFileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Let go of the file, and of what it was to hold."""
-        self._again = time.monotonic() + AGAIN_S
+        self._again = time.monotonic() + UNWRITTEN_S
         stream: Any = self.stream
         with suppress(Exception):
             stream.close()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.sweeps.request import Sweep
 
 COMMAND = "python -m pipeline.run"
-FILES = (".yaml", ".yml")
+SETTINGS_FILES = (".yaml", ".yml")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -117,7 +117,7 @@ def _experiment(dataset: str | None, given: dict[str, Any]) -> Experiment:
         raise RequestError(
             f"A dataset must be given: {COMMAND} mnist. What there is: {COMMAND} --list"
         )
-    if dataset.endswith(FILES):
+    if dataset.endswith(SETTINGS_FILES):
         # Its name is that of the run it came from; asked again, it is a run of its own.
         return Experiment.from_yaml(_text(dataset), dataset).changed(**{"name": None} | given)
     return Experiment(dataset=dataset, **given)
@@ -136,7 +136,7 @@ def _text(file: str) -> str:
 
 def _sweep(dataset: str | None, given: dict[str, Any]) -> "Sweep | None":
     """What a sweep file asks for; None where there is none."""
-    if dataset is None or not dataset.endswith(FILES):
+    if dataset is None or not dataset.endswith(SETTINGS_FILES):
         return None
     from pipeline.sweeps.request import read_sweep
 

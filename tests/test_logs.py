@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import Experiment, tune
-from pipeline.logs import LOGGER, LONGEST, MOST_BYTES, held, written_to
+from pipeline.logs import LOGGER, LONGEST_LINE, MOST_BYTES, held, written_to
 
 OTHER = logging.getLogger("another_library")
 
@@ -57,12 +57,12 @@ def test_the_lines_of_other_libraries_are_in_the_file_once_and_no_longer_than_th
         OTHER.info("started")
         inner.debug("each epoch one")
         inner.debug("a part")
-        inner.debug("x" * 2 * LONGEST)
+        inner.debug("x" * 2 * LONGEST_LINE)
     OTHER.error("later")
     first, second, third = path.read_text().splitlines()
     assert first.endswith("another_library: started")
     assert second.endswith("another_library.part: a part")
-    assert len(third) == LONGEST + len("...")
+    assert len(third) == LONGEST_LINE + len("...")
 
 
 def test_loggers_and_handlers_are_left_as_they_were(path, capsys):
@@ -91,8 +91,8 @@ def test_the_callers_own_handlers_get_no_debug_lines(path, caplog):
 
 def test_the_file_does_not_grow_without_end(path):
     with written_to(path):
-        for _ in range(2 * MOST_BYTES // LONGEST + 9):
-            LOGGER.debug("x" * LONGEST)
+        for _ in range(2 * MOST_BYTES // LONGEST_LINE + 9):
+            LOGGER.debug("x" * LONGEST_LINE)
     files = sorted(path.parent.iterdir())
     assert [file.name for file in files] == ["debug.log", "debug.log.1"]
     assert all(file.stat().st_size <= MOST_BYTES for file in files)

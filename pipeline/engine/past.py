@@ -23,7 +23,7 @@ from pipeline.space.starts import Starts
 from pipeline.worker.training.checkpoints import Checkpoints
 
 # From the start of a process, or a worker's, to an epoch's beginning.
-START_S = 60.0
+BEFORE_AN_EPOCH_S = 60.0
 
 
 class Past:
@@ -197,7 +197,7 @@ def seconds_spent(
         # Between two processes nothing was spent: no more than the epoch itself, and its trial's
         # start.
         passed = report.seconds if before is None else max(report.time - before, 0.0)
-        spent += min(passed, report.seconds + START_S)
+        spent += min(passed, report.seconds + BEFORE_AN_EPOCH_S)
         before = report.time
     return spent
 

@@ -26,7 +26,7 @@ LAST, BEST = "last.npz", "best.npz"  # of a trial, or of each of its executions:
 SPARE = {LAST: "last.spare.npz", BEST: "best.spare.npz"}
 
 UNFINISHED = ".new-run-"  # beside the runs, while one is made
-LEFT_S = 3600.0  # it takes seconds; what is so old is of one that was killed
+UNFINISHED_LEFT_S = 3600.0  # it takes seconds; what is so old is of one that was killed
 
 
 class Layout:
@@ -147,7 +147,7 @@ def new_directory(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f"{UNFINISHED}*"):
         with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > LEFT_S:
+            if time.time() - left.stat().st_mtime > UNFINISHED_LEFT_S:
                 shutil.rmtree(left, ignore_errors=True)
     unfinished = path.parent / f"{UNFINISHED}{secrets.token_hex(8)}"
     unfinished.mkdir()  # who may read it is as for any folder that is made there

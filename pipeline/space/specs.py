@@ -36,7 +36,7 @@ __all__ = [
     "from_dict",
 ]
 
-PLAIN = {bool, int, float, str}
+VALUE_TYPES = {bool, int, float, str}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Choice(Hyperparameter):
             raise self._refusal("a Choice must have at least one value; got none.")
         types = {type(v) for v in self.options if v is not None}
         options = tuple(plain(v) for v in self.options)
-        if len(types) > 1 or not {type(v) for v in options if v is not None} <= PLAIN:
+        if len(types) > 1 or not {type(v) for v in options if v is not None} <= VALUE_TYPES:
             raise self._refusal(
                 "the values of a Choice must all be int, all float, all str or all bool; "
                 f"got {', '.join(sorted(t.__name__ for t in types))}.",
@@ -146,7 +146,7 @@ class Fixed(Hyperparameter):
 
     def __post_init__(self) -> None:
         constant = plain(self.constant)
-        if constant is not None and type(constant) not in PLAIN:
+        if constant is not None and type(constant) not in VALUE_TYPES:
             raise self._refusal(
                 "a fixed value must be an int, a float, a str, a bool or None; got "
                 f"{type(constant).__name__}."

@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 
 from pipeline import names
-from pipeline.data.dataset import Dataset
+from pipeline.data.dataset import SPLITS, Dataset
 from pipeline.worker.spaces.loading import load_dataset
-
-SPLITS = ("train", "val", "test")
 
 
 def check_dataset(dataset: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pipeline.errors import RequestError, UserCodeError, user_traceback, users_frames
 
-OBJECTIVE = "objective"  # where a request is at fault that a configuration may be at fault for
+NO_OBJECTIVE = "objective"  # where a request is at fault that a configuration may be at fault for
 DEVICE_MEMORY = "device memory"  # where a configuration is at fault that more of a GPU may help
 
 # By name: no backend is imported to recognise another's error.
@@ -61,7 +61,7 @@ def classify(error: BaseException) -> Failure:
             "request",
             str(error),
             text,
-            where=OBJECTIVE if isinstance(error, ObjectiveMissing) else "",
+            where=NO_OBJECTIVE if isinstance(error, ObjectiveMissing) else "",
         )
     if isinstance(error, Diverged):
         return Failure("configuration", str(error))

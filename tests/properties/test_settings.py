@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.errors import KerasweepError, RequestError
-from pipeline.experiment import LEAST_SHARE, MOST, Experiment
+from pipeline.experiment import LARGEST, LEAST_SHARE, Experiment
 from pipeline.objective import Objective
 from pipeline.schedulers import SCHEDULERS
 from pipeline.search import SEARCHERS
@@ -73,10 +73,10 @@ def test_any_settings_together_are_taken_or_refused(settings: dict[str, Any]) ->
     taken_or_refused(**settings)
 
 
-counts = st.integers(1, MOST)
+counts = st.integers(1, LARGEST)
 paths = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1)
-seconds = st.floats(0, MOST, exclude_min=True)
-shares = st.floats(LEAST_SHARE, 1) | st.integers(1, MOST)
+seconds = st.floats(0, LARGEST, exclude_min=True)
+shares = st.floats(LEAST_SHARE, 1) | st.integers(1, LARGEST)
 POSSIBLE = {
     "dataset": paths,
     "search_space": paths,
@@ -90,17 +90,17 @@ POSSIBLE = {
     "time_budget_s": st.none() | seconds,
     "epoch_timeout_s": st.none() | seconds,
     "grace_epochs": st.just(1),
-    "reduction_factor": st.floats(1.1, MOST),
+    "reduction_factor": st.floats(1.1, LARGEST),
     "perturbation_interval": counts,
     "cpus_per_trial": shares,
     "gpus_per_trial": shares | st.just(0) | st.just(-0.0) | st.just("auto"),
     "fit_plan": st.sampled_from(["auto", "plain", "looped", "compiled"]),
     "max_concurrent": st.none() | counts,
-    "max_retries_per_trial": st.integers(0, MOST),
+    "max_retries_per_trial": st.integers(0, LARGEST),
     "max_consecutive_failed_trials": counts,
     "keep_models": counts,
     "cpus": st.none() | counts,
-    "gpus": st.none() | st.integers(0, MOST),
+    "gpus": st.none() | st.integers(0, LARGEST),
     "address": st.none()
     | st.sampled_from(["auto", "10.0.0.1:6379", "[::1]:1", "head-1.net:65535"]),
     "start_from": st.none() | paths,

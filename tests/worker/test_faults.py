@@ -120,7 +120,7 @@ def test_one_fault_at_one_place_is_told_from_another():
 def test_our_frames_are_left_out_before_and_between_and_in_the_cause(monkeypatch):
     """Ours are those of this file's helper, compiled as a file of `pipeline`."""
     ours: dict = {}
-    file = f"{errors.OURS}worker/pretended.py"
+    file = f"{errors.OUR_CODE}worker/pretended.py"
     exec(compile("def through(call):\n    call()\n", file, "exec"), ours)
 
     def theirs():
@@ -143,7 +143,7 @@ def test_frames_of_our_families_are_told_of_where_they_were_installed():
         ("search_spaces/mlp.py", "def build():\n    return {}['width']\n"),
         ("worker/pretended.py", "def through(call):\n    call()\n"),
     ):
-        exec(compile(text, f"{errors.OURS}{file}", "exec"), installed)
+        exec(compile(text, f"{errors.OUR_CODE}{file}", "exec"), installed)
 
     told = user_traceback(caught(lambda: installed["through"](installed["build"])))
 
@@ -153,7 +153,10 @@ def test_frames_of_our_families_are_told_of_where_they_were_installed():
 def test_an_error_of_ours_alone_keeps_its_frames():
     error = caught(lambda: None.missing)  # type: ignore[attr-defined]
     ours: dict = {}
-    exec(compile("def own():\n    raise TypeError('ours')\n", f"{errors.OURS}own.py", "exec"), ours)
+    exec(
+        compile("def own():\n    raise TypeError('ours')\n", f"{errors.OUR_CODE}own.py", "exec"),
+        ours,
+    )
     error = caught(ours["own"])
     error.__traceback__ = error.__traceback__.tb_next
 

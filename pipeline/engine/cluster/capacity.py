@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 
-LOOK_EVERY_S = 5.0
+NODES_EVERY_S = 5.0
 
 
 def resources_of(experiment: Experiment) -> dict[str, float]:
@@ -72,7 +72,7 @@ class FreePlaces:
 
     def places(self) -> int:
         """For how many there is a place, were more asked for than are."""
-        if time.monotonic() - self._at > LOOK_EVERY_S:
+        if time.monotonic() - self._at > NODES_EVERY_S:
             self._at, self._count = (
                 time.monotonic(),
                 max(1, concurrent(self._experiment, live_nodes())),

@@ -32,7 +32,7 @@ from pipeline.records.store.remote import RemotePath, unreachable
 ANSWER_S, FOUND_S = 60.0, 15.0
 ENDED_S = 5.0  # until that asking is over: it looks up every second
 AGAIN_S = 60.0  # between two times that nodes are asked which come later and have not answered
-LEFT_S = 3600.0  # what is older is of a process that was killed
+PROBE_LEFT_S = 3600.0  # what is older is of a process that was killed
 
 
 def check_nodes(
@@ -219,7 +219,7 @@ def _made(folder: Path) -> Iterator[Path]:
 def _is_left(stamp: str) -> bool:
     """Whether a probe of this name was left behind."""
     named = re.fullmatch(r"(\d{10,})-[0-9a-f]{16}", stamp)
-    return named is not None and time.time() - int(named[1]) > LEFT_S
+    return named is not None and time.time() - int(named[1]) > PROBE_LEFT_S
 
 
 Found = dict[str, list[Finding]]

@@ -21,7 +21,7 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 MOST_MIB = 100
 # What lies in `pipeline` travels with it.
-OURS = (PACKAGE, *(folder_of(c) for c in FOLDERS if PACKAGE not in folder_of(c).parents))
+OUR_FOLDERS = (PACKAGE, *(folder_of(c) for c in FOLDERS if PACKAGE not in folder_of(c).parents))
 
 
 def stage(targets: list[Source]) -> str:
@@ -34,7 +34,7 @@ def stage(targets: list[Source]) -> str:
         RequestError: the user's folder is too large to ship.
     """
     staged = Path(new_folder())
-    for ours in OURS:
+    for ours in OUR_FOLDERS:
         shutil.copytree(ours, staged / ours.name, ignore=LEFT_OUT)
     for target in targets:
         if target.root and "site-packages" not in target.file:
@@ -56,7 +56,7 @@ def _copy(target: Source, staged: Path) -> None:
     top = Path(target.file).relative_to(root).parts[0]
     staged.mkdir(exist_ok=True)
     for neighbour in root.iterdir():
-        if neighbour in OURS and neighbour.name != top:
+        if neighbour in OUR_FOLDERS and neighbour.name != top:
             continue
         if neighbour.suffix == ".py":
             shutil.copy2(neighbour, staged)

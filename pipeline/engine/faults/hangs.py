@@ -30,9 +30,9 @@ LEAST_S = 300.0
 FIRST_S = 6 * 3600.0
 # A trial's first report from a worker holds more than an epoch: the process starts, imports Keras,
 # and compiles.
-START_S = 60.0
+WORKER_START_S = 60.0
 
-LOOK_EVERY_S = 1.0
+SILENCES_EVERY_S = 1.0
 # without a look this process was stopped: Ctrl-Z, a frozen container, a laptop that was closed
 ASLEEP_S = 30.0
 
@@ -68,7 +68,7 @@ class Hangs:
         timeout_s: float | None,
         longest_s: float,
         warned: Callable[[str], None] = lambda text: None,
-        start_s: float = START_S,
+        start_s: float = WORKER_START_S,
     ) -> None:
         self._timeout_s, self._longest_s, self._warned, self._start_s = (
             timeout_s,
@@ -85,7 +85,7 @@ class Hangs:
     def of(cls, experiment: Experiment, longest_s: float, warned: Callable[[str], None]) -> "Hangs":
         """For a search's trials, which may have to wait for a GPU's memory before they start."""
         waits_s = RELEASE_S if experiment.gpu_share else 0.0
-        return cls(experiment.epoch_timeout_s, longest_s, warned, START_S + waits_s)
+        return cls(experiment.epoch_timeout_s, longest_s, warned, WORKER_START_S + waits_s)
 
     @property
     def limit_s(self) -> float:
@@ -114,7 +114,7 @@ class Hangs:
         if (asleep := now - self._next_look) > ASLEEP_S and math.isfinite(asleep):
             for known in self._silences.values():
                 known.since += asleep
-        self._next_look = now + LOOK_EVERY_S
+        self._next_look = now + SILENCES_EVERY_S
         silences = {}
         for worker in controller.live_workers():
             trial = worker.trial

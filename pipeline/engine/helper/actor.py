@@ -28,7 +28,7 @@ from pipeline.space.specs import Value
 from pipeline.worker.devices import machine
 from pipeline.worker.session import Job
 
-LOOK_EVERY_S = 2.0
+HELPER_EVERY_S = 2.0
 FOLLOW_S = 300.0  # a model is built in seconds
 
 
@@ -136,7 +136,7 @@ class HelperClient:
     def _await(self, reference: Any, limit_s: float) -> None:
         since = looked = time.monotonic()
         looks, ended = 0, None
-        while not ray.wait([reference], timeout=LOOK_EVERY_S)[0]:
+        while not ray.wait([reference], timeout=HELPER_EVERY_S)[0]:
             now = time.monotonic()
             if now - looked > ASLEEP_S:  # and the helper with it, for all it knows
                 since += now - looked

@@ -22,10 +22,10 @@ from pipeline.names import Source
 from pipeline.worker.devices import cuda, machine
 from pipeline.worker.session import Job, Stopped, Until
 
-MOST = 16  # trials a GPU: it computes one after the other, and each holds a process
+MOST_ON_A_GPU = 16  # trials a GPU: it computes one after the other, and each holds a process
 # other configurations are larger than the default, and memory is handed out in pieces
 HEADROOM = 1.25
-EXAMPLES = 2048  # some steps of any sensible batch size
+PROBE_EXAMPLES = 2048  # some steps of any sensible batch size
 # parts of a GPU that Ray counts: seven shares of 1/7, each rounded up, would be more than one
 FINEST = 10_000
 
@@ -117,7 +117,7 @@ def most_of_use(experiment: Experiment, nodes: list[dict[str, float]]) -> int:
     ]
     at_once = min(experiment.trials, experiment.max_concurrent or experiment.trials)
     by_trials = math.ceil(at_once / max(1, sum(math.floor(node["GPU"]) for node in gpus)))
-    return max(1, min(MOST, max(by_cpu, default=1), by_trials))
+    return max(1, min(MOST_ON_A_GPU, max(by_cpu, default=1), by_trials))
 
 
 def most_that_fit(found: Measured, most: int) -> int:
@@ -153,6 +153,8 @@ def train_default(search_space: Source | Any, data: Data, job: Job) -> str:
 
     with tempfile.TemporaryDirectory() as folder, suppress(Stopped):
         own = replace(job, directory=Path(folder), fill="default")
-        ending = carry_out(own, load_search_space(search_space), data.sample(EXAMPLES), Until(1))
+        ending = carry_out(
+            own, load_search_space(search_space), data.sample(PROBE_EXAMPLES), Until(1)
+        )
         return ending.failure.reason if ending.failure else ""
     return ""

@@ -20,8 +20,7 @@ from pipeline.records.ledger import Ledger
 from pipeline.records.retention import Retention
 from pipeline.search.searcher import Searcher
 from pipeline.watch import Watcher
-from pipeline.worker.faults import OBJECTIVE as MISSING
-from pipeline.worker.faults import Failure
+from pipeline.worker.faults import NO_OBJECTIVE, Failure
 
 # trials that a node could not train, and none that it did between: it would take one after the
 # other
@@ -219,7 +218,7 @@ class Recorder(Callback):
         at = failure.where if failure.blames == "program" else None
         self._ledger.end(name, "failed", failure.reason, failure.traceback or None, fault=at)
         self._after(name, failed=True)
-        others_report = failure.where == MISSING and self._ledger.reports
+        others_report = failure.where == NO_OBJECTIVE and self._ledger.reports
         if failure.blames == "request" and not others_report:
             self.refuse(RequestError(failure.reason))
         self.fatal = self._blame.failed(failure) or self.fatal

@@ -12,7 +12,7 @@ from pipeline.records.entries.trials import TrialRecord
 
 Row = TypeVar("Row")
 
-OBJECTIVE = "<objective>"  # in the table, the metric's name
+OBJECTIVE_COLUMN = "<objective>"  # in the table, the metric's name
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ TRIALS: tuple[Column[TrialRow] | Columns[TrialRow], ...] = (
         prefix="hp/",
     ),
     Column(
-        OBJECTIVE,
+        OBJECTIVE_COLUMN,
         "the best value of the objective; `metric/<objective>` if another column has the name",
         lambda row: row.best.objective if row.best else None,
         float,

@@ -14,7 +14,7 @@ from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.checksums import sum_of, write_checksums
 from pipeline.records.outputs.columns import (
     HISTORY,
-    OBJECTIVE,
+    OBJECTIVE_COLUMN,
     TRIALS,
     Column,
     HistoryRow,
@@ -40,7 +40,7 @@ def trials_table(
     ]
     taken = {column.name for column in TRIALS}
     name = f"metric/{objective.name}" if objective.name in taken else objective.name
-    return _table(TRIALS, rows, in_order, {OBJECTIVE: name})
+    return _table(TRIALS, rows, in_order, {OBJECTIVE_COLUMN: name})
 
 
 def history_table(reports: list[Report], trials: dict[str, TrialRecord]) -> pd.DataFrame:

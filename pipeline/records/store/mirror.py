@@ -27,7 +27,7 @@ from pipeline.records.store.scratch import new_folder
 
 # So old is the store at most; older where mirroring takes long, as it may take one part in so many
 # of the time.
-EVERY_S, COST_RATIO, MOST_S = 5.0, 20, 60.0
+EVERY_S, PASS_COST_RATIO, MOST_S = 5.0, 20, 60.0
 # A stopped trial's worker saves once more before it lets go of it: its checkpoints are removed
 # after that.
 LATE_S = 90.0
@@ -213,7 +213,7 @@ class Mirror:
             self._sent[path] = changed[path]
             self.layout.resumable |= path == self.layout.experiment
         self._carry_out_removals(last=last)
-        self._pause = min(max(EVERY_S, COST_RATIO * (time.monotonic() - began)), MOST_S)
+        self._pause = min(max(EVERY_S, PASS_COST_RATIO * (time.monotonic() - began)), MOST_S)
 
     def _rank(self, path: Path) -> int:
         """What comes first: what was asked, the reports, the trials, all else, the summary."""

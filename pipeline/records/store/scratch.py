@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-NAME = re.compile(r"kerasweep-\d+-")
+FOLDER_NAME = re.compile(r"kerasweep-\d+-")
 OWNER = ".owner"  # in each folder; whoever works in it has it locked
 
 # those of this process, which lets them go when it ends: no program that it starts has them
@@ -22,7 +22,7 @@ _held: dict[str, int] = {}
 def new_folder() -> str:
     """A folder for this process; what processes that were killed have left is removed first."""
     for left in Path(tempfile.gettempdir()).glob("kerasweep-*"):
-        if NAME.match(left.name):
+        if FOLDER_NAME.match(left.name):
             _remove_if_left(left)
     for folder in [folder for folder in _held if not os.path.exists(folder)]:
         os.close(_held.pop(folder))

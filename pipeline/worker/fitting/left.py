@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.worker.backends.backend import TrainFunction
 
-NAME = "_kerasweep"
+ATTRIBUTE = "_kerasweep"
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Left:
 
 def left_on(model: Any) -> Left:
     """What is left on a model, to be looked at or changed."""
-    if NAME not in vars(model):
-        object.__setattr__(model, NAME, Left())  # not by setattr: Keras would track it
-    found: Left = vars(model)[NAME]
+    if ATTRIBUTE not in vars(model):
+        object.__setattr__(model, ATTRIBUTE, Left())  # not by setattr: Keras would track it
+    found: Left = vars(model)[ATTRIBUTE]
     return found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 # Keras's own that take any shape. Others are called: they may raise, and so decide what a `build`
 # goes on to ask for.
-NOT_CALLED = (
+ANY_SHAPE = (
     keras.initializers.VarianceScaling,
     keras.initializers.RandomNormal,
     keras.initializers.RandomUniform,
@@ -32,7 +32,7 @@ def blank_weights() -> Iterator[None]:
     initialize: Any = getattr(keras.Variable, "_initialize_with_initializer", None)
 
     def blank(variable: Any, initializer: Any) -> None:
-        own = isinstance(initializer, NOT_CALLED) and type(initializer).__module__.startswith(
+        own = isinstance(initializer, ANY_SHAPE) and type(initializer).__module__.startswith(
             "keras."
         )
         initialize(variable, _zeros if own else initializer)

@@ -20,7 +20,7 @@ from pipeline.worker.training import archive
 
 # A save may cost one part in so many of the time since the one before (3 %), or more where a minute
 # would be lost else.
-COST_RATIO = 33
+SAVE_COST_RATIO = 33
 MOST_SECONDS = 60.0
 
 
@@ -107,7 +107,7 @@ class Checkpoints:
     def due(self, epoch_s: float) -> bool:
         """Whether a save is worth its time now, with the next chance `epoch_s` seconds away."""
         passed = time.monotonic() - self._saved_at
-        return passed >= COST_RATIO * self._cost_s or passed + epoch_s > MOST_SECONDS
+        return passed >= SAVE_COST_RATIO * self._cost_s or passed + epoch_s > MOST_SECONDS
 
     def save(self, model: Any, state: State, best: Best | None) -> None:
         """Write the best weights, if they are new, and then the last state: what it names is there.

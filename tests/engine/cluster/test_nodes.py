@@ -15,7 +15,7 @@ from pipeline import Experiment
 from pipeline.engine.cluster import node_facts, nodes
 from pipeline.engine.cluster.node_facts import DRIVER, _gpus, answer, facts, findings
 from pipeline.engine.cluster.nodes import Newcomers, _packed, _probe, _unseen
-from pipeline.engine.cluster.shipping import LEFT_OUT, OURS
+from pipeline.engine.cluster.shipping import LEFT_OUT, OUR_FOLDERS
 from pipeline.errors import RequestError
 from pipeline.names import FOLDERS, HOME, PACKAGE, folder_of
 
@@ -59,7 +59,7 @@ def test_storage_that_each_host_has_for_itself_is_found(probe):
 
 
 def test_other_versions_other_code_and_a_backend_that_is_missing_are_found(probe, tmp_path):
-    for ours in OURS:
+    for ours in OUR_FOLDERS:
         shutil.copytree(ours, tmp_path / "other" / ours.name, ignore=LEFT_OUT)
     other = tmp_path / "other" / "pipeline"
     with (tmp_path / "other" / "datasets" / "digits.py").open("a") as file:

@@ -352,7 +352,7 @@ def test_before_anything_has_reported_a_trial_hangs_after_a_fixed_time(clock):
     worker = Worker()
     watch = Hangs(None, 0.0, said.append)
     watch.end_silent(Controller(worker))
-    clock[0] += hangs.FIRST_S + hangs.START_S
+    clock[0] += hangs.FIRST_S + hangs.WORKER_START_S
     watch.end_silent(Controller(worker))
     assert not worker.killed
     clock[0] += 2
@@ -365,7 +365,7 @@ def test_before_anything_has_reported_a_trial_hangs_after_a_fixed_time(clock):
     another = Worker()
     clock[0] += 2
     watch.end_silent(Controller(another))
-    clock[0] += hangs.FIRST_S + hangs.START_S + 1
+    clock[0] += hangs.FIRST_S + hangs.WORKER_START_S + 1
     watch.end_silent(Controller(another))
     assert another.killed
     assert watch.reasons == {

@@ -54,7 +54,7 @@ class Follower:
 
 @pytest.fixture
 def follower(ray_cluster, monkeypatch):
-    monkeypatch.setattr(helper_actor, "LOOK_EVERY_S", 0.5)
+    monkeypatch.setattr(helper_actor, "HELPER_EVERY_S", 0.5)
     monkeypatch.setattr(helper_actor, "FOLLOW_S", 6.0)
     actor = Follower.remote()
     ray.get(actor.rest.remote(0))
