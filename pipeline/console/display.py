@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pipeline.console.plan import plan_rows
 from pipeline.console.printing import print_plain, print_rows
-from pipeline.console.progress import Progress
+from pipeline.console.progress import SearchProgress
 from pipeline.console.words import in_one_line, short
 from pipeline.records.entries.reports import Report
 from pipeline.records.entries.trials import TrialRecord
@@ -30,7 +30,7 @@ class Display(Watcher):
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
         self.quiet = quiet
-        self.progress = Progress()
+        self.progress = SearchProgress()
         self._drawn = self._said = time.monotonic()
         self._live: Live | None = None
 

@@ -9,7 +9,7 @@ from pipeline.records.entries.trials import TrialRecord
 from pipeline.watch import SearchPlan
 
 
-class Progress:
+class SearchProgress:
     """The trials of a search with their best and latest reports.
 
     Nothing is required of the order of the events: before the plan is known there is no objective,

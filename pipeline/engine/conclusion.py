@@ -16,7 +16,7 @@ from pipeline.experiment import Experiment
 from pipeline.names import Source
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
-from pipeline.records.outputs.summary import Best, find_best, write_summary
+from pipeline.records.outputs.summary import BestEpoch, find_best, write_summary
 from pipeline.records.outputs.tables import write_tables
 from pipeline.records.retention import Retention
 from pipeline.search.searcher import searcher_class
@@ -99,7 +99,7 @@ def raise_if_all_failed(ledger: Ledger) -> None:
         )
 
 
-def _evaluated(prepared: Prepared, best: Best, layout: Layout) -> dict[str, Any]:
+def _evaluated(prepared: Prepared, best: BestEpoch, layout: Layout) -> dict[str, Any]:
     job = Jobs(prepared.experiment, prepared.objective, layout, len(prepared.first))(
         best.trial, best.hyperparameters
     )

@@ -17,7 +17,7 @@ MESSAGE = "message"  # all that the worker tells
 
 
 @dataclass(frozen=True)
-class Memory:
+class WorkerMemory:
     """What a worker holds of its node's memory, in GiB.
 
     `grown` says that it holds more than one that is to take another trial should.
@@ -41,7 +41,7 @@ class TrialMessage:
     warning: str = ""
     failure: Failure | None = None
     ended: bool = False
-    memory: Memory | None = None
+    memory: WorkerMemory | None = None
 
     def to_result(self, objective: Objective) -> dict[str, Any]:
         """As Tune takes it.

@@ -27,7 +27,7 @@ from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import Configuration, configuration_of
 from pipeline.space.starts import Starts
 from pipeline.watch import Interruption, SearchPlan
-from pipeline.worker.devices.parallel import check_backend
+from pipeline.worker.devices.parallel import check_devices
 from pipeline.worker.session import Checked
 
 # A dry run looks for conditional hyperparameters at most so long: `mlp` takes a few seconds, large
@@ -85,7 +85,7 @@ def prepare(
     facts = followed.describe()
     objective = Objective.of(experiment.objective, facts["task"])
     if (devices := devices_a_trial(experiment)) > 1:
-        check_backend(followed.versions()["backend"], devices)
+        check_devices(followed.versions()["backend"], devices)
     checked = followed.check(objective)
     measured = ""
     if experiment.gpus_per_trial == "auto":
@@ -144,7 +144,7 @@ def share_of_a_gpu(
     return measured_share(experiment, space.source, space.data, job)
 
 
-def survey(plan: SearchPlan, space: FollowedSpace, interruption: Interruption) -> SearchPlan:
+def surveyed(plan: SearchPlan, space: FollowedSpace, interruption: Interruption) -> SearchPlan:
     """The plan, with what other configurations request and the role of everything."""
     from pipeline.search.survey import survey
 

@@ -17,7 +17,7 @@ from pipeline.engine.directory import check_writable, directory_of
 from pipeline.engine.helper.space import FollowedSpace
 from pipeline.engine.internals.ray_process import EACH_EPOCH, RAYS_LOGGERS, let_trials_inherit
 from pipeline.engine.past import Past
-from pipeline.engine.preparation import Prepared, prepare, survey
+from pipeline.engine.preparation import Prepared, prepare, surveyed
 from pipeline.engine.run import Run
 from pipeline.engine.same_search import with_lasting_names
 from pipeline.errors import Interrupted
@@ -95,7 +95,7 @@ class Search:
     def plan(self) -> SearchPlan:
         """What a search would do, without waiting for a cluster to grow; nothing is written."""
         prepared, plan = self._prepare(waits=False)
-        return survey(plan, prepared.space, self.interruption)
+        return surveyed(plan, prepared.space, self.interruption)
 
     def run(self, inherited: bool) -> Run:
         """Prepare, search, evaluate.

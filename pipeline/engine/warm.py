@@ -14,7 +14,7 @@ from pipeline.worker.devices import machine
 # What is wrong is said by the trial, which does the same; here it would end the process, and Ray
 # start another.
 with contextlib.suppress(Exception):
-    machine.prepare(float(os.environ["OMP_NUM_THREADS"]), gpus=0)
+    machine.prepare_process(float(os.environ["OMP_NUM_THREADS"]), gpus=0)
 
     for name in (
         "pipeline.engine.helper.actor",

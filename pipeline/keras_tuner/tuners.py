@@ -28,7 +28,7 @@ from pipeline.keras_tuner.hypermodel import FunctionModel, HyperModelSpace, own_
 from pipeline.records.entries.reports import read_history
 from pipeline.records.entries.trials import COUNTED, TrialRecord, read_trials
 from pipeline.records.layout import Layout
-from pipeline.records.outputs.summary import Best, ranking
+from pipeline.records.outputs.summary import BestEpoch, ranking
 from pipeline.records.settings import read_settings
 from pipeline.space.configs import to_config
 from pipeline.space.hyperparameters import HyperParameters, Requested
@@ -319,7 +319,7 @@ class Tuner:
             inputs = read_settings(self._layout)["dataset"].get("inputs")
         return FitData.like(self._layout.root.name, inputs)
 
-    def _best(self, count: int) -> list[tuple[Best, TrialRecord]]:
+    def _best(self, count: int) -> list[tuple[BestEpoch, TrialRecord]]:
         if not self._layout.experiment.is_file():
             raise RequestError(
                 f"There must be results to read; {self.project_dir} has none. Call search first."
@@ -388,7 +388,7 @@ class Tuner:
         return {"max_epochs": epochs}
 
 
-def _requested(found: Best, known: Requested) -> Requested:
+def _requested(found: BestEpoch, known: Requested) -> Requested:
     """The values in force at a trial's best epoch, each with the first `known` one that it fits."""
     values = found.hyperparameters
     requested = []

@@ -12,7 +12,7 @@ A new scheduler has to say one thing, what it decides on a report; all else has 
             return Decision(trial, epoch, "continue")
 
 Neither Ray nor the clock is known here, so a simulation can drive a scheduler as a search does:
-`pipeline.testing.simulation` is one.
+`pipeline.testing.scheduler_simulation` is one.
 """
 
 from collections.abc import Callable

@@ -25,7 +25,7 @@ from pipeline.records.checksummed import file_or_copy_exists
 from pipeline.records.outputs.results import Results
 from pipeline.sweeps.comparison import compare, value_of, write_comparison
 from pipeline.sweeps.request import Sweep
-from pipeline.sweeps.sitting import Outcome, Sitting, Sittings, held
+from pipeline.sweeps.sitting import Outcome, Sitting, Sittings, open_sittings
 from pipeline.watch import PASSED_ON
 
 Say = Callable[[str], None]
@@ -61,7 +61,7 @@ def conduct(
         RequestError: another sweep has the directory, or a sitting's record is damaged.
         StorageError: the sitting could not be recorded.
     """
-    with held(sweep.directory) as sittings:
+    with open_sittings(sweep.directory) as sittings:
         interruption.graceful = True
         sitting = sittings.gone_on_with(sweep)
         again = "goes on"

@@ -188,7 +188,7 @@ class Sittings:
 
 
 @contextmanager
-def held(directory: Path) -> Iterator[Sittings]:
+def open_sittings(directory: Path) -> Iterator[Sittings]:
     """A sweep's directory for this process alone, which lets it go when it ends, however it ends.
 
     Raises:

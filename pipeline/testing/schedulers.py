@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipeline.schedulers.scheduler import Scheduler
-from pipeline.testing.simulation import Simulation
+from pipeline.testing.scheduler_simulation import SchedulerSimulation
 
 
 def check_scheduler(scheduler: type[Scheduler], /, **settings: Any) -> None:
@@ -27,7 +27,9 @@ def check_scheduler(scheduler: type[Scheduler], /, **settings: Any) -> None:
 def rungs_are_epochs(scheduler: type[Scheduler], settings: dict[str, Any]) -> None:
     """A rung is an epoch after which something is left to train; they ascend."""
     for max_epochs in (1, 2, 10, 100):
-        experiment = Simulation(scheduler, {"max_epochs": max_epochs} | settings).experiment
+        experiment = SchedulerSimulation(
+            scheduler, {"max_epochs": max_epochs} | settings
+        ).experiment
         rungs = scheduler.rungs(experiment)
         assert list(rungs) == sorted(set(rungs)), f"rungs must ascend; got {rungs}."
         assert all(0 < rung < experiment.max_epochs for rung in rungs), (
@@ -74,7 +76,7 @@ def a_replay_ends_the_same(scheduler: type[Scheduler], settings: dict[str, Any])
     """Rebuilt from what was recorded, a search goes on as if its process had not been killed."""
     for seed in range(3):
         for cut in range(1, 40, 4):
-            search = Simulation(scheduler, settings, slots=1, seed=seed)
+            search = SchedulerSimulation(scheduler, settings, slots=1, seed=seed)
             for _ in range(cut):
                 search.step()
             again = search.rebuilt()
@@ -92,8 +94,8 @@ def a_replay_ends_the_same(scheduler: type[Scheduler], settings: dict[str, Any])
 def a_repeated_epoch_changes_nothing(scheduler: type[Scheduler], settings: dict[str, Any]) -> None:
     """A trial whose worker was lost comes to the same epoch again, and to the same decision."""
     for seed in range(3):
-        undisturbed = Simulation(scheduler, settings, slots=3, seed=seed).to_its_end()
-        search = Simulation(scheduler, settings, slots=3, seed=seed)
+        undisturbed = SchedulerSimulation(scheduler, settings, slots=3, seed=seed).to_its_end()
+        search = SchedulerSimulation(scheduler, settings, slots=3, seed=seed)
         while search.step():
             reported = next(e for e in reversed(search.events) if e.kind == "reported")
             search.lose_worker(search.trials[reported.trial])
@@ -102,11 +104,13 @@ def a_repeated_epoch_changes_nothing(scheduler: type[Scheduler], settings: dict[
         )
 
 
-def _searches(scheduler: type[Scheduler], settings: dict[str, Any]) -> Iterator[Simulation]:
+def _searches(
+    scheduler: type[Scheduler], settings: dict[str, Any]
+) -> Iterator[SchedulerSimulation]:
     """Searches of several sizes, with few slots and with many."""
     for slots in (1, 2, 7):
         for count in (1, 2, 17, 30):
-            yield Simulation(scheduler, settings, count, slots, seed=slots)
+            yield SchedulerSimulation(scheduler, settings, count, slots, seed=slots)
 
 
 CHECKS: tuple[Callable[[type[Scheduler], dict[str, Any]], None], ...] = (

@@ -34,7 +34,7 @@ def trace_of(build: Asking) -> Trace:
     return trace
 
 
-class Simulation:
+class SearcherSimulation:
     """A search of `trials` trials by a searcher.
 
     Args:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.search.searcher import Searcher
 from pipeline.space.hyperparameters import HyperParameters
-from pipeline.testing.searcher_simulation import Simulation
+from pipeline.testing.searcher_simulation import SearcherSimulation
 
 
 def layers(hp: HyperParameters) -> None:
@@ -65,7 +65,7 @@ def check_searcher(kind: type[Searcher]) -> None:
 
 def check_a_small_space_is_exhausted_exactly(kind: type[Searcher]) -> None:
     """Each configuration of a space comes once."""
-    done = Simulation(kind, layers, score=score, trials=100).all()
+    done = SearcherSimulation(kind, layers, score=score, trials=100).all()
 
     assert len(done) == 2 + 4 + 8, f"{len(done)} trials in a space of 14 configurations"
     assert _distinct(done) == 14, f"{_distinct(done)} of 14 configurations came"
@@ -73,14 +73,14 @@ def check_a_small_space_is_exhausted_exactly(kind: type[Searcher]) -> None:
 
 def check_no_configuration_comes_twice(kind: type[Searcher]) -> None:
     """No configuration of a large space comes twice."""
-    done = Simulation(kind, mixed, score=score, trials=25).all()
+    done = SearcherSimulation(kind, mixed, score=score, trials=25).all()
 
     assert len(done) == _distinct(done) == 25, f"{_distinct(done)} in {len(done)} trials"
 
 
 def check_no_configuration_comes_twice_while_all_run_at_once(kind: type[Searcher]) -> None:
     """What was proposed counts as tried before its trial has told anything."""
-    sim = Simulation(kind, layers, trials=100)
+    sim = SearcherSimulation(kind, layers, trials=100)
     while len(sim.records) < 100 and sim.ask() is not None:
         pass
 
@@ -90,7 +90,7 @@ def check_no_configuration_comes_twice_while_all_run_at_once(kind: type[Searcher
 
 def check_only_what_the_trial_will_request_is_proposed(kind: type[Searcher]) -> None:
     """A configuration holds no value that its conditions rule out, and lacks none."""
-    sim = Simulation(kind, mixed, score=score, trials=12)
+    sim = SearcherSimulation(kind, mixed, score=score, trials=12)
     while len(sim.records) < 12:
         trial = _asked(sim)
         proposed = dict(sim.records[trial].configuration)
@@ -103,12 +103,12 @@ def check_only_what_the_trial_will_request_is_proposed(kind: type[Searcher]) -> 
 
 def check_a_space_without_hyperparameters_is_tried_once(kind: type[Searcher]) -> None:
     """There is one configuration, which is empty."""
-    assert Simulation(kind, lambda hp: None).all() == [{}]
+    assert SearcherSimulation(kind, lambda hp: None).all() == [{}]
 
 
 def check_an_exhausted_searcher_stays_exhausted(kind: type[Searcher]) -> None:
     """It may be asked again."""
-    sim = Simulation(kind, layers, trials=100)
+    sim = SearcherSimulation(kind, layers, trials=100)
     sim.all()
 
     assert [sim.ask(), sim.ask()] == [None, None]
@@ -116,7 +116,7 @@ def check_an_exhausted_searcher_stays_exhausted(kind: type[Searcher]) -> None:
 
 def check_names_that_only_fit_asks_for_enter_the_space(kind: type[Searcher]) -> None:
     """They are tuned like those of `build`."""
-    done = Simulation(kind, shallow, batch, score=score, trials=100).all()
+    done = SearcherSimulation(kind, shallow, batch, score=score, trials=100).all()
 
     assert len(done) == _distinct(done) == 6 * 2, f"{_distinct(done)} in {len(done)} trials"
     assert {c["batch_size"] for c in done} == {16, 32}
@@ -124,7 +124,7 @@ def check_names_that_only_fit_asks_for_enter_the_space(kind: type[Searcher]) -> 
 
 def check_a_proposal_covers_fit_once_a_trial_has_shown_it(kind: type[Searcher]) -> None:
     """Before, the trial settles by itself what nobody has met."""
-    sim = Simulation(kind, layers, batch, trials=100)
+    sim = SearcherSimulation(kind, layers, batch, trials=100)
     before = _asked(sim)
     sim.start(before)
     after = _asked(sim)
@@ -136,7 +136,7 @@ def check_a_proposal_covers_fit_once_a_trial_has_shown_it(kind: type[Searcher]) 
 
 def check_a_fit_that_asks_for_what_build_asked_for_adds_nothing(kind: type[Searcher]) -> None:
     """One name is one hyperparameter."""
-    done = Simulation(kind, shallow, lambda hp: hp.Int("layers", 1, 2), trials=100).all()
+    done = SearcherSimulation(kind, shallow, lambda hp: hp.Int("layers", 1, 2), trials=100).all()
 
     assert len(done) == 6, f"{len(done)} trials in a space of 6 configurations"
 
@@ -144,7 +144,8 @@ def check_a_fit_that_asks_for_what_build_asked_for_adds_nothing(kind: type[Searc
 def check_the_same_seed_proposes_the_same(kind: type[Searcher]) -> None:
     """A search can be repeated."""
     first, again = (
-        Simulation(kind, mixed, batch, score=score, trials=15, seed=3).all() for _ in range(2)
+        SearcherSimulation(kind, mixed, batch, score=score, trials=15, seed=3).all()
+        for _ in range(2)
     )
 
     assert first == again
@@ -154,7 +155,7 @@ def check_a_searcher_told_the_records_proposes_what_the_undisturbed_one_does(
     kind: type[Searcher],
 ) -> None:
     """A resume goes on as the search would have."""
-    sim = Simulation(kind, mixed, batch, score=score, trials=14)
+    sim = SearcherSimulation(kind, mixed, batch, score=score, trials=14)
     for number in range(14):
         trial = f"t{number:04d}"
         expected = sim.rebuilt().ask(trial)
@@ -165,7 +166,7 @@ def check_a_searcher_told_the_records_proposes_what_the_undisturbed_one_does(
 
 def check_so_does_one_of_a_search_with_trials_in_flight_and_failed(kind: type[Searcher]) -> None:
     """The same where trials run at once, report out of order, and fail."""
-    sim = Simulation(kind, mixed, batch, score=score, trials=30)
+    sim = SearcherSimulation(kind, mixed, batch, score=score, trials=30)
     flight: list[str] = []
     for number in range(16):
         expected = sim.rebuilt().ask(f"t{number:04d}")
@@ -202,7 +203,7 @@ def _distinct(configurations: Iterable[dict[str, Any]]) -> int:
     return len({json.dumps(c, sort_keys=True) for c in configurations})
 
 
-def _asked(sim: Simulation) -> str:
+def _asked(sim: SearcherSimulation) -> str:
     trial = sim.ask()
     assert trial is not None, "nothing is proposed, though there is more to try"
     return trial

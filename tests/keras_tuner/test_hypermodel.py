@@ -80,7 +80,7 @@ def compiling(**given):
 
 def checked(space, data, objective="val_accuracy:max"):
     """Carry out `fit` on a few examples, as every search does first."""
-    return reveal.check(load_search_space(space), data, Objective.parse(objective))
+    return reveal.check_default(load_search_space(space), data, Objective.parse(objective))
 
 
 def test_optimizer_loss_and_metrics_of_the_tuner_win_and_the_rest_stays():

@@ -95,11 +95,11 @@ def test_a_name_that_another_trial_asked_for_keeps_its_bounds(changed):
 
 
 def test_best_models_are_compiled_as_in_their_best_epoch(changed):
-    from pipeline.worker.training.checkpoints import Best, Checkpoints, State
+    from pipeline.worker.training.checkpoints import BestWeights, Checkpoints, State
 
     before = {"units": 3, "optimizer": "sgd"}
     tuner = changed(build_model, before, {"units": 3, "optimizer": "adam"})
     folder = Layout(tuner.project_dir).trial("t0000")
     model = build_model(HyperParameters(before))
-    Checkpoints(folder).save(model, State(2), Best(2, 0.1, model.weights))
+    Checkpoints(folder).save(model, State(2), BestWeights(2, 0.1, model.weights))
     assert type(tuner.get_best_models()[0].optimizer).__name__ == "SGD"

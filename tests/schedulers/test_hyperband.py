@@ -8,7 +8,7 @@ from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.schedulers.hyperband import Hyperband, brackets_of, trials_of_a_round
 from pipeline.schedulers.scheduler import Context
-from pipeline.testing.simulation import SimulatedTrial, Simulation
+from pipeline.testing.scheduler_simulation import SchedulerSimulation, SimulatedTrial
 
 LOSS = Objective("val_loss", "min")
 HYPERBAND = {"scheduler": "hyperband"}
@@ -64,7 +64,7 @@ def test_by_less_than_two_a_rung_would_not_grow():
 
 
 def test_seventeen_trials_on_two_slots_train_what_the_arithmetic_says():
-    search = Simulation(Hyperband, HYPERBAND, slots=2).to_its_end()
+    search = SchedulerSimulation(Hyperband, HYPERBAND, slots=2).to_its_end()
     epochs = sorted(trial.epochs for trial in search.trials.values())
     assert epochs == [1] * 6 + [3] * 2 + [3] * 3 + [9] * 3 + [10] * 3
 

@@ -9,8 +9,8 @@ from pipeline.experiment import Experiment
 from pipeline.schedulers import SCHEDULERS
 from pipeline.schedulers.none import EveryEpoch
 from pipeline.schedulers.scheduler import Context, Decision, Scheduler, scheduler_class
+from pipeline.testing.scheduler_simulation import LOSS, SchedulerSimulation
 from pipeline.testing.schedulers import CHECKS, check_scheduler
-from pipeline.testing.simulation import LOSS, Simulation
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -31,7 +31,7 @@ class Halfway(Scheduler):
 
 def test_a_new_scheduler_says_what_it_decides_on_a_report_and_no_more():
     check_scheduler(Halfway)
-    search = Simulation(Halfway).to_its_end()
+    search = SchedulerSimulation(Halfway).to_its_end()
     assert {trial.epochs for trial in search.trials.values()} == {5, 10}
 
 
@@ -107,7 +107,9 @@ def test_what_a_faulty_scheduler_does_wrong_is_named(scheduler, fault):
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_what_a_scheduler_decides_is_in_its_decisions(name):
     """Each pause and each stop, and of a trial that waited that it went on, once."""
-    search = Simulation(scheduler_class(name), {"scheduler": name}, slots=3, seed=1).to_its_end()
+    search = SchedulerSimulation(
+        scheduler_class(name), {"scheduler": name}, slots=3, seed=1
+    ).to_its_end()
     standing = {}
     for decision in search.decisions:
         before = standing.get(decision.trial)
@@ -120,7 +122,7 @@ def test_what_a_scheduler_decides_is_in_its_decisions(name):
 
 
 def test_a_promotion_says_the_rung_the_rank_and_how_many_went_on():
-    search = Simulation(scheduler_class("asha"), slots=1, count=9).to_its_end()
+    search = SchedulerSimulation(scheduler_class("asha"), slots=1, count=9).to_its_end()
     promoted = [d for d in search.decisions if d.verdict == "continue" and d.rung is not None]
     first = promoted[0]
     assert (first.rung, first.epoch, first.rank, first.of, first.went_on) == (1, 1, 1, 3, 1)

@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import RequestError
 from pipeline.sweeps.conductor import planned, share_s
 from pipeline.sweeps.request import Sweep
-from pipeline.sweeps.sitting import RETRY_S, Sittings, held
+from pipeline.sweeps.sitting import RETRY_S, Sittings, open_sittings
 
 
 def after(sitting, status, *, ago_s=0.0, spent_s=0.0):
@@ -82,9 +82,9 @@ def test_a_sweeps_directory_is_for_one_at_a_time(sweep):
     in_use = pytest.raises(
         RequestError, match="must belong to one process; .* is in use by another"
     )
-    with held(directory), in_use, held(directory):
+    with open_sittings(directory), in_use, open_sittings(directory):
         pass
-    with held(directory):
+    with open_sittings(directory):
         pass
 
 
@@ -93,7 +93,7 @@ def test_a_directory_that_cannot_be_written_to_is_refused(tmp_path):
     refused = pytest.raises(
         RequestError, match="A sweep's directory must be a folder that can be written to"
     )
-    with refused, held(tmp_path / "nightly"):
+    with refused, open_sittings(tmp_path / "nightly"):
         pass
 
 

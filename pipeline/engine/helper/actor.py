@@ -43,7 +43,7 @@ class Helper:
         self._source = search_space
         # the driver's, on the driver's node: a user's relative paths keep their meaning
         os.chdir(folder)
-        machine.prepare(cpus, gpus=0)
+        machine.prepare_process(cpus, gpus=0)
         self._cpus = cpus
         self._space: Any = None
 
@@ -59,10 +59,10 @@ class Helper:
         return data.describe()
 
     def check(self, data: Data, objective: Objective) -> Any:
-        """See `worker.reveal.check`."""
+        """See `worker.spaces.reveal.check_default`."""
         from pipeline.worker.spaces import reveal
 
-        return reveal.check(self._search_space(), data, objective)
+        return reveal.check_default(self._search_space(), data, objective)
 
     def roles(self, data: Data, configuration: Mapping[str, Value], known: list[str]) -> Any:
         """See `spaces.roles.roles`."""

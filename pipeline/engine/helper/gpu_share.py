@@ -50,7 +50,7 @@ def measured_share(
     """
     task: Any = _measure  # Ray gives it `options`
     probe = task.options(num_cpus=experiment.cpus_per_trial, num_gpus=1)
-    found = checked(answer(probe.remote(search_space, data, job, experiment.cpus_per_trial)))
+    found = checked(measured_by(probe.remote(search_space, data, job, experiment.cpus_per_trial)))
     count = most_that_fit(found, most_of_use(experiment, live_nodes()))
     share = math.floor(FINEST / count) / FINEST
     cap = f", {machine.memory_cap_mib(found.total_mib, share):,} MiB each" if count > 1 else ""
@@ -60,7 +60,7 @@ def measured_share(
     )
 
 
-def answer(probe: Any) -> Any:
+def measured_by(probe: Any) -> Any:
     """What came of a probe.
 
     Raises:

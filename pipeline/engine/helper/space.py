@@ -54,7 +54,7 @@ class FollowedSpace:
         return dict(self._ask(self._helper.versions))
 
     def check(self, objective: Objective) -> Checked:
-        """Build and train the default model on a few examples: see `worker.spaces.reveal.check`."""
+        """Build and train the default model on a few examples: see `reveal.check_default`."""
         checked: Checked = self._ask(self._helper.check, self.data, objective)
         return checked
 

@@ -10,7 +10,7 @@ from ray.tune.experiment import Trial
 from pipeline.engine.faults.blame import Blame
 from pipeline.engine.faults.hangs import Hangs
 from pipeline.engine.internals.tune_trials import forget_results, forgive_losses, worker_of
-from pipeline.engine.messages import EPOCH, OBJECTIVE, Memory, TrialMessage, message_of
+from pipeline.engine.messages import EPOCH, OBJECTIVE, TrialMessage, WorkerMemory, message_of
 from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.errors import KerasweepError, RequestError
 from pipeline.objective import Objective
@@ -61,7 +61,7 @@ class Recorder(Callback):
         self._hangs, self._blame, self._max_epochs = hangs, blame, max_epochs
         # that trials told, until an epoch carried out so is recorded
         self._fit_plans: dict[str, str] = {}
-        self._memory: dict[str, Memory] = {}  # of a trial's worker at its last report
+        self._memory: dict[str, WorkerMemory] = {}  # of a trial's worker at its last report
         self._failures: dict[str, Failure] = {}
         self._done: set[str] = set()
         self._actors: dict[str, Any] = {}

@@ -24,11 +24,11 @@ from pipeline.engine.internals.ray_state import cpus_here, memory_here
 from pipeline.engine.internals.tune_trials import nothing_saved
 from pipeline.engine.messages import (
     RESOURCES,
-    Memory,
     OutOfShare,
     Setting,
     TrialMessage,
     UnfitNode,
+    WorkerMemory,
 )
 from pipeline.engine.worker_imports import import_keras
 from pipeline.errors import KerasweepError
@@ -66,7 +66,7 @@ class KerasTrial(tune.Trainable):
         self._setting = setting
         self._space: Any = None
         self._fresh_bytes = 0
-        machine.prepare(self._has("CPU"), self._has("GPU"))
+        machine.prepare_process(self._has("CPU"), self._has("GPU"))
         self._begin(config["job"])
 
     def step(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class KerasTrial(tune.Trainable):
             self._commands.put("continue")
         message = self._wait() or TrialMessage()
         held = held_bytes()
-        memory = Memory(held / 2**30, memory_here() / 2**30, self._has_grown(held))
+        memory = WorkerMemory(held / 2**30, memory_here() / 2**30, self._has_grown(held))
         return replace(message, memory=memory).to_result(self._job.objective)
 
     def save(self, checkpoint_dir: str | None = None) -> Any:

@@ -14,7 +14,7 @@ from pipeline.records.checksummed import Warned
 from pipeline.records.layout import Layout, at_home
 from pipeline.records.opening import opened
 from pipeline.records.outputs.checksums import check_sum, read_checksums
-from pipeline.records.outputs.summary import Best, read_summary
+from pipeline.records.outputs.summary import BestEpoch, read_summary
 from pipeline.records.store.remote import RemotePath
 
 T = TypeVar("T")
@@ -62,9 +62,9 @@ class Results:
         return self.layout.place
 
     @property
-    def best(self) -> Best | None:
+    def best(self) -> BestEpoch | None:
         """The best trial; None where no trial reported a finite objective."""
-        return Best(**self.summary["best"]) if self.summary["best"] else None
+        return BestEpoch(**self.summary["best"]) if self.summary["best"] else None
 
     @property
     def trials(self) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from pipeline.records.layout import Layout
 
 
 @dataclass(frozen=True)
-class Best:
+class BestEpoch:
     """The best epoch of a trial."""
 
     trial: str
@@ -28,14 +28,14 @@ class Best:
 
 def find_best(
     trials: Mapping[str, TrialRecord], reports: Iterable[Report], objective: Objective
-) -> Best | None:
+) -> BestEpoch | None:
     """The best epoch of any trial."""
     return next(iter(ranking(trials, reports, objective)), None)
 
 
 def ranking(
     trials: Mapping[str, TrialRecord], reports: Iterable[Report], objective: Objective
-) -> list[Best]:
+) -> list[BestEpoch]:
     """The best epoch of each trial that has one, the best trial first.
 
     Of equals the earlier trial.
@@ -46,7 +46,7 @@ def ranking(
         key=lambda r: (objective.loss(r.objective), order[r.trial]),
     )
     return [
-        Best(
+        BestEpoch(
             r.trial, trials[r.trial].in_force(r.epoch), float(r.objective or 0.0), r.epoch, r.final
         )
         for r in ranked
@@ -66,7 +66,7 @@ class _Counts:
 class _Summary:
     """What is read of a summary; more stands there."""
 
-    best: Best | None
+    best: BestEpoch | None
     test: dict[str, float | None] | None
     trials: _Counts
     epochs: int
@@ -102,7 +102,7 @@ def _checked(plain: dict[str, Any]) -> dict[str, Any]:
 def write_summary(
     layout: Layout,
     *,
-    best: Best | None,
+    best: BestEpoch | None,
     test: dict[str, float] | None,
     trials: Mapping[str, TrialRecord],
     epochs: int,

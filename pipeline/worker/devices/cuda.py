@@ -15,20 +15,20 @@ SUCCESS = 0
 
 
 @dataclass(frozen=True)
-class Memory:
+class GpuMemory:
     """Of a GPU, or of the part of one that is seen."""
 
     total_mib: int
     free_mib: int | None  # None: not known
 
 
-def memory() -> Memory | None:
+def memory() -> GpuMemory | None:
     """The memory of the GPU; None where there is no driver, or no GPU to be seen.
 
     Takes nothing of it.
     """
     found = first()
-    return None if found is None else Memory(found[0], _free_mib(found[1]))
+    return None if found is None else GpuMemory(found[0], _free_mib(found[1]))
 
 
 def first() -> tuple[int, str] | None:

@@ -34,7 +34,7 @@ def quiet() -> None:
     os.environ.setdefault("KERAS_BACKEND", DEFAULT)
 
 
-def prepare(cpus: float, gpus: float) -> None:
+def prepare_process(cpus: float, gpus: float) -> None:
     """Set what must be set before a backend's first operation, and as early as can be."""
     quiet()
     if gpus == 0:
@@ -59,7 +59,7 @@ def claim(cpus: float, gpus: float) -> dict[str, Any]:
     """
     if _claimed:
         return _claimed
-    prepare(cpus, gpus)
+    prepare_process(cpus, gpus)
     memory = cuda.memory() if gpus else None
     share = _share(cpus, gpus, memory)
     if memory is not None:
@@ -81,7 +81,7 @@ def claim(cpus: float, gpus: float) -> dict[str, Any]:
     return _claimed
 
 
-def _share(cpus: float, gpus: float, memory: cuda.Memory | None) -> Share:
+def _share(cpus: float, gpus: float, memory: cuda.GpuMemory | None) -> Share:
     cap = memory_cap_mib(memory.total_mib, gpus) if memory and 0 < gpus < 1 else None
     return Share(cpus, threads_of(cpus), gpus, memory.total_mib if memory else None, cap)
 

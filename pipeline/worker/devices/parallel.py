@@ -17,7 +17,7 @@ from pipeline.errors import RequestError
 from pipeline.worker.backends.known import KNOWN, current, named
 
 
-def check_backend(backend: str, devices: int) -> None:
+def check_devices(backend: str, devices: int) -> None:
     """Refuse a backend on which a model trains on one device alone.
 
     Raises:
@@ -49,7 +49,7 @@ def on_devices(count: int) -> Iterator[Callable[[], AbstractContextManager[Any]]
         yield nullcontext
         return
     backend = current()
-    check_backend(backend.name, count)
+    check_devices(backend.name, count)
     devices = keras.distribution.list_devices()
     if len(devices) < count:
         raise RequestError(

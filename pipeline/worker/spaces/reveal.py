@@ -27,7 +27,7 @@ from pipeline.worker.training.trial import build, hyperparameters, plain_fit, wi
 MORE = 512  # examples for a `fit` that cannot do with a few
 
 
-def check(space: SearchSpace, data: Data, objective: Objective) -> Checked:
+def check_default(space: SearchSpace, data: Data, objective: Objective) -> Checked:
     """Build the default model and carry out its `fit` for one epoch of a few examples.
 
     Raises:

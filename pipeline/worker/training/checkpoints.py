@@ -85,7 +85,7 @@ class BestState:
 
 
 @dataclass
-class Best:
+class BestWeights:
     """The best epoch so far, its weights held in memory until the next save."""
 
     epoch: int
@@ -109,7 +109,7 @@ class Checkpoints:
         passed = time.monotonic() - self._saved_at
         return passed >= SAVE_COST_RATIO * self._cost_s or passed + epoch_s > MOST_SECONDS
 
-    def save(self, model: Any, state: State, best: Best | None) -> None:
+    def save(self, model: Any, state: State, best: BestWeights | None) -> None:
         """Write the best weights, if they are new, and then the last state: what it names is there.
 
         The shapes that the model was built with are kept with both.

@@ -13,12 +13,12 @@ from pipeline.space.hyperparameters import HyperParameters, Requested
 from pipeline.worker.faults import Diverged, classify
 from pipeline.worker.fitting.fit import Reporter
 from pipeline.worker.session import Job, Session, Stopped, TrialUpdate
-from pipeline.worker.training.checkpoints import Best, Checkpoints, State
+from pipeline.worker.training.checkpoints import BestWeights, Checkpoints, State
 from pipeline.worker.training.metrics import as_metrics, numbers, objective_missing
 from pipeline.worker.training.remembered import CallbackStates, EpochLogs
 
 
-class Progress(Reporter):
+class TrialProgress(Reporter):
     """Reports each epoch, keeps the best weights, writes checkpoints.
 
     Counts epochs over several calls of `fit`.
@@ -41,7 +41,7 @@ class Progress(Reporter):
         self.saved_epoch = 0
         # when the state was saved a callback, such as EarlyStopping, had ended training, or `fit`
         self.ended = False
-        self.best: Best | None = None
+        self.best: BestWeights | None = None
         self.others: list[Any] = []
         self._restored = CallbackStates()  # until the first epoch begins
         self._logs = EpochLogs()
@@ -66,7 +66,7 @@ class Progress(Reporter):
         self._returned = state.returned
         best = self.checkpoints.best_state()
         if best is not None:
-            self.best = Best(best.epoch, best.objective, [], saved=True)
+            self.best = BestWeights(best.epoch, best.objective, [], saved=True)
         self._last, self._best = state.report, state.best
 
     def save(self) -> None:
@@ -179,7 +179,7 @@ class Progress(Reporter):
             value, self.best.value if self.best else None
         )
         if value is not None and better and not final:
-            self.best = Best(self.epoch, value, self.model.get_weights())
+            self.best = BestWeights(self.epoch, value, self.model.get_weights())
             self._best = self._last
         failure = None
         if broken:

@@ -22,7 +22,7 @@ from pipeline.worker.faults import Failure, classify
 from pipeline.worker.fitting.fit import planned_fit
 from pipeline.worker.session import Job, SearchSpace, Session
 from pipeline.worker.training.checkpoints import Checkpoints, State
-from pipeline.worker.training.progress import Progress
+from pipeline.worker.training.progress import TrialProgress
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _train(
     with building():
         model = build(space, hp, data)
         checkpoints = Checkpoints(job.directory, keep_spare=job.keep_spare)
-        progress = Progress(job, hp, checkpoints, session, own_fit=space.fit is not None)
+        progress = TrialProgress(job, hp, checkpoints, session, own_fit=space.fit is not None)
         progress.warning = checkpoints.mend()
         state = checkpoints.last_state()
         if state is not None and _can_go_on(state, job, space):

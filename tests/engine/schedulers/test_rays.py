@@ -6,7 +6,7 @@ from ray.tune.schedulers import ASHAScheduler
 from pipeline.engine.schedulers.rays import MedianStopping, StoppingHalving
 from pipeline.experiment import Experiment
 from pipeline.schedulers.scheduler import Context
-from pipeline.testing.simulation import LOSS, SimulatedTrial
+from pipeline.testing.scheduler_simulation import LOSS, SimulatedTrial
 
 
 def of(scheduler, count, **settings):

@@ -4,7 +4,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from pipeline.engine.schedulers.words import ACTION, VERDICT, OurTrial, RaysTrial
-from pipeline.testing.simulation import SimulatedTrial
+from pipeline.testing.scheduler_simulation import SimulatedTrial
 
 
 def test_a_trial_is_told_in_the_others_words_and_back():

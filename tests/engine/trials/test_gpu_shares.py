@@ -11,8 +11,8 @@ from ray.tune.experiment import Trial
 from pipeline.engine.faults.lost_workers import WorkerFailures
 from pipeline.engine.helper.gpu_share import (
     Measured,
-    answer,
     checked,
+    measured_by,
     most_of_use,
     most_that_fit,
     train_default,
@@ -373,12 +373,12 @@ def test_a_probe_that_fails_or_is_lost_says_so_in_a_line(ray_cluster):
 
     start = "gpus_per_trial auto could not measure the default model. "
     with pytest.raises(KerasweepError) as failed:
-        answer(task.remote(RuntimeError("the GPU must have 9 MiB free")))
+        measured_by(task.remote(RuntimeError("the GPU must have 9 MiB free")))
     assert str(failed.value) == start + "the GPU must have 9 MiB free"
     with pytest.raises(RequestError, match="^this one sees none$"):
-        answer(task.remote(RequestError("this one sees none")))
+        measured_by(task.remote(RequestError("this one sees none")))
     with pytest.raises(KerasweepError) as lost:
-        answer(task.remote())
+        measured_by(task.remote())
     assert str(lost.value).startswith(f"{start}Ray lost the process that trained it: ")
 
 

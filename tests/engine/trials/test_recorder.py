@@ -8,7 +8,7 @@ from ray.tune.experiment import Trial
 
 from pipeline.engine.faults.blame import Blame
 from pipeline.engine.faults.hangs import Hangs
-from pipeline.engine.messages import Memory, TrialMessage, UnfitNode
+from pipeline.engine.messages import TrialMessage, UnfitNode, WorkerMemory
 from pipeline.engine.trials.recorder import Recorder
 from pipeline.engine.trials.stopping import StopRule
 from pipeline.engine.trials.supervisor import Supervisor
@@ -178,7 +178,7 @@ def test_each_plan_is_recorded_with_the_epoch_from_which_it_was_carried_out(reco
 
 def test_a_trial_whose_workers_were_lost_says_what_they_held(recorder, ledger, supervisor):
     trial = Trial("kerasweep", stub=True, trial_id="t0000")
-    report(recorder, trial, 1, memory=Memory(3.25, 24.0, False))
+    report(recorder, trial, 1, memory=WorkerMemory(3.25, 24.0, False))
     supervisor.losses["t0000"] = "worker lost: SIGKILL"
     recorder.on_trial_error(2, [trial], trial)
     error = ledger.trials["t0000"].error

@@ -21,7 +21,7 @@ from pipeline.records.entries.trials import TrialFacts, TrialRecord
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
-from pipeline.records.outputs.summary import Best, find_best, write_summary
+from pipeline.records.outputs.summary import BestEpoch, find_best, write_summary
 from pipeline.records.outputs.tables import history_table, in_order, trials_table, write_tables
 
 ACCURACY, LOSS = Objective("val_accuracy", "max"), Objective("val_loss", "min")
@@ -224,7 +224,7 @@ def test_of_equal_trials_the_earlier_is_the_best_whichever_reported_first() -> N
         trials(trial("a"), trial("b")), [report("b", 1, 0.5), report("a", 3, 0.5)], ACCURACY
     )
 
-    assert found == Best("a", {}, 0.5, 3)
+    assert found == BestEpoch("a", {}, 0.5, 3)
 
 
 def test_a_stopped_or_failed_trial_can_be_the_best() -> None:
@@ -283,7 +283,11 @@ def test_summary_counts_trials_by_their_status(layout: Layout) -> None:
     records = trials(*(trial(f"t{i}", status) for i, status in enumerate(states)))
 
     written = summary(
-        layout, trials=records, epochs=12, best=Best("t0", {"n": 3}, 0.9, 2), test={"accuracy": 0.8}
+        layout,
+        trials=records,
+        epochs=12,
+        best=BestEpoch("t0", {"n": 3}, 0.9, 2),
+        test={"accuracy": 0.8},
     )
 
     assert written["trials"] == {
@@ -323,7 +327,7 @@ def test_summary_holds_the_facts_it_is_given(layout: Layout) -> None:
 
 def test_results_give_tables_and_the_best(layout: Layout) -> None:
     write_tables(layout, ACCURACY)
-    best = Best("t0000", {"n": 3}, 0.5, 1)
+    best = BestEpoch("t0000", {"n": 3}, 0.5, 1)
     summary(layout, best=best)
     results = Results(layout.root)
 
@@ -367,7 +371,7 @@ def ended(layout: Layout) -> Results:
     """A run with all that its end wrote; of the model, what can be looked at without Keras."""
     write_tables(layout, ACCURACY)
     counted = trials(trial("t0000"), trial("t0001"))
-    summary(layout, trials=counted, epochs=1, best=Best("t0000", {"n": 3}, 0.5, 1))
+    summary(layout, trials=counted, epochs=1, best=BestEpoch("t0000", {"n": 3}, 0.5, 1))
     layout.best.mkdir()
     with zipfile.ZipFile(layout.best_model, "w") as model:
         model.writestr("config.json", "{}")

@@ -96,7 +96,7 @@ def listen(event, *_, fun_name="", **__):
         compiled.append(fun_name)
 jax.monitoring.register_event_duration_secs_listener(listen)
 digits, space = dataset("digits"), reveal.SearchSpace("mlp", mlp.build, None)
-reveal.check(space, digits, Objective("val_loss", "min"))
+reveal.check_default(space, digits, Objective("val_loss", "min"))
 checked, compiled = compiled, []
 reveal.trace(space, digits, {"units_0": 40, "units_1": 48}, "default")
 print("\\n" + json.dumps([checked, compiled]))

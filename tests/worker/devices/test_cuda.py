@@ -110,7 +110,7 @@ def test_without_a_driver_there_is_no_gpu(tmp_path):
 
 
 def test_jax_gets_the_same_cap_as_the_others_and_what_the_user_set_stays(libraries, tmp_path):
-    code = "machine.prepare(1, 0.25)\nprint(json.dumps({n: v for n, v in os.environ.items() if 'FRACTION' in n}))"
+    code = "machine.prepare_process(1, 0.25)\nprint(json.dumps({n: v for n, v in os.environ.items() if 'FRACTION' in n}))"
     cap = memory_cap_mib(40000, 0.25)
     assert told(start(code, libraries, tmp_path, 0)) == {
         "XLA_CLIENT_MEM_FRACTION": f"{cap / 40000:.4f}"

@@ -37,7 +37,7 @@ SHOWN = "print(json.dumps(dict(os.environ)))"
 
 
 def prepared(cpus, gpus, **environment):
-    return in_a_fresh_process(f"machine.prepare({cpus}, {gpus})\n{SHOWN}", **environment)
+    return in_a_fresh_process(f"machine.prepare_process({cpus}, {gpus})\n{SHOWN}", **environment)
 
 
 @pytest.mark.slow
@@ -96,7 +96,7 @@ def test_threads_are_the_whole_cpus_and_at_least_one(cpus, threads):
 def test_nothing_of_a_backend_is_imported_to_prepare():
     modules = "print(json.dumps([m for m in ('keras', 'tensorflow', 'jax', 'torch') if m in sys.modules]))"
 
-    assert in_a_fresh_process(f"machine.prepare(1, 0)\n{modules}") == []
+    assert in_a_fresh_process(f"machine.prepare_process(1, 0)\n{modules}") == []
 
 
 def test_a_trial_without_a_gpu_sees_none_of_those_given_to_the_process():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import RequestError
-from pipeline.worker.devices.parallel import check_backend
+from pipeline.worker.devices.parallel import check_devices
 from tests.conftest import installed
 
 ROOT = Path(__file__).parents[3]
@@ -109,10 +109,10 @@ def test_two_devices_come_to_what_one_does_whoever_compiles_and_go_on_and_are_me
 
 def test_a_backend_without_data_parallelism_is_refused():
     for backend in ("tensorflow", "jax"):
-        check_backend(backend, 2)
-    check_backend("torch", 1)
+        check_devices(backend, 2)
+    check_devices("torch", 1)
     with pytest.raises(RequestError) as refused:
-        check_backend("torch", 2)
+        check_devices("torch", 2)
     assert str(refused.value) == (
         "Several GPUs a trial need KERAS_BACKEND=tensorflow or jax, for which Keras has data "
         "parallelism; got torch "

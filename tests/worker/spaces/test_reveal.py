@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import RequestError, UserCodeError
 from pipeline.objective import Objective
-from pipeline.worker.spaces.reveal import check, trace
+from pipeline.worker.spaces.reveal import check_default, trace
 from tests.worker.stage import dataset, linear_model, space
 
 LOSS = Objective("val_loss", "min")
@@ -32,7 +32,7 @@ def test_check_tells_what_the_default_model_requests_and_its_size(digits):
             keras.layers.Dense(hp.Int("units", 4, 16, default=8)), keras.layers.Dense(10, "softmax")
         )
 
-    checked = check(space(build), digits, LOSS)
+    checked = check_default(space(build), digits, LOSS)
     requested, weights = checked.requested, checked.weights
 
     assert [(spec.name, value) for spec, value in requested] == [("units", 8)]
@@ -45,14 +45,14 @@ def test_check_knows_what_will_be_reported(name, digits):
         hp.Int("units", 4, 16, default=8)
         return linear_model()
 
-    checked = check(space(build), digits, Objective(name, "min"))
+    checked = check_default(space(build), digits, Objective(name, "min"))
     assert [(spec.name, value) for spec, value in checked.requested] == [("units", 8)]
     assert checked.weights == linear_model().count_params()
 
 
 def test_check_refuses_an_unknown_objective_with_those_possible(digits):
     with pytest.raises(RequestError) as refused:
-        check(space(lambda hp, data: linear_model()), digits, Objective("val_f1", "max"))
+        check_default(space(lambda hp, data: linear_model()), digits, Objective("val_f1", "max"))
 
     message = str(refused.value)
     assert message.startswith(
@@ -69,19 +69,21 @@ def test_check_takes_an_objective_that_a_fit_of_its_own_reports(digits):
         )
         return model.fit(*args, callbacks=[scored, *callbacks], **kwargs)
 
-    check(space(lambda hp, data: linear_model(), fit), digits, Objective("val_f1", "max"))
+    check_default(space(lambda hp, data: linear_model(), fit), digits, Objective("val_f1", "max"))
     with pytest.raises(
         RequestError,
         match="got 'val_f2'. Possible: val_accuracy, val_f1, val_loss, accuracy, loss.",
     ):
-        check(space(lambda hp, data: linear_model(), fit), digits, Objective("val_f2", "max"))
+        check_default(
+            space(lambda hp, data: linear_model(), fit), digits, Objective("val_f2", "max")
+        )
 
 
 def test_check_refuses_a_fit_that_trains_nothing(digits):
     own = space(lambda hp, data: linear_model(), lambda hp, model, *args, **kwargs: None)
 
     with pytest.raises(RequestError, match="must call model.fit and pass its callbacks on"):
-        check(own, digits, LOSS)
+        check_default(own, digits, LOSS)
 
 
 def test_check_refuses_a_build_that_raises_and_shows_where(digits):
@@ -89,7 +91,7 @@ def test_check_refuses_a_build_that_raises_and_shows_where(digits):
         return hp.Int("units", 1, 4) / 0
 
     with pytest.raises(UserCodeError) as refused:
-        check(space(build), digits, LOSS)
+        check_default(space(build), digits, LOSS)
 
     assert str(refused.value) == (
         "Search space 'mine' must build and train on dataset 'digits'; it raised "
@@ -101,12 +103,14 @@ def test_check_refuses_a_build_that_raises_and_shows_where(digits):
 
 def test_check_refuses_what_is_no_model(digits):
     with pytest.raises(RequestError, match="must return a keras.Model; it returned list."):
-        check(space(lambda hp, data: [1]), digits, LOSS)
+        check_default(space(lambda hp, data: [1]), digits, LOSS)
 
 
 def test_check_refuses_an_uncompiled_model(digits):
     with pytest.raises(RequestError, match="must return a compiled model; call model.compile"):
-        check(space(lambda hp, data: keras.Sequential([keras.Input((8, 8, 1))])), digits, LOSS)
+        check_default(
+            space(lambda hp, data: keras.Sequential([keras.Input((8, 8, 1))])), digits, LOSS
+        )
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_check_refuses_an_uncompiled_model(digits):
 )
 def test_check_refuses_a_model_whose_output_does_not_fit(model, digits):
     with pytest.raises(UserCodeError, match="must build and train on dataset 'digits'; it raised"):
-        check(space(lambda hp, data: model()), digits, LOSS)
+        check_default(space(lambda hp, data: model()), digits, LOSS)
 
 
 def test_check_refuses_a_model_whose_input_does_not_fit(digits):
@@ -129,7 +133,7 @@ def test_check_refuses_a_model_whose_input_does_not_fit(digits):
         return model
 
     with pytest.raises(UserCodeError, match="must build and train"):
-        check(space(build), digits, LOSS)
+        check_default(space(build), digits, LOSS)
 
 
 # The trace.

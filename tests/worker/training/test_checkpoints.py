@@ -14,7 +14,7 @@ from pipeline.records.entries.reports import EpochReport
 from pipeline.records.store import remote
 from pipeline.records.store.remote import location
 from pipeline.worker.training import archive, checkpoints
-from pipeline.worker.training.checkpoints import Best, BestState, Checkpoints, State
+from pipeline.worker.training.checkpoints import BestState, BestWeights, Checkpoints, State
 from pipeline.worker.training.repeats import carry_out
 from tests.worker import stage
 
@@ -68,7 +68,7 @@ def test_in_an_object_store_they_are_what_they_are_on_a_file_system(bucket, monk
     assert kept.last_state() is None and kept.restore(target, {}) is None
     with pytest.raises(FileNotFoundError):
         kept.restore_best(target)
-    kept.save(source, State(2), Best(2, 0.5, source.get_weights()))
+    kept.save(source, State(2), BestWeights(2, 0.5, source.get_weights()))
     elsewhere = Checkpoints(location(f"{bucket}/t0000"))
     assert elsewhere.mend() == ""
     assert elsewhere.restore(target, {}) == elsewhere.last_state() == State(2, build=SHAPES)
@@ -79,7 +79,7 @@ def test_in_an_object_store_they_are_what_they_are_on_a_file_system(bucket, monk
     elsewhere.best.unlink()
     assert elsewhere.mend() == f"{elsewhere.best} is missing; trained again from the start"
     assert elsewhere.last_state() is None
-    elsewhere.save(source, State(2), Best(2, 0.5, source.get_weights()))
+    elsewhere.save(source, State(2), BestWeights(2, 0.5, source.get_weights()))
 
     monkeypatch.setattr(archive, "PAUSES_S", (0.1,))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody answers there
@@ -108,7 +108,7 @@ def test_weights_and_optimizer_come_back_to_the_bit(policy, optimizer, tmp_path)
     source, target = trained(optimizer=OPTIMIZERS[optimizer]()), model(1, OPTIMIZERS[optimizer]())
     state = State(2, callbacks=[{"best": 0.1 + 0.2}], configuration={"rate": 0.1 + 0.2})
 
-    Checkpoints(tmp_path).save(source, state, Best(2, 0.5, source.get_weights()))
+    Checkpoints(tmp_path).save(source, state, BestWeights(2, 0.5, source.get_weights()))
     assert Checkpoints(tmp_path).restore(target, {"rate": 0.1 + 0.2}) == replace(
         state, build=SHAPES
     )
@@ -193,7 +193,7 @@ def test_the_file_of_an_earlier_version_is_gone_on_with(tmp_path):
 def test_a_trial_takes_over_anothers_last_state_and_keeps_it_twice(tmp_path):
     source, target = Checkpoints(tmp_path / "source"), Checkpoints(tmp_path / "target")
     for kept, epoch in ((source, 2), (target, 1)):
-        kept.save(trained(), State(epoch), Best(epoch, 0.5, trained().get_weights()))
+        kept.save(trained(), State(epoch), BestWeights(epoch, 0.5, trained().get_weights()))
     best = target.best.read_bytes()
     target.take_over(source)
     assert target.last_state().epoch == 2
@@ -206,7 +206,7 @@ def test_a_trial_takes_over_anothers_last_state_and_keeps_it_twice(tmp_path):
 
 def test_best_weights_are_written_once_and_stay(tmp_path):
     source = trained()
-    best = Best(1, 0.5, source.get_weights())
+    best = BestWeights(1, 0.5, source.get_weights())
     kept = Checkpoints(tmp_path)
     kept.save(source, State(1), best)
     first = kept.best.stat().st_mtime_ns
@@ -219,7 +219,7 @@ def test_best_weights_are_written_once_and_stay(tmp_path):
 
 def test_a_save_that_breaks_off_leaves_the_files_before_it_whole(tmp_path, monkeypatch):
     source, kept = trained(), Checkpoints(tmp_path)
-    kept.save(source, State(1), Best(1, 0.5, source.get_weights()))
+    kept.save(source, State(1), BestWeights(1, 0.5, source.get_weights()))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert before.keys() == {"last.npz", "best.npz"}
 
@@ -228,7 +228,7 @@ def test_a_save_that_breaks_off_leaves_the_files_before_it_whole(tmp_path, monke
 
     monkeypatch.setattr("pipeline.records.layout.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        kept.save(trained(5), State(2), Best(2, 0.1, source.get_weights()))
+        kept.save(trained(5), State(2), BestWeights(2, 0.1, source.get_weights()))
 
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -245,7 +245,7 @@ def test_the_best_is_written_before_the_state_that_relies_on_it(tmp_path, monkey
 
     monkeypatch.setattr(archive, "write_whole", breaks_after_one)
     with pytest.raises(KeyboardInterrupt):
-        kept.save(source, State(1), Best(1, 0.5, source.get_weights()))
+        kept.save(source, State(1), BestWeights(1, 0.5, source.get_weights()))
 
     assert written == ["best.npz"]
     assert kept.restore(model(1), {}) is None
@@ -299,7 +299,7 @@ def test_saves_come_as_often_as_their_cost_allows(cost, epoch_s, pause, tmp_path
 
 def saved(folder, *, keep_spare=False):
     source, kept = trained(), Checkpoints(folder, keep_spare=keep_spare)
-    kept.save(source, State(2), Best(2, 0.5, source.get_weights()))
+    kept.save(source, State(2), BestWeights(2, 0.5, source.get_weights()))
     return kept
 
 
@@ -338,7 +338,7 @@ BETTER = State(2, best=EpochReport(1, 0.5, {"val_loss": 0.5}, 1.0))
 
 def test_best_weights_that_are_gone_are_noticed_by_the_state_that_relies_on_them(tmp_path):
     source, kept = trained(), Checkpoints(tmp_path)
-    kept.save(source, BETTER, Best(1, 0.5, source.get_weights()))
+    kept.save(source, BETTER, BestWeights(1, 0.5, source.get_weights()))
     assert kept.mend() == ""
     kept.best.unlink()
     assert kept.mend() == f"{kept.best} is missing; trained again from the start"

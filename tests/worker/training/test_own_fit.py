@@ -10,7 +10,7 @@ import pytest
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.worker.session import Stopped
-from pipeline.worker.spaces.reveal import check
+from pipeline.worker.spaces.reveal import check_default
 from pipeline.worker.training.checkpoints import Checkpoints
 from pipeline.worker.training.evaluate import evaluate_best, trained
 from pipeline.worker.training.repeats import carry_out
@@ -272,4 +272,4 @@ def test_a_fit_that_needs_more_than_a_few_examples_is_checked_on_more(digits):
             **kwargs,
         )
 
-    assert check(space(fit), data, Objective("val_loss", "min")).weights == 650
+    assert check_default(space(fit), data, Objective("val_loss", "min")).weights == 650

@@ -36,7 +36,7 @@ class Event:
 
 
 @dataclass
-class Simulation:
+class SchedulerSimulation:
     """A search of `count` trials, of which `slots` train at once; each epoch is one step.
 
     Args:
@@ -122,15 +122,17 @@ class Simulation:
             f"first; it is {trial.status}: {decision.reason}"
         )
 
-    def to_its_end(self) -> "Simulation":
+    def to_its_end(self) -> "SchedulerSimulation":
         """Step until nothing runs."""
         while self.step():
             pass
         return self
 
-    def rebuilt(self) -> "Simulation":
+    def rebuilt(self) -> "SchedulerSimulation":
         """The same search in a fresh process, whose scheduler knows the recorded events alone."""
-        again = Simulation(self.scheduler, self.settings, self.count, self.slots, self.seed)
+        again = SchedulerSimulation(
+            self.scheduler, self.settings, self.count, self.slots, self.seed
+        )
         again.rng = deepcopy(self.rng)
         again.events = list(self.events)
         again._to_come = list(self._to_come)
