@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 # A room is the longest of these names that a file lies under, "" the package's face. It may import
 # itself and what follows; the reason says why no more. None: all of it.
 GROUND = {"errors", "version", "digest", "objective", "names", "components", "logs"}
-DATA = GROUND | {"data", "space"}
+DATA = GROUND | {"data", "space", "facts"}
 RECORDS = DATA | {"records"}
 ASKED = RECORDS | {"experiment"}
 PROTOCOL = {"worker", "worker/devices"}  # session and faults: what a driver may know of a trial
@@ -28,6 +28,7 @@ RULES = {
     "logs": (GROUND, "every room may log"),
     "data": (GROUND, "the files of datasets import it, and it must stay light for them"),
     "space": (GROUND, "hyperparameters are plain Python"),
+    "facts": (GROUND | {"space"}, "what a fact says is read without Keras, by any room"),
     "records": (DATA, "records are read without Ray, without Keras, by any room"),
     "settings_text": (RECORDS, "a file of settings is read before it is known what they mean"),
     "experiment": (

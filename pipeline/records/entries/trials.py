@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from pipeline.errors import RequestError
+from pipeline.facts import Value
 from pipeline.records.checksummed import Warned, damaged, read_checksummed, validate
 from pipeline.records.entries.former_names import TRIAL, renamed
 from pipeline.records.entries.trial_ids import sort_key
@@ -39,6 +40,7 @@ class TrialFacts:
     node_id: str | None = None
     devices: str | None = None
     fit_plan: str | None = None  # how its steps were carried out, and why so
+    measured: dict[str, Value] | None = None  # by the files of `pipeline.facts`
 
     @property
     def hyperparameters(self) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """The columns of `trials.csv` and `history.csv`: each stands here, once.
 
-A new column is one entry of `TRIALS` or `HISTORY`; the tables and the reference page follow.
+A new column of what is recorded already is one entry of `TRIALS` or `HISTORY`; of what only a
+worker can measure it is a file in `pipeline.facts`. The tables and the reference page follow.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from pipeline.facts import described
 from pipeline.records.entries.reports import Report
 from pipeline.records.entries.trials import TrialRecord
 
@@ -66,6 +68,10 @@ class HistoryRow:
     in_force: Mapping[str, Any]  # hyperparameters, where any trial's change on the way
 
 
+def _of_fact(name: str, says: str) -> Column[TrialRow]:
+    return Column(name, says, lambda row: (row.record.measured or {}).get(name))
+
+
 TRIALS: tuple[Column[TrialRow] | Columns[TrialRow], ...] = (
     Column("trial", "the trial's id", lambda row: row.record.trial),
     Column(
@@ -93,6 +99,7 @@ TRIALS: tuple[Column[TrialRow] | Columns[TrialRow], ...] = (
     ),
     Column("epochs", "how many epochs were trained", lambda row: row.epochs, int),
     Column("seconds", "how long they took in all", lambda row: round(row.seconds, 3), float),
+    *(_of_fact(name, says) for name, says in described().items()),
     Column("error", "why the trial failed", lambda row: row.record.error),
 )
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from pipeline.errors import RequestError
+from pipeline.facts import measured
 from pipeline.records.entries.reports import EpochReport
 from pipeline.records.entries.trials import TrialFacts, as_plain
 from pipeline.space.configuration import configuration_of
@@ -51,7 +52,8 @@ class TrialProgress(Reporter):
         self._without_objective: dict[str, Any] | None = None
         self._last: EpochReport | None = None  # what was reported last, and the best of it
         self._best: EpochReport | None = None
-        self._requested: Requested = []  # when `_facts` were last put together
+        # when `_facts` were last put together
+        self._requested: Requested | None = None
         self._facts = TrialFacts()
         self.warning = ""  # to be told with the next report
         self._unsaved = False  # storage failed, and this was told
@@ -202,5 +204,6 @@ class TrialProgress(Reporter):
         if (requested, plan) != (self._requested, self._facts.fit_plan):
             self._requested = requested
             plain = as_plain(requested, self.asked_by_build) or None
-            self._facts = TrialFacts(requested=plain, fit_plan=plan)
+            found = measured(self.model) or None
+            self._facts = TrialFacts(requested=plain, fit_plan=plan, measured=found)
         return self._facts
