@@ -1,4 +1,7 @@
-"""What configurations beside the default request: found by following more of them."""
+"""Hyperparameters that only other configurations than the default request.
+
+They are found by following more of them.
+"""
 
 from collections.abc import Iterator, Mapping
 

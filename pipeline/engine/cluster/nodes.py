@@ -228,10 +228,9 @@ Found = dict[str, list[Finding]]
 def _found(
     nodes: dict[str, Any], probe: Any, experiment: Experiment, over: threading.Event | None = None
 ) -> tuple[Found, Found]:
-    """What is wrong with each node, by what it says, and the same of those that say nothing.
+    """Faults of each node: of those that answered, and of those that did not.
 
-    Nothing of those that are gone, and of those that were not waited for; nobody is, once it is
-    `over`.
+    Nodes that left, or were not waited for, are in neither. None is waited for once it is `over`.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

@@ -25,8 +25,8 @@ from pipeline.records.store.lease import Lease
 from pipeline.records.store.remote import RemotePath, unreachable
 from pipeline.records.store.scratch import new_folder
 
-# So old is the store at most; older where mirroring takes long, as it may take one part in so many
-# of the time.
+# The store lags by at most EVERY_S seconds, more when a pass is slow: mirroring may use
+# 1/PASS_COST_RATIO of the time, up to a pass in MOST_S.
 EVERY_S, PASS_COST_RATIO, MOST_S = 5.0, 20, 60.0
 # A stopped trial's worker saves once more before it lets go of it: its checkpoints are removed
 # after that.

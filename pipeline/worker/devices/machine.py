@@ -114,7 +114,7 @@ def peak_memory_mib() -> int:
 
 
 def versions() -> dict[str, str]:
-    """Of Keras and its backend."""
+    """Versions of Keras and its backend."""
     import importlib
 
     import keras
