@@ -90,7 +90,10 @@ def _plan(dataset: str | None, given: dict[str, Any], *, insecure: bool, quiet: 
 def _search(
     dataset: str | None, given: dict[str, Any], *, resume: str | None, insecure: bool, quiet: bool
 ) -> None:
-    from pipeline.engine import tuning
+    from pipeline.engine.imports import uncollected
+
+    with uncollected():
+        from pipeline.engine import tuning
     from pipeline.watch import Interruption, stopped_by_signals
 
     interruption = Interruption()

@@ -68,11 +68,11 @@ RULES = {
     ),
     "engine/helper": (
         DRIVEN
-        | {"engine/internals", "engine/cluster", "engine/faults", "engine/worker_imports"}
+        | {"engine/internals", "engine/cluster", "engine/faults", "engine/imports"}
         | {"worker/spaces", "worker/training"},
         "the helper loads, follows and measures; it knows no search",
     ),
-    "engine/worker_imports": ({"worker/training", "worker/spaces"}, "it is what a trial imports"),
+    "engine/imports": ({"worker/training", "worker/spaces"}, "it is what a trial imports"),
     "engine/schedulers": (TOLD | {"engine/internals"}, "it adapts Ray's schedulers to ours"),
     "engine/faults": (
         DRIVEN | {"engine/internals", "engine/messages"},
@@ -85,7 +85,7 @@ RULES = {
     "engine/trials": (
         DRIVEN
         | {"engine/internals", "engine/messages", "engine/cluster", "engine/faults"}
-        | {"engine/schedulers", "engine/preparation", "engine/worker_imports"}
+        | {"engine/schedulers", "engine/preparation", "engine/imports"}
         | {"worker/training", "worker/spaces"},
         "trials know neither the search that they are of, nor how it ends",
     ),

@@ -15,6 +15,7 @@ from pipeline.engine.cluster.growth import Growth
 from pipeline.engine.conclusion import Circumstances, conclude, raise_if_all_failed
 from pipeline.engine.directory import check_writable, directory_of
 from pipeline.engine.helper.space import FollowedSpace
+from pipeline.engine.imports import uncollected
 from pipeline.engine.internals.ray_process import EACH_EPOCH, RAYS_LOGGERS, let_trials_inherit
 from pipeline.engine.past import Past
 from pipeline.engine.preparation import Prepared, prepare, surveyed
@@ -177,7 +178,8 @@ class Search:
 
     def _search(self, prepared: Prepared, ledger: Ledger) -> tuple[Any, dict[str, Any]]:
         """Train, and write what came of it."""
-        from pipeline.engine.trials.loop import run_trials
+        with uncollected():
+            from pipeline.engine.trials.loop import run_trials
 
         earlier_s = self.past.earlier_seconds() if self.past is not None else 0.0
         budget_s = prepared.experiment.time_budget_s

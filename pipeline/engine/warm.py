@@ -8,7 +8,7 @@ import contextlib
 import os
 from importlib import import_module
 
-from pipeline.engine.worker_imports import import_keras
+from pipeline.engine.imports import import_keras, uncollected
 from pipeline.worker.devices import machine
 
 # What is wrong is said by the trial, which does the same; here it would end the process, and Ray
@@ -16,11 +16,12 @@ from pipeline.worker.devices import machine
 with contextlib.suppress(Exception):
     machine.prepare_process(float(os.environ["OMP_NUM_THREADS"]), gpus=0)
 
-    for name in (
-        "pipeline.engine.helper.actor",
-        "pipeline.engine.trials.trainable",
-        "pipeline.worker.training.evaluate",
-        "pipeline.worker.spaces.reveal",
-    ):
-        import_module(name)
+    with uncollected():
+        for name in (
+            "pipeline.engine.helper.actor",
+            "pipeline.engine.trials.trainable",
+            "pipeline.worker.training.evaluate",
+            "pipeline.worker.spaces.reveal",
+        ):
+            import_module(name)
     import_keras()

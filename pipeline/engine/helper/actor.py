@@ -15,6 +15,7 @@ import ray
 
 from pipeline.data.fit_data import Data
 from pipeline.engine.faults.hangs import ASLEEP_S
+from pipeline.engine.imports import import_keras
 from pipeline.engine.internals.ray_errors import ours
 from pipeline.engine.internals.ray_state import process_of
 from pipeline.errors import KerasweepError
@@ -60,9 +61,10 @@ class Helper:
 
     def check(self, data: Data, objective: Objective) -> Any:
         """See `worker.spaces.reveal.check_default`."""
+        space = self._search_space()
         from pipeline.worker.spaces import reveal
 
-        return reveal.check_default(self._search_space(), data, objective)
+        return reveal.check_default(space, data, objective)
 
     def roles(self, data: Data, configuration: Mapping[str, Value], known: list[str]) -> Any:
         """See `spaces.roles.roles`."""
@@ -102,10 +104,11 @@ class Helper:
         return machine.versions()
 
     def _search_space(self) -> Any:
-        from pipeline.worker.spaces.loading import load_search_space
-
         machine.claim(self._cpus, gpus=0)
         if self._space is None:
+            import_keras()
+            from pipeline.worker.spaces.loading import load_search_space
+
             self._space = load_search_space(self._source)
         return self._space
 

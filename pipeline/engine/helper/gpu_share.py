@@ -14,8 +14,8 @@ import ray
 
 from pipeline.data.fit_data import Data
 from pipeline.engine.cluster.capacity import live_nodes
+from pipeline.engine.imports import import_keras
 from pipeline.engine.internals.ray_errors import ours
-from pipeline.engine.worker_imports import import_keras
 from pipeline.errors import KerasweepError, LostError, RequestError, one_line
 from pipeline.experiment import Experiment
 from pipeline.names import Source

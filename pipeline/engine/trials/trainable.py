@@ -20,6 +20,7 @@ import psutil
 import ray
 from ray import tune
 
+from pipeline.engine.imports import import_keras
 from pipeline.engine.internals.ray_state import cpus_here, memory_here
 from pipeline.engine.internals.tune_trials import nothing_saved
 from pipeline.engine.messages import (
@@ -30,7 +31,6 @@ from pipeline.engine.messages import (
     UnfitNode,
     WorkerMemory,
 )
-from pipeline.engine.worker_imports import import_keras
 from pipeline.errors import KerasweepError
 from pipeline.records.entries.reports import EpochReport
 from pipeline.records.entries.trials import TrialFacts
