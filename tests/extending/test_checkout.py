@@ -1,4 +1,7 @@
-"""A model family and a column are added to a checkout by one new file each: the rest follows."""
+"""A model family and a column are added to a checkout by one new file each: the rest follows.
+
+In a copy: a worker is another process, which finds the files alone and nothing that a test has set.
+"""
 
 import os
 import shutil
@@ -24,7 +27,8 @@ import sys
 from pipeline import Experiment, tune
 from pipeline.engine.cluster.connect import cluster
 
-settings = {"dataset": "digits", "search_space": "smallest", "max_epochs": 1, "storage": sys.argv[1]}
+settings = {"dataset": "digits", "search_space": "smallest", "max_epochs": 1}
+settings |= {"max_concurrent": 1, "storage": sys.argv[1]}
 with cluster(Experiment(**settings), []):
     run = tune(Experiment(**settings, trials=1))
     run = tune(Experiment(**settings, trials=2), resume=run.directory)
@@ -49,7 +53,8 @@ def python(checkout: Path, *arguments: object) -> Any:
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout)},
+        # The copy is compiled once, whatever is so for what was copied.
+        env={**os.environ, "PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": ""},
         capture_output=True,
         text=True,
         timeout=300,
@@ -74,6 +79,7 @@ def test_both_are_on_the_reference_pages(checkout: Path) -> None:
     assert "| `parameters` | How many parameters the model has. |" in directory
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_both_are_searched_recorded_and_resumed(checkout: Path, tmp_path: Path) -> None:
     done = python(checkout, "-c", SEARCH_AND_RESUME, tmp_path)
