@@ -29,8 +29,7 @@ class Lines:
 
     def append(self, plain: str) -> None:
         """Append a JSON object."""
-        body = plain[:-1].encode() + _NUMBER + str(self._count + 1).encode()
-        line = body + _CHECK + checksum(body).encode() + b'"}\n'
+        line = _numbered(plain.encode(), self._count + 1) + b"\n"
         for file in self._files:
             persist(self._layout, file.path, lambda file=file: file.append(line))  # type: ignore[misc]
         self._count += 1
@@ -78,6 +77,7 @@ def read_lines(
     warned: Warned | None = None,
     *,
     what: str = "report",
+    needed: bool = True,
 ) -> list[bytes]:
     """Each line of a file, without its number and checksum.
 
@@ -92,12 +92,16 @@ def read_lines(
             it is damaged.
         warned: is told that the copy was needed. Where it is given both are made whole again.
         what: what each line is, for the message.
+        needed: whether the run cannot be gone on with where a line is lost. Else `warned` is told
+            how many are, and the others are numbered anew.
 
     Raises:
-        RequestError: a line is damaged or missing in both; the message names it.
+        RequestError: a line is damaged or missing in both, and is needed or is only read; the
+            message names it.
     """
     copy = layout.copy(path)
     own, other = _Read(path, accept), None
+    gone: list[int] = []
     if not own.damaged and _size(copy) <= own.size:
         lines = own.lines
     else:
@@ -112,15 +116,20 @@ def read_lines(
         last = max(lines, default=0)
         if own.damaged and other.damaged:
             last = max(last, len(own.all), len(other.all))
-        for number in range(1, last + 1):
-            if number not in lines:
-                text = own.all[number - 1] if number <= len(own.all) else b""
-                raise RequestError(
-                    f"Each line of {path} must be one {what}; line {number} is damaged: "
-                    f"{text.decode(errors='replace')[:60]!r}. Its copy does not have it."
-                )
+        gone = [number for number in range(1, last + 1) if number not in lines]
+        if gone and (needed or warned is None):
+            text = own.all[gone[0] - 1] if gone[0] <= len(own.all) else b""
+            raise RequestError(
+                f"Each line of {path} must be one {what}; line {gone[0]} is damaged: "
+                f"{text.decode(errors='replace')[:60]!r}. Its copy does not have it."
+            )
         lost = sorted(lines.keys() - own.lines.keys())
-        if warned is not None and (lost or (own.damaged and own.all)):
+        if warned is not None and gone:
+            warned(
+                f"{path} was damaged, and so was its copy; {len(gone)} of its {last} lines, from "
+                f"line {gone[0]} on, are lost. The run goes on without them."
+            )
+        elif warned is not None and (lost or (own.damaged and own.all)):
             said = (
                 f"{len(lost)} of its {len(lines)} lines, from line {lost[0]} on, are"
                 if lost
@@ -128,6 +137,8 @@ def read_lines(
             )
             warned(f"{path} was damaged; {said} from its copy.")
     whole = [lines[number] for number in sorted(lines)]
+    if gone:
+        whole = [(_numbered(plain, place), plain) for place, (_, plain) in enumerate(whole, 1)]
     if warned is not None:
         data = b"".join(line + b"\n" for line, _ in whole)
         for place, read in ((path, own), (copy, other)):
@@ -153,6 +164,12 @@ class _Read:
                 number, plain = _opened(line, place_of, accept)
                 self.lines[number] = (line, plain)
         self.damaged = self.data is None or list(self.lines) != list(range(1, len(self.all) + 1))
+
+
+def _numbered(plain: bytes, number: int) -> bytes:
+    """A JSON object as a line: with its number and a checksum."""
+    body = plain.rstrip()[:-1] + _NUMBER + str(number).encode()
+    return body + _CHECK + checksum(body).encode() + b'"}'
 
 
 def _opened(line: bytes, place: int, accept: Callable[[bytes], object]) -> tuple[int, bytes]:

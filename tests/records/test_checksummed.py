@@ -203,7 +203,6 @@ def test_lines_damaged_in_different_places_of_both_are_put_together(run: Layout)
             "written",
         ),
         ("history.jsonl", "history.jsonl must be one report; line 1 is damaged: "),
-        ("decisions.jsonl", "decisions.jsonl must be one decision; line 1 is damaged: "),
         ("trials/t0000/trial.json", "trial.json must hold one trial's record; it is damaged: "),
     ],
 )

@@ -1,7 +1,8 @@
 """Decisions of a scheduler, as a run records them: one line each, kept twice, each with a checksum.
 
 `decisions.jsonl` says why a trial went on, waited or was stopped. A resume does not need it: it
-makes the same decisions from the reports. A run of before there was such a file has none.
+makes the same decisions from the reports, and goes on without a line that is damaged in both
+copies. A run of before there was such a file has none.
 """
 
 import json
@@ -58,12 +59,13 @@ def as_line(decision: Decision) -> str:
 def read_decisions(layout: Layout, warned: Warned | None = None) -> list[Decision]:
     """Every recorded decision, in the order in which they were made.
 
-    `warned` is for the process that writes the run: see `lines.read_lines`.
+    `warned` is for the process that writes the run: see `lines.read_lines`. It is told of a line
+    that is damaged or missing in the copy too, and gets the others.
 
     Raises:
-        RequestError: a line is damaged or missing, in the copy too; the message names it.
+        RequestError: there is such a line, and `warned` is not given; the message names it.
     """
-    lines = read_lines(layout, layout.decisions, _check, warned, what="decision")
+    lines = read_lines(layout, layout.decisions, _check, warned, what="decision", needed=False)
     return [Decision(**plain) for plain in json.loads(b"[%b]" % b",".join(lines))]
 
 

@@ -1,7 +1,7 @@
 """Checksums of what the end of a run hands back: the tables and `best/`.
 
 `checksums.json` holds the SHA-256 of each file, by its path in the run. Runs of earlier versions
-have none.
+have none: that there are some is said in `summary.json`.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ def write_checksums(
 
 
 def read_checksums(layout: Layout, warned: Warned | None = None) -> dict[str, str]:
-    """The checksum of each file by its path in the run; none where nothing was recorded.
+    """The checksum of each file by its path in the run; empty where there are none.
 
     `warned` is for the process that writes the run: see `checksummed.read_checksummed`.
 

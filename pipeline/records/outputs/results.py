@@ -136,14 +136,19 @@ class Results:
         """The checksums, read once."""
         if self._sums is None:
             try:
-                self._sums = read_checksums(self.layout, self._warned)
+                sums = read_checksums(self.layout, self._warned)
             except ValueError as error:
-                path = at_home(self.layout, str(self.layout.checksums))
-                raise RequestError(
-                    f"{path} must hold the checksums of the tables and of best/; it is damaged: "
-                    f"{error}.{REMEDY}"
-                ) from error
+                raise self._without_checksums(f"it is damaged: {error}") from error
+            if not sums and self.summary.get("checksums"):  # an earlier version wrote none
+                raise self._without_checksums("it is missing")
+            self._sums = sums
         return self._sums
+
+    def _without_checksums(self, fault: str) -> RequestError:
+        path = at_home(self.layout, str(self.layout.checksums))
+        return RequestError(
+            f"{path} must hold the checksums of the tables and of best/; {fault}.{REMEDY}"
+        )
 
     def _whole(self, path: Path, must: str, read: Callable[[IO[bytes]], T]) -> T:
         recorded = self._recorded().get(path.relative_to(self.layout.root).as_posix())

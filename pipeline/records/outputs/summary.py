@@ -8,7 +8,13 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pipeline.objective import Objective
-from pipeline.records.checksummed import Warned, read_checksummed, validate, write_checksummed
+from pipeline.records.checksummed import (
+    Warned,
+    file_or_copy_exists,
+    read_checksummed,
+    validate,
+    write_checksummed,
+)
 from pipeline.records.entries.former_names import SUMMARY, renamed
 from pipeline.records.entries.reports import BestReports, Report
 from pipeline.records.entries.trials import COUNTED, TrialRecord
@@ -73,6 +79,7 @@ class _Summary:
     objective: str
     validation: dict[str, float | None] | None = None
     fit_plans: dict[str, int] = field(default_factory=dict)
+    checksums: bool = False  # whether there is a `checksums.json`
     exhausted: bool = False
     interrupted: bool = False
     wall_clock_s: float = 0.0
@@ -126,6 +133,7 @@ def write_summary(
         "fit_plans": dict(
             Counter(record.fit_plan for record in trials.values() if record.fit_plan).most_common()
         ),
+        "checksums": file_or_copy_exists(layout, layout.checksums),  # so that their loss can be told
         **facts,
     }
     write_checksummed(layout, layout.summary, summary)

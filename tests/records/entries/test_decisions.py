@@ -50,7 +50,7 @@ def test_a_run_of_before_there_were_decisions_has_none(layout):
     assert recorded(layout, STOPPED) == [True]
 
 
-def test_a_damaged_line_comes_from_the_copy_and_in_both_it_is_named(layout):
+def test_a_damaged_line_comes_from_the_copy(layout):
     recorded(layout, PAUSED, STOPPED)
     whole = layout.decisions.read_bytes()
     layout.decisions.write_bytes(whole.replace(b'"stop"', b'"go on"'))
@@ -61,10 +61,42 @@ def test_a_damaged_line_comes_from_the_copy_and_in_both_it_is_named(layout):
     assert warnings == [
         f"{layout.decisions} was damaged; 1 of its 2 lines, from line 2 on, are from its copy."
     ]
+
+
+def test_a_line_that_is_damaged_in_both_is_named_to_a_reader_and_a_resume_goes_on_without(layout):
+    recorded(layout, PAUSED, STOPPED, PROMOTED)
+    whole = layout.decisions.read_bytes()
     for path in (layout.decisions, layout.copy(layout.decisions)):
         path.write_bytes(whole.replace(b'"stop"', b'"go on"'))
     with pytest.raises(RequestError, match=r"decisions.jsonl must be one decision; line 2 is dam"):
-        Ledger(layout)
+        read_decisions(layout)
+
+    warnings = []
+    ledger = Ledger(layout, warnings.append)
+    assert ledger.decisions == [PAUSED, PROMOTED]
+    assert ledger.decide(STOPPED)  # where a resume comes to it once more, it is recorded
+    ledger.close()
+
+    assert warnings == [
+        f"{layout.decisions} was damaged, and so was its copy; 1 of its 3 lines, from line 2 on, "
+        "are lost. The run goes on without them."
+    ]
+    assert read_decisions(layout) == [PAUSED, PROMOTED, STOPPED]
+    assert layout.decisions.read_bytes() == layout.copy(layout.decisions).read_bytes()
+    Ledger(layout, pytest.fail).close()
+
+
+def test_where_every_line_is_garbage_in_both_a_resume_begins_them_anew(layout):
+    recorded(layout, PAUSED, STOPPED)
+    for path in (layout.decisions, layout.copy(layout.decisions)):
+        path.write_bytes(b"\xff\n\0")
+    warnings = []
+    ledger = Ledger(layout, warnings.append)
+    assert ledger.decide(STOPPED)
+    ledger.close()
+    (warning,) = warnings
+    assert "; 1 of its 1 lines, from line 1 on, are lost." in warning
+    assert read_decisions(layout) == [STOPPED]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ import pytest
 
 from pipeline.errors import RequestError
 from pipeline.objective import Objective
+from pipeline.records.checksummed import write_checksummed
 from pipeline.records.layout import Layout, write_json
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.checksums import read_checksums, sum_of, write_checksums
 from pipeline.records.outputs.results import Results
-from pipeline.records.outputs.summary import BestEpoch, write_summary
+from pipeline.records.outputs.summary import BestEpoch, read_summary, write_summary
 from pipeline.records.outputs.tables import write_tables
 
 
@@ -77,8 +78,22 @@ def test_checksums_that_are_damaged_twice_are_refused_by_their_name(run: Layout)
     assert said.startswith(must) and "\n" not in said
 
 
+def test_where_they_are_gone_with_their_copy_that_is_said(run: Layout) -> None:
+    for path in (run.checksums, run.copy(run.checksums)):
+        path.unlink()
+    results = Results(run.root)
+    gone = f"{run.checksums} must hold the checksums of the tables and of best/; it is missing."
+    with pytest.raises(RequestError) as refused:
+        _ = results.history
+    assert str(refused.value) == f"{gone} --resume writes it anew."
+    assert results.faults() == [gone]
+
+
 def test_a_run_of_before_there_were_any_is_read_without(run: Layout) -> None:
     for path in (run.checksums, run.copy(run.checksums)):
         path.unlink()
+    summary = read_summary(run)
+    del summary["checksums"]
+    write_checksummed(run, run.summary, summary)
     run.best_metrics.unlink()
     assert Results(run.root).faults() == []
