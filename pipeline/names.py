@@ -171,15 +171,15 @@ def find(component: Component, name: str) -> Source:
     path, entry = _split(name)
     if (own := _of_ours(component, path, entry)) is not None:
         return own
-    if offered := offers(component).get(name):
-        return _offered(component, offered)
-    if path.endswith(".py") or "/" in path:
+    if _is_path(path):  # before the installed packages are looked through
         file = absolute(path)
         if not os.path.isfile(file):
             raise RequestError(
                 f"A {component} given as a file must exist; there is no file {quoted(path)}."
             )
         return _checked(component, name, file, entry, root=file.parent)
+    if offered := offers(component).get(name):
+        return _offered(component, offered)
     found = _find_module(path)
     if found is None:
         line = unknown(component, path, {*registered(component), *offers(component)})
@@ -197,6 +197,11 @@ def _split(name: str) -> tuple[str, str]:
     """A file or a module, and what is named in it."""
     path, _, entry = name.partition(":") if not os.path.exists(name) else (name, "", "")
     return path, entry
+
+
+def _is_path(path: str) -> bool:
+    """Whether a name means a file, be it there or not."""
+    return path.endswith(".py") or "/" in path
 
 
 def _of_ours(component: Component, path: str, entry: str) -> Source | None:
@@ -268,7 +273,7 @@ def lasting(name: str) -> str:
     It means the same in the records as it did on the command line.
     """
     path, entry = _split(name)
-    if not path.endswith(".py") and "/" not in path:
+    if not _is_path(path):
         return name
     file = str(absolute(path))
     return f"{file}:{entry}" if entry else file

@@ -4,7 +4,6 @@ What is planned, what happens, and a wish to stop.
 """
 
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipeline.errors import Interrupted, one_line
 from pipeline.experiment import Experiment
+from pipeline.logs import LOGGER
 from pipeline.objective import Objective
 from pipeline.records.entries.decisions import Decision
 from pipeline.records.entries.reports import Report
@@ -85,7 +85,10 @@ class Watcher:
         """What an earlier process recorded of this run."""
 
     def warned(self, text: str) -> None:
-        """Something went wrong that does not end the run."""
+        """Something went wrong that does not end the run.
+
+        It may come before all else: records that were damaged are put right first.
+        """
 
     def started(self, record: TrialRecord) -> None:
         """A trial runs."""
@@ -124,13 +127,21 @@ class Watchers(Watcher):
     def __init__(self, watchers: Iterable[Watcher] = ()) -> None:
         self._all: tuple[Watcher, ...] = ()
         self._hearing: list[Watcher] = []  # those that have not raised
+        self._warnings: list[str] = []
         self.add(watchers)
 
     def add(self, watchers: Iterable[Watcher]) -> None:
-        """Tell these too from now on."""
-        added = tuple(watchers)
+        """Warn these of all that was warned of, and tell them too from now on.
+
+        The records of a run that is gone on with are put right before its trackers are known.
+        """
+        added, warnings = tuple(watchers), tuple(self._warnings)
         self._all += added
         self._hearing = [*self._hearing, *added]
+        for watcher in added:
+            with self._left_out_if_it_raises(watcher, "warned"):
+                for text in warnings:
+                    watcher.warned(text)
 
     def preparing(self, what: str) -> None:
         """Tell each of a step before the first trial."""
@@ -149,7 +160,8 @@ class Watchers(Watcher):
         self._tell("remembered", trials, reports)
 
     def warned(self, text: str) -> None:
-        """Warn each."""
+        """Warn each, and those that are added later."""
+        self._warnings.append(text)
         self._tell("warned", text)
 
     def started(self, record: TrialRecord) -> None:
@@ -215,7 +227,7 @@ class Watchers(Watcher):
         try:
             yield
         except Exception as error:
-            logging.getLogger("kerasweep").debug("a watcher raised", exc_info=True)
+            LOGGER.debug("a watcher raised", exc_info=True)
             hearing = [other for other in self._hearing if other is not watcher]
             if len(hearing) == len(self._hearing):  # it raised before
                 return

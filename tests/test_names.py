@@ -117,6 +117,17 @@ def test_an_absolute_file_and_one_at_home_are_found(
     assert find("dataset", "~/mine.py").file == str(file)
 
 
+def test_for_a_file_no_installed_package_is_looked_through(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(here / "mine.py")
+    monkeypatch.setattr("pipeline.names.distributions", lambda: pytest.fail("a scan"))
+    for name in ("mine.py", "mine.py:load", str(here / "mine.py"), "./mine.py"):
+        assert find("dataset", name).file == str(here / "mine.py")
+    with pytest.raises(RequestError, match="there is no file 'none.py'"):
+        find("dataset", "none.py")
+
+
 def test_a_file_may_name_its_function(here: Path) -> None:
     write(here / "mine.py", RAISES + "def small(seed): ...\ndef load(seed): ...\n")
 

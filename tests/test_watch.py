@@ -117,6 +117,31 @@ def test_what_a_watcher_raises_is_one_warning_to_the_others_and_the_end_is_told_
     assert capsys.readouterr().err == ""
 
 
+def test_a_watcher_that_is_added_later_is_warned_of_what_was_before_and_hears_what_follows():
+    one, late = Noting(), Noting()
+    watchers = Watchers([one])
+    watchers.preparing("loading")
+    for text in ("the history was damaged", "a node is slow"):
+        watchers.warned(text)
+    watchers.add([late])
+    watchers.started("a record")
+    warned = [("warned", "the history was damaged"), ("warned", "a node is slow")]
+    assert late.heard == [*warned, ("started", "a record")]
+    assert one.heard == [("preparing", "loading"), *late.heard]
+
+
+def test_one_that_raises_at_what_was_before_is_left_out_with_a_single_warning():
+    one, late = Noting(), Noting("warned")
+    watchers = Watchers([one])
+    for text in ("the history was damaged", "a node is slow"):
+        watchers.warned(text)
+    watchers.add([late])
+    watchers.started("a record")
+    assert late.heard == [("warned", "the history was damaged")]
+    (said,) = [text for name, text in one.heard[2:-1] if name == "warned"]
+    assert said.startswith("The watcher Noting raised") and one.heard[-1] == ("started", "a record")
+
+
 def test_a_warning_that_no_person_would_see_goes_to_standard_error_too(capsys):
     class Filed(Noting):
         shows_warnings = False

@@ -232,7 +232,7 @@ class Mirror:
             for name in files:
                 path = Path(folder, name)
                 # It grows all the time: it is sent once, when nothing more is written.
-                if name.startswith(self.layout.debug_log.name) and not self._closing:
+                if _is_log(self.layout, path) and not self._closing:
                     continue
                 if not name.startswith(".") and (state := _state(path)) is not None:
                     states[path] = state
@@ -270,15 +270,24 @@ def is_there(home: RemotePath) -> bool:
 def brought_here(place: RemotePath) -> Layout:
     """The layout of a run to be read: what says how it went is brought here for as long.
 
+    Its log is not: it is long, and nothing reads it.
+
     Raises:
         RequestError: the store cannot be read.
     """
     folder = new_folder()
     layout = Layout(folder, place)
     weakref.finalize(layout, shutil.rmtree, folder, ignore_errors=True)
+    folders = (place, place / layout.best.name)
     with _requested(place):
-        _fetch(layout, [p for p in place.rglob() if p.parent in (place, place / layout.best.name)])
+        found = [path for path in place.rglob() if path.parent in folders]
+        _fetch(layout, [path for path in found if not _is_log(layout, path)])
     return layout
+
+
+def _is_log(layout: Layout, path: Path | RemotePath) -> bool:
+    """Whether it is the run's log, or what came before the lines in that."""
+    return path.name.startswith(layout.debug_log.name)
 
 
 def _fetch(layout: Layout, objects: list[RemotePath]) -> None:

@@ -549,3 +549,13 @@ def test_the_log_is_sent_once_at_the_end_and_goes_on_in_the_next_process(mirror,
     second = mirror()
     brought_back(second)
     assert second.layout.debug_log.read_bytes() == sent.read_bytes()
+
+
+def test_who_only_reads_a_run_is_not_brought_its_log(mirror, ledger):
+    first, _ = finished(mirror, ledger)
+    log = first.layout.debug_log.name
+    for name in (log, f"{log}.1"):
+        (first.home / name).write_bytes(b"the search begins\n")
+    read = opened(first.home)
+    assert read.history.read_bytes() == first.layout.history.read_bytes()
+    assert not list(read.root.glob(f"{log}*"))
