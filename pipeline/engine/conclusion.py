@@ -16,7 +16,7 @@ from pipeline.experiment import Experiment
 from pipeline.names import Source
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
-from pipeline.records.outputs.summary import BestEpoch, find_best, write_summary
+from pipeline.records.outputs.summary import BestEpoch, find_best, remove_summary, write_summary
 from pipeline.records.outputs.tables import write_tables
 from pipeline.records.retention import Retention
 from pipeline.search.searcher import searcher_class
@@ -48,10 +48,12 @@ def conclude(
 ) -> dict[str, Any]:
     """Write the tables, measure the best model once, and write the summary last.
 
-    Where there is a summary, the rest is there too. Returns what it holds.
+    Where there is a summary, the rest is there too, and it is what the summary speaks of: that of
+    an earlier end is removed first. Returns what it holds.
     """
     began = time.monotonic()
     best = find_best(ledger.trials, ledger.reports, prepared.objective)
+    remove_summary(layout)
     write_tables(layout, prepared.objective, ledger)
     measured = None
     if best is not None:

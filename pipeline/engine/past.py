@@ -127,7 +127,7 @@ class Past:
 
         There is nothing to go on with.
         """
-        return self._is_searched(experiment) and not self._faults
+        return self.summary is not None and self._is_searched(experiment) and not self._faults
 
     def check_budget_left(self, experiment: Experiment) -> None:
         """Refuse to go on where the time budget is spent, unless only the run's end is missing.
@@ -150,15 +150,15 @@ class Past:
 
     def _is_searched(self, experiment: Experiment) -> bool:
         """Whether there is nothing to train."""
+        if self.ledger.unfinished() or experiment.max_epochs > self.epochs_before:
+            return False
         summary = self.summary
-        if summary is None or experiment.max_epochs > self.epochs_before:
-            return False
-        enough = summary["trials"]["total"] >= experiment.trials or summary.get("exhausted")
-        if not enough or summary["trials"]["unfinished"]:
-            return False
+        if summary is None:  # it was killed at its end, or before
+            return self.ledger.counted() >= experiment.trials
         # A summary may be older than the records: of a run that took more, and was killed.
-        ended = all(record.status in ENDED for record in self.ledger.trials.values())
-        return bool(ended and summary["epochs"] == len(self.ledger.reports))
+        current = summary["epochs"] == len(self.ledger.reports)
+        enough = summary["trials"]["total"] >= experiment.trials or summary.get("exhausted")
+        return bool(current and enough and not summary["trials"]["unfinished"])
 
     def _make_way_for_outputs(self) -> None:
         """Name damaged files that the end of a run writes, and let them be written once more."""

@@ -1,9 +1,12 @@
 """A finished run takes more: trials, and epochs for those that had all they could have."""
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
-from pipeline.engine.past import earlier_seconds
+from pipeline.engine.past import Past, earlier_seconds
 from pipeline.engine.same_search import check_same_search, resumed
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
@@ -12,9 +15,12 @@ from pipeline.records.entries.reports import Report
 from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
+from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import write_summary
 from pipeline.records.outputs.tables import write_tables
 from pipeline.records.settings import read_settings
+from pipeline.watch import Watcher
+from tests.conftest import ROOT
 from tests.reopened import is_complete
 
 
@@ -99,6 +105,22 @@ def test_a_run_that_was_killed_before_its_new_summary_is_not_complete(tmp_path):
     assert is_complete(resumed(tmp_path), layout)
 
 
+def test_where_only_its_end_is_missing_a_spent_time_budget_is_no_hindrance(tmp_path):
+    layout = recorded(tmp_path, trials=1, time_budget_s=1)
+    ledger = Ledger(layout)
+    ledger.start("t0000", {})
+    ledger.trials["t0000"].started = 5.0
+    ledger.report(Report(1, 0.5, {}, 4.0, trial="t0000", time=10.0))
+    ledger.end("t0000", "finished")
+    ledger.close()
+    with Past(layout, pytest.fail) as past:
+        past.read()
+        assert not past.is_complete(resumed(tmp_path))
+        past.check_budget_left(resumed(tmp_path))
+        with pytest.raises(RequestError, match="of 1 s this run has spent 5 s"):
+            past.check_budget_left(resumed(tmp_path, trials=2))
+
+
 def test_a_night_between_two_processes_that_were_killed_is_not_spent(tmp_path):
     layout = recorded(tmp_path)
     ledger = Ledger(layout)
@@ -154,3 +176,43 @@ def test_what_went_on_is_what_it_would_have_been_from_the_start(search):
     ]
     pd.testing.assert_frame_equal(*(curve.drop(columns="seconds") for curve in curves))
     assert further.summary["test"] == whole.summary["test"]
+
+
+KILLED = """
+import os, sys
+from pipeline.engine.tuning import go_on
+
+def before(event, facts):
+    if event == "os.rename" and str(facts[1]) == sys.argv[2]:
+        os._exit(9)
+
+sys.addaudithook(before)
+go_on(sys.argv[1], {"trials": 3})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["checksums.json", "summary.json"])
+def test_killed_as_its_end_is_written_anew_it_is_one_that_did_not_end_and_not_damaged(search, name):
+    class Hearing(Watcher):
+        def warned(self, text):
+            pytest.fail(text)
+
+    settings = {"searcher": "random", "scheduler": "none", "max_epochs": 1}
+    first = search(trials=2, **settings)
+    tables = [first.layout.trials_table, first.layout.history_table]
+    before = [path.read_bytes() for path in tables]
+
+    arguments = [str(first.directory), str(first.directory / name)]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, cwd=ROOT
+    )
+
+    assert done.returncode == 9, done.stderr
+    assert all(
+        path.read_bytes() != data for path, data in zip(tables, before, strict=True)
+    ), "it was killed after the tables were written"
+    with pytest.raises(RequestError, match=r"A run that ended must have a summary\.json; "):
+        Results(first.directory)
+    again = search(resume=first.directory, trials=3, watchers=[Hearing()], **settings)
+    assert len(again.trials) == 3 and again.faults() == [] and again.best_model()

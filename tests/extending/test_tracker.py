@@ -23,6 +23,20 @@ LINES, FAILING = f"{FILE}:Lines", f"{FILE}:Failing"
 SETTINGS = {"scheduler": "none", "searcher": "random", "max_epochs": 2, "max_concurrent": 1}
 
 
+WARNED = """
+from pathlib import Path
+from pipeline.watch import Watcher
+
+class Warned(Watcher):
+    def __init__(self, experiment, state):
+        self.file = Path(experiment.storage) / "warned.txt"
+
+    def warned(self, text):
+        with self.file.open("a") as file:
+            print(text, file=file)
+"""
+
+
 class Hearing(Watcher):
     """Keeps the warnings; ends the search after so many reports."""
 
@@ -101,6 +115,24 @@ def test_it_hears_a_search_and_its_resume_under_one_id_with_one_that_raises_besi
     ends = [(f["best"], f["interrupted"]) for event, f in told if event == "concluded"]
     assert ends == [(run.best.trial, True), (more.best.trial, False)]
     assert len(more.trials) == 4
+
+
+@pytest.mark.ray
+def test_it_is_warned_of_what_was_damaged_though_that_is_put_right_before_it_is_made(
+    search: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(WARNED)
+    run = search(**SETTINGS, trials=1, name="mine")
+    run.layout.experiment.unlink()
+    run.layout.history.write_bytes(b"")
+    tracker = f"{tmp_path / 'mine.py'}:Warned"
+
+    search(**SETTINGS, trials=2, name="mine", track=tracker, resume=run.directory)
+
+    assert (tmp_path / "runs" / "warned.txt").read_text().splitlines() == [
+        f"{run.layout.experiment} was missing; its copy took its place.",
+        f"{run.layout.history} was damaged; 2 of its 2 lines, from line 1 on, are from its copy.",
+    ]
 
 
 @pytest.mark.ray

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -10,6 +11,7 @@ from pydantic import TypeAdapter
 from pipeline.objective import Objective
 from pipeline.records.checksummed import (
     Warned,
+    clear_the_way,
     file_or_copy_exists,
     read_checksummed,
     validate,
@@ -18,7 +20,7 @@ from pipeline.records.checksummed import (
 from pipeline.records.entries.former_names import SUMMARY, renamed
 from pipeline.records.entries.reports import BestReports, Report
 from pipeline.records.entries.trials import COUNTED, TrialRecord
-from pipeline.records.layout import Layout
+from pipeline.records.layout import Layout, persist
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,17 @@ def _checked(plain: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
+def remove_summary(layout: Layout) -> None:
+    """Remove `summary.json` and its copy, as what it speaks of is about to be written anew.
+
+    A process that is killed meanwhile leaves a run that has not ended, and no summary of something
+    else than there is.
+    """
+    for path in (layout.summary, layout.copy(layout.summary)):
+        clear_the_way(layout, path)
+        persist(layout, path, partial(path.unlink, missing_ok=True))
+
+
 def write_summary(
     layout: Layout,
     *,
@@ -133,7 +146,8 @@ def write_summary(
         "fit_plans": dict(
             Counter(record.fit_plan for record in trials.values() if record.fit_plan).most_common()
         ),
-        "checksums": file_or_copy_exists(layout, layout.checksums),  # so that their loss can be told
+        # so that their loss can be told
+        "checksums": file_or_copy_exists(layout, layout.checksums),
         **facts,
     }
     write_checksummed(layout, layout.summary, summary)

@@ -195,6 +195,11 @@ class Mirror:
         }
         # Read before the reports: what says that a trial is over must not know more than they do.
         records = {path: _data(path) for path in changed if path.is_relative_to(self.layout.trials)}
+        # It speaks of what else is there: where that is written anew, it goes first and comes last.
+        summary = self.layout.summary
+        if summary in self._sent and _state(summary) != self._sent[summary]:
+            (self.home / summary.name).unlink(missing_ok=True)
+            del self._sent[summary]
         history = self.layout.history
         # since it was looked at
         if (state := _state(history)) is not None and state != self._sent.get(history):

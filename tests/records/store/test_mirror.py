@@ -1,5 +1,6 @@
 """A run that is mirrored to an object store: what is there at any time can be gone on with."""
 
+import contextlib
 import io
 import json
 import os
@@ -22,7 +23,7 @@ from pipeline.records.layout import write_whole
 from pipeline.records.ledger import Ledger
 from pipeline.records.opening import opened
 from pipeline.records.outputs.results import Results
-from pipeline.records.outputs.summary import find_best, write_summary
+from pipeline.records.outputs.summary import find_best, remove_summary, write_summary
 from pipeline.records.outputs.tables import write_tables
 from pipeline.records.retention import Retention
 from pipeline.records.settings import write_experiment
@@ -525,6 +526,59 @@ def test_results_are_read_from_there(mirror, ledger, bucket):
         RequestError, match=f"{first.home}/summary.json must say how the run ended; it is damaged"
     ):
         Results(first.home)
+
+
+def test_wherever_it_is_lost_as_it_is_ended_anew_nothing_there_is_taken_for_damaged(
+    mirror, ledger, monkeypatch
+):
+    first = mirror()
+    kept = ledger(first)
+
+    def end():
+        remove_summary(first.layout)
+        write_tables(first.layout, ACCURACY, kept)
+        write_summary(
+            first.layout,
+            best=None,
+            test=None,
+            trials=kept.trials,
+            epochs=len(kept.reports),
+            objective=str(ACCURACY),
+        )
+
+    for _ in search(kept):
+        pass
+    end()
+    first.finish()
+    assert Results(first.home).summary["epochs"] == 6
+    kept.start("t0003", {"units": 8})
+    kept.report(report("t0003", 1))
+    kept.end("t0003", "finished")
+    first.send()
+    end()
+
+    write, left, states = RemotePath.write_bytes, 0, []
+
+    def write_or_be_lost(path, data):
+        nonlocal left
+        if left == 0:
+            raise InterruptedError
+        left -= 1
+        write(path, data)
+
+    monkeypatch.setattr(RemotePath, "write_bytes", write_or_be_lost)
+    for each in (0, 1, 1, 1, 1):  # so many objects, and the machine is lost
+        left = each
+        with contextlib.suppress(InterruptedError):
+            first._pass()
+        try:
+            results = Results(first.home)
+        except RequestError as error:
+            states.append(str(error))
+        else:
+            states.append((results.summary["epochs"], results.faults()))
+    none = f"A run that ended must have a summary.json; {first.home} has none."
+    assert states == [none, none, none, none, (7, [])]
 
 
 def test_a_folder_that_is_no_run_is_said_to_be_none(bucket):
