@@ -29,6 +29,7 @@ from pipeline.errors import LONGEST, RequestError, UserCodeError, all_unknown, o
 from pipeline.names import Component, find
 from pipeline.objective import Objective
 from pipeline.records.store.remote import check_address
+from pipeline.schedulers.scheduler import scheduler_class
 from pipeline.settings_text import settings_in
 
 # of anything that is counted or timed: far beyond it clocks and Ray's counters overflow
@@ -327,9 +328,6 @@ class Experiment(BaseModel):
 
     @model_validator(mode="after")
     def _possible_for_the_scheduler(self) -> "Experiment":
-        # imported here, as schedulers know the experiment that they are asked for in
-        from pipeline.schedulers.scheduler import scheduler_class
-
         try:
             scheduler_class(self.scheduler).check(self)
         except UserCodeError:  # with the user's traceback

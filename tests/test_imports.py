@@ -38,7 +38,7 @@ RULES = {
     "datasets": ({"errors", "data"}, "a dataset is a file that anyone could have written"),
     "search_spaces": ({"errors", "data"}, "a family is a file that anyone could have written"),
     "search": (ASKED, "searchers run in a simulator as they are"),
-    "schedulers": (ASKED | {"search"}, "schedulers run in a simulator as they are"),
+    "schedulers": (RECORDS, "schedulers run in a simulator as they are"),
     "watch": (ASKED | {"schedulers"}, "what looks on needs neither Ray nor Keras"),
     "tracking": (TOLD, "a tracker hears what happens, and needs neither Ray nor Keras"),
     "worker": (RECORDS, "the driver reads session and faults"),

@@ -13,13 +13,8 @@ Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSy
 no more are let on than one in so many of those that came, and at the end the best of each rung.
 """
 
-from typing import TYPE_CHECKING
-
 from pipeline.schedulers.rung import Rung
-from pipeline.schedulers.scheduler import Context, Decision, Scheduler
-
-if TYPE_CHECKING:
-    from pipeline.experiment import Experiment
+from pipeline.schedulers.scheduler import Context, Decision, Scheduler, Settings
 
 # So many wait at a rung at most, the best of those that were not let on: each keeps a checkpoint on
 # disk.
@@ -79,7 +74,7 @@ class PromotingHalving(Scheduler):
             self._rungs.append(PromotingRung(epoch, most, asked.reduction_factor))
 
     @classmethod
-    def rungs(cls, experiment: "Experiment") -> tuple[int, ...]:
+    def rungs(cls, experiment: Settings) -> tuple[int, ...]:
         """The rungs before the last epoch."""
         return tuple(
             epoch

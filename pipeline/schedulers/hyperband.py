@@ -13,13 +13,9 @@ Source: Li et al., "Hyperband: A Novel Bandit-Based Approach to Hyperparameter O
 """
 
 import math
-from typing import TYPE_CHECKING
 
 from pipeline.schedulers.rung import Rung
-from pipeline.schedulers.scheduler import Context, Decision, Scheduler, Trial
-
-if TYPE_CHECKING:
-    from pipeline.experiment import Experiment
+from pipeline.schedulers.scheduler import Context, Decision, Scheduler, Settings, Trial
 
 
 def brackets_of(max_epochs: int, reduction_factor: float) -> list[list[tuple[int, int]]]:
@@ -133,7 +129,7 @@ class Hyperband(Scheduler):
         self._losses: dict[str, float] = {}  # of trials that came to a rung: their last
 
     @classmethod
-    def check(cls, experiment: "Experiment") -> None:
+    def check(cls, experiment: Settings) -> None:
         """Refuse a factor by which one epoch, cut to whole ones, would not grow."""
         if experiment.reduction_factor < 2:
             raise ValueError(
@@ -142,7 +138,7 @@ class Hyperband(Scheduler):
             )
 
     @classmethod
-    def rungs(cls, experiment: "Experiment") -> tuple[int, ...]:
+    def rungs(cls, experiment: Settings) -> tuple[int, ...]:
         """The rungs of all brackets."""
         brackets = brackets_of(experiment.max_epochs, experiment.reduction_factor)
         epochs = {epoch for rungs in brackets for epoch, _ in rungs}

@@ -10,13 +10,8 @@ steps, indexes what a conditional trial never requested, and draws from a global
 Source: Jaderberg et al., "Population Based Training of Neural Networks" (2017).
 """
 
-from typing import TYPE_CHECKING
-
 from pipeline.errors import quoted
-from pipeline.schedulers.scheduler import Context, Decision, Scheduler, Trial, Verdict
-
-if TYPE_CHECKING:
-    from pipeline.experiment import Experiment
+from pipeline.schedulers.scheduler import Context, Decision, Scheduler, Settings, Trial, Verdict
 
 
 class PopulationBased(Scheduler):
@@ -35,7 +30,7 @@ class PopulationBased(Scheduler):
         self._let_on: dict[int, set[str]] = {}  # boundary -> trials that were let on from it
 
     @classmethod
-    def check(cls, experiment: "Experiment") -> None:
+    def check(cls, experiment: Settings) -> None:
         """Refuse an object store.
 
         Trials go on with one another's checkpoints: none may be ahead of the records when they are
@@ -48,7 +43,7 @@ class PopulationBased(Scheduler):
             )
 
     @classmethod
-    def rungs(cls, experiment: "Experiment") -> tuple[int, ...]:
+    def rungs(cls, experiment: Settings) -> tuple[int, ...]:
         """The ends of the generations before the last epoch."""
         interval = experiment.perturbation_interval
         return tuple(range(interval, experiment.max_epochs, interval))

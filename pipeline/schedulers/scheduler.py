@@ -17,16 +17,22 @@ Neither Ray nor the clock is known here, so a simulation can drive a scheduler a
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from pipeline.components import load
 from pipeline.objective import Objective
 from pipeline.records.entries.decisions import Decision, Verdict
 
-if TYPE_CHECKING:
-    from pipeline.experiment import Experiment
-
-__all__ = ["Context", "Decision", "Generations", "Scheduler", "Status", "Trial", "Verdict"]
+__all__ = [
+    "Context",
+    "Decision",
+    "Generations",
+    "Scheduler",
+    "Settings",
+    "Status",
+    "Trial",
+    "Verdict",
+]
 
 # "queued": it runs as soon as there is a place, at its start or after its worker was lost.
 Status = Literal["queued", "running", "paused", "ended"]
@@ -40,6 +46,41 @@ def scheduler_class(name: str) -> "type[Scheduler]":
         UserCodeError: its module cannot be imported.
     """
     return load("scheduler", name, Scheduler)
+
+
+class Settings(Protocol):
+    """What a scheduler reads of an `Experiment`, which knows the schedulers and is not known here.
+
+    It has all other settings too, under the names that `docs/reference/options.md` lists.
+    """
+
+    @property
+    def trials(self) -> int:
+        """Configurations to try."""
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs of a trial, at most."""
+
+    @property
+    def grace_epochs(self) -> int:
+        """The first epoch at which a trial may be stopped."""
+
+    @property
+    def reduction_factor(self) -> float:
+        """One trial in so many goes on."""
+
+    @property
+    def perturbation_interval(self) -> int:
+        """Epochs of a generation."""
+
+    @property
+    def storage(self) -> str:
+        """Where the run directories are: a folder, or an address in an object store."""
+
+    @property
+    def seed(self) -> int:
+        """Of whatever is drawn."""
 
 
 class Trial(Protocol):
@@ -76,7 +117,7 @@ class Context:
         generations: carries out what a population decides.
     """
 
-    experiment: "Experiment"
+    experiment: Settings
     objective: Objective
     complete: Callable[[], bool] = lambda: True
     generations: Generations = field(default_factory=Generations)
@@ -98,7 +139,7 @@ class Scheduler:
     # What is asked of the class, before there is a search.
 
     @classmethod
-    def check(cls, experiment: "Experiment") -> None:
+    def check(cls, experiment: Settings) -> None:
         """Refuse settings that are impossible under this scheduler.
 
         Raises:
@@ -106,7 +147,7 @@ class Scheduler:
         """
 
     @classmethod
-    def rungs(cls, experiment: "Experiment") -> tuple[int, ...]:
+    def rungs(cls, experiment: Settings) -> tuple[int, ...]:
         """The epochs before the last after which a trial may be stopped or paused, ascending."""
         return ()
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from pipeline.engine.schedulers.words import VERDICT, RaysTrial
-from pipeline.experiment import Experiment
 from pipeline.schedulers.rung import Rung
-from pipeline.schedulers.scheduler import Context, Decision, Scheduler, Trial, Verdict
+from pipeline.schedulers.scheduler import Context, Decision, Scheduler, Settings, Trial, Verdict
 
 
 class RaysScheduler(Scheduler):
@@ -31,7 +30,7 @@ class RaysScheduler(Scheduler):
         self._trials: dict[str, RaysTrial] = {}
 
     @classmethod
-    def make(cls, experiment: Experiment, shared: dict[str, Any]) -> Any:
+    def make(cls, experiment: Settings, shared: dict[str, Any]) -> Any:
         """Ray's scheduler, given what all of them take."""
         raise NotImplementedError
 
@@ -76,7 +75,7 @@ class StoppingHalving(RaysScheduler):
         self._rungs = [Rung(epoch) for epoch in self.rungs(context.experiment)]
 
     @classmethod
-    def make(cls, experiment: Experiment, shared: dict[str, Any]) -> Any:
+    def make(cls, experiment: Settings, shared: dict[str, Any]) -> Any:
         """Ray's `ASHAScheduler`."""
         from ray.tune.schedulers import ASHAScheduler
 
@@ -84,7 +83,7 @@ class StoppingHalving(RaysScheduler):
         return ASHAScheduler(**shared, max_t=experiment.max_epochs, reduction_factor=factor)
 
     @classmethod
-    def rungs(cls, experiment: Experiment) -> tuple[int, ...]:
+    def rungs(cls, experiment: Settings) -> tuple[int, ...]:
         """The rungs that Ray makes; one between two epochs is met at the second."""
         grace, factor = experiment.grace_epochs, experiment.reduction_factor
         count = int(math.log(experiment.max_epochs / grace) / math.log(factor) + 1)
@@ -119,14 +118,14 @@ class MedianStopping(RaysScheduler):
     }
 
     @classmethod
-    def make(cls, experiment: Experiment, shared: dict[str, Any]) -> Any:
+    def make(cls, experiment: Settings, shared: dict[str, Any]) -> Any:
         """Ray's `MedianStoppingRule`."""
         from ray.tune.schedulers import MedianStoppingRule
 
         return MedianStoppingRule(**shared)
 
     @classmethod
-    def rungs(cls, experiment: Experiment) -> tuple[int, ...]:
+    def rungs(cls, experiment: Settings) -> tuple[int, ...]:
         """The epochs at which what lies behind a trial has doubled.
 
         It may be stopped after each. But a trial that has done well for so long is as likely to go
