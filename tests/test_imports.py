@@ -100,7 +100,7 @@ RULES = {
     "": ({"version", "names", "data", "engine", "experiment"}, "the face names what is public"),
 }
 # Ray is known in engine/ alone, Keras and its backends in worker/, and nothing knows both.
-OUTSIDE = {"ray": ("engine", "testing")}
+OUTSIDE: dict[str, tuple[str, ...]] = {"ray": ("engine",)}
 OUTSIDE["keras"] = ("worker", "testing", "keras_tuner", "datasets", "search_spaces")
 OUTSIDE |= dict.fromkeys(("tensorflow", "jax", "torch"), ("worker/backends", "testing"))
 NO_ROLE = {"misc", "parts", "core", "utils", "common", "helpers", "base"}

@@ -282,16 +282,3 @@ def test_each_that_is_used_in_internals_is_listed_and_each_that_is_listed_is_use
     last = {name: list(parts_of(name))[-1] for name in NAMES}
     unused = {n for n, (_, name, inside) in last.items() if (inside or name).strip("'") not in text}
     assert not unused
-
-
-def test_ray_is_imported_in_the_engine_alone():
-    package = ENGINE.parent
-    elsewhere = [
-        path.relative_to(package).as_posix()
-        for path in package.rglob("*.py")
-        if ENGINE not in path.parents
-        for node in ast.walk(ast.parse(path.read_text()))
-        if (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ray")
-        or (isinstance(node, ast.Import) and any(a.name.split(".")[0] == "ray" for a in node.names))
-    ]
-    assert not elsewhere
