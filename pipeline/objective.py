@@ -37,7 +37,9 @@ MINIMISED = {
     "false_positives",
     "false_negatives",
 }
-MAXIMISED = {
+# Those that are a share of the examples. (Precision and recall are shares of some of them, and
+# nobody says how many.)
+SHARES = {
     "accuracy",
     "acc",
     "binary_accuracy",
@@ -45,6 +47,8 @@ MAXIMISED = {
     "sparse_categorical_accuracy",
     "top_k_categorical_accuracy",
     "sparse_top_k_categorical_accuracy",
+}
+MAXIMISED = SHARES | {
     "auc",
     "precision",
     "recall",

@@ -184,13 +184,14 @@ class Search:
         earlier_s = self.past.earlier_seconds() if self.past is not None else 0.0
         budget_s = prepared.experiment.time_budget_s
         left_s = None if budget_s is None else budget_s - earlier_s - self._growth.waited_s
+        retention = self._retention(prepared.objective, ledger)
         with self.watcher.searching():
             try:
                 ended = run_trials(
                     prepared,
                     self.layout,
                     ledger,
-                    self._retention(prepared.objective, ledger),
+                    retention,
                     self._growth,
                     self.watcher,
                     self.interruption,
@@ -205,7 +206,6 @@ class Search:
             earlier_s + time.time() - self._began,
             self.sources,
         )
-        retention = self._retention(prepared.objective, ledger)
         summary = conclude(prepared, self.layout, ledger, retention, circumstances, self.watcher)
         return ended.fatal, summary
 

@@ -11,24 +11,13 @@ from typing import Literal
 from scipy.special import stdtrit
 
 from pipeline.errors import RequestError
-from pipeline.objective import Objective
+from pipeline.objective import SHARES, Objective
 from pipeline.records.outputs.results import Results
 from pipeline.sweeps.sitting import Outcome, Sitting
 
 # Two sittings that do not differ are called different once in twenty comparisons.
 CONFIDENCE = 0.95
 FEWEST = 3  # earlier values that a spread is taken of
-# Metrics that are a share of the examples. (Precision and recall are shares of some of them, and
-# nobody says how many.)
-SHARES = {
-    "accuracy",
-    "acc",
-    "binary_accuracy",
-    "categorical_accuracy",
-    "sparse_categorical_accuracy",
-    "top_k_categorical_accuracy",
-    "sparse_top_k_categorical_accuracy",
-}
 Verdict = Literal["better", "worse", "same", "new", "unknown"]
 
 

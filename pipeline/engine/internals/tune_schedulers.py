@@ -1,5 +1,6 @@
 """What Ray's own schedulers remember of a trial, in our words."""
 
+import math
 from typing import Any
 
 from ray.tune.schedulers import MedianStoppingRule, TrialScheduler
@@ -24,3 +25,12 @@ def go_on_deciding(rule: MedianStoppingRule, trial: Any) -> None:
     It would hear no more of it (Ray 2.60).
     """
     rule._stopped_trials.discard(trial)
+
+
+def compared_by_median(
+    rule: MedianStoppingRule, trial: Any, epoch: int
+) -> tuple[float, list[float]]:
+    """A trial's best so far, and the others' means up to an epoch, whose median the rule takes."""
+    others = [other for other in rule._trials_beyond_time(epoch) if other is not trial]
+    means = [float(rule._running_mean(other, epoch)) for other in others]
+    return rule._best_result(trial), [mean for mean in means if math.isfinite(mean)]

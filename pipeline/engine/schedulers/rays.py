@@ -4,6 +4,7 @@ Ray is imported when one is made, so what is asked of a class costs no Ray.
 """
 
 import math
+import statistics
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -113,8 +114,7 @@ class MedianStopping(RaysScheduler):
     """
 
     reasons: ClassVar[dict[Verdict, str]] = {
-        "stop": "Its best is worse than the median of the others' means so far.",
-        "pause": "Too few trials have trained for as long; others go first.",
+        "pause": "Too few trials have trained for as long; others go first."
     }
 
     @classmethod
@@ -133,6 +133,23 @@ class MedianStopping(RaysScheduler):
         """
         grace, most = experiment.grace_epochs, experiment.max_epochs
         return tuple(e for n in range(most.bit_length()) if (e := grace * 2**n) < most)
+
+    def reported(self, trial: str, epoch: int, objective: float) -> Decision:
+        """What Ray decides; a stop with the trial's rank among the others' means."""
+        decision = super().reported(trial, epoch, objective)
+        if decision.verdict != "stop":
+            return decision
+        from pipeline.engine.internals.tune_schedulers import compared_by_median
+
+        best, means = compared_by_median(self._rays, self._trials[trial], epoch)
+        loss = self.context.objective.loss
+        return replace(
+            decision,
+            rank=1 + sum(loss(mean) < loss(best) for mean in means),
+            of=1 + len(means),
+            reason=f"Its best, {best:.4g}, is worse than {statistics.median(means):.4g}, the "
+            "median of the others' means so far.",
+        )
 
     def recalled(self, trial: str, epoch: int, objective: float, *, went_on: bool) -> Decision:
         """What Ray decides; it hears more of a trial that it stops now and that went on then."""

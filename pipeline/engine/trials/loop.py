@@ -116,7 +116,9 @@ def run_trials(
     deadline = None if left_s is None else time.monotonic() + left_s
     trials = Trials(
         adapter,
-        lambda create: replay(ledger, adapter, supervisor, searcher, objective, create, watcher),
+        lambda create: replay(
+            ledger, adapter, supervisor, searcher, objective, create, retention, watcher
+        ),
         supervisor.paused,
     )
     # tune.run and not Tuner: a Tuner pickles all of this into the run's directory.

@@ -19,6 +19,7 @@ from pipeline.objective import Objective
 from pipeline.records.entries.reports import EpochReport
 from pipeline.records.entries.trials import ENDED
 from pipeline.records.ledger import Ledger
+from pipeline.records.retention import Retention
 from pipeline.search.searcher import Searcher
 from pipeline.watch import Watcher
 from pipeline.worker.faults import Failure
@@ -57,12 +58,14 @@ def replay(
     searcher: Searcher,
     objective: Objective,
     create: Callable[..., Trial],
+    retention: Retention,
     watcher: Watcher,
 ) -> list[Trial]:
     """Replay the ledger's reports through the scheduler.
 
     Args:
         create: makes one of Tune's trials from its id and task.
+        retention: is told of trials that turn out to be over.
         watcher: is told who waits.
 
     Returns:
@@ -94,6 +97,7 @@ def replay(
     for name in stopped:
         ledger.end(name, "finished" if last.get(name, 0) >= adapter.max_epochs else "stopped")
         searcher.tell_end(name)
+        retention.ended(name)
     unfinished = [trials[name] for name in ledger.unfinished()]
     for trial in unfinished:
         if trial.status == Trial.PAUSED:

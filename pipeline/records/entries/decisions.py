@@ -26,10 +26,13 @@ class Decision:
         trial: the trial's id.
         epoch: the trial's last completed epoch.
         verdict: whether the trial goes on, waits, or ends.
-        rung: the epoch at which trials were compared; None where they were not.
-        rank: the trial's place among those that came to the rung so far; 1 is the best.
-        of: how many came to the rung so far.
-        went_on: how many of these were let on so far.
+        rung: the epoch at which trials are compared; None where they are not, or at each epoch,
+            as under the rule of the median.
+        rank: the trial's place among those that it was compared with, itself among them; 1 is the
+            best. These are the trials that came to the rung so far; under the rule of the median
+            all that trained for as long, each by its mean.
+        of: how many these are.
+        went_on: how many of those that came to the rung were let on so far.
         reason: one plain sentence.
     """
 

@@ -101,6 +101,9 @@ NAMES = {
     "ray.tune.schedulers:TrialScheduler._supports_buffered_results": "reports one by one",
     "ray.tune.schedulers:TrialScheduler._metric": "the metric is named",
     "ray.tune.schedulers:MedianStoppingRule()._stopped_trials": "a resume under the median rule",
+    "ray.tune.schedulers:MedianStoppingRule._trials_beyond_time": "a rank under the median rule",
+    "ray.tune.schedulers:MedianStoppingRule._running_mean": "the same",
+    "ray.tune.schedulers:MedianStoppingRule._best_result": "the same",
 }
 
 

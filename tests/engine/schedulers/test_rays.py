@@ -5,6 +5,7 @@ from ray.tune.schedulers import ASHAScheduler
 
 from pipeline.engine.schedulers.rays import MedianStopping, StoppingHalving
 from pipeline.experiment import Experiment
+from pipeline.objective import Objective
 from pipeline.schedulers.scheduler import Context
 from pipeline.testing.scheduler_simulation import LOSS, SimulatedTrial
 
@@ -39,13 +40,32 @@ def test_a_stop_says_the_rung_and_the_rank():
     assert (last.verdict, last.rung, last.reason) == ("stop", None, "It has had all of its epochs.")
 
 
-def test_a_stop_by_the_median_says_so_and_a_pause_why():
-    scheduler = of(MedianStopping, 5)
-    for number in range(4):
-        assert scheduler.reported(f"t{number}", 1, 0.1).verdict == "continue"
-    decision = scheduler.reported("t4", 1, 0.9)
-    assert (decision.verdict, decision.rung, decision.rank) == ("stop", None, None)
-    assert decision.reason == "Its best is worse than the median of the others' means so far."
+@pytest.mark.parametrize("direction", ["min", "max"])
+def test_a_stop_by_the_median_says_what_was_compared_and_the_rank(direction):
+    sign = 1 if direction == "min" else -1
+    objective = Objective("val_loss", direction)
+    scheduler = MedianStopping(Context(Experiment(dataset="digits"), objective))
+    for number in range(5):
+        scheduler.added(SimulatedTrial(f"t{number}", "running"))
+
+    def reported(trial, epoch, loss):
+        return scheduler.reported(trial, epoch, sign * loss)
+
+    for trial, loss in (("t0", 0.1), ("t1", 0.3), ("t2", 0.2)):
+        assert not reported(trial, 1, loss).is_recorded
+    stopped = [reported("t3", 1, 0.25)]
+    for trial, loss in (("t0", 0.3), ("t1", 0.5), ("t2", 0.4)):
+        assert not reported(trial, 2, loss).is_recorded
+    stopped.append(reported("t4", 2, 0.35))
+    for decision, best, median in zip(stopped, (0.25, 0.35), (0.2, 0.3), strict=True):
+        assert (decision.verdict, decision.rung, decision.rank, decision.of) == ("stop", None, 3, 4)
+        assert decision.reason == (
+            f"Its best, {sign * best}, is worse than {sign * median}, the median of the others' "
+            "means so far."
+        )
+
+
+def test_a_pause_by_the_median_says_why():
     waiting = of(MedianStopping, 1)
     waiting.added(SimulatedTrial("t1", "queued"))
     decision = waiting.reported("t0", 1, 0.5)
