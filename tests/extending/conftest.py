@@ -1,11 +1,14 @@
-"""A package that adds components to Kerasweep, installed as pip leaves it."""
+"""Components that are added: by a package, installed as pip leaves it, or by a file of ours."""
 
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from pipeline.command.reference import page
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,3 +49,33 @@ def installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
         return Installed(site, os.pathsep.join([str(ROOT), str(site)]))
 
     return install
+
+
+@pytest.fixture
+def component_package(installed_package: Any) -> Callable[..., Installed]:
+    """Install a package that adds one component: `component_package("halton", HALTON,
+    searchers="Halton")` adds the searcher `halton`, whose class is `Halton`."""
+
+    def install(name: str, text: str, **group: str) -> Installed:
+        ((kind, entry),) = group.items()
+        package = f"kerasweep_{name}"
+        files = {f"{package}/__init__.py": "", f"{package}/{name}.py": text}
+        groups = {kind: {name: f"{package}.{name}:{entry}"}}
+        installed: Installed = installed_package(f"kerasweep-{name}", files, **groups)
+        return installed
+
+    return install
+
+
+@pytest.fixture
+def component_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Add a component of ours, one file and one line: `component_of_ours("halton", HALTON,
+    SEARCHERS, "Halton")`. The reference page then has it."""
+
+    def add(name: str, text: str, table: dict[str, str], entry: str) -> None:
+        (tmp_path / f"{name}_of_ours.py").write_text(text)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.setitem(table, name, f"{name}_of_ours:{entry}")
+        assert f"| `{name}` |" in page()
+
+    return add

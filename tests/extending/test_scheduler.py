@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.command.reference import page
 from pipeline.components import OURS, Listed, listed
 from pipeline.engine.same_search import resumed
 from pipeline.errors import RequestError, UserCodeError
@@ -44,11 +43,9 @@ class Halfway(Scheduler):
 
 
 @pytest.fixture
-def halfway(installed_package: Any) -> Any:
+def halfway(component_package: Any) -> Any:
     """A package that adds the scheduler `halfway`."""
-    files = {"kerasweep_halfway/__init__.py": "", "kerasweep_halfway/halfway.py": HALFWAY}
-    schedulers = {"halfway": "kerasweep_halfway.halfway:Halfway"}
-    return installed_package("kerasweep-halfway", files, schedulers=schedulers)
+    return component_package("halfway", HALFWAY, schedulers="Halfway")
 
 
 def test_a_packages_scheduler_is_listed_and_a_refusal_names_it(
@@ -90,13 +87,8 @@ def test_it_decides_its_decisions_are_recorded_and_a_resume_keeps_to_it(
     assert [d.trial for d in read_decisions(run.layout)] == ["t0001", "t0003"]
 
 
-def test_one_file_and_one_line_make_a_scheduler_of_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "halfway_of_ours.py").write_text(HALFWAY)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(SCHEDULERS, "halfway", "halfway_of_ours:Halfway")
-    assert "| `halfway` |" in page()
+def test_one_file_and_one_line_make_a_scheduler_of_ours(component_of_ours: Any) -> None:
+    component_of_ours("halfway", HALFWAY, SCHEDULERS, "Halfway")
 
     line = "Every second trial stops at half of its epochs."
     assert Listed("halfway", line, OURS) in listed("scheduler")

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.command.reference import page
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.search import SEARCHERS
@@ -53,11 +52,9 @@ def _primes(count):
 
 
 @pytest.fixture
-def halton(installed_package: Any) -> Any:
+def halton(component_package: Any) -> Any:
     """A package that adds the searcher `halton`."""
-    files = {"kerasweep_halton/__init__.py": "", "kerasweep_halton/halton.py": HALTON}
-    searchers = {"halton": "kerasweep_halton.halton:Halton"}
-    return installed_package("kerasweep-halton", files, searchers=searchers)
+    return component_package("halton", HALTON, searchers="Halton")
 
 
 def rates(run: Any) -> list[float]:
@@ -127,16 +124,11 @@ def test_a_searcher_of_a_file_is_found_again_from_another_folder(
     assert len(more.trials) == 3
 
 
-def test_one_file_and_one_line_make_a_searcher_of_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_file_and_one_line_make_a_searcher_of_ours(component_of_ours: Any) -> None:
     from pipeline.components import OURS, Listed, listed, load
     from pipeline.search.searcher import Searcher
 
-    (tmp_path / "halton_of_ours.py").write_text(HALTON)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(SEARCHERS, "halton", "halton_of_ours:Halton")
-    assert "| `halton` |" in page()
+    component_of_ours("halton", HALTON, SEARCHERS, "Halton")
 
     line = "Quasi-random search: the Halton sequence over the unit cube."
     assert Listed("halton", line, OURS) in listed("searcher")

@@ -1,14 +1,12 @@
 """A tracker is added by one file, and by one line or an installed package: the rest follows."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from pipeline.command.reference import page
 from pipeline.components import OURS, Listed, listed
 from pipeline.errors import RequestError, UserCodeError
 from pipeline.experiment import Experiment
@@ -54,11 +52,9 @@ class Hearing(Watcher):
 
 
 @pytest.fixture
-def package(installed_package: Any) -> Any:
+def package(component_package: Any) -> Any:
     """A package that adds the tracker `lines`."""
-    files = {"kerasweep_lines/__init__.py": "", "kerasweep_lines/lines.py": FILE.read_text()}
-    trackers = {"lines": "kerasweep_lines.lines:Lines"}
-    return installed_package("kerasweep-lines", files, trackers=trackers)
+    return component_package("lines", FILE.read_text(), trackers="Lines")
 
 
 def written(folder: Path) -> list[dict[str, Any]]:
@@ -179,13 +175,8 @@ def test_there_is_none_of_ours_yet(cli: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_file_and_one_line_make_a_tracker_of_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copy(FILE, tmp_path / "lines_of_ours.py")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(TRACKERS, "lines", "lines_of_ours:Lines")
-    assert "| `lines` |" in page()
+def test_one_file_and_one_line_make_a_tracker_of_ours(component_of_ours: Any) -> None:
+    component_of_ours("lines", FILE.read_text(), TRACKERS, "Lines")
 
     line = "Writes each event into `lines.jsonl` beside the run's directory, under the run's id."
     assert listed("tracker", installed=False) == [Listed("lines", line, OURS)]

@@ -223,18 +223,21 @@ def assert_taken_over(run):
             assert abs(after - source) < abs(after - own), (name, change)
 
 
+@pytest.fixture
+def population(search, tmp_path):
+    """Run a search of a population over the space above."""
+
+    def run(**settings):
+        defaults = {"search_space": space(tmp_path), "scheduler": "pbt", "objective": "val_loss"}
+        return search(**defaults | settings)
+
+    return run
+
+
 @pytest.mark.slow
 @pytest.mark.ray
-def test_a_search_records_who_took_over_and_the_values_in_force_at_each_epoch(search, tmp_path):
-    run = search(
-        search_space=space(tmp_path),
-        scheduler="pbt",
-        searcher="random",
-        trials=5,
-        max_epochs=5,
-        objective="val_loss",
-        keep_models=2,
-    )
+def test_a_search_records_who_took_over_and_the_values_in_force_at_each_epoch(population):
+    run = population(searcher="random", trials=5, max_epochs=5, keep_models=2)
     assert list(run.trials["status"]) == ["finished"] * 5 and list(run.trials["epochs"]) == [5] * 5
     changes = changes_of(run)
     assert changes and {c["epoch"] for past in changes.values() for c in past} <= {2, 4}
@@ -268,17 +271,9 @@ def test_a_search_records_who_took_over_and_the_values_in_force_at_each_epoch(se
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_what_comes_out_does_not_depend_on_how_many_run_at_once(search, tmp_path):
-    settings = {
-        "search_space": space(tmp_path),
-        "scheduler": "pbt",
-        "searcher": "random",
-        "trials": 6,
-        "max_epochs": 4,
-        "perturbation_interval": 1,
-        "objective": "val_loss",
-    }
-    one, three = search(max_concurrent=1, **settings), search(max_concurrent=3, **settings)
+def test_what_comes_out_does_not_depend_on_how_many_run_at_once(population):
+    settings = {"searcher": "random", "trials": 6, "max_epochs": 4, "perturbation_interval": 1}
+    one, three = (population(max_concurrent=count, **settings) for count in (1, 3))
     assert changes_of(one) == changes_of(three) and changes_of(one)
     assert_same_records(one, three)
     assert_taken_over(three)
@@ -286,15 +281,8 @@ def test_what_comes_out_does_not_depend_on_how_many_run_at_once(search, tmp_path
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_population_of_one_comes_to_its_end(search, tmp_path):
-    run = search(
-        search_space=space(tmp_path),
-        scheduler="pbt",
-        trials=1,
-        max_epochs=3,
-        perturbation_interval=1,
-        objective="val_loss",
-    )
+def test_a_population_of_one_comes_to_its_end(population):
+    run = population(trials=1, max_epochs=3, perturbation_interval=1)
     assert list(run.trials["epochs"]) == [3]
     assert not changes_of(run)
 
@@ -302,7 +290,7 @@ def test_a_population_of_one_comes_to_its_end(search, tmp_path):
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.parametrize("searcher", ["grid", "hyperopt"])
-def test_a_space_smaller_than_the_trials_comes_to_its_end(search, tmp_path, searcher):
+def test_a_space_smaller_than_the_trials_comes_to_its_end(population, tmp_path, searcher):
     (tmp_path / "small.py").write_text(
         "import keras\n\n"
         "def build(hp, data):\n"
@@ -314,14 +302,8 @@ def test_a_space_smaller_than_the_trials_comes_to_its_end(search, tmp_path, sear
         "                  run_eagerly=True)\n"
         "    return model\n"
     )
-    run = search(
-        search_space=str(tmp_path / "small.py"),
-        searcher=searcher,
-        scheduler="pbt",
-        trials=30,
-        max_epochs=5,
-        objective="val_loss",
-    )
+    small = str(tmp_path / "small.py")
+    run = population(search_space=small, searcher=searcher, trials=30, max_epochs=5)
     assert (
         len(run.trials) == 3 and run.summary["exhausted"] and list(run.trials["epochs"]) == [5] * 3
     )
@@ -330,16 +312,8 @@ def test_a_space_smaller_than_the_trials_comes_to_its_end(search, tmp_path, sear
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_executions_are_taken_over_together(search, tmp_path):
-    run = search(
-        search_space=space(tmp_path),
-        scheduler="pbt",
-        searcher="random",
-        trials=4,
-        max_epochs=4,
-        executions_per_trial=2,
-        objective="val_loss",
-    )
+def test_executions_are_taken_over_together(population):
+    run = population(searcher="random", trials=4, max_epochs=4, executions_per_trial=2)
     assert list(run.trials["epochs"]) == [4] * 4
     assert changes_of(run)
     assert_taken_over(run)
@@ -381,9 +355,7 @@ def test_members_that_diverge_drop_out(search, tmp_path):
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # three searches
-def test_an_interrupted_search_goes_on_and_one_that_ended_can_be_extended(search, tmp_path):
-    from pipeline import Experiment, tune
-
+def test_an_interrupted_search_goes_on_and_one_that_ended_can_be_extended(population, tmp_path):
     interruption = Interruption()
 
     class StopAfter(Watcher):
@@ -394,26 +366,16 @@ def test_an_interrupted_search_goes_on_and_one_that_ended_can_be_extended(search
             if self.count == 13:
                 interruption.signal = 15
 
-    settings = {
-        "search_space": space(tmp_path),
-        "scheduler": "pbt",
-        "searcher": "random",
-        "trials": 5,
-        "max_epochs": 5,
-        "objective": "val_loss",
-        "max_concurrent": 2,
-    }
-    whole = search(**settings)
-    given = settings | {"dataset": str(FEW), "storage": str(tmp_path / "cut")}
-    cut = tune(Experiment(**given), watchers=[StopAfter()], interruption=interruption)
+    settings = {"searcher": "random", "trials": 5, "max_epochs": 5, "max_concurrent": 2}
+    whole = population(**settings)
+    settings["storage"] = str(tmp_path / "cut")
+    cut = population(**settings, watchers=[StopAfter()], interruption=interruption)
     assert cut.summary["interrupted"] and list(cut.directory.rglob("last.npz"))
-    again = search(resume=cut.directory, **settings | {"storage": str(tmp_path / "cut")})
+    again = population(resume=cut.directory, **settings)
     assert changes_of(again) == changes_of(whole)
     assert_same_records(again, whole)
     before = again.trials.drop(columns="seconds")  # read before the same directory is gone on with
-    more = search(
-        resume=cut.directory, **settings | {"storage": str(tmp_path / "cut"), "trials": 7}
-    )
+    more = population(resume=cut.directory, **settings | {"trials": 7})
     assert list(more.trials["epochs"]) == [5] * 7
     kept = more.trials.head(5).drop(columns="seconds")
     pd.testing.assert_frame_equal(kept, before, check_dtype=False, check_like=True)
@@ -422,13 +384,11 @@ def test_an_interrupted_search_goes_on_and_one_that_ended_can_be_extended(search
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_time_budget_ends_a_population(search, tmp_path):
-    run = search(
+def test_a_time_budget_ends_a_population(population, tmp_path):
+    run = population(
         search_space=space(tmp_path, wait=0.3),
-        scheduler="pbt",
         trials=6,
         max_epochs=400,
-        objective="val_loss",
         # the workers' start counts too: on two busy cores it alone took half a minute
         time_budget_s=60,
     )
@@ -437,6 +397,15 @@ def test_a_time_budget_ends_a_population(search, tmp_path):
 
 
 # Processes that are killed.
+
+
+def population_of(count, tmp_path, wait):
+    """What the command line is asked for: so many trials of as many epochs, two at once."""
+    return [
+        *(FEW, "--search-space", space(tmp_path, wait), "--scheduler", "pbt"),
+        *("--searcher", "random", "--objective", "val_loss", "--max-concurrent", 2),
+        *("--trials", count, "--max-epochs", count),
+    ]
 
 
 def lines_of(run):
@@ -485,32 +454,13 @@ def records(run):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killed_again_and_again_a_search_ends_as_one_left_alone(started_cli, cli, tmp_path):
-    scheduler, concurrent = "pbt", 2
-    arguments = [
-        FEW,
-        "--search-space",
-        space(tmp_path, wait=0.1),
-        "--scheduler",
-        scheduler,
-        "--searcher",
-        "random",
-        "--objective",
-        "val_loss",
-        "--trials",
-        6,
-        "--max-epochs",
-        6,
-        "--max-concurrent",
-        concurrent,
-        "--seed",
-        5,
-    ]
+    arguments = [*population_of(6, tmp_path, wait=0.1), "--seed", 5]
     code, _, errors = cli(*arguments, "--name", "alone", cwd=tmp_path)
     assert code == 0, errors
     alone = tmp_path / "runs" / "alone"
     marks = [5, 12, 17]
     run = tmp_path / "runs" / "killed"
-    assert killed_and_resumed(started_cli, run, arguments, tmp_path, marks, concurrent) >= 2
+    assert killed_and_resumed(started_cli, run, arguments, tmp_path, marks, seed=2) >= 2
     for first, second in zip(records(run), records(alone), strict=True):
         pd.testing.assert_frame_equal(first[sorted(first)], second[sorted(first)], check_like=True)
     assert not list(run.rglob("last.npz")) and not list(run.rglob(".*.npz*"))
@@ -519,23 +469,7 @@ def test_killed_again_and_again_a_search_ends_as_one_left_alone(started_cli, cli
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_worker_that_is_killed_at_a_boundary_changes_nothing(started_cli, cli, tmp_path):
-    arguments = [
-        FEW,
-        "--search-space",
-        space(tmp_path, wait=0.2),
-        "--scheduler",
-        "pbt",
-        "--searcher",
-        "random",
-        "--objective",
-        "val_loss",
-        "--trials",
-        5,
-        "--max-epochs",
-        5,
-        "--max-concurrent",
-        2,
-    ]
+    arguments = population_of(5, tmp_path, wait=0.2)
     code, _, errors = cli(*arguments, "--name", "alone", cwd=tmp_path)
     assert code == 0, errors
     run = tmp_path / "runs" / "hurt"
