@@ -92,6 +92,19 @@ check: $(STAMP)  ## check format, lint and types, for each Python that is suppor
 	    $(RUN) -m mypy --python-version 3.$$newer || exit; \
 	done
 
+# What pyproject.toml asks for, and each pin, is resolved to wheels alone; nothing is installed. The pip of Python 3.11 (23.2)
+# would download all of them, 6 GB; a newer one reads the index's metadata. The Python that runs pip answers conditions such
+# as python_version >= "3.12": what a package needs on another Python alone is not looked for.
+.PHONY: pins
+pins: $(STAMP)  ## check that all pinned packages have wheels that go together, for each Python that is supported
+	@$(RUN) -c "$$NAMES" test check jax torch bench gpu cluster > $(VENV)/requirements-pins.txt
+	@$(RUN) -m pip install -q --disable-pip-version-check --upgrade --target $(VENV)/pip 'pip>=25'
+	@for newer in 11 12 13; do \
+	    PYTHONPATH=$(VENV)/pip $(RUN) -m pip install -q --dry-run --ignore-installed --only-binary=:all: \
+	        --python-version 3.$$newer --target $(VENV)/nowhere -r $(VENV)/requirements-pins.txt -r constraints.txt && \
+	    echo "Python 3.$$newer: all pins resolve to wheels." || exit; \
+	done
+
 .PHONY: format
 format: $(STAMP)  ## format the code and apply the lint's safe fixes
 	$(RUN) -m ruff check --fix-only .

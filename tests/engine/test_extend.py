@@ -209,9 +209,9 @@ def test_killed_as_its_end_is_written_anew_it_is_one_that_did_not_end_and_not_da
     )
 
     assert done.returncode == 9, done.stderr
-    assert all(
-        path.read_bytes() != data for path, data in zip(tables, before, strict=True)
-    ), "it was killed after the tables were written"
+    assert all(path.read_bytes() != data for path, data in zip(tables, before, strict=True)), (
+        "it was killed after the tables were written"
+    )
     with pytest.raises(RequestError, match=r"A run that ended must have a summary\.json; "):
         Results(first.directory)
     again = search(resume=first.directory, trials=3, watchers=[Hearing()], **settings)

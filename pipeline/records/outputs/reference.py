@@ -63,9 +63,11 @@ def _lines() -> Iterator[str]:
     for path, says in FILES:
         yield f"| `{path.relative_to(_RUN.root).as_posix()}` | {says} |"
     yield ""
-    yield "Records and copies carry a checksum, and so does each line of `history.jsonl`. A damaged"
-    yield "record is put right from its copy by `--resume`, which says so. Tables and `best/` are"
-    yield "written anew; until then reading a damaged one is refused in a line that names it."
+    yield "Records and copies carry a checksum, and so does each line of `history.jsonl` and of"
+    yield "`decisions.jsonl`. A damaged record is put right from its copy by `--resume`, which says"
+    yield "so; a decision that is damaged in both is left out, as no resume needs it. Tables and"
+    yield "`best/` are written anew; until then reading a damaged one is refused in a line that"
+    yield "names it."
     for path, columns in ((_RUN.trials_table, TRIALS), (_RUN.history_table, HISTORY)):
         yield ""
         yield f"## Columns of `{path.name}`"
