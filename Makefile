@@ -44,6 +44,9 @@ cluster: $(STAMP)  ## add Ray's launcher and job server to .venv (ray up, ray jo
 # The tests of a file share what is dear to make, so they stay in one process; tests/conftest.py orders the files.
 parallel := -n 2 --dist loadfile --no-loadscope-reorder
 
+# Compiled sources are kept, whatever the caller's setting: the tests start processes by the hundred.
+test test-all test-gpu test-cluster: export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: test
 test: $(STAMP)  ## run the tests, without the slow ones and those that need a GPU
 	$(RUN) -m pytest -m "not slow and not gpu" $(parallel)
@@ -59,6 +62,10 @@ test-gpu: $(STAMP)  ## run the tests that need a GPU
 .PHONY: test-cluster
 test-cluster: cluster  ## run the test of Ray's launcher and job server, which the others are faster without
 	$(RUN) -m pytest tests/hosts/test_launcher.py $(explained)
+
+.PHONY: test-wheel
+test-wheel: cluster  ## run the tests on hosts and of sweeps again, with the installed wheel in place of the sources
+	$(RUN) -m tests.packaging.with_wheel tests/hosts tests/cli/test_sweeps.py
 
 .PHONY: chaos
 chaos: $(STAMP)  ## kill, starve and freeze N=10 searches, drawn from SEED=0 and on, and resume them: two minutes each
@@ -86,11 +93,12 @@ bench: $(STAMP)  ## run the benchmarks, two hours on an idle machine; results go
 check: $(STAMP)  ## check format, lint and types, for each Python that is supported
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
-	$(RUN) -m mypy
-	for newer in 12 13; do \
-	    $(RUN) -m ruff check --target-version py3$$newer --extend-ignore UP . && \
-	    $(RUN) -m mypy --python-version 3.$$newer || exit; \
-	done
+	@$(MAKE) --jobs=2 --output-sync --no-print-directory types-11 types-12 types-13
+
+# mypy computes on one processor, and keeps what it knows apart for each Python.
+types-%: $(STAMP)
+	$(RUN) -m ruff check --target-version py3$* --extend-ignore UP .
+	$(RUN) -m mypy --python-version 3.$*
 
 # What pyproject.toml asks for, and each pin, is resolved to wheels alone; nothing is installed. The pip of Python 3.11 (23.2)
 # would download all of them, 6 GB; a newer one reads the index's metadata. The Python that runs pip answers conditions such

@@ -109,7 +109,7 @@ def search(ray_cluster, tmp_path):
             "dataset": str(SPACES / "few.py"),
             "search_space": str(SPACES / "tiny.py"),
             "storage": str(tmp_path / "runs"),
-            "max_concurrent": 2,
+            "max_concurrent": 1,  # each has a process, which imports Keras
         }
         return tune(Experiment(**defaults | settings), **more)
 

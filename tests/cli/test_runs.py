@@ -87,6 +87,7 @@ def test_a_search_with_the_defaults_leaves_every_record(cli, tmp_path):
     assert summary["test"]["accuracy"] > 0.6
 
 
+@pytest.mark.slow
 def test_killed_moved_and_resumed_a_search_has_all_its_trials_and_no_epoch_twice(
     started_cli, cli, tmp_path
 ):
@@ -303,6 +304,7 @@ def test_dry_run_shows_the_plan_and_trains_nothing(cli, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_users_own_dataset_and_space_work_from_outside_the_repository(cli, tmp_path):
     (tmp_path / "my_data.py").write_text(
         "import numpy as np\n\n"

@@ -69,6 +69,7 @@ def assert_same(one, other):
     assert one.best == other.best
 
 
+@pytest.mark.slow
 def test_a_watcher_that_raises_is_one_warning_and_the_search_is_as_without_it(search):
     first, last = Noting(), Noting()
     raising = [raising_at(event) for event in EVENTS]
@@ -105,6 +106,7 @@ def test_watchers_hear_the_directory_before_a_trial_each_report_each_decision_an
     assert end.results.summary == run.summary
 
 
+@pytest.mark.slow
 def test_the_end_of_an_interrupted_search_is_told_as_such_and_a_resume_tells_what_was(search):
     interruption = Interruption()
 

@@ -4,13 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pipeline.components import OURS, Listed, listed
-from pipeline.engine.same_search import resumed
 from pipeline.errors import RequestError, UserCodeError
 from pipeline.experiment import Experiment
-from pipeline.records.entries.decisions import Decision, read_decisions
 from pipeline.schedulers import SCHEDULERS
 from pipeline.schedulers.scheduler import scheduler_class
 from pipeline.testing.schedulers import check_scheduler
@@ -67,24 +64,6 @@ def test_a_packages_scheduler_is_listed_and_a_refusal_names_it(
 def test_what_it_cannot_do_is_refused_in_its_own_words(halfway: Any) -> None:
     with pytest.raises(RequestError, match="^max_epochs must be even for halfway; got 3.$"):
         Experiment(dataset="digits", scheduler="halfway", max_epochs=3)
-
-
-@pytest.mark.ray
-def test_it_decides_its_decisions_are_recorded_and_a_resume_keeps_to_it(
-    search: Any, halfway: Any
-) -> None:
-    settings = {"scheduler": "halfway", "searcher": "random", "max_epochs": 2}
-    run = search(**settings, trials=3)
-    assert list(run.trials["epochs"]) == [2, 1, 2]
-    assert list(run.trials["status"]) == ["finished", "stopped", "finished"]
-    stopped = Decision("t0001", 1, "stop", rung=1, reason="Its number is odd.")
-    assert read_decisions(run.layout) == [stopped]
-    assert yaml.safe_load((run.directory / "experiment.yaml").read_text())["scheduler"] == "halfway"
-    with pytest.raises(RequestError, match=r"run of halfway keeps its max_epochs \(2\)"):
-        resumed(run.directory, max_epochs=4)
-    more = search(**settings, trials=4, resume=run.directory)
-    assert list(more.trials["epochs"]) == [2, 1, 2, 1]
-    assert [d.trial for d in read_decisions(run.layout)] == ["t0001", "t0003"]
 
 
 def test_one_file_and_one_line_make_a_scheduler_of_ours(component_of_ours: Any) -> None:

@@ -1,6 +1,5 @@
 """A searcher is added by one file, and by one line or an installed package: the rest follows."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -57,10 +56,6 @@ def halton(component_package: Any) -> Any:
     return component_package("halton", HALTON, searchers="Halton")
 
 
-def rates(run: Any) -> list[float]:
-    return list(run.trials["learning_rate"])
-
-
 def test_a_packages_searcher_is_listed_with_the_package(cli: Any, halton: Any) -> None:
     code, output, _ = cli("--list", PYTHONPATH=halton.path)
     lines = " ".join(output.split())
@@ -83,30 +78,7 @@ def test_a_refusal_names_it(cli: Any, halton: Any, tmp_path: Path) -> None:
     assert "Known: grid, halton, hyperopt, random. Did you mean 'halton'?" in errors
 
 
-@pytest.mark.ray
-def test_it_searches_is_recorded_and_resumed(search: Any, halton: Any, tmp_path: Path) -> None:
-    run = search(searcher="halton", scheduler="none", trials=3, max_epochs=1, name="mine")
-    first = rates(run)
-
-    settings = yaml.safe_load((run.directory / "experiment.yaml").read_text())
-    summary = json.loads((run.directory / "summary.json").read_text())
-    assert settings["searcher"] == "halton"
-    assert summary["versions"]["kerasweep-halton"] == "1.5"
-    assert "hyperopt" not in summary["versions"]
-
-    more = search(
-        searcher="halton",
-        scheduler="none",
-        trials=5,
-        max_epochs=1,
-        name="mine",
-        resume=run.directory,
-    )
-    assert len(set(rates(more))) == 5 and rates(more)[:3] == first
-    with pytest.raises(RequestError, match=r"A resumed run keeps its searcher"):
-        search(searcher="random", scheduler="none", trials=6, max_epochs=1, resume=run.directory)
-
-
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_searcher_of_a_file_is_found_again_from_another_folder(
     search: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -70,6 +70,7 @@ def test_it_passes_the_conformance_test(tmp_path: Path) -> None:
     assert check_resumed(tracker, tmp_path / "once") == {"id": "run-1", "processes": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_it_hears_a_search_and_its_resume_under_one_id_with_one_that_raises_beside_it(
     search: Any, tmp_path: Path
@@ -113,6 +114,7 @@ def test_it_hears_a_search_and_its_resume_under_one_id_with_one_that_raises_besi
     assert len(more.trials) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_it_is_warned_of_what_was_damaged_though_that_is_put_right_before_it_is_made(
     search: Any, tmp_path: Path
@@ -131,6 +133,7 @@ def test_it_is_warned_of_what_was_damaged_though_that_is_put_right_before_it_is_
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_packages_tracker_is_named_on_the_command_line_and_a_resume_may_do_without(
     cli: Any, package: Any, tmp_path: Path

@@ -10,22 +10,15 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SITE = Path(sysconfig.get_path("purelib"))
-SOURCES = (
-    *("pipeline", "datasets", "search_spaces", "pyproject.toml", "setup.py", "MANIFEST.in"),
-    *("README.md", "LICENSE", "NOTICE", "tests"),
-)
-NO_CACHE = shutil.ignore_patterns("__pycache__", "*.pyc")
+from tests.packaging.environment import Environment, copy_of_sources, wheel_of
 
+ROOT = Path(__file__).parents[2]
 OTHER = {
     "pyproject.toml": '[project]\nname = "datasets"\nversion = "5.2"\n',
     "datasets/__init__.py": "def load_dataset():\n    return 'theirs'\n",
@@ -55,25 +48,6 @@ def build(hp, data):
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def pip(*arguments, cwd):
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "-q", *map(str, arguments)],
-        cwd=cwd,
-        env=os.environ | {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def wheel_of(project, folder):
-    """The wheel that pip builds of a project's folder, or of an sdist."""
-    pip("wheel", "--no-deps", "--no-build-isolation", "-w", folder, project, cwd=folder.parent)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
-
-
 def contents(wheel):
     with zipfile.ZipFile(wheel) as files:
         return {name: files.read(name) for name in files.namelist()}
@@ -91,13 +65,7 @@ def files_in(folder):
 def built(tmp_path_factory):
     """A copy of the checkout, as a build writes into the folder that it is given, and its wheel."""
     folder = tmp_path_factory.mktemp("built")
-    source = folder / "source"
-    source.mkdir()
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, source / name, ignore=NO_CACHE)
-        else:
-            shutil.copy2(ROOT / name, source)
+    source = copy_of_sources(folder / "source")
     return source, wheel_of(source, folder / "wheel")
 
 
@@ -124,31 +92,6 @@ def test_an_sdist_gives_the_same_wheel(built, tmp_path):
         inside = {name.split("/")[1] for name in files.getnames() if "/" in name}
     assert not {"tests", "benchmarks", "examples"} & inside
     assert contents(wheel_of(sdist, tmp_path / "again")) == contents(wheel)
-
-
-class Environment:
-    """A Python of its own, with what is installed here, and without this checkout."""
-
-    def __init__(self, folder):
-        venv.create(folder, symlinks=True)
-        self.bin = folder / "bin"
-        (self.site,) = folder.glob("lib/python*/site-packages")
-        (self.site / "here.pth").write_text(f"{SITE}\n")
-
-    def pip(self, *arguments):
-        return pip("--python", self.bin / "python", *arguments, cwd=self.site)
-
-    def run(self, program, *arguments, cwd, **environment):
-        done = subprocess.run(
-            [str(self.bin / program), *map(str, arguments)],
-            cwd=cwd,
-            env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | environment,
-            capture_output=True,
-            text=True,
-            timeout=400,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -58,6 +58,7 @@ def fits(search, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_worker_is_kept_and_keras_settings_of_the_file_hold_for_each_trial(fits):
     lines = fits()
     trials = [line for line in lines if line[0] != lines[0][0]]
@@ -65,6 +66,7 @@ def test_a_worker_is_kept_and_keras_settings_of_the_file_hold_for_each_trial(fit
     assert {tuple(rest) for _, *rest in lines} == {("bfloat16", "2.0e-07", "False")}
 
 
+@pytest.mark.slow
 def test_a_worker_that_has_doubled_and_holds_more_than_half_its_share_is_replaced(fits):
     lines = fits(leak_mib=1024, cpus_per_trial=0.01)
     trials = [process for process, *_ in lines if process != lines[0][0]]

@@ -27,11 +27,11 @@ class Told(Watcher):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("scheduler", ["asha", "hyperband"])
+@pytest.mark.parametrize("scheduler", ["asha", pytest.param("hyperband", marks=pytest.mark.slow)])
 def test_each_decision_is_recorded_and_told_once_and_a_resume_adds_what_is_new(search, scheduler):
     watcher = Told()
     settings = {"scheduler": scheduler, "searcher": "random", "max_epochs": 4}
-    run = search(trials=6, max_concurrent=2, watchers=[watcher], **settings)
+    run = search(trials=6, watchers=[watcher], **settings)
     decisions = read_decisions(run.layout)
     assert decisions == watcher.decisions and decisions and not watcher.early
     stopped = set(run.trials[run.trials["status"] == "stopped"]["trial"])
