@@ -13,7 +13,9 @@ The contract, for a file here, a dotted path or a `.py` file elsewhere:
     fit(hp, model, *args, **kwargs)    optional: train, and return what `model.fit` returns. It must
                                        pass its arguments on to `model.fit` (epochs, validation data
                                        and callbacks are among them) and may ask `hp` too, e.g. for
-                                       `batch_size`. It is KerasTuner's `HyperModel.fit`.
+                                       `batch_size`. It is KerasTuner's `HyperModel.fit`. One that
+                                       trains other models may return the score and the model to be
+                                       saved: `{"val_accuracy": 0.97, "model": model}`.
 
 The first line of the module's docstring is what `--list` shows. A family that cannot serve a
 dataset raises `pipeline.errors.RequestError` from `build`. Files whose name begins with an

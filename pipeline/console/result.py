@@ -6,6 +6,7 @@ from rich.text import Text
 from pipeline.console.printing import print_rows
 from pipeline.console.words import duration, in_one_line, short
 from pipeline.records.layout import at_home
+from pipeline.records.outputs.model_check import ModelCheck
 from pipeline.records.outputs.results import Results
 from pipeline.records.store.remote import location
 
@@ -24,6 +25,12 @@ def show_result(run: Results, *, quiet: bool, command: str) -> None:
         )
     if summary.get("interrupted") or counts["unfinished"]:
         console.print(Text(f"Go on with: {command} --resume {short(run.directory)}"))
+
+
+def _where_the_model_is(run: Results) -> str:
+    model = run.layout.best_model
+    model = model if model.is_file() else model.with_suffix(".weights.h5")
+    return short(location(at_home(run.layout, str(model))))
 
 
 def result_rows(run: Results) -> dict[str, str]:
@@ -49,8 +56,8 @@ def result_rows(run: Results) -> dict[str, str]:
             for split in ("validation", "test")
             if summary.get(split)
         }
-        model = run.layout.best_model
-        model = model if model.is_file() else model.with_suffix(".weights.h5")
-        rows["model"] = short(location(at_home(run.layout, str(model))))
+        if summary.get("check"):
+            rows["check"] = str(ModelCheck(**summary["check"]))
+        rows["model"] = summary.get("no_model") or _where_the_model_is(run)
     rows["records"] = short(run.directory)
     return rows

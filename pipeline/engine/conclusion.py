@@ -65,6 +65,8 @@ def conclude(
         "interrupted": circumstances.interrupted,
         "objective": str(prepared.objective),
         "validation": measured and measured["validation"],
+        "check": measured and measured["check"],
+        "no_model": (measured or {}).get("no_model", ""),
         "wall_clock_s": round(wall_clock_s, 1),
         "concurrent": prepared.places(),
         "examples": prepared.examples,
@@ -105,8 +107,7 @@ def _evaluated(prepared: Prepared, best: BestEpoch, layout: Layout) -> dict[str,
     job = Jobs(prepared.experiment, prepared.objective, layout, len(prepared.first))(
         best.trial, best.hyperparameters
     )
-    # The helper has no GPU.
-    job = replace(job, max_epochs=max(best.epoch, 1), devices=1)
+    job = replace(job, devices=1)  # the helper has no GPU
     return prepared.space.evaluate(job, None if best.final else best.epoch, layout)
 
 

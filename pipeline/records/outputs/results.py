@@ -85,6 +85,8 @@ class Results:
                 f"A model must be of a trial that reported a finite objective; {self.directory} "
                 "has none."
             )
+        if self.summary.get("no_model"):
+            raise RequestError(f"{self.directory} has no best model: {self.summary['no_model']}.")
         path, must, look = self._model()
         self._whole(path, must, look)
         return path
@@ -106,7 +108,7 @@ class Results:
         """Each file, what it must do, and what reads it."""
         outputs = [self._trials_table(), self._history_table()]
         if self.best is not None:
-            outputs.append(self._model())
+            outputs += [] if self.summary.get("no_model") else [self._model()]
             beside = {
                 self.layout.best_hyperparameters: "hold the best trial's hyperparameters",
                 self.layout.best_metrics: "hold the best model's metrics",

@@ -82,6 +82,8 @@ class _Summary:
     validation: dict[str, float | None] | None = None
     fit_plans: dict[str, int] = field(default_factory=dict)
     checksums: bool = False  # whether there is a `checksums.json`
+    check: dict[str, Any] | None = None  # a `ModelCheck`, of runs that made one
+    no_model: str = ""  # why there is no best model, where a trial was best
     exhausted: bool = False
     interrupted: bool = False
     wall_clock_s: float = 0.0

@@ -25,7 +25,11 @@ from pipeline.worker.fitting.left import left_on
 from pipeline.worker.fitting.loops import in_place
 from pipeline.worker.fitting.order import Order
 from pipeline.worker.fitting.plans import FitPlan, acts_on_batches, cannot_be_compiled, choose
-from pipeline.worker.fitting.validation import with_validation_batch, with_validation_fed
+from pipeline.worker.fitting.validation import (
+    incomparable,
+    with_validation_batch,
+    with_validation_fed,
+)
 
 
 class Reporter(keras.callbacks.Callback):
@@ -35,6 +39,10 @@ class Reporter(keras.callbacks.Callback):
     trial = ""  # whose report it is, and of which repeat
     repeat = 0
     calls = 0  # of `model.fit` so far
+    # of the last `model.fit`, as the user has it: examples a batch of its validation, and why its
+    # scores say nothing of the split that the trial was given
+    evaluated_in = 32
+    incomparable = ""
     fit_plan: FitPlan | None = None  # how the last epoch was carried out
 
     def stage(self) -> int | None:
@@ -46,6 +54,11 @@ class Reporter(keras.callbacks.Callback):
         after a restart computes as it would have.
         """
         return None
+
+    # whether it is the only callback that a `fit` has: the user's would write, and count epochs
+    alone = False
+    left_out = False  # and whether there were others
+    batch_size = 32  # examples a step of the last `model.fit`
 
     def before_epoch(self, epoch: int) -> None:
         """Called before any `on_epoch_begin`, after every `on_train_begin`."""
@@ -59,6 +72,7 @@ def planned_fit(
     asked: str = "auto",
     building: Callable[[], AbstractContextManager[Any]] = nullcontext,
     backend: Backend | None = None,
+    validation_data: Any = None,
     **defaults: Any,
 ) -> Iterator[None]:
     """Carry out every `model.fit` inside in our way.
@@ -67,6 +81,7 @@ def planned_fit(
 
     `asked` is a plan's name or "auto" (see `plans`); what is inside runs in `building`, for it may
     compile a model (see `parallel`); `backend` is Keras's unless another is to stand for it;
+    `validation_data` is what the trial has;
     `defaults` are arguments that hold where a `fit` of one's own does not pass others on.
     """
     plain, backend = model.fit, backend or current()
@@ -79,7 +94,12 @@ def planned_fit(
         if reporter.calls > 1 and call.get("initial_epoch") == defaults.get("initial_epoch"):
             # where the trial goes on from is in the first call
             call = call.changed(initial_epoch=0)
-        reporter.others = [c for c in call.callbacks if c is not reporter]
+        reporter.evaluated_in = call.get("validation_batch_size") or call.batch_size
+        reporter.incomparable = incomparable(given, validation_data)
+        reporter.batch_size = call.batch_size
+        given_others = [c for c in call.callbacks if c is not reporter]
+        reporter.others = [] if reporter.alone else given_others
+        reporter.left_out = reporter.alone and bool(given_others)
         order = Order(seed, backend)
         order.listeners.append(reporter.before_epoch)
         scope.close()  # the order of the data is not to be mirrored

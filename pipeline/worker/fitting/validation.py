@@ -1,47 +1,62 @@
 """The validation of a `fit`: its batch size, and how its arrays are fed."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from pipeline.worker.backends.backend import Backend
 from pipeline.worker.backends.batches import can_feed
 from pipeline.worker.fitting.arrays import are_arrays
 from pipeline.worker.fitting.call import FitCall
+from pipeline.worker.fitting.grouping import is_free_of_batches
 
-# Validation runs no backward pass, so larger batches than training's fit, as long as their inputs
-# stay small.
+# Validation runs no backward pass, so larger batches than training's have room, as long as their
+# inputs stay small.
 VALIDATION_BATCH, VALIDATION_BYTES = 1024, 8 * 2**20
 
 
-def evaluation_batch(x: Any) -> int:
-    """Examples a batch where nothing is trained.
+def evaluation_batch(model: Any, data: Sequence[Any], batch_size: int) -> int:
+    """Examples a batch where nothing is trained: more than `batch_size` where none can tell.
 
-    If it can be, so many that the last batch is as large as the others.
-
-    One of another shape costs another trace and compilation, together half a second.
+    `data` are inputs, targets and perhaps weights. Of wider batches the last is as large as the
+    others, if it can be: one of another shape costs another trace and compilation, together half a
+    second.
     """
+    x, *targets = data
+    if len(targets) != 1 or not isinstance(x, np.ndarray) or not is_free_of_batches(model):
+        return batch_size
     most = max(1, min(VALIDATION_BATCH, VALIDATION_BYTES // max(1, x[0].nbytes), len(x)))
-    return next((size for size in range(most, most // 2, -1) if len(x) % size == 0), most)
+    even = (size for size in range(most, most // 2, -1) if len(x) % size == 0)
+    return max(batch_size, next(even, most))
 
 
 def with_validation_batch(call: FitCall, model: Any) -> FitCall:
-    """Validate in wider batches than it trains in, where their inputs stay small."""
+    """Validate as Keras does, or in wider batches where the scores are the same."""
     data = call.get("validation_data")
     if data is None or call.get("validation_batch_size"):
         return call
-    as_keras_has_it = call.changed(validation_batch_size=call.get("batch_size"))
-    # the user's may look at a batch as a whole
-    if not type(model).test_step.__module__.startswith("keras.src."):
-        return as_keras_has_it
-    # With validation_steps set, wider batches would be more examples.
-    if (
-        isinstance(data, tuple)
-        and isinstance(data[0], np.ndarray)
-        and not call.get("validation_steps")
-    ):
-        return call.changed(validation_batch_size=max(call.batch_size, evaluation_batch(data[0])))
-    return as_keras_has_it
+    if not isinstance(data, tuple) or call.get("validation_steps"):
+        # with validation_steps set, wider batches would be more examples
+        return call.changed(validation_batch_size=call.get("batch_size"))
+    return call.changed(validation_batch_size=evaluation_batch(model, data, call.batch_size))
+
+
+def incomparable(call: FitCall, given: Any) -> str:
+    """Why what a `fit` scores says nothing of the split that its trial was given; empty if it does.
+
+    `given` is what the trial's `fit` was called with as `validation_data`.
+    """
+    data = call.get("validation_data")
+    if data is None:
+        return "`fit` validates on no data of the dataset's validation split"
+    parts, whole = keras.tree.flatten(data), keras.tree.flatten(given)
+    if len(parts) != len(whole) or any(a is not b for a, b in zip(parts, whole, strict=True)):
+        return "`fit` validates on data of its own"
+    if call.get("validation_steps"):
+        return "`fit` validates on a part of the split, by validation_steps"
+    return ""
 
 
 def with_validation_fed(call: FitCall, backend: Backend, devices: int) -> FitCall:

@@ -82,16 +82,32 @@ class BestState:
     epoch: int
     objective: float
     build: dict[str, Any] | None = None  # as of `State`
+    batch_size: int | None = None  # examples a batch that it was validated in, as the user has it
+    incomparable: str = ""  # why measuring the model again says nothing of its value
+    # why there is no such model: `fit` trained others; the weights are of the one that `build` made
+    no_model: str = ""
 
 
 @dataclass
 class BestWeights:
-    """The best epoch so far, its weights held in memory until the next save."""
+    """The best epoch so far, its weights held in memory until the next save.
+
+    The rest is as of `BestState`.
+    """
 
     epoch: int
     value: float
     weights: list[Any]
+    batch_size: int | None = None
+    incomparable: str = ""
+    no_model: str = ""
     saved: bool = False
+
+    def state(self, shapes: dict[str, Any] | None) -> BestState:
+        """What stands beside the weights."""
+        return BestState(
+            self.epoch, self.value, shapes, self.batch_size, self.incomparable, self.no_model
+        )
 
 
 class Checkpoints:
@@ -122,7 +138,7 @@ class Checkpoints:
         try:
             if best is not None and not best.saved:
                 weights = {f"w{i}": _array(w) for i, w in enumerate(best.weights)}
-                of_best = asdict(BestState(best.epoch, best.value, shapes))
+                of_best = asdict(best.state(shapes))
                 archive.write(self.best, weights, of_best, keep_spare=self._keep_spare)
                 best.saved = True
             arrays = {f"w{i}": _array(v) for i, v in enumerate(model.weights)}

@@ -6,7 +6,7 @@ Its weights put back, its test score measured once, saved in Keras's own format.
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -16,17 +16,23 @@ import keras
 import numpy as np
 
 from pipeline.data.fit_data import Data
+from pipeline.errors import one_line
 from pipeline.records.layout import Layout, persist, write_json
 from pipeline.records.outputs.checksums import read_checksums, sum_of, write_checksums
+from pipeline.records.outputs.model_check import ModelCheck
 from pipeline.worker.fitting.validation import evaluation_batch
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
 from pipeline.worker.training.checkpoints import BestState, Checkpoints, optimizer_of
+from pipeline.worker.training.handed_back import OF_TRAINING
 from pipeline.worker.training.metrics import numbers
 from pipeline.worker.training.repeats import carry_out, directories
 from pipeline.worker.training.trial import build, hyperparameters, with_weights
 
-# A metric measured again on the same examples: batches of another size round differently.
-SAME = 2e-3
+# A metric measured again on the same examples in the same batches: sums are rounded in another
+# order where there are other threads.
+FLOAT32, NARROW = 1e-5, 1e-2
+SAME = 2e-3  # so close a `fit` of one's own feeds the model as it is fed here
+NOT_MEASURED = "what is measured of the model has no such metric"
 # Of classes that stand for Keras's own on one backend.
 OF_A_BACKEND = "keras.src.backend."
 
@@ -46,8 +52,9 @@ def evaluate_best(
         layout: where `best/` is.
 
     Returns:
-        `{"validation": metrics, "test": metrics}`; None for a split that there is not, or where
-        only the search space's own `fit` knows how to measure.
+        `{"validation": metrics, "test": metrics, "check": check, "no_model": reason}`: None for a
+        split that there is not, or where only the search space's own `fit` knows how to measure;
+        `check` is a `ModelCheck` of the saved model; the reason is empty where there is one.
     """
     held = [Checkpoints(directory) for directory in directories(job)]
     for checkpoints in held:
@@ -61,12 +68,18 @@ def evaluate_best(
     )
     if older or not all(states):
         with suppress(Stopped):
-            carry_out(job, space, data, Until(epoch or max(job.max_epochs - 1, 1)))
+            carry_out(job, space, data, Until(epoch or job.max_epochs + 1))
     model, state = trained(job, space, data)
-    metrics: dict[str, Any] = {"validation": None, "test": None} | _measured(
-        model, space, data, job, state
-    )
-    saved = persist(layout, layout.best_model, lambda: _save(model, layout.best_model))
+    metrics: dict[str, Any] = {"validation": None, "test": None}
+    saved: list[Path] = []
+    if state.no_model:
+        check = ModelCheck.of(job.objective.name, state.objective, None, 0.0, state.no_model)
+        for path in (layout.best_model, layout.best_weights):
+            persist(layout, path, partial(path.unlink, missing_ok=True))
+    else:
+        saved.append(persist(layout, layout.best_model, lambda: _save(model, layout.best_model)))
+        found, check = _measured(_reloaded(saved[0], model), space, data, job, state)
+        metrics |= found
     files: dict[Path, Any] = {
         layout.best_hyperparameters: job.configuration,  # `fit` requested some of it
         layout.best_metrics: {"trial": job.trial, "epoch": state.epoch, **metrics},
@@ -76,9 +89,16 @@ def evaluate_best(
         files[layout.best_standardisation] = json.loads(json.dumps(standardisation))
     for path, plain in files.items():
         persist(layout, path, partial(write_json, path, plain))
-    sums = {path: sum_of(path) for path in (saved, *files)}
-    write_checksums(layout, sums, beside=read_checksums(layout))
-    return metrics
+    sums = {path: sum_of(path) for path in (*saved, *files)}
+    kept = {
+        name: known for name, known in read_checksums(layout).items() if not _is_model(layout, name)
+    }
+    write_checksums(layout, sums, beside=kept)
+    return metrics | {"check": check.plain(), "no_model": state.no_model}
+
+
+def _is_model(layout: Layout, name: str) -> bool:
+    return layout.root / name in (layout.best_model, layout.best_weights)
 
 
 def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, BestState]:
@@ -100,32 +120,67 @@ def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, BestState]:
 
 def _measured(
     model: Any, space: SearchSpace, data: Data, job: Job, held: BestState
-) -> dict[str, Any]:
-    """Each split's metrics.
+) -> tuple[dict[str, Any], ModelCheck]:
+    """Each split's metrics, and whether the model has the score that was recorded.
 
-    None where its validation shows that the model's `fit` prepares data in its own way.
+    No metrics where its validation shows that the model's `fit` prepares data in its own way.
     """
+    objective = job.objective.name
+
+    def checked(measured: float | None, reason: str) -> ModelCheck:
+        return ModelCheck.of(objective, held.objective, measured, tolerance(model), reason)
+
     if not model.compiled:
-        return {}
+        return {}, checked(None, "the model is not compiled")
     try:
-        metrics = {name: _measure(model, *split) for name, split in data.measured().items()}
-    except Exception:
+        metrics = {
+            name: _measure(model, split, held.batch_size or 32)
+            for name, split in data.measured().items()
+        }
+    except Exception as error:
         if space.fit is None:
             raise
-        return {}
-    name = job.objective.name.removeprefix("val_")
-    again = (metrics.get("validation") or {}).get(name)
-    if space.fit is None or not job.objective.name.startswith("val_") or again is None:
-        return metrics
-    return metrics if math.isclose(again, held.objective, rel_tol=SAME, abs_tol=SAME) else {}
+        return {}, checked(None, f"only its `fit` can feed it: {one_line(str(error))}")
+    again = (metrics.get("validation") or {}).get(objective.removeprefix("val_"))
+    if not objective.startswith("val_"):
+        return metrics, checked(None, held.incomparable or OF_TRAINING)
+    if again is None:
+        split = "there is no validation split" if "validation" not in metrics else NOT_MEASURED
+        return metrics, checked(None, held.incomparable or split)
+    check = checked(again, held.incomparable)
+    close = math.isclose(again, held.objective, rel_tol=SAME, abs_tol=SAME)
+    return metrics if close or not held.incomparable else {}, check
 
 
-def _measure(
-    model: Any, x: Any, y: Any = None, sample_weight: Any = None
-) -> dict[str, float | None]:
-    size = evaluation_batch(x) if isinstance(x, np.ndarray) else None
-    weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
+def tolerance(model: Any) -> float:
+    """The largest relative difference between two measurements of one model."""
+    narrow = {"float16", "bfloat16"}
+    computed = {layer.compute_dtype for layer in model._flatten_layers()}
+    return NARROW if computed & narrow else FLOAT32
+
+
+def _measure(model: Any, split: Sequence[Any], batch_size: int) -> dict[str, float | None]:
+    """A split's metrics, measured as its `fit` would in batches of this many examples."""
+    x, y, weights = (*split, None, None)[:3]
+    given = [part for part in (x, y, weights) if part is not None]
+    arrays = all(isinstance(part, np.ndarray) for part in keras.tree.flatten(given))
+    size = evaluation_batch(model, given, batch_size) if arrays else None
+    weighted = {} if weights is None else {"sample_weight": weights}
     return numbers(model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True, **weighted))
+
+
+def _reloaded(path: Path, model: Any) -> Any:
+    """The model as its file gives it back; the model itself where Keras cannot load it alone.
+
+    It cannot where a class is the user's own and not registered.
+    """
+    if path.suffix != ".keras":
+        return model
+    try:
+        loaded = load_model(path)
+    except Exception:
+        return model
+    return loaded if loaded.compiled == model.compiled else model
 
 
 def load_model(path: Path) -> Any:

@@ -15,12 +15,25 @@ from pipeline.worker.faults import Diverged, classify
 from pipeline.worker.fitting.fit import Reporter
 from pipeline.worker.session import Job, Session, Stopped, TrialUpdate
 from pipeline.worker.training.checkpoints import BestWeights, Checkpoints, State
+from pipeline.worker.training.handed_back import (
+    LOOP,
+    NOT_HANDED_BACK,
+    OF_TRAINING,
+    OTHERS,
+    RETURNED,
+    check_same_weights,
+    fingerprint,
+    handed_back,
+    same_weights,
+)
 from pipeline.worker.training.metrics import as_metrics, numbers, objective_missing
 from pipeline.worker.training.remembered import CallbackStates, EpochLogs
 
 
 class TrialProgress(Reporter):
     """Reports each epoch, keeps the best weights, writes checkpoints.
+
+    `given` is the model that a `fit` of the user's own is called with.
 
     Counts epochs over several calls of `fit`.
     """
@@ -31,11 +44,12 @@ class TrialProgress(Reporter):
         hp: HyperParameters,
         checkpoints: Checkpoints,
         session: Session,
-        own_fit: bool,
+        given: Any = None,
     ) -> None:
         super().__init__()
         self.job, self.hp, self.checkpoints, self.session = job, hp, checkpoints, session
-        self._own_fit = own_fit
+        self._given = given
+        self._before = None if given is None else fingerprint(given)
         self.asked_by_build = len(hp.requested)
         self.configuration = configuration_of(hp.requested)  # what `build` asked for
         self.epoch = 0
@@ -125,20 +139,25 @@ class TrialProgress(Reporter):
         """What `fit` returned.
 
         If that is the objective, it is the trial's, whatever its epochs reported.
+
+        Raises:
+            RequestError: no epoch was reported, nor the objective returned; or the model that was
+                handed back has other weights than that of `build`.
         """
-        metrics = as_metrics(result, self.job.objective.name)
+        metrics, handed = as_metrics(result, self.job.objective.name), handed_back(result)
         self._returned = True
+        value = metrics.get(self.job.objective.name)
         if self.epoch > 0:
-            value = metrics.get(self.job.objective.name)
             if value is not None and not (
                 self.best and math.isclose(value, self.best.value, rel_tol=1e-6)
             ):
                 self.ended = True  # no epoch comes after it
-                self._report(metrics, final=True)
+                self._report(metrics, final=True, weights=self._scored(model, handed, value))
             return
-        if self.job.objective.name in metrics:
+        if value is not None:
             self.set_model(model)
-            self._report((self._without_objective or {}) | metrics)
+            scored = self._scored(model, handed, value)
+            self._report((self._without_objective or {}) | metrics, weights=scored)
         elif self._without_objective is not None:
             raise objective_missing(self.job.objective.name, self._without_objective)
         else:
@@ -147,27 +166,43 @@ class TrialProgress(Reporter):
                 "epoch was reported."
             )
 
+    def _scored(self, model: Any, handed: Any, value: float) -> BestWeights:
+        """The weights that belong to what `fit` returned."""
+        if handed is not None:
+            check_same_weights(handed, model)
+            model = handed
+        trained = handed is not None or self.calls or fingerprint(model) != self._before
+        return BestWeights(
+            self.epoch + 1,
+            value,
+            model.get_weights(),
+            self.evaluated_in,
+            incomparable=RETURNED,
+            no_model="" if trained else NOT_HANDED_BACK,
+        )
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Report the epoch, or keep its logs until `fit` returns the objective."""
         logs, objective = logs or {}, self.job.objective.name
-        if self._own_fit:
+        if self._given is not None:
             self._logs.note(epoch, logs)
         validated = any(name.startswith("val_") for name in logs) or not objective.startswith(
             "val_"
         )
         if objective in logs:
             self._report(logs)
-        elif self.epoch == 0 and self._own_fit:  # it may return it at its end
+        elif self.epoch == 0 and self._given is not None:  # it may return it at its end
             self._without_objective = numbers(logs)
         elif self.epoch == 0 or validated:
             raise objective_missing(objective, numbers(logs))
         else:  # trained on, but not validated
             self.epoch += 1
 
-    def _report(self, logs: Any, final: bool = False) -> None:
+    def _report(self, logs: Any, final: bool = False, weights: BestWeights | None = None) -> None:
         """Report an epoch.
 
-        A final one says what the trial is worth, and no weights belong to it.
+        A final one says what the trial is worth. `weights` are what belongs to it, where these are
+        not the model's as they are.
         """
         metrics, name = numbers(logs), self.job.objective.name
         if name not in metrics:
@@ -177,11 +212,10 @@ class TrialProgress(Reporter):
         value = metrics[name] if broken is None else None  # an accuracy of NaN weights is none
         seconds = time.monotonic() - self._started
         self._last = EpochReport(self.epoch, value, metrics, seconds, final)
-        better = value is not None and self.job.objective.better(
-            value, self.best.value if self.best else None
-        )
-        if value is not None and better and not final:
-            self.best = BestWeights(self.epoch, value, self.model.get_weights())
+        if value is not None and (
+            final or self.job.objective.better(value, self.best.value if self.best else None)
+        ):
+            self.best = weights or self._weights_of_epoch(value)
             self._best = self._last
         failure = None
         if broken:
@@ -197,6 +231,21 @@ class TrialProgress(Reporter):
             self.save()
         # of the next epoch, where a loop of one's own does not say when it begins
         self._started = time.monotonic()
+
+    def _weights_of_epoch(self, value: float) -> BestWeights:
+        """Those of the model that was trained, which a `fit` of one's own may have made itself."""
+        others, why, none = self._given is not None and self.model is not self._given, "", ""
+        if others:
+            why = OTHERS
+            none = "" if same_weights(self.model, self._given) else NOT_HANDED_BACK
+        elif not self.job.objective.name.startswith("val_"):
+            why = OF_TRAINING
+        elif not self.calls:
+            why = LOOP
+        weights = (self._given if none else self.model).get_weights()
+        return BestWeights(
+            self.epoch, value, weights, self.evaluated_in, why or self.incomparable, none
+        )
 
     def _known_facts(self) -> TrialFacts:
         """What is known of the trial; the same object until more is."""

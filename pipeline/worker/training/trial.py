@@ -78,7 +78,9 @@ def _train(
     with building():
         model = build(space, hp, data)
         checkpoints = Checkpoints(job.directory, keep_spare=job.keep_spare)
-        progress = TrialProgress(job, hp, checkpoints, session, own_fit=space.fit is not None)
+        progress = TrialProgress(
+            job, hp, checkpoints, session, given=None if space.fit is None else model
+        )
         progress.warning = checkpoints.mend()
         state = checkpoints.last_state()
         if state is not None and _can_go_on(state, job, space):
@@ -90,7 +92,14 @@ def _train(
         fit = space.fit or plain_fit
         arguments, named = data.fit_arguments()
         with planned_fit(
-            model, seed, progress, job.fit_plan, building, initial_epoch=progress.epoch, verbose=0
+            model,
+            seed,
+            progress,
+            job.fit_plan,
+            building,
+            validation_data=named.get("validation_data"),
+            initial_epoch=progress.epoch,
+            verbose=0,
         ):
             returned = fit(
                 hp,

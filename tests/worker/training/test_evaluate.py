@@ -72,7 +72,8 @@ def test_the_files_of_best_say_what_it_is(trained, digits):
     ]
     hyperparameters = json.loads(layout.best_hyperparameters.read_text())
     assert hyperparameters == {"learning_rate": 0.02, "batch_size": 30}, "what `fit` requested too"
-    assert json.loads(layout.best_metrics.read_text()) == {"trial": "t0000", "epoch": 3, **measured}
+    splits = {split: measured[split] for split in ("validation", "test")}
+    assert json.loads(layout.best_metrics.read_text()) == {"trial": "t0000", "epoch": 3, **splits}
     covered = [f"best/{name}" for name in ("hyperparameters.json", "metrics.json", "model.keras")]
     assert sorted(read_checksums(layout)) == covered
 

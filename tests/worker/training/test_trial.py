@@ -108,7 +108,7 @@ def test_it_is_compiled_where_there_are_enough_steps_between_two_rungs(tmp_path,
     assert [update.facts.fit_plan for update in again.updates] == before
 
 
-def test_a_metric_that_is_no_single_number_is_left_out(tmp_path):
+def test_a_metric_of_each_class_is_recorded_as_a_number_for_each(tmp_path):
     """Keras's F1Score tells one of each class, if not asked for an average."""
     digits = one_hot(dataset("digits"))
 
@@ -127,8 +127,10 @@ def test_a_metric_that_is_no_single_number_is_left_out(tmp_path):
     measured = evaluate_best(task, space(build), digits, 1, Layout(tmp_path))
 
     assert ending.failure is None
-    assert set(notes.epochs[0].metrics) == {"loss", "mae", "val_loss", "val_mae"}
-    assert set(measured["test"]) == {"loss", "mae"}
+    scores = {f"f1_score_{place}" for place in range(10)}
+    of_a_split = {"loss", "mae", *scores}
+    assert set(notes.epochs[0].metrics) == of_a_split | {f"val_{name}" for name in of_a_split}
+    assert set(measured["test"]) == of_a_split
 
 
 def test_hyperparameters_of_build_and_of_fit_are_told_apart(digits, tmp_path):
@@ -448,7 +450,7 @@ def test_best_weights_are_those_of_the_best_epoch(objective, digits, tmp_path):
     measured = model.evaluate(
         digits.x_val, digits.y_val, batch_size=60, verbose=0, return_dict=True
     )
-    assert held == BestState(values.index(best) + 1, best, SHAPES)
+    assert held == BestState(values.index(best) + 1, best, SHAPES, 32)
     assert measured[objective.name.removeprefix("val_")] == best
     assert held.epoch == 2
 
@@ -458,7 +460,7 @@ def test_the_best_epoch_before_an_interruption_stays_the_best(digits, tmp_path):
     task = job(tmp_path, objective=Objective("val_loss", "max"), max_epochs=2)
     epochs = interrupted(task, space(), digits)
 
-    assert Checkpoints(task.directory).best_state() == BestState(1, epochs[0].objective, SHAPES)
+    assert Checkpoints(task.directory).best_state() == BestState(1, epochs[0].objective, SHAPES, 32)
 
 
 # Bad endings.

@@ -1,0 +1,63 @@
+"""Which model a score belongs to, where a `fit` of the user's own may train others than its own."""
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from pipeline.errors import RequestError
+
+MODEL = "model"  # under which a `fit` hands a model back, beside its metrics
+
+# Why a score cannot be compared with what the model gives on the validation split.
+RETURNED = "the score is what `fit` returned, and no epoch's"
+OTHERS = "`fit` trains other models than the one that it is given"
+LOOP = "`fit` trains in a loop of its own"
+OF_TRAINING = "a training metric is a mean over an epoch in which the weights change"
+# Why there is no model at all.
+NOT_HANDED_BACK = (
+    "`fit` trained other models than the one that it was given, and handed none back. To have one "
+    f"saved, return it with the metrics, as {{..., {MODEL!r}: model}}"
+)
+
+
+def handed_back(returned: Any) -> Any:
+    """The model among what `fit` returned; None where there is none."""
+    found = returned.get(MODEL) if isinstance(returned, Mapping) else None
+    return found if isinstance(found, keras.Model) else None
+
+
+def same_weights(one: Any, other: Any) -> bool:
+    """Whether two models have weights of the same shapes in the same order."""
+    return [tuple(w.shape) for w in one.weights] == [tuple(w.shape) for w in other.weights]
+
+
+def check_same_weights(handed: Any, made: Any) -> None:
+    """Refuse a model that is no copy of the one that `build` made.
+
+    Raises:
+        RequestError: its weights have other shapes.
+    """
+    if not same_weights(handed, made):
+        shapes = [[tuple(w.shape) for w in model.weights] for model in (handed, made)]
+        raise RequestError(
+            "The model that `fit` hands back must have the weights of the one that `build` makes; "
+            f"it has {_few(shapes[0])}, and that has {_few(shapes[1])}."
+        )
+
+
+def _few(shapes: list[tuple[int, ...]], most: int = 4) -> str:
+    shown = ", ".join(map(str, shapes[:most])) or "none"
+    return shown + (f" and {len(shapes) - most} more" if len(shapes) > most else "")
+
+
+def fingerprint(model: Any) -> int:
+    """A number that changes when weights do."""
+    found = 0
+    for weight in model.weights:
+        found = zlib.crc32(
+            np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes(), found
+        )
+    return found

@@ -1,0 +1,40 @@
+"""Every number that a trial reports is the one that Keras's own `fit` reports."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.worker.backends.backend import PLANS
+from tests.conftest import installed
+from tests.worker.fitting.differential import CASES, differences
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_keras_way_has_the_numbers_of_keras(case):
+    assert differences(case, "plain") == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", [plan for plan in PLANS if plan != "plain"])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_so_has_each_plan(case, plan):
+    assert differences(case, plan) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", [installed("jax"), installed("torch")])
+def test_so_has_each_backend(backend):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.worker.fitting.differential", "auto"],
+        cwd=ROOT,
+        env=os.environ | {"KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,271 @@
+"""The model that is saved is the one that was scored: measured again, or it is said why not."""
+
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.data.fit_data import FitData
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout
+from pipeline.worker.training.evaluate import evaluate_best, load_model, trained
+from tests.worker import stage
+
+ACCURACY = Objective("val_accuracy", "max")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return stage.dataset("digits")
+
+
+def searched(tmp_path, data, fit=None, build=None, epoch=None, **settings):
+    """What is found of the best epoch of one trial, and where."""
+    space = stage.space(build or (lambda hp, data: stage.linear_model()), fit)
+    task = stage.job(tmp_path, **{"max_epochs": 2, "objective": ACCURACY} | settings)
+    notes, ending = stage.run(task, space, data)
+    assert ending.failure is None, ending.failure
+    values = [e.objective for e in notes.epochs]
+    final = notes.epochs[-1].final
+    best = None if final else 1 + values.index(min(values, key=task.objective.loss))
+    layout = Layout(tmp_path / "run")
+    return evaluate_best(task, space, data, best, layout), layout, notes
+
+
+def noisy(hp, data):
+    class Noise(keras.layers.Layer):
+        def call(self, x):
+            return x + keras.random.normal(keras.ops.shape(x))
+
+    model = stage.linear_model()
+    made = keras.Sequential([keras.Input((8, 8, 1)), Noise(), *model.layers])
+    made.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
+    return made
+
+
+def restoring(hp, model, *args, callbacks, **kwargs):
+    early = keras.callbacks.EarlyStopping(
+        "val_loss", patience=1, min_delta=10, restore_best_weights=True
+    )
+    return model.fit(*args, callbacks=[early, *callbacks], **kwargs)
+
+
+@pytest.mark.parametrize("fit", [None, restoring], ids=["keras's", "early stopping"])
+@pytest.mark.parametrize("build", [None, lambda hp, data: stage.digits_model()])
+def test_the_best_epochs_model_has_the_score_that_it_reported(fit, build, digits, tmp_path):
+    found, layout, notes = searched(tmp_path, digits, fit, build)
+    best = max(e.objective for e in notes.epochs)
+    check = found["check"]
+
+    assert (check["result"], check["reason"], check["tolerance"]) == ("equal", "", 1e-5)
+    assert check["recorded"] == best and check["measured"] == pytest.approx(best, rel=1e-5)
+    again = load_model(layout.best_model).evaluate(
+        digits.x_val, digits.y_val, verbose=0, return_dict=True
+    )
+    assert again["accuracy"] == pytest.approx(best, rel=1e-5)
+
+
+def test_of_repeats_the_best_one_has_its_own_score(digits, tmp_path):
+    from pipeline.worker.training.repeats import carry_out
+
+    space = stage.space(lambda hp, data: stage.linear_model())
+    task = stage.job(tmp_path, max_epochs=2, objective=ACCURACY, repeats=2)
+    carry_out(task, space, digits, stage.Notes())
+    check = evaluate_best(task, space, digits, 2, Layout(tmp_path / "run"))["check"]
+    assert check["result"] == "equal"
+
+
+def test_a_model_that_draws_numbers_outside_of_training_is_told_to_differ(digits, tmp_path):
+    found, _, _ = searched(tmp_path, digits, build=noisy, objective=Objective("val_loss", "min"))
+    assert found["check"]["result"] == "different"
+    assert found["check"]["measured"] != found["check"]["recorded"]
+
+
+def test_sixteen_bits_have_a_tolerance_of_their_own(digits, tmp_path):
+    def build(hp, data):
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        try:
+            return stage.digits_model()
+        finally:
+            keras.config.set_dtype_policy("float32")
+
+    found, _, _ = searched(tmp_path, digits, build=build)
+    assert (found["check"]["result"], found["check"]["tolerance"]) == ("equal", 1e-2)
+
+
+def test_a_training_metric_is_not_compared(digits, tmp_path):
+    found, _, _ = searched(tmp_path, digits, objective=Objective("accuracy", "max"))
+    assert found["check"]["result"] == "not compared"
+    assert found["check"]["reason"] == (
+        "a training metric is a mean over an epoch in which the weights change"
+    )
+
+
+def other_data(hp, model, x, y, validation_data, **kwargs):
+    return model.fit(x[10:], y[10:], validation_data=(x[:10], y[:10]), **kwargs)
+
+
+def steps(hp, model, *args, **kwargs):
+    return model.fit(*args, batch_size=8, validation_steps=1, **kwargs)
+
+
+def by_hand(hp, model, x, y, validation_data, callbacks, **kwargs):
+    for callback in callbacks:
+        callback.set_model(model)
+    model.train_on_batch(x, y)
+    for callback in callbacks:
+        callback.on_epoch_end(0, {"val_loss": 0.125, "loss": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("fit", "reason"),
+    [
+        (other_data, "`fit` validates on data of its own"),
+        (steps, "`fit` validates on a part of the split, by validation_steps"),
+        (by_hand, "`fit` trains in a loop of its own"),
+    ],
+)
+def test_a_score_of_other_data_is_not_compared_and_says_so(fit, reason, digits, tmp_path):
+    found, _, _ = searched(tmp_path, digits, fit, objective=Objective("val_loss", "min"))
+    assert (found["check"]["result"], found["check"]["reason"]) == ("not compared", reason)
+
+
+def folds(hp, model, x, y, callbacks=None, **kwargs):
+    """Cross-validation as it is written by hand: other models are trained."""
+    scores, made = [], []
+    for part in range(2):
+        fold = keras.models.clone_model(model)
+        fold.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        rows = np.arange(len(x)) % 2 == part
+        fold.fit(x[~rows], y[~rows], epochs=2, verbose=0)
+        scores.append(fold.evaluate(x[rows], y[rows], verbose=0, return_dict=True)["accuracy"])
+        made.append(fold)
+    return scores, made
+
+
+def test_a_fit_that_trains_other_models_saves_none_and_says_why(digits, tmp_path):
+    found, layout, _ = searched(tmp_path, digits, lambda *args, **kwargs: folds(*args, **kwargs)[0])
+
+    assert found["no_model"].startswith("`fit` trained other models than the one that it was given")
+    assert found["check"]["result"] == "not compared"
+    assert found["check"]["reason"] == found["no_model"]
+    assert not layout.best_model.exists() and not layout.best_weights.exists()
+    assert json.loads(layout.best_metrics.read_text())["trial"] == "t0000"
+
+
+def test_a_model_of_an_earlier_best_trial_does_not_stay_in_its_place(digits, tmp_path):
+    found, layout, _ = searched(tmp_path / "first", digits)
+    assert not found["no_model"] and layout.best_model.exists()
+    space = stage.space(lambda hp, data: stage.linear_model(), lambda *a, **k: folds(*a, **k)[0])
+    task = stage.job(tmp_path, objective=ACCURACY)
+    stage.run(task, space, digits)
+    evaluate_best(task, space, digits, 1, layout)
+    assert not layout.best_model.exists()
+    recorded = json.loads(layout.checksums.read_text())["sha256"]
+    assert "best/model.keras" not in recorded and "best/metrics.json" in recorded
+
+
+def test_one_that_it_hands_back_is_the_one_that_is_saved(digits, tmp_path):
+    handed = []
+
+    def fit(*args, **kwargs):
+        scores, made = folds(*args, **kwargs)
+        handed.append(made[-1].get_weights())
+        return {"val_accuracy": float(np.mean(scores)), "model": made[-1]}
+
+    found, layout, notes = searched(tmp_path, digits, fit)
+    assert not found["no_model"] and found["check"]["result"] == "not compared"
+    assert found["check"]["reason"] == "the score is what `fit` returned, and no epoch's"
+    for saved, expected in zip(load_model(layout.best_model).get_weights(), handed[0], strict=True):
+        np.testing.assert_array_equal(saved, expected)
+    assert set(notes.epochs[-1].metrics) == {"val_accuracy"}
+
+
+def test_one_of_other_weights_is_refused(digits, tmp_path):
+    def fit(hp, model, *args, **kwargs):
+        other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        return {"val_accuracy": 0.5, "model": other}
+
+    task = stage.job(tmp_path, objective=ACCURACY)
+    space = stage.space(lambda hp, data: stage.linear_model(), fit)
+    _, ending = stage.run(task, space, digits)
+    assert ending.failure.reason.endswith(
+        "The model that `fit` hands back must have the weights of the one that `build` makes; it "
+        "has (3, 1), (1,), and that has (64, 10), (10,)."
+    )
+
+
+def test_callbacks_that_watch_other_models_keep_the_weights_of_these(digits, tmp_path):
+    """The best epoch's of whichever was trained."""
+
+    def fit(hp, model, x, y, validation_data, callbacks, **kwargs):
+        twin = keras.models.clone_model(model)
+        twin.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        twin.fit(x, y, validation_data=validation_data, callbacks=callbacks, epochs=2, verbose=0)
+
+    found, _, _ = searched(tmp_path, digits, fit)
+    assert not found["no_model"] and found["check"]["result"] == "equal"
+
+
+def test_other_models_of_other_shapes_leave_none_to_save(digits, tmp_path):
+    def fit(hp, model, x, y, validation_data, callbacks, **kwargs):
+        other = keras.Sequential(
+            [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(5, "relu")]
+        )
+        other.add(keras.layers.Dense(10, "softmax"))
+        other.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        other.fit(x, y, validation_data=validation_data, callbacks=callbacks, epochs=2, verbose=0)
+
+    found, layout, _ = searched(tmp_path, digits, fit)
+    assert found["no_model"] and not layout.best_model.exists()
+
+
+def test_what_fit_returned_belongs_to_the_model_as_it_was_then(digits, tmp_path):
+    """Not to that of an epoch before."""
+
+    def fit(hp, model, x, y, validation_data, **kwargs):
+        model.fit(x, y, validation_data=validation_data, **kwargs)
+        for weight in model.weights:
+            weight.assign(weight * 0.5)
+        return model.evaluate(*validation_data, verbose=0, return_dict=True)["loss"]
+
+    loss = Objective("val_loss", "min")
+    found, _, notes = searched(tmp_path, digits, fit, objective=loss)
+    assert notes.epochs[-1].final and found["check"]["result"] == "equal"
+
+
+def test_without_a_validation_split_there_is_nothing_to_compare_with(digits, tmp_path):
+    data = FitData(name="mine", train=(digits.x_train, digits.y_train, None))
+    found, _, _ = searched(tmp_path, data, objective=Objective("loss", "min"))
+    assert found["check"]["result"] == "not compared" and found["check"]["reason"]
+
+
+def test_scores_are_measured_in_the_batches_that_fit_validated_in(digits, tmp_path):
+    """A metric that looks at a batch as a whole has another value in others."""
+
+    def spread(y, p):
+        return keras.ops.max(p) - keras.ops.min(p)
+
+    def build(hp, data):
+        model = stage.linear_model()
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=[spread], run_eagerly=True)
+        return model
+
+    def fit(hp, model, *args, **kwargs):
+        return model.fit(*args, batch_size=7, **kwargs)
+
+    found, _, _ = searched(
+        tmp_path, digits, fit, build, objective=Objective("val_spread", "max"), max_epochs=1
+    )
+    assert found["check"]["result"] == "equal"
+
+
+def test_trained_gives_the_model_that_is_checked(digits, tmp_path):
+    space = stage.space(lambda hp, data: stage.linear_model())
+    task = stage.job(tmp_path, max_epochs=2, objective=ACCURACY)
+    stage.run(task, space, digits)
+    model, state = trained(replace(task), space, digits)
+    again = model.evaluate(digits.x_val, digits.y_val, verbose=0, return_dict=True)["accuracy"]
+    assert again == pytest.approx(state.objective, rel=1e-5)
