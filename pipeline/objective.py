@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,6 +75,13 @@ MAXIMISED = SHARES | {
 WORST = 1e30
 
 
+def _known_direction(name: str) -> Direction | None:
+    """In which direction a metric of Keras's is better; None for what is not known."""
+    # Keras numbers the metrics of a second model in the same process: auc_1.
+    base = re.sub(r"_\d+$", "", name.removeprefix("val_"))
+    return "min" if base in MINIMISED else "max" if base in MAXIMISED else None
+
+
 @dataclass(frozen=True)
 class Objective:
     """`name` as in the logs of `fit` (`val_accuracy`), `direction` "min" or "max"."""
@@ -96,12 +104,9 @@ class Objective:
             )
         if direction:
             return cls(name, "min" if direction == "min" else "max")
-        # Keras numbers the metrics of a second model in the same process: auc_1.
-        base = re.sub(r"_\d+$", "", name.removeprefix("val_"))
-        if base in MINIMISED:
-            return cls(name, "min")
-        if base in MAXIMISED:
-            return cls(name, "max")
+        known_direction = _known_direction(name)
+        if known_direction is not None:
+            return cls(name, known_direction)
         prefix = "val_" if name.startswith("val_") else ""
         known = [prefix + metric for metric in MINIMISED | MAXIMISED]
         raise RequestError(
@@ -116,6 +121,26 @@ class Objective:
         Validation loss for regression, else validation accuracy.
         """
         return cls.parse(text or ("val_loss" if task == "regression" else "val_accuracy"))
+
+    def doubts(self, metrics: Iterable[str]) -> list[str]:
+        """What a user may not have meant by it: a line each, of no consequence to the search.
+
+        `metrics` are the names of what the default model reports.
+        """
+        found = []
+        known = _known_direction(self.name)
+        if known is not None and known != self.direction:
+            better = "larger" if known == "max" else "smaller"
+            found.append(
+                f"{self.name} is {self.direction}imised, as was asked; it is better where it is "
+                f"{better}"
+            )
+        validation = f"val_{self.name}"
+        if not self.name.startswith("val_") and validation in metrics:
+            found.append(
+                f"{self.name} is measured in training; {validation} is that of the validation split"
+            )
+        return found
 
     def __str__(self) -> str:
         return f"{self.name}:{self.direction}"

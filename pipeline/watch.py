@@ -50,6 +50,7 @@ class SearchPlan:
     # of each of both, "model" or "algorithm", if it can be built; from a dry run
     roles: dict[str, str] | None = None
     measured: str = ""  # why so many trials share a GPU, where that was left to us
+    printed: str = ""  # by the `build` of the default model
 
 
 @dataclass(frozen=True)

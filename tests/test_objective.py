@@ -106,3 +106,24 @@ def test_what_is_not_finite_counts_as_the_worst(direction: str, value: float | N
 def test_loss_is_smaller_for_the_better() -> None:
     assert Objective("a", "max").loss(0.9) < Objective("a", "max").loss(0.1)
     assert Objective("a", "min").loss(0.1) < Objective("a", "min").loss(0.9)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("val_accuracy:max", []),
+        ("mine:min", []),
+        ("loss:min", []),
+        (
+            "val_accuracy:min",
+            ["val_accuracy is minimised, as was asked; it is better where it is larger"],
+        ),
+        (
+            "val_mae_1:max",
+            ["val_mae_1 is maximised, as was asked; it is better where it is smaller"],
+        ),
+        ("mae:min", ["mae is measured in training; val_mae is that of the validation split"]),
+    ],
+)
+def test_what_may_not_have_been_meant_is_said(asked: str, says: list[str]) -> None:
+    assert Objective.parse(asked).doubts(["val_mae", "mae", "val_accuracy"]) == says

@@ -110,4 +110,8 @@ def show_dry_run(plan: SearchPlan) -> None:
     console.print()
     console.print(describe_space(plan))
     console.print()
+    if plan.printed:
+        console.print("`build` of the default model printed:")
+        console.print(Text(plan.printed.rstrip()))
+        console.print()
     console.print("Nothing was trained.")

@@ -39,7 +39,7 @@ class FitData:
     def of(
         cls,
         name: str,
-        x: Nest,
+        x: Nest = None,
         y: Nest = None,
         sample_weight: Nest = None,
         *,
@@ -181,7 +181,14 @@ def _parts(field: str, given: tuple[Any, ...]) -> tuple[Nest, ...]:
         raise RequestError(
             f"{field} must be (x, y) or (x, y, sample_weight); got {len(given)} parts."
         )
-    return tuple(_sendable(field, part) for part in (*given, None, None)[:3])
+    parts = tuple(_sendable(field, part) for part in (*given, None, None)[:3])
+    lengths = [len(leaf) for leaf in _leaves(list(parts)) if not callable(leaf)]
+    if len(set(lengths)) > 1:
+        raise RequestError(
+            f"{field} must have as many examples each; they have "
+            f"{' and '.join(map(str, dict.fromkeys(lengths)))}."
+        )
+    return parts
 
 
 def _sendable(field: str, part: Any) -> Nest:

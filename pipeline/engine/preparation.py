@@ -113,6 +113,7 @@ def prepare(
         (*checked.warnings, *([warning] if warning else [])),
         layout.place,
         measured=measured,
+        printed=checked.printed,
     )
     prepared = Prepared(
         experiment, objective, followed, checked, facts["counts"], places, first, earlier

@@ -68,13 +68,14 @@ class TrialUpdate:
 class Checked:
     """What the default model requested, the first `asked_by_build` of it in `build`; its weights.
 
-    What is odd in the space.
+    What is odd in the space, and what its `build` printed.
     """
 
     requested: Requested
     asked_by_build: int
     weights: int
     warnings: tuple[str, ...]
+    printed: str = ""
 
 
 class Session(Protocol):

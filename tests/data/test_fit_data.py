@@ -219,3 +219,19 @@ def test_validation_data_of_four_parts_is_refused():
         match=r"validation_data must be \(x, y\) or \(x, y, sample_weight\); got 4 parts",
     ):
         FitData.of("d", X, Y, validation_data=(X, Y, Y, Y))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"x": X, "y": Y[:15]},
+        {"x": {"a": X, "b": X[:15]}, "y": Y},
+        {"x": X, "y": Y, "sample_weight": np.ones(15)},
+    ],
+)
+def test_parts_of_another_length_are_refused_at_once(given):
+    with pytest.raises(RequestError) as refused:
+        FitData.of("d", **given)
+    assert str(refused.value) == "x and y must have as many examples each; they have 20 and 15."
+    with pytest.raises(RequestError, match="validation_data must have as many examples each; they"):
+        FitData.of("d", X, Y, validation_data=(X, Y[:3]))

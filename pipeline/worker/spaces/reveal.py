@@ -3,6 +3,8 @@
 What a search space asks for, before anything is trained.
 """
 
+import contextlib
+import io
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -21,35 +23,41 @@ from pipeline.worker.faults import classify
 from pipeline.worker.fitting.fit import Reporter, planned_fit
 from pipeline.worker.session import Checked, Job, SearchSpace
 from pipeline.worker.spaces.blank import blank_weights
-from pipeline.worker.training.metrics import as_metrics
+from pipeline.worker.training.metrics import as_metrics, several_values
 from pipeline.worker.training.trial import build, hyperparameters, plain_fit, with_weights
 
 MORE = 512  # examples for a `fit` that cannot do with a few
+MOST_PRINTED = 4_000  # characters of what `build` prints
 
 
 def check_default(space: SearchSpace, data: Data, objective: Objective) -> Checked:
     """Build the default model and carry out its `fit` for one epoch of a few examples.
+
+    No callback of the user's is called: it may write files, and count epochs.
 
     Raises:
         UserCodeError: building or training raises; with the user's traceback.
         RequestError: it is no compiled model, `fit` does not train it, or does not report the
             objective.
     """
-    try:
-        return _tried(space, data, data.sample(), objective)
-    except UserCodeError:
-        # A `fit` of one's own may need more than these: to split them by label, to fill a batch.
-        if space.fit is None:
-            raise
-    return _tried(space, data, data.sample(MORE), objective)
-
-
-def _tried(space: SearchSpace, data: Data, few: Data, objective: Objective) -> Checked:
-    hp = HyperParameters()
     reporter = _Logs()
-    by_build = 0
     try:
-        model = build(space, hp, data)
+        return _tried(space, data, data.sample(), objective, reporter)
+    except UserCodeError:
+        # It may need more than these: to split them by label, to fill a batch of a fixed size.
+        whole = max(1, MORE // reporter.batch_size) * reporter.batch_size
+    return _tried(space, data, data.sample(whole), objective, _Logs())
+
+
+def _tried(
+    space: SearchSpace, data: Data, few: Data, objective: Objective, reporter: "_Logs"
+) -> Checked:
+    hp = HyperParameters()
+    by_build = 0
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            model = build(space, hp, data)
         by_build = len(hp.requested)
         if current().checks_eagerly:  # nothing is compiled for a few examples
             model.run_eagerly = True
@@ -73,7 +81,8 @@ def _tried(space: SearchSpace, data: Data, few: Data, objective: Objective) -> C
         failure = classify(error)
         if failure.blames == "configuration":  # others may be trained
             line = f"the default configuration cannot be trained: {failure.reason}"
-            return Checked(hp.requested, by_build or len(hp.requested), 0, (*hp.warnings, line))
+            asked = by_build or len(hp.requested)
+            return Checked(hp.requested, asked, 0, (*hp.warnings, line))
         raise UserCodeError(
             f"Search space {space.name!r} must build and train on dataset {few.name!r}; "
             f"it raised {type(error).__name__}: {error}",
@@ -86,18 +95,25 @@ def _tried(space: SearchSpace, data: Data, few: Data, objective: Objective) -> C
             "or return the "
             "objective."
         )
-    if objective.name not in logs:
+    warnings = [*hp.warnings, *objective.doubts(logs)]
+    value = logs.get(objective.name)
+    if value is not None and np.size(value) > 1:
+        raise several_values(objective.name, value)
+    if value is None and not reporter.left_out:  # else a callback may yet report it
         possible = sorted(logs, key=lambda name: (not name.startswith("val_"), name))
         raise RequestError(
             f"The objective must be among what {space.name!r} reports; got {objective.name!r}. "
             f"Possible: {', '.join(possible)}."
         )
-    return Checked(hp.requested, by_build, weights, tuple(hp.warnings))
+    return Checked(
+        hp.requested, by_build, weights, tuple(warnings), printed.getvalue()[:MOST_PRINTED]
+    )
 
 
 class _Logs(Reporter):
     """Keeps what an epoch reports."""
 
+    alone = True
     logs: dict[str, Any] | None = None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import RequestError, UserCodeError
 from pipeline.objective import Objective
 from pipeline.worker.spaces.reveal import check_default, trace
-from tests.worker.stage import dataset, linear_model, space
+from tests.worker.stage import dataset, linear_model, one_hot, space
 
 LOSS = Objective("val_loss", "min")
 
@@ -70,6 +70,12 @@ def test_check_takes_an_objective_that_a_fit_of_its_own_reports(digits):
         return model.fit(*args, callbacks=[scored, *callbacks], **kwargs)
 
     check_default(space(lambda hp, data: linear_model(), fit), digits, Objective("val_f1", "max"))
+
+
+def test_check_refuses_what_a_fit_of_its_own_does_not_report(digits):
+    def fit(hp, model, *args, **kwargs):
+        return {"val_f1": 0.5, "val_loss": model.fit(*args, **kwargs).history["val_loss"][-1]}
+
     with pytest.raises(
         RequestError,
         match="got 'val_f2'. Possible: val_accuracy, val_f1, val_loss, accuracy, loss.",
@@ -214,3 +220,85 @@ def test_trace_follows_a_build_that_raises_where_weights_are_zeros():
         hp.Boolean("asked_for_afterwards")
 
     assert traced({"units": 5}, "first", build) == {"units": 5, "asked_for_afterwards": True}
+
+
+# What the check leaves alone.
+
+
+class Writes(keras.callbacks.Callback):
+    """A callback of the user's: it counts, and makes a metric of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.called = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.called += 1
+        logs["val_mine"] = 1.0
+
+
+def with_callback(callback):
+    def fit(hp, model, *args, callbacks, **kwargs):
+        return model.fit(*args, callbacks=[callback, *callbacks], **kwargs)
+
+    return space(lambda hp, data: linear_model(), fit)
+
+
+def test_no_callback_of_the_users_is_called(digits, tmp_path):
+    writes = Writes()
+    check_default(with_callback(writes), digits, LOSS)
+    check_default(with_callback(keras.callbacks.CSVLogger(tmp_path / "log.csv")), digits, LOSS)
+    assert writes.called == 0 and list(tmp_path.iterdir()) == []
+
+
+def test_an_objective_that_a_callback_may_report_is_not_refused(digits):
+    check_default(with_callback(Writes()), digits, Objective("val_mine", "max"))
+
+
+@pytest.mark.parametrize("size", [20, 32])
+def test_a_model_of_a_fixed_batch_is_tried_with_as_many_examples(size):
+    def build(hp, data):
+        model = keras.Sequential([keras.Input(batch_shape=(size, 8, 8, 1)), keras.layers.Flatten()])
+        model.add(keras.layers.Dense(10, "softmax"))
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        return model
+
+    def fit(hp, model, *args, **kwargs):
+        return model.fit(*args, **kwargs | {"batch_size": size})
+
+    data = dataset("digits", 160)
+    check_default(space(build, fit if size != 32 else None), data, LOSS)
+
+
+def test_what_build_prints_is_kept_for_a_dry_run(digits):
+    def build(hp, data):
+        print("units:", hp.Int("units", 4, 16, default=8))
+        return linear_model()
+
+    assert check_default(space(build), digits, LOSS).printed == "units: 8\n"
+
+
+def test_an_objective_that_was_hardly_meant_is_warned_of(digits):
+    checked = check_default(
+        space(lambda hp, data: linear_model()), digits, Objective("accuracy", "min")
+    )
+    assert checked.warnings == (
+        "accuracy is minimised, as was asked; it is better where it is larger",
+        "accuracy is measured in training; val_accuracy is that of the validation split",
+    )
+    assert check_default(space(lambda hp, data: linear_model()), digits, LOSS).warnings == ()
+
+
+def test_an_objective_of_several_classes_is_refused_with_the_way_out(digits):
+    def build(hp, data):
+        model = compiled(keras.layers.Dense(10, "softmax"), loss="categorical_crossentropy")
+        model.compile("sgd", "categorical_crossentropy", metrics=[keras.metrics.F1Score()])
+        return model
+
+    with pytest.raises(RequestError) as refused:
+        check_default(space(build), one_hot(digits), Objective("val_f1_score", "max"))
+    assert str(refused.value) == (
+        "The objective must be one number; val_f1_score has 10, one a class. A metric such as "
+        "keras.metrics.F1Score makes one number of them by average='macro' (or 'micro', or "
+        "'weighted')."
+    )
