@@ -35,6 +35,9 @@ __all__ = [
 ]
 
 
+__version__ = "1.4.8"  # KerasTuner's, whose scripts run here
+
+
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)

@@ -1,6 +1,7 @@
 """KerasTuner's arguments: what they mean here, and what is not honoured."""
 
 import inspect
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -32,11 +33,6 @@ DEFAULT_OBJECTIVE = "default_objective"  # of a `fit` that returns a number, whi
 
 
 NOT_HONOURED = {
-    "num_initial_points": (
-        "it is the Gaussian process's; TPE takes a quarter of the trials, 5 to 20"
-    ),
-    "alpha": "it is the Gaussian process's, and TPE has none",
-    "beta": "it is the Gaussian process's, and TPE has none",
     "distribution_strategy": "give gpus_per_trial",
     "logger": "the records are in the project's folder",
     "tuner_id": "workers are Ray's; give address",
@@ -67,6 +63,8 @@ def as_objective(given: Any) -> Objective:
         return Objective(DEFAULT_OBJECTIVE, "min")
     if isinstance(given, str):
         return Objective.parse(given)
+    if isinstance(given, list | tuple) and len(given) == 1:
+        return as_objective(given[0])
     if isinstance(given, list | tuple):
         raise RequestError(
             f"objective must be one metric; got {len(given)}. Report their sum as a metric of your "
@@ -103,6 +101,17 @@ def refuse(others: Mapping[str, Any], known: Iterable[str] = ()) -> None:
             f"{name} is not honoured: {NOT_HONOURED[name]}" for name in sorted(given)
         )
         raise RequestError(f"{reasons}.")
+
+
+def warn_of_process(names: Iterable[str]) -> None:
+    """Warn of what steers KerasTuner's Gaussian process alone."""
+    given = ", ".join(names)
+    if given:
+        warnings.warn(
+            f"{given}: this steers KerasTuner's Gaussian process and changes nothing here. The "
+            "search is by TPE, which begins with a quarter of the trials at random, 5 to 20.",
+            stacklevel=3,
+        )
 
 
 def refuse_hooks(tuner: type) -> None:

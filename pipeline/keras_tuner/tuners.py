@@ -23,9 +23,12 @@ from pipeline.keras_tuner.arguments import (
     of_search,
     refuse,
     refuse_hooks,
+    warn_of_process,
 )
 from pipeline.keras_tuner.hypermodel import FunctionModel, HyperModelSpace, own_fit, portable
-from pipeline.records.entries.reports import read_history
+from pipeline.keras_tuner.oracle import Oracle
+from pipeline.keras_tuner.projects import is_of_kerastuner, set_aside
+from pipeline.records.entries.reports import Report, read_history
 from pipeline.records.entries.trials import COUNTED, TrialRecord, read_trials
 from pipeline.records.layout import Layout
 from pipeline.records.outputs.summary import BestEpoch, ranking
@@ -171,6 +174,45 @@ class Tuner:
         """The run's directory."""
         return str(self._layout.root)
 
+    @property
+    def directory(self) -> str:
+        """Where the project is kept."""
+        return str(self._layout.root.parent)
+
+    @property
+    def project_name(self) -> str:
+        """Its folder there."""
+        return self._layout.root.name
+
+    @property
+    def executions_per_trial(self) -> int:
+        """Trainings from different seeds, whose mean is a trial's objective."""
+        return int(self._settings["executions_per_trial"])
+
+    @property
+    def oracle(self) -> Oracle:
+        """What the search has found out so far, to be looked at."""
+        trials = int((self._settings | self._length(None))["trials"])
+        return Oracle(
+            self.objective, None if trials >= UNBOUNDED else trials, self._records, self._met_hp
+        )
+
+    def reload(self) -> None:
+        """Nothing is to be done: what is asked for is read from the project's folder.
+
+        Raises:
+            RequestError: there is no such project.
+        """
+        self._check_searched()
+
+    def _records(self) -> tuple[dict[str, TrialRecord], list[Report]]:
+        if not self._layout.experiment.is_file():
+            return {}, []
+        return read_trials(self._layout), read_history(self._layout)
+
+    def _met_hp(self) -> HyperParameters:
+        return HyperParameters.holding([(spec, spec.default) for spec in self._met()])
+
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
         """Search.
 
@@ -259,7 +301,10 @@ class Tuner:
                     f"The weights of trial {found.trial} were not kept; a search with a larger "
                     "keep_models keeps them."
                 )
-            models.append(trained(job, load_search_space(self._space), self._known_data())[0])
+            model, state = trained(job, load_search_space(self._space), self._known_data())
+            if state.no_model:
+                raise RequestError(f"{found.trial} has no model: {state.no_model}.")
+            models.append(model)
         return models
 
     def search_space_summary(self, extended: bool = False) -> None:
@@ -319,11 +364,14 @@ class Tuner:
             inputs = read_settings(self._layout)["dataset"].get("inputs")
         return FitData.like(self._layout.root.name, inputs)
 
-    def _best(self, count: int) -> list[tuple[BestEpoch, TrialRecord]]:
+    def _check_searched(self) -> None:
         if not self._layout.experiment.is_file():
             raise RequestError(
                 f"There must be results to read; {self.project_dir} has none. Call search first."
             )
+
+    def _best(self, count: int) -> list[tuple[BestEpoch, TrialRecord]]:
+        self._check_searched()
         trials, reports = read_trials(self._layout), read_history(self._layout)
         return [
             (best, trials[best.trial]) for best in ranking(trials, reports, self.objective)[:count]
@@ -340,6 +388,13 @@ class Tuner:
         if self._layout.experiment.is_file():
             if overwrite:
                 shutil.rmtree(root)
+        elif is_of_kerastuner(root):
+            if not overwrite:
+                raise RequestError(
+                    f"{root} is a project that KerasTuner itself made, and cannot be gone on with "
+                    "here. overwrite=True sets it aside; another project_name leaves it alone."
+                )
+            set_aside(root)
         elif root.exists() and not (root.is_dir() and not any(root.iterdir())):
             raise RequestError(
                 f"directory and project_name must name a tuner's project, or nothing yet; {root} "
@@ -359,6 +414,8 @@ class Tuner:
     def _experiment(
         self, given: dict[str, Any], by_name: tuple[str, ...]
     ) -> tuple[Experiment, Any]:
+        if given.get("x") is None and not own_fit(self.hypermodel):
+            raise RequestError("search must be given x, as Keras's fit is; it got none.")
         names = ["x", "y", "sample_weight", "validation_split", "validation_data"]
         if own_fit(self.hypermodel):
             names.remove("validation_split")  # it may look at x before it is cut
@@ -433,7 +490,7 @@ class GridSearch(Tuner):
 class BayesianOptimization(Tuner):
     """hyperopt's TPE, where KerasTuner has a Gaussian process.
 
-    `num_initial_points`, `alpha`, `beta` are that one's.
+    `num_initial_points`, `alpha`, `beta` are that one's: they are warned of, and change nothing.
     """
 
     searcher = "hyperopt"
@@ -454,7 +511,7 @@ class BayesianOptimization(Tuner):
             "alpha": (alpha, 1e-4),
             "beta": (beta, 2.6),
         }
-        refuse({name: value for name, (value, usual) in process.items() if value != usual})
+        warn_of_process(name for name, (value, usual) in process.items() if value != usual)
         super().__init__(hypermodel, objective, max_trials, *args, **kwargs)
 
 
@@ -485,6 +542,11 @@ class Hyperband(Tuner):
         *args: Any,
         **kwargs: Any,
     ) -> None:
+        if kwargs.get("max_trials") is not None:
+            raise RequestError(
+                "Hyperband has no max_trials: how many trials there are follows from max_epochs, "
+                f"factor and hyperband_iterations; got max_trials={kwargs['max_trials']!r}."
+            )
         self._rungs: dict[str, Any] = {"max_epochs": max_epochs, "reduction_factor": factor}
         self._iterations = hyperband_iterations
         super().__init__(hypermodel, objective, 1, *args, **kwargs)

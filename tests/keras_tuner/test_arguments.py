@@ -159,6 +159,7 @@ def test_a_seed_is_drawn_where_none_is_given(tuner):
 
 
 def test_objectives_are_understood_as_kerastuner_does(tuner):
+    assert tuner(objective=["val_loss"]).objective == kt.Objective("val_loss", "min")
     assert str(tuner(objective="val_accuracy").objective) == "val_accuracy:max"
     assert str(tuner(objective=kt.Objective("val_f1", "max")).objective) == "val_f1:max"
     assert str(tuner(objective=None).objective) == "default_objective:min"
@@ -244,6 +245,26 @@ def test_all_trials_remain_before_the_search(tuner):
     assert tuner(kt.GridSearch).remaining_trials is None
 
 
+def test_a_project_that_kerastuner_made_is_named_and_set_aside_where_it_is_overwritten(
+    tuner, tmp_path
+):
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "oracle.json").write_text("{}")
+    with pytest.raises(RequestError, match="project is a project that KerasTuner itself made, and"):
+        tuner()
+    tuner(overwrite=True)
+    assert (tmp_path / "project.keras-tuner-1" / "oracle.json").read_text() == "{}"
+    assert not (tmp_path / "project").exists()
+
+
+def test_a_tuner_says_where_its_project_is(tuner, tmp_path):
+    made = tuner(executions_per_trial=2)
+    assert (made.directory, made.project_name) == (str(tmp_path), "project")
+    assert made.executions_per_trial == 2
+    with pytest.raises(RequestError, match="There must be results to read; .*project has none"):
+        made.reload()
+
+
 def test_an_empty_folder_may_be_there_already_and_no_other(tuner, tmp_path):
     (tmp_path / "project").mkdir()
     tuner()
@@ -305,9 +326,27 @@ def test_an_argument_that_is_not_honoured_is_refused_in_one_line(tuner, argument
 
 
 @pytest.mark.parametrize("name", ["num_initial_points", "alpha", "beta"])
-def test_settings_of_a_gaussian_process_are_refused(tuner, name):
-    with pytest.raises(RequestError, match=f"{name} is not honoured: it is the Gaussian process's"):
-        tuner(kt.BayesianOptimization, **{name: 4})
+def test_settings_of_a_gaussian_process_are_warned_of(tuner, name):
+    with pytest.warns(UserWarning, match=f"^{name}: this steers KerasTuner's Gaussian process and"):
+        assert tuner(kt.BayesianOptimization, **{name: 4}).objective.name == "val_loss"
+
+
+def test_hyperband_says_what_takes_the_place_of_max_trials(tuner):
+    with pytest.raises(RequestError) as refused:
+        tuner(kt.Hyperband, max_trials=3)
+    assert str(refused.value) == (
+        "Hyperband has no max_trials: how many trials there are follows from max_epochs, factor "
+        "and hyperband_iterations; got max_trials=3."
+    )
+
+
+def test_search_must_be_given_x_unless_the_models_own_fit_takes_other_things(tuner):
+    with pytest.raises(RequestError, match="search must be given x, as Keras's fit is; it got no"):
+        tuner().search(epochs=2)
+    own = tuner(hypermodel=OwnFit(), objective=None)
+    experiment = asked(own, rounds=3)
+    assert own._space.fitting == {"rounds": 3}
+    assert experiment.dataset.fit_arguments() == ((), {})
 
 
 @pytest.mark.parametrize("name", NOT_CALLED)

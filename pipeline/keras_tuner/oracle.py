@@ -1,0 +1,200 @@
+"""KerasTuner's view of a search, read from the records: `tuner.oracle`, its trials, their metrics.
+
+It is to be looked at: what would change a search raises, and says what does so here.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import unknown
+from pipeline.objective import Objective
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import Status, TrialRecord
+from pipeline.records.outputs.summary import ranking
+from pipeline.space.hyperparameters import HyperParameters
+
+STATUS: dict[Status, str] = {
+    "running": "RUNNING",
+    "finished": "COMPLETED",
+    "stopped": "STOPPED",
+    "failed": "FAILED",
+    "duplicate": "INVALID",
+}
+
+
+@dataclass(frozen=True)
+class MetricObservation:
+    """A metric in one epoch: `value` is a list of one, as KerasTuner has it; `step` the epoch."""
+
+    value: list[float]
+    step: int
+
+
+class MetricsTracker:
+    """What a trial reported: its metrics by name, each an epoch at a time."""
+
+    def __init__(self, reports: Sequence[Report]) -> None:
+        self._reports = reports
+
+    @property
+    def metrics(self) -> dict[str, list[MetricObservation]]:
+        """Every metric's history by its name."""
+        names = dict.fromkeys(name for report in self._reports for name in report.metrics)
+        return {name: self.get_history(name) for name in names}
+
+    def exists(self, name: str) -> bool:
+        """Whether it was reported."""
+        return any(name in report.metrics for report in self._reports)
+
+    def get_history(self, name: str) -> list[MetricObservation]:
+        """A metric's finite values, an epoch at a time."""
+        self._check(name)
+        return [
+            MetricObservation([value], report.epoch)
+            for report in self._reports
+            if (value := report.metrics.get(name)) is not None
+        ]
+
+    def get_best_value(self, name: str) -> float | None:
+        """A metric's best value in its own direction; None where none is finite.
+
+        Raises:
+            RequestError: the direction is not known.
+        """
+        values = [value for seen in self.get_history(name) for value in seen.value]
+        objective = Objective.parse(name)
+        return min(values, key=objective.loss, default=None)
+
+    def get_last_value(self, name: str) -> float | None:
+        """Its last value."""
+        history = self.get_history(name)
+        return history[-1].value[0] if history else None
+
+    def get_statistics(self, name: str) -> dict[str, float]:
+        """Of its values: min, max, mean, median, var and std."""
+        import numpy as np
+
+        values = [seen.value[0] for seen in self.get_history(name)]
+        made: dict[str, Callable[[Any], Any]] = {
+            "min": np.min,
+            "max": np.max,
+            "mean": np.mean,
+            "median": np.median,
+            "var": np.var,
+            "std": np.std,
+        }
+        return {statistic: float(make(values)) for statistic, make in made.items() if values}
+
+    def _check(self, name: str) -> None:
+        if not self.exists(name):
+            known = dict.fromkeys(name for report in self._reports for name in report.metrics)
+            raise KeyError(unknown("metric", name, known))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial as KerasTuner shows one; `best_step` is the epoch of its score."""
+
+    trial_id: str
+    hyperparameters: HyperParameters
+    status: str
+    score: float | None
+    best_step: int | None
+    metrics: MetricsTracker
+    message: str | None = None
+
+    def summary(self) -> None:
+        """Print what it requested, and its score."""
+        print(f"Trial {self.trial_id} summary\nHyperparameters:")
+        for name, value in self.hyperparameters.values.items():
+            print(f"{name}: {value}")
+        if self.score is not None:
+            print(f"Score: {self.score}")
+        if self.message is not None:
+            print(self.message)
+
+
+class Oracle:
+    """What a search has found out, as far as it is recorded.
+
+    Args:
+        objective: the tuner's.
+        max_trials: the tuner's.
+        read: the run's trials by id, and its reports.
+        space: what may be tuned.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        max_trials: int | None,
+        read: Callable[[], tuple[dict[str, TrialRecord], list[Report]]],
+        space: Callable[[], HyperParameters],
+    ) -> None:
+        self.objective, self.max_trials = objective, max_trials
+        self._read, self._space = read, space
+
+    @property
+    def trials(self) -> dict[str, Trial]:
+        """Every trial by its id, in order."""
+        records, reports = self._read()
+        best = {found.trial: found for found in ranking(records, reports, self.objective)}
+        told: dict[str, list[Report]] = {trial: [] for trial in records}
+        for report in reports:
+            told[report.trial].append(report)
+        return {
+            trial: Trial(
+                trial,
+                HyperParameters.holding(record.asked),
+                STATUS[record.status],
+                best[trial].objective if trial in best else None,
+                best[trial].epoch if trial in best else None,
+                MetricsTracker(told[trial]),
+                record.error,
+            )
+            for trial, record in records.items()
+        }
+
+    def get_trial(self, trial_id: str) -> Trial:
+        """One of them.
+
+        Raises:
+            KeyError: there is none of this id.
+        """
+        return self.trials[trial_id]
+
+    def get_best_trials(self, num_trials: int = 1) -> list[Trial]:
+        """The best trials, the best first."""
+        trials = self.trials
+        scored = [trial for trial in trials.values() if trial.score is not None]
+        return sorted(scored, key=lambda trial: self.objective.loss(trial.score))[:num_trials]
+
+    @property
+    def start_order(self) -> list[str]:
+        """The ids in the order in which trials were decided on."""
+        return list(self._read()[0])
+
+    @property
+    def end_order(self) -> list[str]:
+        """The ids of those that are over, in the order of their ends."""
+        records = self._read()[0]
+        ended = {trial: record.ended for trial, record in records.items()}
+        return sorted((t for t, at in ended.items() if at is not None), key=lambda t: ended[t] or 0)
+
+    @property
+    def hyperparameters(self) -> HyperParameters:
+        """What may be tuned, as far as the default model shows it."""
+        return self._space()
+
+    def get_space(self) -> HyperParameters:
+        """The same."""
+        return self._space()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        offered = [each for each in dir(type(self)) if not each.startswith("_")]
+        raise AttributeError(
+            unknown("part of an oracle here, which is only to be read", name, offered)
+        )
