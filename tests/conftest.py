@@ -18,9 +18,12 @@ SPACES = Path(__file__).parent / "spaces"
 TUNE = ("resume", "watchers", "interruption")  # what it takes beside an experiment
 SECRET = "it is not for others"  # a key to a store
 
-# Folders whose tests start whole searches, hosts or environments. Their files are begun first: begun
-# last, one of them would leave the second processor with nothing to do for minutes.
-LONG = ("hosts", "packaging", "chaos", "cli", "engine", "extending", "keras_tuner", "properties")
+# Folders whose tests start searches, hosts or environments, or train models. Their files are begun
+# first: begun last, one of them would leave the second processor with nothing to do for minutes.
+LONG = (
+    *("hosts", "packaging", "chaos", "cli", "engine", "worker", "extending", "keras_tuner"),
+    "properties",
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -172,6 +172,7 @@ def test_with_one_trial_at_a_time_two_runs_are_identical_times_aside(search):
     assert not one.trials["learning_rate"][:2].equals(other.trials["learning_rate"])
 
 
+@pytest.mark.slow
 def test_grid_trains_each_configuration_of_a_conditional_space_once(search):
     run = search(
         searcher="grid",

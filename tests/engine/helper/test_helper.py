@@ -69,6 +69,7 @@ def test_what_hangs_once_is_started_anew_and_asked_again(follower, tmp_path, fro
     assert first != second
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("frozen", "message"),
     [

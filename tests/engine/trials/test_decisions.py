@@ -27,7 +27,8 @@ class Told(Watcher):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("scheduler", ["asha", pytest.param("hyperband", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband"])
 def test_each_decision_is_recorded_and_told_once_and_a_resume_adds_what_is_new(search, scheduler):
     watcher = Told()
     settings = {"scheduler": scheduler, "searcher": "random", "max_epochs": 4}

@@ -14,7 +14,19 @@ from tests.worker.fitting.differential import CASES, differences
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+QUICK = (
+    "one-hot classes",
+    "a loss of the user's",
+    "a stateful model of a fixed batch",
+    "masked steps",
+)
+ALL = [
+    pytest.param(case, id=name, marks=() if name in QUICK else pytest.mark.slow)
+    for name, case in CASES.items()
+]
+
+
+@pytest.mark.parametrize("case", ALL)
 def test_keras_way_has_the_numbers_of_keras(case):
     assert differences(case, "plain") == {}
 

@@ -70,6 +70,7 @@ def test_executions_draw_the_same_hyperparameters(digits, tmp_path):
     assert len(asked) == 3 and len(set(asked)) == 1
 
 
+@pytest.mark.slow
 def test_trial_that_is_stopped_goes_on_in_step(digits, tmp_path):
     task = stage.job(tmp_path, repeats=2, max_epochs=4)
     whole, _ = carried_out(replace(task, directory=tmp_path / "whole"), stage.space(), digits)
@@ -79,6 +80,7 @@ def test_trial_that_is_stopped_goes_on_in_step(digits, tmp_path):
     stage.assert_same(whole.epochs, first.epochs + rest.epochs)
 
 
+@pytest.mark.slow
 def test_execution_that_is_behind_catches_up(digits, tmp_path):
     task = stage.job(tmp_path, repeats=2, max_epochs=4)
     whole, _ = carried_out(replace(task, directory=tmp_path / "whole"), stage.space(), digits)
@@ -89,6 +91,7 @@ def test_execution_that_is_behind_catches_up(digits, tmp_path):
     stage.assert_same(whole.epochs[2:], rest.epochs)
 
 
+@pytest.mark.slow
 def test_execution_that_ends_early_counts_with_its_best(digits, tmp_path):
     fits = []
 
@@ -166,6 +169,7 @@ def test_trial_whose_fit_raises_once_is_tried_again_and_finishes(digits, tmp_pat
     assert "only the first" in ending.failure.reason and len(fits) == 1
 
 
+@pytest.mark.slow
 def test_execution_that_had_ended_still_counts_after_a_restart(digits, tmp_path):
     def fit(hp, model, *args, callbacks, **kwargs):
         first = callbacks[0].repeat == 0
