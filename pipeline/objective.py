@@ -75,7 +75,7 @@ MAXIMISED = SHARES | {
 WORST = 1e30
 
 
-def _known_direction(name: str) -> Direction | None:
+def known_direction(name: str) -> Direction | None:
     """In which direction a metric of Keras's is better; None for what is not known."""
     # Keras numbers the metrics of a second model in the same process: auc_1.
     base = re.sub(r"_\d+$", "", name.removeprefix("val_"))
@@ -104,9 +104,9 @@ class Objective:
             )
         if direction:
             return cls(name, "min" if direction == "min" else "max")
-        known_direction = _known_direction(name)
-        if known_direction is not None:
-            return cls(name, known_direction)
+        own = known_direction(name)
+        if own is not None:
+            return cls(name, own)
         prefix = "val_" if name.startswith("val_") else ""
         known = [prefix + metric for metric in MINIMISED | MAXIMISED]
         raise RequestError(
@@ -128,7 +128,7 @@ class Objective:
         `metrics` are the names of what the default model reports.
         """
         found = []
-        known = _known_direction(self.name)
+        known = known_direction(self.name)
         if known is not None and known != self.direction:
             better = "larger" if known == "max" else "smaller"
             found.append(

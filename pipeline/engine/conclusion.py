@@ -108,7 +108,8 @@ def _evaluated(prepared: Prepared, best: BestEpoch, layout: Layout) -> dict[str,
         best.trial, best.hyperparameters
     )
     job = replace(job, devices=1)  # the helper has no GPU
-    return prepared.space.evaluate(job, None if best.final else best.epoch, layout)
+    epoch = None if best.final else best.epoch
+    return prepared.space.evaluate(job, epoch, layout, best.objective)
 
 
 def _device(experiment: Experiment) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import unknown
-from pipeline.objective import Objective
+from pipeline.objective import Objective, known_direction
 from pipeline.records.entries.reports import Report
 from pipeline.records.entries.trials import Status, TrialRecord
 from pipeline.records.outputs.summary import ranking
@@ -34,8 +34,8 @@ class MetricObservation:
 class MetricsTracker:
     """What a trial reported: its metrics by name, each an epoch at a time."""
 
-    def __init__(self, reports: Sequence[Report]) -> None:
-        self._reports = reports
+    def __init__(self, reports: Sequence[Report], objective: Objective) -> None:
+        self._reports, self._objective = reports, objective
 
     @property
     def metrics(self) -> dict[str, list[MetricObservation]]:
@@ -57,14 +57,14 @@ class MetricsTracker:
         ]
 
     def get_best_value(self, name: str) -> float | None:
-        """A metric's best value in its own direction; None where none is finite.
+        """A metric's best value; None where none is finite.
 
-        Raises:
-            RequestError: the direction is not known.
+        In the objective's direction, or the metric's own; the smallest where that is not known.
         """
         values = [value for seen in self.get_history(name) for value in seen.value]
-        objective = Objective.parse(name)
-        return min(values, key=objective.loss, default=None)
+        of_search = self._objective.direction if name == self._objective.name else None
+        direction = of_search or known_direction(name) or "min"
+        return min(values, key=Objective(name, direction).loss, default=None)
 
     def get_last_value(self, name: str) -> float | None:
         """Its last value."""
@@ -150,7 +150,7 @@ class Oracle:
                 STATUS[record.status],
                 best[trial].objective if trial in best else None,
                 best[trial].epoch if trial in best else None,
-                MetricsTracker(told[trial]),
+                MetricsTracker(told[trial], self.objective),
                 record.error,
             )
             for trial, record in records.items()

@@ -208,7 +208,9 @@ class Tuner:
     def _records(self) -> tuple[dict[str, TrialRecord], list[Report]]:
         if not self._layout.experiment.is_file():
             return {}, []
-        return read_trials(self._layout), read_history(self._layout)
+        # the reports first: of a search that goes on, each is then of a trial that is known
+        reports = read_history(self._layout)
+        return read_trials(self._layout), reports
 
     def _met_hp(self) -> HyperParameters:
         return HyperParameters.holding([(spec, spec.default) for spec in self._met()])
@@ -372,7 +374,7 @@ class Tuner:
 
     def _best(self, count: int) -> list[tuple[BestEpoch, TrialRecord]]:
         self._check_searched()
-        trials, reports = read_trials(self._layout), read_history(self._layout)
+        trials, reports = self._records()
         return [
             (best, trials[best.trial]) for best in ranking(trials, reports, self.objective)[:count]
         ]

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline import keras_tuner as kt
-from pipeline.errors import RequestError
+from pipeline.keras_tuner.oracle import MetricsTracker
 from pipeline.records.entries.reports import Report
 from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.layout import Layout
@@ -76,6 +76,7 @@ def test_metrics_are_read_by_name_an_epoch_at_a_time(tuner):
     ]
     assert metrics.get_best_value("val_loss") == 0.3
     assert metrics.get_best_value("val_accuracy") == 0.7
+    assert metrics.get_best_value("mine") is None
     assert metrics.get_last_value("val_loss") == 0.4
     assert metrics.get_statistics("val_loss")["median"] == 0.4
     assert metrics.exists("val_accuracy") and not metrics.exists("accuracy")
@@ -87,8 +88,6 @@ def test_what_was_not_reported_is_told_with_what_was(tuner):
     metrics = tuner.oracle.trials["t0000"].metrics
     with pytest.raises(KeyError, match="Unknown metric 'val_los'. Known: mine, val_accuracy, val_"):
         metrics.get_history("val_los")
-    with pytest.raises(RequestError, match="The direction of objective 'mine' is not known"):
-        metrics.get_best_value("mine")
 
 
 def test_a_trials_summary_is_printed(tuner, capsys):
@@ -118,14 +117,23 @@ def test_before_a_search_it_is_empty(tmp_path):
     assert made.oracle.trials == {} and made.oracle.get_best_trials(3) == []
 
 
+def test_the_direction_of_the_objective_is_that_of_its_best_value(tmp_path):
+    reports = [
+        Report(epoch, value, {"mine": value}, 1.0, trial="t0000", time=1.0)
+        for epoch, value in ((1, 0.1), (2, 0.4), (3, 0.2))
+    ]
+    assert MetricsTracker(reports, kt.Objective("mine", "max")).get_best_value("mine") == 0.4
+    assert MetricsTracker(reports, kt.Objective("other", "max")).get_best_value("mine") == 0.1
+
+
 def test_the_names_are_those_of_kerastuner(tuner):
     from keras_tuner.src.engine import metrics_tracking, oracle, trial
 
-    ours = {"get_best_trials", "get_trial", "get_space", "objective", "max_trials", "trials"}
-    theirs = set(dir(oracle.Oracle)) | {"objective", "max_trials", "trials"}
-    assert ours <= theirs
-    tracker = type(tuner.oracle.trials["t0000"].metrics)
-    of_a_tracker = {name for name in vars(tracker) if not name.startswith("_")}
-    theirs = set(dir(metrics_tracking.MetricsTracker)) | {"metrics", "get_last_value"}
-    assert of_a_tracker <= theirs
-    assert hasattr(trial.Trial, "summary")
+    def public(thing):
+        return {name for name in dir(thing) if not name.startswith("_")}
+
+    made = oracle.Oracle(objective="val_loss", max_trials=2)
+    assert public(type(tuner.oracle)) <= public(made)
+    of_a_trial = public(tuner.oracle.trials["t0000"])
+    assert of_a_trial <= public(trial.Trial(hyperparameters=made.get_space()))
+    assert public(MetricsTracker) <= public(metrics_tracking.MetricsTracker()) | {"metrics"}

@@ -92,11 +92,13 @@ class Helper:
 
         return reveal.weights(self._search_space(), data, job)
 
-    def evaluate(self, job: Job, data: Data, epoch: int | None, layout: Layout) -> dict[str, Any]:
+    def evaluate(
+        self, job: Job, data: Data, epoch: int | None, layout: Layout, recorded: float
+    ) -> dict[str, Any]:
         """See `worker.evaluate.evaluate_best`."""
         from pipeline.worker.training.evaluate import evaluate_best
 
-        return evaluate_best(job, self._search_space(), data, epoch, layout)
+        return evaluate_best(job, self._search_space(), data, epoch, layout, recorded)
 
     def versions(self) -> dict[str, str]:
         """Of what the trials run on."""

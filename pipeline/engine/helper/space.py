@@ -82,6 +82,8 @@ class FollowedSpace:
         """How many weights a trial's model has; 0 where it cannot be built."""
         return int(self._ask.follow(self._helper.weights, job, self.data))
 
-    def evaluate(self, job: Job, epoch: int | None, layout: Layout) -> dict[str, Any]:
+    def evaluate(
+        self, job: Job, epoch: int | None, layout: Layout, recorded: float
+    ) -> dict[str, Any]:
         """Measure the best model, and write it: see `worker.training.evaluate.evaluate_best`."""
-        return dict(self._ask(self._helper.evaluate, job, self.data, epoch, layout))
+        return dict(self._ask(self._helper.evaluate, job, self.data, epoch, layout, recorded))

@@ -6,6 +6,11 @@ from typing import Any, Literal
 
 ABSOLUTE = 1e-7  # two numbers so close are equal in float32, whatever they are
 EQUAL = "measured again, and equal to what was recorded"
+NOT_FINITE = "Measured again, it is no finite number."
+LIKELY = (
+    "Likely the model draws random numbers outside of training, keeps a state from batch to batch, "
+    "has a get_config that leaves something out, or a callback changes its weights for validation."
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,7 @@ class ModelCheck:
         measured: of the validation split; None where it could not be measured.
         tolerance: the largest relative difference of equal numbers.
         reason: why they were not compared, or are different.
+        unread: why it is not the model as its file gives it back that was measured.
     """
 
     result: Literal["equal", "different", "not compared"]
@@ -27,6 +33,7 @@ class ModelCheck:
     measured: float | None
     tolerance: float
     reason: str = ""
+    unread: str = ""
 
     @classmethod
     def of(
@@ -36,20 +43,23 @@ class ModelCheck:
         measured: float | None,
         tolerance: float,
         incomparable: str = "",
+        unread: str = "",
     ) -> "ModelCheck":
-        """Compare two numbers; `incomparable` says why another one proves nothing."""
+        """Compare two numbers; `incomparable` says why another one proves nothing.
+
+        `measured` is NaN where the metric is not finite.
+        """
         if measured is not None and math.isclose(
             measured, recorded, rel_tol=tolerance, abs_tol=ABSOLUTE
         ):
-            return cls("equal", metric, recorded, measured, tolerance)
+            return cls("equal", metric, recorded, measured, tolerance, unread=unread)
         if measured is None or incomparable:
             reason = incomparable or "it could not be measured"
-            return cls("not compared", metric, recorded, measured, tolerance, reason)
-        reason = (
-            "So it is of a model that draws random numbers outside of training, that keeps a state "
-            "from batch to batch, or whose get_config leaves something out."
-        )
-        return cls("different", metric, recorded, measured, tolerance, reason)
+            finite = None if measured is None or math.isnan(measured) else measured
+            return cls("not compared", metric, recorded, finite, tolerance, reason, unread)
+        if math.isnan(measured):
+            return cls("different", metric, recorded, None, tolerance, NOT_FINITE, unread)
+        return cls("different", metric, recorded, measured, tolerance, LIKELY, unread)
 
     def plain(self) -> dict[str, Any]:
         """As `summary.json` has it."""
@@ -57,13 +67,16 @@ class ModelCheck:
 
     def __str__(self) -> str:
         """As the closing lines have it."""
+        before = f" (before it was saved: {self.unread})" if self.unread else ""
         if self.result == "equal":
-            return EQUAL
+            return EQUAL + before
         if self.result == "not compared":
             return f"not compared with what was recorded: {self.reason}"
-        apart = abs(self.measured - self.recorded) if self.measured is not None else math.nan
+        if self.measured is None:
+            return f"{self.metric} was recorded as {self.recorded:.6g}. {self.reason}{before}"
+        apart = abs(self.measured - self.recorded)
         relative = apart / abs(self.recorded) if self.recorded else math.inf
         return (
             f"{self.metric} is {self.measured:.6g}, and {self.recorded:.6g} was recorded: "
-            f"{relative:.1g} apart, where {self.tolerance:g} is allowed. {self.reason}"
+            f"{relative:.1g} apart, where {self.tolerance:g} is allowed. {self.reason}{before}"
         )

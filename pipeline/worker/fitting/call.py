@@ -1,8 +1,14 @@
 """A call of `fit`."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import keras
+
+# The arguments of Keras's `fit`, in their order.
+NAMES = list(inspect.signature(keras.Model.fit).parameters)[1:]
 
 
 @dataclass(frozen=True)
@@ -13,6 +19,11 @@ class FitCall:
     """
 
     arguments: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "FitCall":
+        """A call by position and by name."""
+        return cls({**kwargs, **dict(zip(NAMES, args, strict=False))})
 
     def get(self, name: str) -> Any:
         """An argument; None where it was not given."""

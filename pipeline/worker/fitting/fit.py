@@ -8,7 +8,6 @@ from a checkpoint sees what it would have seen, and lets TensorFlow run several 
 it cannot serve goes to Keras unchanged.
 """
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -55,9 +54,6 @@ class Reporter(keras.callbacks.Callback):
         """
         return None
 
-    # whether it is the only callback that a `fit` has: the user's would write, and count epochs
-    alone = False
-    left_out = False  # and whether there were others
     batch_size = 32  # examples a step of the last `model.fit`
 
     def before_epoch(self, epoch: int) -> None:
@@ -85,10 +81,9 @@ def planned_fit(
     `defaults` are arguments that hold where a `fit` of one's own does not pass others on.
     """
     plain, backend = model.fit, backend or current()
-    names = list(inspect.signature(keras.Model.fit).parameters)[1:]
 
     def fit(*args: Any, **kwargs: Any) -> Any:
-        given = FitCall(defaults | kwargs | dict(zip(names, args, strict=False)))
+        given = FitCall.of(args, defaults | kwargs)
         call = with_validation_cut_off(given)
         reporter.calls += 1
         if reporter.calls > 1 and call.get("initial_epoch") == defaults.get("initial_epoch"):
@@ -97,9 +92,7 @@ def planned_fit(
         reporter.evaluated_in = call.get("validation_batch_size") or call.batch_size
         reporter.incomparable = incomparable(given, validation_data)
         reporter.batch_size = call.batch_size
-        given_others = [c for c in call.callbacks if c is not reporter]
-        reporter.others = [] if reporter.alone else given_others
-        reporter.left_out = reporter.alone and bool(given_others)
+        reporter.others = [c for c in call.callbacks if c is not reporter]
         order = Order(seed, backend)
         order.listeners.append(reporter.before_epoch)
         scope.close()  # the order of the data is not to be mirrored

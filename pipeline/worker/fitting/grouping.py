@@ -47,7 +47,7 @@ LOSSES = frozenset(
         losses.SparseCategoricalCrossentropy,
         *(losses.MeanSquaredError, losses.MeanAbsoluteError, losses.MeanAbsolutePercentageError),
         *(losses.MeanSquaredLogarithmicError, losses.Huber, losses.LogCosh, losses.Poisson),
-        *(losses.KLDivergence, losses.Hinge, losses.SquaredHinge, losses.CategoricalHinge),
+        *(losses.KLDivergence, losses.CategoricalHinge),
     }
 )
 METRICS = frozenset(
@@ -60,7 +60,7 @@ METRICS = frozenset(
         *(metrics.MeanSquaredError, metrics.RootMeanSquaredError, metrics.MeanAbsoluteError),
         *(metrics.MeanAbsolutePercentageError, metrics.MeanSquaredLogarithmicError),
         *(metrics.LogCoshError, metrics.Poisson, metrics.KLDivergence, metrics.R2Score),
-        *(metrics.Hinge, metrics.SquaredHinge, metrics.CategoricalHinge),
+        metrics.CategoricalHinge,
         *(metrics.AUC, metrics.Precision, metrics.Recall, metrics.PrecisionAtRecall),
         *(metrics.RecallAtPrecision, metrics.SensitivityAtSpecificity),
         metrics.SpecificityAtSensitivity,
@@ -75,6 +75,8 @@ METRICS = frozenset(
 BY_OUTPUT = frozenset({"accuracy", "acc", "crossentropy", "ce"})
 # What computes a listed class, where a function is given: `keras.losses.mean_squared_error`.
 FUNCTIONS = frozenset(loss().fn for loss in LOSSES)
+ACTIVATIONS = frozenset(f for f in vars(keras.activations).values() if inspect.isfunction(f))
+NARROW = ("float16", "bfloat16")  # a sum of 16 bits stalls, the sooner the smaller its parts
 REDUCTION = "sum_over_batch_size"
 OVERRIDDEN = ("call", "compute_loss", "compute_metrics", "evaluate", "test_step")
 
@@ -82,7 +84,9 @@ OVERRIDDEN = ("call", "compute_loss", "compute_metrics", "evaluate", "test_step"
 def is_free_of_batches(model: Any) -> bool:
     """Whether a compiled model has the same scores on unweighted examples in whatever batches."""
     compiled = getattr(model, "_compile_config", None)
-    if compiled is None or not model.built or not _layer_is(model):
+    if compiled is None or not model.built or keras.config.floatx() in NARROW:
+        return False
+    if not _layer_is(model):
         return False
     arguments = compiled.config
     return all(_loss_is(loss) for loss in _each(arguments.get("loss"))) and all(
@@ -120,7 +124,7 @@ def _settings_are(layer: Any) -> bool:
     """Whether nothing that a layer was given looks along the batch, or at all of its examples."""
     functions = (getattr(layer, n, None) for n in ("activation", "recurrent_activation"))
     return (
-        all(f is None or str(f.__module__).startswith("keras.src.") for f in functions)
+        all(function is None or function in ACTIVATIONS for function in functions)
         and getattr(layer, "activity_regularizer", None) is None
         and not getattr(layer, "mask_zero", False)
         and not getattr(layer, "stateful", False)
@@ -155,7 +159,8 @@ def _metric_is(metric: Any) -> bool:
     if isinstance(metric, str) and metric not in BY_OUTPUT:
         metric = _got(keras.metrics.get, metric)
     if isinstance(metric, keras.metrics.Metric):
-        return type(metric) in METRICS and metric.get_config().get("axis", -1) == -1
+        along = metric.get_config().get("axis", -1)
+        return type(metric) in METRICS and along == -1 and str(metric.dtype) not in NARROW
     return metric in (BY_OUTPUT if isinstance(metric, str) else FUNCTIONS)
 
 

@@ -49,6 +49,8 @@ def incomparable(call: FitCall, given: Any) -> str:
     `given` is what the trial's `fit` was called with as `validation_data`.
     """
     data = call.get("validation_data")
+    if data is None and call.get("validation_split"):
+        return "`fit` cuts its validation data off itself, by validation_split"
     if data is None:
         return "`fit` validates on no data of the dataset's validation split"
     parts, whole = keras.tree.flatten(data), keras.tree.flatten(given)

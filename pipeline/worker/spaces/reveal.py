@@ -5,7 +5,7 @@ What a search space asks for, before anything is trained.
 
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -20,10 +20,12 @@ from pipeline.space.hyperparameters import HyperParameters, Requested, filling
 from pipeline.space.specs import Hyperparameter, Value
 from pipeline.worker.backends.known import current
 from pipeline.worker.faults import classify
+from pipeline.worker.fitting.call import FitCall
 from pipeline.worker.fitting.fit import Reporter, planned_fit
+from pipeline.worker.fitting.order import Order
 from pipeline.worker.session import Checked, Job, SearchSpace
 from pipeline.worker.spaces.blank import blank_weights
-from pipeline.worker.training.metrics import as_metrics, several_values
+from pipeline.worker.training.metrics import as_metrics, numbers, several_values
 from pipeline.worker.training.trial import build, hyperparameters, plain_fit, with_weights
 
 MORE = 512  # examples for a `fit` that cannot do with a few
@@ -44,6 +46,8 @@ def check_default(space: SearchSpace, data: Data, objective: Objective) -> Check
     try:
         return _tried(space, data, data.sample(), objective, reporter)
     except UserCodeError:
+        if not reporter.reached:
+            raise
         # It may need more than these: to split them by label, to fill a batch of a fixed size.
         whole = max(1, MORE // reporter.batch_size) * reporter.batch_size
     return _tried(space, data, data.sample(whole), objective, _Logs())
@@ -63,7 +67,8 @@ def _tried(
             model.run_eagerly = True
         fit = space.fit or plain_fit
         arguments, named = few.fit_arguments()
-        with planned_fit(model, 0, reporter, verbose=0):
+        reporter.reached = True
+        with _callbacks_left_out(reporter), planned_fit(model, 0, reporter, verbose=0):
             returned = fit(
                 hp,
                 model,
@@ -96,10 +101,15 @@ def _tried(
             "objective."
         )
     warnings = [*hp.warnings, *objective.doubts(logs)]
-    value = logs.get(objective.name)
-    if value is not None and np.size(value) > 1:
-        raise several_values(objective.name, value)
-    if value is None and not reporter.left_out:  # else a callback may yet report it
+    if np.size(logs.get(objective.name, 0)) > 1:
+        raise several_values(objective.name, logs[objective.name])
+    missing = objective.name not in logs and objective.name not in numbers(logs)
+    if missing and reporter.own_left_out:
+        warnings.append(
+            f"whether {objective.name} is reported will be seen in the first trial: a callback may "
+            "report it, and none is called before"
+        )
+    elif missing:
         possible = sorted(logs, key=lambda name: (not name.startswith("val_"), name))
         raise RequestError(
             f"The objective must be among what {space.name!r} reports; got {objective.name!r}. "
@@ -113,11 +123,37 @@ def _tried(
 class _Logs(Reporter):
     """Keeps what an epoch reports."""
 
-    alone = True
     logs: dict[str, Any] | None = None
+    reached = False  # whether the model was built, and is to be trained
+    own_left_out = False  # whether a callback that was left out may report metrics of its own
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.logs = {**(self.logs or {}), **(logs or {})}
+
+
+@contextlib.contextmanager
+def _callbacks_left_out(reporter: _Logs) -> Iterator[None]:
+    """Have every model's `fit` call no callback but ours, those of other models' too."""
+    plain = keras.Model.fit
+
+    def fit(model: Any, *args: Any, **kwargs: Any) -> Any:
+        call = FitCall.of(args, kwargs)
+        ours = [c for c in call.callbacks if isinstance(c, Reporter | Order)]
+        others = [c for c in call.callbacks if not isinstance(c, Reporter | Order)]
+        reporter.own_left_out |= any(map(_may_report, others))
+        return plain(model, **call.changed(callbacks=ours).arguments)
+
+    keras.Model.fit = fit
+    try:
+        yield
+    finally:
+        keras.Model.fit = plain
+
+
+def _may_report(callback: Any) -> bool:
+    """Whether a callback may put a metric into the logs: of Keras's own only those of functions."""
+    own = not type(callback).__module__.startswith("keras.src.")
+    return own or isinstance(callback, keras.callbacks.LambdaCallback)
 
 
 def met(space: SearchSpace, data: Data) -> list[Hyperparameter]:

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,19 @@ from pipeline.worker.training.trial import build, hyperparameters, with_weights
 FLOAT32, NARROW = 1e-5, 1e-2
 SAME = 2e-3  # so close a `fit` of one's own feeds the model as it is fed here
 NOT_MEASURED = "what is measured of the model has no such metric"
+EARLIER = "an earlier version recorded it, and not how it was validated"
+WEIGHTS_LOST = "The weights of that epoch were lost; training it again came to another number."
 # Of classes that stand for Keras's own on one backend.
 OF_A_BACKEND = "keras.src.backend."
 
 
 def evaluate_best(
-    job: Job, space: SearchSpace, data: Data, epoch: int | None, layout: Layout
+    job: Job,
+    space: SearchSpace,
+    data: Data,
+    epoch: int | None,
+    layout: Layout,
+    recorded: float | None = None,
 ) -> dict[str, Any]:
     """Write `best/` and measure the validation and the test split, as far as there are such.
 
@@ -50,6 +58,8 @@ def evaluate_best(
             trial then goes on from its last checkpoint to this epoch. None where the trial's worth
             is no epoch's: what `fit` returned was reported as one after the last.
         layout: where `best/` is.
+        recorded: the trial's objective as the records have it, if there is one training a trial;
+            else the one that stands with the weights is compared.
 
     Returns:
         `{"validation": metrics, "test": metrics, "check": check, "no_model": reason}`: None for a
@@ -72,14 +82,17 @@ def evaluate_best(
     model, state = trained(job, space, data)
     metrics: dict[str, Any] = {"validation": None, "test": None}
     saved: list[Path] = []
+    if job.repeats > 1 or recorded is None:
+        recorded = state.objective
     if state.no_model:
-        check = ModelCheck.of(job.objective.name, state.objective, None, 0.0, state.no_model)
-        for path in (layout.best_model, layout.best_weights):
-            persist(layout, path, partial(path.unlink, missing_ok=True))
+        check = ModelCheck.of(job.objective.name, recorded, None, 0.0, state.no_model)
     else:
         saved.append(persist(layout, layout.best_model, lambda: _save(model, layout.best_model)))
-        found, check = _measured(_reloaded(saved[0], model), space, data, job, state)
+        found, check = _measured(saved[0], model, space, data, job, state, recorded)
         metrics |= found
+    for path in (layout.best_model, layout.best_weights):  # of a trial that was best before
+        if path not in saved:
+            persist(layout, path, partial(path.unlink, missing_ok=True))
     files: dict[Path, Any] = {
         layout.best_hyperparameters: job.configuration,  # `fit` requested some of it
         layout.best_metrics: {"trial": job.trial, "epoch": state.epoch, **metrics},
@@ -111,7 +124,8 @@ def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, BestState]:
     held = [(c, state) for c, state in found if state is not None]
     checkpoints, state = min(held, key=lambda pair: job.objective.loss(pair[1].objective))
     model = with_weights(build(space, hyperparameters(job), data), data, state.build)
-    checkpoints.restore_best(model)
+    if not state.no_model:
+        checkpoints.restore_best(model)
     # Keras builds it when it loads a file, and would warn of what the file lacks
     if optimizer_of(model) is not None:
         optimizer_of(model).build(model.trainable_variables)
@@ -119,37 +133,50 @@ def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, BestState]:
 
 
 def _measured(
-    model: Any, space: SearchSpace, data: Data, job: Job, held: BestState
+    path: Path,
+    model: Any,
+    space: SearchSpace,
+    data: Data,
+    job: Job,
+    held: BestState,
+    recorded: float,
 ) -> tuple[dict[str, Any], ModelCheck]:
     """Each split's metrics, and whether the model has the score that was recorded.
 
-    No metrics where its validation shows that the model's `fit` prepares data in its own way.
+    The model is the one that its file gives back; where Keras cannot load that alone, `model`. No
+    metrics where validation shows that the model's `fit` prepares data in its own way.
     """
-    objective = job.objective.name
+    objective, name = job.objective.name, job.objective.name.removeprefix("val_")
+    loaded, unread = _reloaded(path, model)
+    incomparable = held.incomparable or (EARLIER if held.batch_size is None else "")
 
     def checked(measured: float | None, reason: str) -> ModelCheck:
-        return ModelCheck.of(objective, held.objective, measured, tolerance(model), reason)
+        return ModelCheck.of(objective, recorded, measured, tolerance(loaded), reason, unread)
 
-    if not model.compiled:
+    if not loaded.compiled:
         return {}, checked(None, "the model is not compiled")
     try:
         metrics = {
-            name: _measure(model, split, held.batch_size or 32)
+            name: _measure(loaded, split, held.batch_size or 32)
             for name, split in data.measured().items()
         }
     except Exception as error:
         if space.fit is None:
             raise
         return {}, checked(None, f"only its `fit` can feed it: {one_line(str(error))}")
-    again = (metrics.get("validation") or {}).get(objective.removeprefix("val_"))
     if not objective.startswith("val_"):
-        return metrics, checked(None, held.incomparable or OF_TRAINING)
-    if again is None:
-        split = "there is no validation split" if "validation" not in metrics else NOT_MEASURED
-        return metrics, checked(None, held.incomparable or split)
-    check = checked(again, held.incomparable)
-    close = math.isclose(again, held.objective, rel_tol=SAME, abs_tol=SAME)
-    return metrics if close or not held.incomparable else {}, check
+        return metrics, checked(None, incomparable or OF_TRAINING)
+    validation = metrics.get("validation")
+    if validation is None:
+        return metrics, checked(None, incomparable or "there is no validation split")
+    if name not in validation:
+        return metrics, checked(None, incomparable or NOT_MEASURED)
+    again = validation[name]
+    close = again is not None and math.isclose(again, recorded, rel_tol=SAME, abs_tol=SAME)
+    check = checked(math.nan if again is None else again, incomparable)
+    if check.result == "different" and not math.isclose(held.objective, recorded, rel_tol=FLOAT32):
+        check = replace(check, reason=WEIGHTS_LOST)
+    return metrics if close or not incomparable else {}, check
 
 
 def tolerance(model: Any) -> float:
@@ -169,18 +196,17 @@ def _measure(model: Any, split: Sequence[Any], batch_size: int) -> dict[str, flo
     return numbers(model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True, **weighted))
 
 
-def _reloaded(path: Path, model: Any) -> Any:
-    """The model as its file gives it back; the model itself where Keras cannot load it alone.
-
-    It cannot where a class is the user's own and not registered.
-    """
+def _reloaded(path: Path, model: Any) -> tuple[Any, str]:
+    """The model as its file gives it back, else the model itself and why."""
     if path.suffix != ".keras":
-        return model
+        return model, "only its weights could be saved"
     try:
         loaded = load_model(path)
-    except Exception:
-        return model
-    return loaded if loaded.compiled == model.compiled else model
+    except Exception:  # a class of the user's own that is not registered
+        return model, "its file opens only where your own classes are known"
+    if loaded.compiled != model.compiled:
+        return model, "its file does not say how it was compiled"
+    return loaded, ""
 
 
 def load_model(path: Path) -> Any:

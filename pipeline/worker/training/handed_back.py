@@ -29,6 +29,20 @@ def handed_back(returned: Any) -> Any:
     return found if isinstance(found, keras.Model) else None
 
 
+def build_like(model: Any, other: Any) -> None:
+    """Build a model that has no weights yet, for the inputs that a copy of it was built for."""
+    if not model.built and other.built and (shapes := other.get_build_config()):
+        model.build_from_config(shapes)
+
+
+def without_score(objective: str) -> RequestError:
+    """The error of a `fit` that hands a model back alone."""
+    return RequestError(
+        "A model that `fit` hands back must come with its score, as "
+        f"{{{objective!r}: …, {MODEL!r}: model}}; it came without {objective!r}."
+    )
+
+
 def same_weights(one: Any, other: Any) -> bool:
     """Whether two models have weights of the same shapes in the same order."""
     return [tuple(w.shape) for w in one.weights] == [tuple(w.shape) for w in other.weights]

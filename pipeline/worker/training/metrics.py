@@ -34,14 +34,14 @@ def numbers(logs: Mapping[str, Any]) -> dict[str, float | None]:
     """Metrics as they go into the records: None if not finite.
 
     One of shape (1,) is a number. One of several classes, such as an F1Score of each, is as many
-    numbers, `f1_score_0` and so on, up to MOST_CLASSES; others are left out.
+    numbers, `f1_score_class_0` and so on, up to MOST_CLASSES; others are left out.
     """
     single: dict[str, float] = {}
     for name, value in logs.items():
         if np.size(value) == 1:
             single[name] = float(np.reshape(value, ()))
         elif np.ndim(value) == 1 and 0 < np.size(value) <= MOST_CLASSES:
-            single |= {f"{name}_{place}": float(part) for place, part in enumerate(value)}
+            single |= {f"{name}_class_{place}": float(part) for place, part in enumerate(value)}
     return {name: number if math.isfinite(number) else None for name, number in single.items()}
 
 

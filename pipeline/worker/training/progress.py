@@ -5,6 +5,9 @@ import time
 from itertools import pairwise
 from typing import Any
 
+import keras
+import numpy as np
+
 from pipeline.errors import RequestError
 from pipeline.facts import measured
 from pipeline.records.entries.reports import EpochReport
@@ -21,12 +24,19 @@ from pipeline.worker.training.handed_back import (
     OF_TRAINING,
     OTHERS,
     RETURNED,
+    build_like,
     check_same_weights,
     fingerprint,
     handed_back,
     same_weights,
+    without_score,
 )
-from pipeline.worker.training.metrics import as_metrics, numbers, objective_missing
+from pipeline.worker.training.metrics import (
+    as_metrics,
+    numbers,
+    objective_missing,
+    several_values,
+)
 from pipeline.worker.training.remembered import CallbackStates, EpochLogs
 
 
@@ -50,6 +60,7 @@ class TrialProgress(Reporter):
         self.job, self.hp, self.checkpoints, self.session = job, hp, checkpoints, session
         self._given = given
         self._before = None if given is None else fingerprint(given)
+        self._validated: list[Any] | None = None  # the weights, if not the model's as they are
         self.asked_by_build = len(hp.requested)
         self.configuration = configuration_of(hp.requested)  # what `build` asked for
         self.epoch = 0
@@ -144,31 +155,40 @@ class TrialProgress(Reporter):
             RequestError: no epoch was reported, nor the objective returned; or the model that was
                 handed back has other weights than that of `build`.
         """
-        metrics, handed = as_metrics(result, self.job.objective.name), handed_back(result)
+        name = self.job.objective.name
+        metrics, handed = as_metrics(result, name), handed_back(result)
         self._returned = True
-        value = metrics.get(self.job.objective.name)
+        if np.size(metrics.get(name, 0)) > 1:
+            raise several_values(name, metrics[name])
+        if handed is not None and name not in metrics:
+            raise without_score(name)
+        value = numbers(metrics).get(name)
+        scored = None if value is None else self._scored(model, handed, value)
         if self.epoch > 0:
-            if value is not None and not (
-                self.best and math.isclose(value, self.best.value, rel_tol=1e-6)
-            ):
+            known = self.best is not None and value is not None
+            same = known and math.isclose(value or 0.0, self._best_value(), rel_tol=1e-6)
+            if handed is not None or (name in metrics and not same):
                 self.ended = True  # no epoch comes after it
-                self._report(metrics, final=True, weights=self._scored(model, handed, value))
+                self._report(metrics, final=True, weights=scored)
             return
-        if value is not None:
+        if name in metrics:
             self.set_model(model)
-            scored = self._scored(model, handed, value)
             self._report((self._without_objective or {}) | metrics, weights=scored)
         elif self._without_objective is not None:
-            raise objective_missing(self.job.objective.name, self._without_objective)
+            raise objective_missing(name, self._without_objective)
         else:
             raise RequestError(
                 "`fit` must call model.fit and pass its callbacks on, or return the objective; no "
                 "epoch was reported."
             )
 
+    def _best_value(self) -> float:
+        return self.best.value if self.best is not None else math.nan
+
     def _scored(self, model: Any, handed: Any, value: float) -> BestWeights:
         """The weights that belong to what `fit` returned."""
         if handed is not None:
+            build_like(model, handed)
             check_same_weights(handed, model)
             model = handed
         trained = handed is not None or self.calls or fingerprint(model) != self._before
@@ -180,6 +200,11 @@ class TrialProgress(Reporter):
             incomparable=RETURNED,
             no_model="" if trained else NOT_HANDED_BACK,
         )
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Keep the weights that are validated, where a callback has put them in for that alone."""
+        swapped = any(isinstance(c, keras.callbacks.SwapEMAWeights) for c in self.others)
+        self._validated = self.model.get_weights() if swapped else None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Report the epoch, or keep its logs until `fit` returns the objective."""
@@ -236,13 +261,14 @@ class TrialProgress(Reporter):
         """Those of the model that was trained, which a `fit` of one's own may have made itself."""
         others, why, none = self._given is not None and self.model is not self._given, "", ""
         if others:
+            build_like(self._given, self.model)
             why = OTHERS
             none = "" if same_weights(self.model, self._given) else NOT_HANDED_BACK
         elif not self.job.objective.name.startswith("val_"):
             why = OF_TRAINING
         elif not self.calls:
             why = LOOP
-        weights = (self._given if none else self.model).get_weights()
+        weights = self._validated or (self._given if none else self.model).get_weights()
         return BestWeights(
             self.epoch, value, weights, self.evaluated_in, why or self.incomparable, none
         )

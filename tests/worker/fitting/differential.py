@@ -237,11 +237,12 @@ def order(count, epoch):
 
 
 def ours(case, plan):
-    """What our `fit` reports."""
-    model = made(case)
+    """What our `fit` reports, and the plan that was in force."""
+    model, reporter = made(case), Reporter()
     x, y = data(case.targets, COUNT, 0, sequences=case.sequences)
-    with planned_fit(model, SEED, Reporter(), plan, verbose=0):
-        return model.fit(x, y, **fitting(case) | {"epochs": EPOCHS}).history
+    with planned_fit(model, SEED, reporter, plan, verbose=0):
+        history = model.fit(x, y, **fitting(case) | {"epochs": EPOCHS}).history
+    return history, reporter.fit_plan
 
 
 def keras_own(case):
@@ -267,7 +268,10 @@ def fitting(case):
 
 def differences(case, plan):
     """The metrics that are not the same, with both values; sums of float32 are rounded anew."""
-    one, other = ours(case, plan), keras_own(case)
+    (one, in_force), other = ours(case, plan), keras_own(case)
+    served = plan != "auto" and not case.compiling.get("run_eagerly")
+    if served and in_force.name != plan:
+        return {"plan": (plan, str(in_force))}
     if one.keys() != other.keys():
         return {"names": (sorted(one), sorted(other))}
     return {

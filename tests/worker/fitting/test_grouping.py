@@ -267,6 +267,13 @@ NOT_LISTED = {
     "classes that are left out": lambda: of(
         layers.Dense(3, "softmax"), loss=losses.SparseCategoricalCrossentropy(ignore_class=0)
     ),
+    "a loss that looks at all labels": lambda: of(layers.Dense(1), loss="hinge"),
+    "a metric that looks at all labels": lambda: of(layers.Dense(1), measured=["squared_hinge"]),
+    "an activation that is a layer": lambda: of(layers.Dense(3, layers.Softmax(axis=0))),
+    "an operation as activation": lambda: of(layers.Dense(3, keras.ops.flip)),
+    "a metric of 16 bits": lambda: of(
+        layers.Dense(1), measured=[metrics.MeanAbsoluteError(dtype="float16")]
+    ),
     "a metric that is not listed": lambda: of(layers.Dense(1), measured=["cosine_similarity"]),
     "a layer of one's own": lambda: of(Own(1)),
     "an activation of one's own": lambda: of(layers.Dense(1, lambda x: x)),
@@ -301,6 +308,14 @@ def unbuilt():
 @pytest.mark.parametrize("make", NOT_LISTED.values(), ids=NOT_LISTED)
 def test_whatever_else_a_model_has_is_validated_as_fit_does(make):
     assert not is_free_of_batches(make())
+
+
+def test_sums_of_16_bits_are_not_made_of_other_batches():
+    keras.config.set_floatx("bfloat16")
+    try:
+        assert not is_free_of_batches(of(layers.Dense(1)))
+    finally:
+        keras.config.set_floatx("float32")
 
 
 def test_models_inside_models_and_several_outputs_are_looked_through():

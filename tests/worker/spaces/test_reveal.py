@@ -302,3 +302,47 @@ def test_an_objective_of_several_classes_is_refused_with_the_way_out(digits):
         "keras.metrics.F1Score makes one number of them by average='macro' (or 'micro', or "
         "'weighted')."
     )
+
+
+def test_callbacks_of_other_models_that_fit_trains_are_not_called_either(digits):
+    writes = Writes()
+
+    def fit(hp, model, x, y, validation_data, callbacks, **kwargs):
+        twin = keras.models.clone_model(model)
+        twin.compile("sgd", "sparse_categorical_crossentropy")
+        twin.fit(x, y, validation_data=validation_data, callbacks=[writes, *callbacks], verbose=0)
+
+    plain = keras.Model.fit
+    check_default(space(lambda hp, data: linear_model(), fit), digits, LOSS)
+    assert writes.called == 0 and keras.Model.fit is plain
+
+
+def test_a_misspelt_objective_is_refused_beside_callbacks_of_keras(digits):
+    objective = Objective("val_acuracy", "max")
+    with pytest.raises(RequestError, match="got 'val_acuracy'. Possible: val_accuracy"):
+        check_default(with_callback(keras.callbacks.EarlyStopping()), digits, objective)
+    assert check_default(with_callback(Writes()), digits, objective).warnings == (
+        "whether val_acuracy is reported will be seen in the first trial: a callback may report it, "
+        "and none is called before",
+    )
+
+
+def test_a_class_of_a_metric_may_be_the_objective(digits):
+    def build(hp, data):
+        model = compiled(keras.layers.Dense(10, "softmax"), loss="categorical_crossentropy")
+        model.compile("sgd", "categorical_crossentropy", metrics=[keras.metrics.F1Score()])
+        return model
+
+    check_default(space(build), one_hot(digits), Objective("val_f1_score_class_3", "max"))
+
+
+def test_a_build_that_raises_is_called_once(digits):
+    calls = []
+
+    def build(hp, data):
+        calls.append(1)
+        raise ValueError("no")
+
+    with pytest.raises(UserCodeError):
+        check_default(space(build), digits, LOSS)
+    assert len(calls) == 1

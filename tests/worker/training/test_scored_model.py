@@ -10,6 +10,7 @@ import pytest
 from pipeline.data.fit_data import FitData
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
+from pipeline.worker.training.checkpoints import BestWeights, Checkpoints, State
 from pipeline.worker.training.evaluate import evaluate_best, load_model, trained
 from tests.worker import stage
 
@@ -269,3 +270,147 @@ def test_trained_gives_the_model_that_is_checked(digits, tmp_path):
     model, state = trained(replace(task), space, digits)
     again = model.evaluate(digits.x_val, digits.y_val, verbose=0, return_dict=True)["accuracy"]
     assert again == pytest.approx(state.objective, rel=1e-5)
+
+
+def unbuilt(hp, data):
+    """A Sequential without an Input, as KerasTuner's scripts have them."""
+    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.parametrize("hands_back", [False, True])
+def test_so_it_is_of_a_model_that_is_built_by_its_first_call(hands_back, digits, tmp_path):
+    def fit(*args, **kwargs):
+        scores, made = folds(*args, **kwargs)
+        handed = {"model": made[-1]} if hands_back else {}
+        return {"val_accuracy": float(np.mean(scores)), **handed}
+
+    found, layout, _ = searched(tmp_path, digits, fit, unbuilt)
+    assert bool(found["no_model"]) != hands_back and layout.best_model.exists() == hands_back
+
+
+def test_callbacks_may_watch_a_copy_of_such_a_model(digits, tmp_path):
+    def fit(hp, model, x, y, validation_data, callbacks, **kwargs):
+        twin = unbuilt(hp, None)
+        twin.fit(x, y, validation_data=validation_data, callbacks=callbacks, epochs=2, verbose=0)
+
+    found, _, _ = searched(tmp_path, digits, fit, unbuilt)
+    assert not found["no_model"] and found["check"]["result"] == "equal"
+
+
+@pytest.mark.parametrize("as_numpy", [np.float32, lambda value: np.array([value])])
+def test_a_score_may_be_a_number_of_numpys(as_numpy, digits, tmp_path):
+    def fit(hp, model, x, y, validation_data, **kwargs):
+        model.fit(x, y, validation_data=validation_data, **kwargs)
+        return {"val_accuracy": as_numpy(0.25)}
+
+    _, _, notes = searched(tmp_path, digits, fit)
+    assert notes.epochs[-1].final and notes.epochs[-1].objective == pytest.approx(0.25)
+
+
+def test_a_score_of_several_values_is_refused(digits, tmp_path):
+    fit = lambda hp, model, *args, **kwargs: model.fit(*args, **kwargs).history  # noqa: E731
+    task = stage.job(tmp_path, max_epochs=2, objective=ACCURACY)
+    _, ending = stage.run(task, stage.space(lambda hp, data: stage.linear_model(), fit), digits)
+    assert "The objective must be one number; val_accuracy has 2" in ending.failure.reason
+
+
+def test_a_model_that_is_handed_back_alone_is_refused(digits, tmp_path):
+    def fit(hp, model, *args, **kwargs):
+        model.fit(*args, **kwargs)
+        return {"model": model}
+
+    task = stage.job(tmp_path, max_epochs=2, objective=ACCURACY)
+    _, ending = stage.run(task, stage.space(lambda hp, data: stage.linear_model(), fit), digits)
+    assert ending.failure.reason.endswith(
+        "A model that `fit` hands back must come with its score, as {'val_accuracy': …, 'model': "
+        "model}; it came without 'val_accuracy'."
+    )
+
+
+def test_one_with_the_score_of_an_epoch_is_saved_all_the_same(digits, tmp_path):
+    def fit(hp, model, *args, **kwargs):
+        best = max(model.fit(*args, **kwargs).history["val_accuracy"])
+        other = keras.models.clone_model(model)
+        other.set_weights([weight * 0 for weight in model.get_weights()])
+        return {"val_accuracy": best, "model": other}
+
+    _, layout, _ = searched(tmp_path, digits, fit)
+    assert not any(weight.any() for weight in load_model(layout.best_model).get_weights())
+
+
+def test_a_record_that_was_not_come_to_again_is_told(digits, tmp_path):
+    space = stage.space(lambda hp, data: stage.linear_model())
+    task = stage.job(tmp_path, max_epochs=1, objective=Objective("val_loss", "min"))
+    stage.run(task, space, digits)
+    check = evaluate_best(task, space, digits, 1, Layout(tmp_path / "run"), 1.25)["check"]
+    assert (check["result"], check["recorded"]) == ("different", 1.25)
+    assert check["reason"].startswith("The weights of that epoch were lost; training it again came")
+
+
+def test_weights_that_a_callback_puts_in_for_validation_are_those_that_are_saved(digits, tmp_path):
+    def build(hp, data):
+        optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
+        return stage.linear_model(optimizer)
+
+    def fit(hp, model, *args, callbacks, **kwargs):
+        swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=False)
+        return model.fit(*args, callbacks=[swap, *callbacks], **kwargs)
+
+    loss = Objective("val_loss", "min")
+    found, _, _ = searched(tmp_path, digits, fit, build, objective=loss)
+    assert found["check"]["result"] == "equal"
+
+
+@keras.saving.register_keras_serializable("tests")
+class Forgets(keras.layers.Layer):
+    """A layer whose file lacks its setting."""
+
+    def __init__(self, factor=1.0, **settings):
+        super().__init__(**settings)
+        self.factor = factor
+
+    def call(self, x):
+        return x * self.factor
+
+
+@pytest.mark.parametrize("factor", [3.0, float("nan")])
+def test_a_model_whose_file_gives_back_another_is_told(factor, digits, tmp_path):
+    def build(hp, data):
+        made = keras.Sequential(
+            [
+                keras.Input((8, 8, 1)),
+                Forgets(factor),
+                keras.layers.Flatten(),
+                keras.layers.Dense(10),
+            ]
+        )
+        made.compile("sgd", "mse", run_eagerly=True)
+        return made
+
+    space = stage.space(build)
+    task = stage.job(tmp_path, max_epochs=1)
+    notes, ending = stage.run(task, space, digits)
+    if ending.failure is None and notes.epochs[0].objective is not None:
+        check = evaluate_best(task, space, digits, 1, Layout(tmp_path / "run"))["check"]
+        assert check["result"] == "different"
+
+
+def test_the_file_of_an_earlier_best_model_of_the_other_kind_is_gone(digits, tmp_path):
+    layout = Layout(tmp_path / "run")
+    layout.best.mkdir(parents=True)
+    layout.best_weights.write_bytes(b"earlier")
+    _, layout, _ = searched(tmp_path, digits)
+    assert layout.best_model.exists() and not layout.best_weights.exists()
+
+
+def test_weights_of_an_earlier_version_are_compared_and_not_accused(digits, tmp_path):
+    space = stage.space(lambda hp, data: stage.linear_model())
+    task = stage.job(tmp_path, max_epochs=1, objective=Objective("val_loss", "min"))
+    model = stage.linear_model()
+    weights = BestWeights(1, 1.25, model.get_weights())  # not in which batches it was validated
+    Checkpoints(task.directory).save(model, State(1), weights)
+    check = evaluate_best(task, space, digits, 1, Layout(tmp_path / "run"), 1.25)["check"]
+    assert check["result"] == "not compared"
+    assert check["reason"] == "an earlier version recorded it, and not how it was validated"

@@ -127,7 +127,7 @@ def test_a_metric_of_each_class_is_recorded_as_a_number_for_each(tmp_path):
     measured = evaluate_best(task, space(build), digits, 1, Layout(tmp_path))
 
     assert ending.failure is None
-    scores = {f"f1_score_{place}" for place in range(10)}
+    scores = {f"f1_score_class_{place}" for place in range(10)}
     of_a_split = {"loss", "mae", *scores}
     assert set(notes.epochs[0].metrics) == of_a_split | {f"val_{name}" for name in of_a_split}
     assert set(measured["test"]) == of_a_split
