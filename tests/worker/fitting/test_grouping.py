@@ -94,20 +94,19 @@ BY_SHAPE = {
     IMAGE: OF_AN_IMAGE,
     TOKENS: OF_TOKENS,
 }
-LISTED = [
-    pytest.param(shape, make, id=kind.__name__)
-    for shape, table in BY_SHAPE.items()
-    for kind, make in table.items()
-]
 
 
-def around(layer, shape):
-    """A model of a layer, and of what makes one number of what it puts out."""
+def around(made, shape):
+    """A model that has an output of one number for each layer, named as its class."""
+    keras.utils.set_random_seed(0)
     given = keras.Input(shape)
-    out = layer(given)
-    made = keras.Model(given, layers.Dense(1)(layers.Flatten()(out)))
-    made.compile("sgd", "mse", run_eagerly=True)
-    return made
+    outputs = {
+        kind.__name__: layers.Dense(1, name=kind.__name__)(layers.Flatten()(make()(given)))
+        for kind, make in made.items()
+    }
+    model = keras.Model(given, outputs)
+    model.compile("sgd", dict.fromkeys(outputs, "mse"), run_eagerly=True)
+    return model
 
 
 def inputs(shape, seed=0):
@@ -134,30 +133,21 @@ def test_each_layer_of_the_list_is_tested():
     assert tested | {layers.InputLayer} == LAYERS
 
 
-@pytest.mark.parametrize(("shape", "make"), LISTED)
-def test_a_layer_treats_each_example_by_itself(shape, make):
-    keras.utils.set_random_seed(0)
+@pytest.mark.parametrize("shape", BY_SHAPE, ids=str)
+def test_a_layer_treats_each_example_by_itself(shape):
+    model = around(BY_SHAPE[shape], shape)
     y = np.random.default_rng(1).random((COUNT, 1), "float32")
-    assert_same_in_any_batches(around(make(), shape), inputs(shape), y)
+    assert_same_in_any_batches(model, inputs(shape), dict.fromkeys(model.output_names, y))
 
 
-@pytest.mark.parametrize("kind", OF_TWO, ids=lambda kind: kind.__name__)
-def test_so_does_a_layer_that_joins_two(kind):
-    keras.utils.set_random_seed(0)
-    given = keras.Input(VECTOR)
-    joined = kind()([layers.Dense(3)(given), layers.Dense(3)(given)])
-    made = keras.Model(given, layers.Dense(1)(joined))
-    made.compile("sgd", "mse", run_eagerly=True)
-    assert_same_in_any_batches(made, inputs(VECTOR), inputs((1,), 1))
-
-
-def classifier(classes, loss, *measured):
-    keras.utils.set_random_seed(0)
-    made = keras.Sequential(
-        [keras.Input(VECTOR), layers.Dense(classes, "sigmoid" if classes == 1 else "softmax")]
-    )
-    made.compile("sgd", loss, metrics=list(measured), weighted_metrics=[], run_eagerly=True)
-    return made
+def test_so_does_a_layer_that_joins_two():
+    joining = {
+        kind: lambda kind=kind: lambda x: kind()([layers.Dense(3)(x), layers.Dense(3)(x)])
+        for kind in OF_TWO
+    }
+    model = around(joining, VECTOR)
+    y = dict.fromkeys(model.output_names, inputs((1,), 1))
+    assert_same_in_any_batches(model, inputs(VECTOR), y)
 
 
 def targets(shape):
@@ -203,25 +193,40 @@ ARGUMENTS = {
 }
 
 
-@pytest.mark.parametrize("kind", sorted(LOSSES, key=str), ids=lambda kind: kind.__name__)
-def test_a_loss_is_a_mean_of_the_examples(kind):
-    shape = TARGETS_OF.get(kind, 1)
-    made = classifier(3 if shape != 1 else 1, kind())
-    assert_same_in_any_batches(made, inputs(VECTOR), targets(shape))
+def of_targets(listed, shape):
+    """Those of a list that are of such targets."""
+    return [kind for kind in sorted(listed, key=str) if TARGETS_OF.get(kind, 1) == shape]
 
 
-@pytest.mark.parametrize("kind", sorted(METRICS, key=str), ids=lambda kind: kind.__name__)
-def test_a_metric_counts_examples(kind):
-    shape = TARGETS_OF.get(kind, 1)
+def last(shape, name=None):
+    return layers.Dense(1 if shape == 1 else 3, "sigmoid" if shape == 1 else "softmax", name=name)
+
+
+@pytest.mark.parametrize("shape", [1, 3, SPARSE])
+def test_a_loss_is_a_mean_of_the_examples(shape):
+    keras.utils.set_random_seed(0)
+    given = keras.Input(VECTOR)
+    of_each = {kind.__name__: kind() for kind in of_targets(LOSSES, shape)}
+    model = keras.Model(given, {name: last(shape, name)(given) for name in of_each})
+    model.compile("sgd", of_each, run_eagerly=True)
+    y = dict.fromkeys(of_each, targets(shape))
+    assert of_each and model.built
+    assert_same_in_any_batches(model, inputs(VECTOR), y)
+
+
+@pytest.mark.parametrize("shape", [1, 3, SPARSE])
+def test_a_metric_counts_examples(shape):
+    keras.utils.set_random_seed(0)
+    made = [kind(**ARGUMENTS.get(kind, {})) for kind in of_targets(METRICS, shape)]
+    if shape == 3:
+        made += [
+            metrics.F1Score(average, name=f"f1_{average}")
+            for average in (None, "micro", "macro", "weighted")
+        ]
+    model = keras.Sequential([keras.Input(VECTOR), last(shape)])
     loss = "mse" if shape else "sparse_categorical_crossentropy"
-    made = classifier(3 if shape != 1 else 1, loss, kind(**ARGUMENTS.get(kind, {})))
-    assert_same_in_any_batches(made, inputs(VECTOR), targets(shape))
-
-
-@pytest.mark.parametrize("average", [None, "micro", "macro", "weighted"])
-def test_an_f1_score_of_classes_does(average):
-    made = classifier(3, "categorical_crossentropy", metrics.F1Score(average))
-    assert_same_in_any_batches(made, inputs(VECTOR), targets(3))
+    model.compile("sgd", loss, metrics=made, weighted_metrics=[], run_eagerly=True)
+    assert_same_in_any_batches(model, inputs(VECTOR), targets(shape))
 
 
 def f1(y, p):
