@@ -5,10 +5,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import psutil
 
+# Of a node's processes those that a search on one machine has no use for: the autoscaler, the
+# dashboard's server, and what sends logs to the driver. Each is a Python process that Ray waits for.
+UNUSED = ("start_monitor", "start_api_server", "start_log_monitor")
 # An idle worker needs this long to see that its raylet is gone.
 END_S = 10.0
 
@@ -32,15 +35,16 @@ def start_on_loopback(temporary: str, cpus: int | None, gpus: int | None) -> Non
     ray_constants.ENABLE_RAY_CLUSTER = False
     before = set(psutil.Process().children(recursive=True))
     try:
-        ray.init(
-            num_cpus=cpus,
-            num_gpus=gpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=temporary,
-        )
+        with _without_unused():
+            ray.init(
+                num_cpus=cpus,
+                num_gpus=gpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=temporary,
+            )
     except Exception:
         started = set(psutil.Process().children(recursive=True)) - before
         with suppress(Exception):  # what it had started knows of no end
@@ -48,6 +52,24 @@ def start_on_loopback(temporary: str, cpus: int | None, gpus: int | None) -> Non
         end_all(started, temporary)
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+@contextmanager
+def _without_unused() -> Iterator[None]:
+    """Start a node without the processes that nothing here uses.
+
+    Ray has no setting for them (2.60).
+    """
+    from ray._private.node import Node
+
+    theirs = {name: getattr(Node, name) for name in UNUSED}
+    for name in UNUSED:
+        setattr(Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, start in theirs.items():
+            setattr(Node, name, start)
 
 
 def end_all(started: set[psutil.Process], temporary: str) -> None:
