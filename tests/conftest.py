@@ -112,7 +112,7 @@ def search(ray_cluster, tmp_path):
             "dataset": str(SPACES / "few.py"),
             "search_space": str(SPACES / "tiny.py"),
             "storage": str(tmp_path / "runs"),
-            "max_concurrent": 1,  # each has a process, which imports Keras
+            "max_concurrent": 2,
         }
         return tune(Experiment(**defaults | settings), **more)
 

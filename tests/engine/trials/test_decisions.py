@@ -31,7 +31,7 @@ class Told(Watcher):
 @pytest.mark.parametrize("scheduler", ["asha", "hyperband"])
 def test_each_decision_is_recorded_and_told_once_and_a_resume_adds_what_is_new(search, scheduler):
     watcher = Told()
-    settings = {"scheduler": scheduler, "searcher": "random", "max_epochs": 4}
+    settings = {"scheduler": scheduler, "searcher": "random", "max_epochs": 4, "max_concurrent": 1}
     run = search(trials=6, watchers=[watcher], **settings)
     decisions = read_decisions(run.layout)
     assert decisions == watcher.decisions and decisions and not watcher.early
