@@ -135,6 +135,7 @@ def test_the_end_of_an_interrupted_search_is_told_as_such_and_a_resume_tells_wha
     assert not end.interrupted and end.results.summary["trials"]["total"] == 4
 
 
+@pytest.mark.slow
 def test_the_end_of_a_search_that_fails_is_told_with_its_error(search):
     noting = Noting()
     with pytest.raises(ProgramError) as failed:

@@ -36,6 +36,7 @@ def configurations(run):
     ]
 
 
+@pytest.mark.slow
 def test_a_start_reaches_fit_and_what_it_leaves_out_is_the_default(search, file):
     starts = file({"batch_size": 32, "patience": 8}, {"patience": 8}, {"batch_size": 32}, {})
     run = search(

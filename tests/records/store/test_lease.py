@@ -70,6 +70,7 @@ def test_a_second_process_is_refused_while_the_first_lives(place, lease):
     )
 
 
+@pytest.mark.slow
 def test_that_of_a_dead_process_is_taken_once_it_would_have_been_renewed(place, lease):
     left_behind(place)
     began, said = time.monotonic(), []
@@ -78,6 +79,7 @@ def test_that_of_a_dead_process_is_taken_once_it_would_have_been_renewed(place, 
     assert "whether process 7 of there still has" in said[0]
 
 
+@pytest.mark.slow
 def test_one_that_is_long_dead_is_not_waited_for(place, lease):
     left_behind(place)
     time.sleep(LEASE_S + 1)
@@ -102,6 +104,7 @@ def test_of_two_that_take_it_at_once_one_gets_it(place, lease):
     assert outcomes.count("taken") == 1 and "is in use by another" in "".join(outcomes)
 
 
+@pytest.mark.slow
 def test_one_that_another_takes_while_its_age_is_found_out_is_left_to_it(place, lease, monkeypatch):
     left_behind(place)
     time.sleep(LEASE_S + 1)

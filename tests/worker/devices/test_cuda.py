@@ -134,6 +134,7 @@ torch.cuda.set_per_process_memory_fraction = lambda fraction: given.append(["GPU
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "stand_in"),
     [("tensorflow", TENSORFLOW), pytest.param("torch", TORCH, marks=installed("torch").marks)],

@@ -69,7 +69,7 @@ def shorter(hp, model, *args, **kwargs):
 
 
 @pytest.mark.parametrize(("fit", "epochs"), [(evaluated, 3), (ended_early, 2), (shorter, 2)])
-@pytest.mark.parametrize("repeats", [1, 2])
+@pytest.mark.parametrize("repeats", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_what_fit_returns_is_reported_also_after_a_restart(fit, epochs, repeats, digits, tmp_path):
     """Of a trial that had trained all its epochs; and once, whenever it is restarted."""
     task = stage.job(tmp_path, max_epochs=3, objective=ACCURACY, repeats=repeats)

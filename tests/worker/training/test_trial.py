@@ -667,7 +667,7 @@ def test_a_trial_whose_best_weights_are_gone_is_trained_again_to_the_same_and_sa
 
 
 @pytest.mark.parametrize("damage", ["cut off", "gone"])
-@pytest.mark.parametrize("repeats", [1, 2])
+@pytest.mark.parametrize("repeats", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_best_model_is_trained_again_where_its_weights_are_damaged(
     repeats, damage, digits, tmp_path
 ):
