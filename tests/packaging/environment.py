@@ -13,7 +13,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SITE = Path(sysconfig.get_path("purelib"))
+SITE = Path(sysconfig.get_path("purelib")).resolve()  # a host has a `/tmp` of its own
 SOURCES = (
     *("pipeline", "datasets", "search_spaces", "pyproject.toml", "setup.py", "MANIFEST.in"),
     *("README.md", "LICENSE", "NOTICE", "tests"),
