@@ -187,6 +187,10 @@ CASES = {
     },
 }
 
+# What Keras itself cannot train: on PyTorch a layer's state is changed in place, under its gradient
+# (3.15).
+NOT_TRAINED = {"torch": ("a stateful model of a fixed batch",)}
+
 
 def data(targets, count, seed, *, sequences=False):
     """Inputs and targets, made of a seed."""
@@ -283,7 +287,9 @@ def differences(case, plan):
 
 def main(plan):
     """Print each case that differs; exit status 1 if any does."""
-    found = {name: told for name, case in CASES.items() if (told := differences(case, plan))}
+    left_out = NOT_TRAINED.get(keras.backend.backend(), ())
+    cases = {name: case for name, case in CASES.items() if name not in left_out}
+    found = {name: told for name, case in cases.items() if (told := differences(case, plan))}
     for name, told in found.items():
         print(name, told)
     return 1 if found else 0
