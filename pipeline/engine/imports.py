@@ -10,8 +10,8 @@ from importlib import import_module
 def uncollected() -> Iterator[None]:
     """Let the garbage collector rest while modules are imported.
 
-    What they make stays. Looked through again and again, it takes TensorFlow's import a fifth
-    longer: 4.5 s of CPU in place of 3.5 (AMD EPYC).
+    What they make stays, and the collector would look through it again and again: Keras's import
+    then takes 4.5 s of CPU in place of 3.5 (AMD EPYC).
     """
     enabled = gc.isenabled()
     gc.disable()

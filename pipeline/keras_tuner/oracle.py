@@ -3,7 +3,7 @@
 It is to be looked at: what would change a search raises, and says what does so here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from pipeline.records.entries.reports import Report
 from pipeline.records.entries.trials import Status, TrialRecord
 from pipeline.records.outputs.summary import ranking
 from pipeline.space.hyperparameters import HyperParameters
+from pipeline.space.specs import Value
 
 STATUS: dict[Status, str] = {
     "running": "RUNNING",
@@ -40,12 +41,11 @@ class MetricsTracker:
     @property
     def metrics(self) -> dict[str, list[MetricObservation]]:
         """Every metric's history by its name."""
-        names = dict.fromkeys(name for report in self._reports for name in report.metrics)
-        return {name: self.get_history(name) for name in names}
+        return {name: self.get_history(name) for name in self._names()}
 
     def exists(self, name: str) -> bool:
         """Whether it was reported."""
-        return any(name in report.metrics for report in self._reports)
+        return name in self._names()
 
     def get_history(self, name: str) -> list[MetricObservation]:
         """A metric's finite values, an epoch at a time."""
@@ -88,8 +88,20 @@ class MetricsTracker:
 
     def _check(self, name: str) -> None:
         if not self.exists(name):
-            known = dict.fromkeys(name for report in self._reports for name in report.metrics)
-            raise KeyError(unknown("metric", name, known))
+            raise KeyError(unknown("metric", name, self._names()))
+
+    def _names(self) -> dict[str, None]:
+        """Those of all metrics, in the order of their coming."""
+        return dict.fromkeys(name for report in self._reports for name in report.metrics)
+
+
+def print_trial(trial: str, values: Mapping[str, Value], score: float | None) -> None:
+    """Print a trial's hyperparameters, and its score if it has one."""
+    print(f"Trial {trial} summary\nHyperparameters:")
+    for name, value in values.items():
+        print(f"{name}: {value}")
+    if score is not None:
+        print(f"Score: {score}")
 
 
 @dataclass(frozen=True)
@@ -106,11 +118,7 @@ class Trial:
 
     def summary(self) -> None:
         """Print what it requested, and its score."""
-        print(f"Trial {self.trial_id} summary\nHyperparameters:")
-        for name, value in self.hyperparameters.values.items():
-            print(f"{name}: {value}")
-        if self.score is not None:
-            print(f"Score: {self.score}")
+        print_trial(self.trial_id, self.hyperparameters.values, self.score)
         if self.message is not None:
             print(self.message)
 

@@ -26,7 +26,7 @@ from pipeline.keras_tuner.arguments import (
     warn_of_process,
 )
 from pipeline.keras_tuner.hypermodel import FunctionModel, HyperModelSpace, own_fit, portable
-from pipeline.keras_tuner.oracle import Oracle
+from pipeline.keras_tuner.oracle import Oracle, print_trial
 from pipeline.keras_tuner.projects import is_of_kerastuner, set_aside
 from pipeline.records.entries.reports import Report, read_history
 from pipeline.records.entries.trials import COUNTED, TrialRecord, read_trials
@@ -326,10 +326,8 @@ class Tuner:
         print(f"Showing {len(best)} best trials")
         print(self.objective)
         for found, _ in best:
-            print(f"\nTrial {found.trial} summary\nHyperparameters:")
-            for name, value in found.hyperparameters.items():
-                print(f"{name}: {value}")
-            print(f"Score: {found.objective}")
+            print()
+            print_trial(found.trial, found.hyperparameters, found.objective)
 
     # How a search is made of this.
 

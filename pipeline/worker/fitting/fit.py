@@ -38,8 +38,9 @@ class Reporter(keras.callbacks.Callback):
     trial = ""  # whose report it is, and of which repeat
     repeat = 0
     calls = 0  # of `model.fit` so far
-    # of the last `model.fit`, as the user has it: examples a batch of its validation, and why its
-    # scores say nothing of the split that the trial was given
+    # of the last `model.fit`, as the user has it: examples a step, and a batch of its validation;
+    # why its scores say nothing of the split that the trial was given
+    batch_size = 32
     evaluated_in = 32
     incomparable = ""
     fit_plan: FitPlan | None = None  # how the last epoch was carried out
@@ -53,8 +54,6 @@ class Reporter(keras.callbacks.Callback):
         after a restart computes as it would have.
         """
         return None
-
-    batch_size = 32  # examples a step of the last `model.fit`
 
     def before_epoch(self, epoch: int) -> None:
         """Called before any `on_epoch_begin`, after every `on_train_begin`."""

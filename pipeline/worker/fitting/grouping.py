@@ -76,7 +76,8 @@ BY_OUTPUT = frozenset({"accuracy", "acc", "crossentropy", "ce"})
 # What computes a listed class, where a function is given: `keras.losses.mean_squared_error`.
 FUNCTIONS = frozenset(loss().fn for loss in LOSSES)
 ACTIVATIONS = frozenset(f for f in vars(keras.activations).values() if inspect.isfunction(f))
-NARROW = ("float16", "bfloat16")  # a sum of 16 bits stalls, the sooner the smaller its parts
+# A sum of these stalls, the sooner the smaller its parts.
+SIXTEEN_BITS = frozenset({"float16", "bfloat16"})
 REDUCTION = "sum_over_batch_size"
 OVERRIDDEN = ("call", "compute_loss", "compute_metrics", "evaluate", "test_step")
 
@@ -84,7 +85,7 @@ OVERRIDDEN = ("call", "compute_loss", "compute_metrics", "evaluate", "test_step"
 def is_free_of_batches(model: Any) -> bool:
     """Whether a compiled model has the same scores on unweighted examples in whatever batches."""
     compiled = getattr(model, "_compile_config", None)
-    if compiled is None or not model.built or keras.config.floatx() in NARROW:
+    if compiled is None or not model.built or keras.config.floatx() in SIXTEEN_BITS:
         return False
     if not _layer_is(model):
         return False
@@ -160,7 +161,7 @@ def _metric_is(metric: Any) -> bool:
         metric = _got(keras.metrics.get, metric)
     if isinstance(metric, keras.metrics.Metric):
         along = metric.get_config().get("axis", -1)
-        return type(metric) in METRICS and along == -1 and str(metric.dtype) not in NARROW
+        return type(metric) in METRICS and along == -1 and str(metric.dtype) not in SIXTEEN_BITS
     return metric in (BY_OUTPUT if isinstance(metric, str) else FUNCTIONS)
 
 

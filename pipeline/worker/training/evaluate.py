@@ -21,6 +21,7 @@ from pipeline.errors import one_line
 from pipeline.records.layout import Layout, persist, write_json
 from pipeline.records.outputs.checksums import read_checksums, sum_of, write_checksums
 from pipeline.records.outputs.model_check import ModelCheck
+from pipeline.worker.fitting.grouping import SIXTEEN_BITS
 from pipeline.worker.fitting.validation import evaluation_batch
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
 from pipeline.worker.training.checkpoints import BestState, Checkpoints, optimizer_of
@@ -181,9 +182,8 @@ def _measured(
 
 def tolerance(model: Any) -> float:
     """The largest relative difference between two measurements of one model."""
-    narrow = {"float16", "bfloat16"}
     computed = {layer.compute_dtype for layer in model._flatten_layers()}
-    return NARROW if computed & narrow else FLOAT32
+    return NARROW if computed & SIXTEEN_BITS else FLOAT32
 
 
 def _measure(model: Any, split: Sequence[Any], batch_size: int) -> dict[str, float | None]:
