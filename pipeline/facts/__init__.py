@@ -20,8 +20,7 @@ Value = int | float | str | bool | None
 
 def described() -> dict[str, str]:
     """Every fact by its name, in that order, with what it says; nothing is imported."""
-    files = sorted(file for file in Path(__path__[0]).glob("*.py") if file.stem[0] != "_")
-    return {file.stem: first_line(file) for file in files}
+    return {file.stem: first_line(file) for file in _files()}
 
 
 def measured(model: Any) -> dict[str, Value]:
@@ -30,7 +29,11 @@ def measured(model: Any) -> dict[str, Value]:
     Raises:
         TypeError: a fact is no plain value; the message names it.
     """
-    return {name: _measured(name, model) for name in described()}
+    return {file.stem: _measured(file.stem, model) for file in _files()}
+
+
+def _files() -> list[Path]:
+    return sorted(file for file in Path(__path__[0]).glob("*.py") if file.stem[0] != "_")
 
 
 def _measured(name: str, model: Any) -> Value:

@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
-# Of a node's processes those that a search on one machine has no use for: the autoscaler, the
-# dashboard's server, and what sends logs to the driver. Each is a Python process, and Ray waits for
+# These start processes that a search on one machine has no use for: the autoscaler, the dashboard's
+# server, and the monitor that sends logs to the driver. Each is a Python process, and Ray waits for
 # it.
 UNUSED = ("start_monitor", "start_api_server", "start_log_monitor")
 # An idle worker needs this long to see that its raylet is gone.
