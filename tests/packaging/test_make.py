@@ -19,7 +19,8 @@ def make(folder, *arguments, target="venv", **environment):
     return subprocess.run(
         ["make", target, *arguments],
         cwd=folder,
-        env=os.environ | environment,
+        # As from a terminal: under `make test` the flags of that make would come with it.
+        env=os.environ | {"MAKEFLAGS": "", "MAKELEVEL": "0"} | environment,
         capture_output=True,
         text=True,
     )
