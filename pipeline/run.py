@@ -90,9 +90,9 @@ def _plan(dataset: str | None, given: dict[str, Any], *, insecure: bool, quiet: 
 def _search(
     dataset: str | None, given: dict[str, Any], *, resume: str | None, insecure: bool, quiet: bool
 ) -> None:
-    from pipeline.engine.imports import uncollected
+    from pipeline.engine.imports import quick_imports
 
-    with uncollected():
+    with quick_imports():
         from pipeline.engine import tuning
     from pipeline.watch import Interruption, stopped_by_signals
 

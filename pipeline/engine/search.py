@@ -15,7 +15,7 @@ from pipeline.engine.cluster.growth import Growth
 from pipeline.engine.conclusion import Circumstances, conclude, raise_if_all_failed
 from pipeline.engine.directory import check_writable, directory_of
 from pipeline.engine.helper.space import FollowedSpace
-from pipeline.engine.imports import uncollected
+from pipeline.engine.imports import quick_imports
 from pipeline.engine.internals.ray_process import EACH_EPOCH, RAYS_LOGGERS, let_trials_inherit
 from pipeline.engine.past import Past
 from pipeline.engine.preparation import Prepared, prepare, surveyed
@@ -178,7 +178,7 @@ class Search:
 
     def _search(self, prepared: Prepared, ledger: Ledger) -> tuple[Any, dict[str, Any]]:
         """Train, and write what came of it."""
-        with uncollected():
+        with quick_imports():
             from pipeline.engine.trials.loop import run_trials
 
         earlier_s = self.past.earlier_seconds() if self.past is not None else 0.0

@@ -8,7 +8,7 @@ import contextlib
 import os
 from importlib import import_module
 
-from pipeline.engine.imports import import_keras, uncollected
+from pipeline.engine.imports import import_keras, quick_imports
 from pipeline.worker.devices import machine
 
 # What is wrong is said by the trial, which does the same; here it would end the process, and Ray
@@ -16,7 +16,7 @@ from pipeline.worker.devices import machine
 with contextlib.suppress(Exception):
     machine.prepare_process(float(os.environ["OMP_NUM_THREADS"]), gpus=0)
 
-    with uncollected():
+    with quick_imports():
         for name in (
             "pipeline.engine.helper.actor",
             "pipeline.engine.trials.trainable",
