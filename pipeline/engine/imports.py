@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import Loader
@@ -15,10 +15,11 @@ from typing import Any
 def _seldom_used(name: str) -> bool:
     """Whether trials seldom use this module, which imports what is installed for other reasons.
 
-    Keras's wrappers import scikit-learn, with SciPy; TensorFlow Lite's converter imports JAX.
+    Keras's wrappers import scikit-learn, with SciPy; TensorFlow Lite's converter imports JAX, and
+    hyperopt's adaptive TPE imports all of SciPy's distributions.
     """
     lite = name.startswith("tensorflow._api.") and name.endswith(".lite")
-    return lite or name == "keras.wrappers"
+    return lite or name in ("keras.wrappers", "hyperopt.atpe")
 
 
 class _Postponed(ModuleType):
@@ -62,7 +63,7 @@ class _Finder:
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Import Keras inside in 2.4 s of CPU in place of 4.5 (AMD EPYC, with scikit-learn and JAX).
+    """Keras is imported in 2.4 s of CPU in place of 4.5 (AMD EPYC, with scikit-learn and JAX).
 
     The garbage collector rests: what modules make stays, and it would look through it again and
     again. What is seldom used is executed when it is first used.
@@ -78,11 +79,16 @@ def quick_imports() -> Iterator[None]:
             gc.enable()
 
 
+def import_quickly(names: Iterable[str]) -> None:
+    """Import modules, one after the other."""
+    with quick_imports():
+        for name in names:
+            import_module(name)
+
+
 def import_keras() -> None:
     """Import what trials need: in a worker or the helper, after its devices are settled."""
-    with quick_imports():
-        import_module("pipeline.worker.training.repeats")
-        import_module("pipeline.worker.spaces.loading")
+    import_quickly(["pipeline.worker.training.repeats", "pipeline.worker.spaces.loading"])
     if not gc.get_freeze_count():
         # All of it stays: looked through at each collection, TensorFlow's objects cost a trial half
         # a second.

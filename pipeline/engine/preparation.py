@@ -1,6 +1,5 @@
 """All that a search finds out before its first trial."""
 
-import importlib
 import itertools
 import threading
 import time
@@ -19,6 +18,7 @@ from pipeline.engine.cluster.capacity import (
 )
 from pipeline.engine.cluster.growth import Growth
 from pipeline.engine.helper.space import FollowedSpace
+from pipeline.engine.imports import import_quickly
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.entries.trial_ids import id_of
@@ -79,9 +79,7 @@ def prepare(
     followed = space()
     # These imports take the driver seconds in which it otherwise only waits for the data.
     slow = ["ray.tune", *searcher_class(experiment.searcher).requires]
-    threading.Thread(
-        target=lambda: [importlib.import_module(name) for name in slow], daemon=True
-    ).start()
+    threading.Thread(target=import_quickly, args=[slow], daemon=True).start()
     facts = followed.describe()
     objective = Objective.of(experiment.objective, facts["task"])
     if (devices := devices_a_trial(experiment)) > 1:

@@ -6,9 +6,8 @@ TensorFlow alone takes five seconds, and until then a second core has nothing to
 
 import contextlib
 import os
-from importlib import import_module
 
-from pipeline.engine.imports import import_keras, quick_imports
+from pipeline.engine.imports import import_keras, import_quickly
 from pipeline.worker.devices import machine
 
 # What is wrong is said by the trial, which does the same; here it would end the process, and Ray
@@ -16,12 +15,12 @@ from pipeline.worker.devices import machine
 with contextlib.suppress(Exception):
     machine.prepare_process(float(os.environ["OMP_NUM_THREADS"]), gpus=0)
 
-    with quick_imports():
-        for name in (
+    import_quickly(
+        [
             "pipeline.engine.helper.actor",
             "pipeline.engine.trials.trainable",
             "pipeline.worker.training.evaluate",
             "pipeline.worker.spaces.reveal",
-        ):
-            import_module(name)
+        ]
+    )
     import_keras()
