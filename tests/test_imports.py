@@ -79,7 +79,7 @@ RULES = {
         "what a fault means is decided apart from the parts that meet it",
     ),
     "engine/preparation": (
-        DRIVEN | {"engine/cluster", "engine/helper", "engine/trials"},
+        DRIVEN | {"engine/cluster", "engine/helper", "engine/trials", "engine/imports"},
         "what is found out before the first trial is handed to the trials as a value",
     ),
     "engine/trials": (

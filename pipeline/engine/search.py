@@ -221,7 +221,9 @@ class Search:
         )
 
     def _start_helper(self) -> FollowedSpace:
-        space = FollowedSpace(self._search_space, self._dataset, self.experiment.seed)
+        space = FollowedSpace(
+            self._search_space, self._dataset, self.experiment.seed, self.watcher.warned
+        )
         self._entered.callback(space.end)
         return space
 

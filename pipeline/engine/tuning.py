@@ -9,6 +9,7 @@ from typing import Any
 from pipeline import names
 from pipeline.engine.cluster.connect import cluster
 from pipeline.engine.cluster.shipping import check_sendable, with_code
+from pipeline.engine.helper.caller import with_settings
 from pipeline.engine.logged import Logged
 from pipeline.engine.past import Past
 from pipeline.engine.run import Run
@@ -171,8 +172,8 @@ def met_by_default(experiment: Experiment) -> list[Hyperparameter]:
 
         from pipeline.engine.internals.ray_errors import ours
 
-        search_space = with_code(search_space)
-        check_sendable("search space", search_space)
+        check_sendable("search space", with_code(search_space))
+        search_space = with_settings(search_space, Watcher().warned)
         task: Any = ray.remote(num_cpus=0)(_met_by_default)
         with ours("the process that follows the search space"):
             return list(ray.get(task.remote(search_space, with_code(experiment.dataset))))

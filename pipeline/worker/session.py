@@ -112,3 +112,14 @@ class SearchSpace:
     name: str
     build: Callable[..., Any]
     fit: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True)
+class SentSpace:
+    """A search space on its way to another process, with Keras's settings of the one that asks.
+
+    The settings are pickled: what is in them may import Keras, which waits for its devices.
+    """
+
+    source: Any  # a `names.Source`, or what has a `build`
+    settings: bytes

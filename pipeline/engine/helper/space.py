@@ -1,10 +1,11 @@
 """The search space and the data of one search, as its helper process loads and follows them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.engine.cluster.shipping import check_sendable, with_code
+from pipeline.engine.helper.caller import with_settings
 from pipeline.names import Source
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
@@ -21,9 +22,16 @@ class FollowedSpace:
         search_space: where it is defined, or itself.
         dataset: where it is defined, or itself.
         seed: of the splits.
+        warned: is told of what the trials will not find.
     """
 
-    def __init__(self, search_space: Source | Any, dataset: Source | Any, seed: int) -> None:
+    def __init__(
+        self,
+        search_space: Source | Any,
+        dataset: Source | Any,
+        seed: int,
+        warned: Callable[[str], None],
+    ) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -32,8 +40,8 @@ class FollowedSpace:
         # On the driver's node: a user's dataset may read files that lie beside it.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor: Any = Helper  # Ray gives it `options`
-        self.source = with_code(search_space)  # as workers are given it
-        check_sendable("search space", self.source)
+        check_sendable("search space", with_code(search_space))
+        self.source = with_settings(search_space, warned)  # as workers are given it
         self._helper = actor.options(scheduling_strategy=here).remote(self.source, 1, os.getcwd())
         self._ask = HelperClient(self._helper)
         self.data = self._helper.load.remote(with_code(dataset), seed)

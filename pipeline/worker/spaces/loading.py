@@ -1,6 +1,7 @@
 """Loading what the driver only found: datasets and search spaces, ours and the user's."""
 
 import inspect
+import pickle
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -11,18 +12,22 @@ from pipeline.data.fit_data import Data, FitData
 from pipeline.digest import label
 from pipeline.errors import RequestError, UserCodeError, user_traceback
 from pipeline.names import Source
-from pipeline.worker.session import SearchSpace
+from pipeline.worker.session import SearchSpace, SentSpace
 from pipeline.worker.spaces.settings import Settings
 
 
 def load_search_space(source: Source | Any) -> SearchSpace:
     """Load a search space from where `names.find` found it, or from what has a `build`.
 
-    Keras's global settings, as they then are, hold again for each of its models.
+    Keras's global settings, as they then are, hold again for each of its models. Those of the
+    process that asks for the search are set before, where they come with it.
 
     Raises:
         UserCodeError: its import fails.
     """
+    if isinstance(source, SentSpace):
+        pickle.loads(source.settings).restore()
+        source = source.source
     if isinstance(source, Source):
         module = imported(source)
         build = _entry(source, module)
