@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.errors import SpaceRuntimeError, SpaceTypeError, SpaceValueError, unknown
 from pipeline.space.configs import from_config, to_config
-from pipeline.space.kind import number
+from pipeline.space.kind import number, plain
 from pipeline.space.specs import (
     Boolean,
     Choice,
@@ -424,7 +424,7 @@ class HyperParameters:
 def _parent_values(parent: str, given: Any) -> tuple[Value, ...]:
     """As KerasTuner standardises them: all of the first one's type."""
     several = isinstance(given, Iterable) and not isinstance(given, str)
-    values = tuple(given) if several else (given,)
+    values = tuple(map(plain, given if several else (given,)))
     demand = f"The values of parent hyperparameter {parent!r} must be int, float, str or bool"
     if not values:
         raise SpaceValueError(f"{demand}, and at least one; got none.")

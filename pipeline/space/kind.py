@@ -124,7 +124,8 @@ def number(kind: type[int] | type[float], value: Any, demand: str) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Of Python's own type where it is a kind of that, as NumPy's float64 is of float."""
+    """Of Python's own type where it is a kind of that; NumPy's numbers and strings are."""
+    value = value.item() if isinstance(value, np.generic) else value
     own = next((kind for kind in (bool, int, float, str) if isinstance(value, kind)), None)
     return value if own is None else own(value)
 

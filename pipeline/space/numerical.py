@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pipeline.errors import unknown
-from pipeline.space.kind import Hyperparameter, Value, number
+from pipeline.space.kind import Hyperparameter, Value, number, plain
 
 SAMPLINGS = ("linear", "log", "reverse_log")
 
@@ -26,7 +26,7 @@ class _Numerical(Hyperparameter):
     arguments: ClassVar[Mapping[str, str]] = {"start": "default"}
 
     def __post_init__(self) -> None:
-        self._set(sampling=str(self.sampling or "linear").lower())
+        self._set(sampling=str(self.sampling or "linear").lower(), start=plain(self.start))
         for bound in (
             ("min_value", "max_value") if self.step is None else ("min_value", "max_value", "step")
         ):

@@ -56,15 +56,15 @@ class Choice(Hyperparameter):
     def __post_init__(self) -> None:
         if not self.options:
             raise self._refusal("a Choice must have at least one value; got none.")
-        types = {type(v) for v in self.options if v is not None}
         options = tuple(plain(v) for v in self.options)
-        if len(types) > 1 or not {type(v) for v in options if v is not None} <= VALUE_TYPES:
+        types = {type(v) for v in options if v is not None}
+        if len(types) > 1 or not types <= VALUE_TYPES:
             raise self._refusal(
                 "the values of a Choice must all be int, all float, all str or all bool; "
-                f"got {', '.join(sorted(t.__name__ for t in types))}.",
+                f"got {', '.join(sorted(t.__name__ for t in types))}. Write {_instead(types)}.",
                 SpaceTypeError,
             )
-        kind = next((type(v) for v in options if v is not None), None)
+        kind = next(iter(types), None)
         self._set(options=tuple(dict.fromkeys(options)))
         if self.start is not None:
             self._set(start=self._of_the_options(kind))
@@ -74,7 +74,7 @@ class Choice(Hyperparameter):
             self._set(in_order=kind in (int, float) and None not in self.options)
 
     def _of_the_options(self, kind: type | None) -> Value:
-        start: Any = self.start
+        start: Any = plain(self.start)
         demand = f"the default must be one of {list(self.options)}"
         if kind is str:
             start = str(start)
@@ -99,6 +99,16 @@ class Choice(Hyperparameter):
     def values(self) -> Sequence[Value]:
         """The options, in the order given."""
         return self.options
+
+
+def _instead(types: set[type]) -> str:
+    """What to write for values of types that a Choice cannot have."""
+    if types == {int, float}:
+        return "the integers as floats, such as 1.0"
+    return (
+        "names for them, and look up what was chosen: "
+        'options = {"a": …, "b": …}; options[hp.Choice(name, list(options))]'
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -139,6 +141,11 @@ DIFFERENCES = [
         "the values of a Choice may be any iterable",
         "its meaning is clear, and KerasTuner's TypeError does not say what is wrong",
         lambda kit: kit.hp().Choice("c", {"a": 1, "b": 2}),
+    ),
+    Difference(
+        "NumPy's numbers are numbers",
+        "KerasTuner refuses all but NumPy's float64, by a TypeError that looks at Python's types",
+        lambda kit: [kit.hp().Choice("c", np.arange(3, 6)), kit.hp().Fixed("f", np.float32(0.5))],
     ),
     Difference(
         "a linear step must be above zero",

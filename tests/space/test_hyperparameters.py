@@ -241,7 +241,9 @@ def test_parent_name_and_parent_values_do_what_a_conditional_scope_does() -> Non
         assert ("momentum" in asked(hp)) == (expected is not None)
 
 
-@pytest.mark.parametrize("values", [2, [2, 3], (2, 3), {2, 3}, range(2, 4)], ids=repr)
+@pytest.mark.parametrize(
+    "values", [2, [2, 3], (2, 3), {2, 3}, range(2, 4), np.int64(2), np.arange(2, 4)], ids=repr
+)
 def test_parent_values_may_be_one_or_several(values: Any) -> None:
     for depth, active in ((1, False), (2, True)):
         hp = HyperParameters({"depth": depth})

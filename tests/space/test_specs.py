@@ -22,6 +22,10 @@ from pipeline.space.specs import (
     from_dict,
 )
 
+LOOK_UP = (
+    "Write names for them, and look up what was chosen: "
+    'options = {"a": …, "b": …}; options[hp.Choice(name, list(options))].'
+)
 SPECS: list[Hyperparameter] = [
     Int(name="int", min_value=1, max_value=5),
     Int(name="negative", min_value=-3, max_value=3),
@@ -256,6 +260,26 @@ def test_numpys_numbers_and_strings_become_pythons() -> None:
     assert type(Fixed(name="f", constant=np.float64(0.5)).default) is float
 
 
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        (Choice(name="c", options=tuple(np.arange(3, 6)), start=np.int64(4)), int),
+        (Choice(name="c", options=(3, np.int32(4)), start=np.float32(4)), int),
+        (Choice(name="c", options=tuple(np.float32([0.1, 0.2]))), float),
+        (Choice(name="c", options=(np.True_, np.False_)), bool),
+        (Int(name="n", min_value=np.int64(1), max_value=np.int64(9), start=np.int64(3)), int),
+        (Float(name="x", min_value=0, max_value=np.float32(1), start=np.float32(0.5)), float),
+        (Fixed(name="f", constant=np.float32(0.5)), float),  # type: ignore[arg-type]
+    ],
+    ids=str,
+)
+def test_numpys_numbers_are_numbers(spec: Any, kind: type) -> None:
+    assert [type(value) for value in (*(spec.values() or ()), spec.default)] == [kind] * (
+        1 + len(spec.values() or ())
+    )
+    assert from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
 def test_whole_numbers_become_integers() -> None:
     spec = Int(name="n", min_value=2.0, max_value=8.0, step=2.0)
 
@@ -454,12 +478,22 @@ def test_the_records_leave_value_free_for_what_was_requested(spec: Hyperparamete
         (
             lambda: Choice(name="c", options=(1, "a")),
             "Hyperparameter 'c': the values of a Choice must all be int, all float, all str or all "
-            "bool; got int, str.",
+            "bool; got int, str. " + LOOK_UP,
         ),
         (
             lambda: Choice(name="c", options=([1, 2], [3, 4])),  # type: ignore[arg-type]
             "Hyperparameter 'c': the values of a Choice must all be int, all float, all str or all "
-            "bool; got list.",
+            "bool; got list. " + LOOK_UP,
+        ),
+        (
+            lambda: Choice(name="c", options=((1, 3), None)),  # type: ignore[arg-type]
+            "Hyperparameter 'c': the values of a Choice must all be int, all float, all str or all "
+            "bool; got tuple. " + LOOK_UP,
+        ),
+        (
+            lambda: Choice(name="c", options=(1, np.float32(0.5))),  # type: ignore[arg-type]
+            "Hyperparameter 'c': the values of a Choice must all be int, all float, all str or all "
+            "bool; got float, int. Write the integers as floats, such as 1.0.",
         ),
         (
             lambda: Choice(name="c", options=("a", "b"), start="z"),
