@@ -5,8 +5,10 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pipeline.digest import label
 from pipeline.errors import RequestError, unknown
 from pipeline.keras_tuner.hypermodel import own_fit
+from pipeline.keras_tuner.left_behind import left_behind
 from pipeline.objective import Objective
 from pipeline.space.hyperparameters import HyperParameters
 
@@ -28,6 +30,10 @@ FIT_ARGUMENTS = (
     "validation_steps",
     "validation_batch_size",
     "validation_freq",
+)
+# For a callback that cannot be sent.
+OPENED_LATER = (
+    "Make what it holds (an open file, a lock, a writer) in on_train_begin, which each trial calls."
 )
 DEFAULT_OBJECTIVE = "default_objective"  # of a `fit` that returns a number, which is minimised
 
@@ -110,6 +116,17 @@ def warn_of_process(names: Iterable[str]) -> None:
         warnings.warn(
             f"{given}: this steers KerasTuner's Gaussian process and changes nothing here. The "
             "search is by TPE, which begins with a quarter of the trials at random, 5 to 20.",
+            stacklevel=3,
+        )
+
+
+def warn_of_left_behind(callback: Any) -> None:
+    """Warn of what a callback changes of the script: each trial changes a copy."""
+    for name, what in left_behind(callback).items():
+        warnings.warn(
+            f"The callback {label(callback)} changes {name}, {what} of your script: each trial "
+            "does so in a process of its own, and here it stays as it is. Let it write to a file, "
+            "or read tuner.oracle and the project's history.csv.",
             stacklevel=3,
         )
 

@@ -18,11 +18,13 @@ from pipeline.data.fit_data import FitData
 from pipeline.errors import RequestError
 from pipeline.experiment import UNBOUNDED, Experiment
 from pipeline.keras_tuner.arguments import (
+    OPENED_LATER,
     as_hyperparameters,
     as_objective,
     of_search,
     refuse,
     refuse_hooks,
+    warn_of_left_behind,
     warn_of_process,
 )
 from pipeline.keras_tuner.hypermodel import FunctionModel, HyperModelSpace, own_fit, portable
@@ -234,7 +236,8 @@ class Tuner:
 
         experiment, verbose = self._experiment(*of_search(self.hypermodel, fit_args, fit_kwargs))
         for callback in self._space.callbacks:
-            check_sendable("callback", callback)
+            check_sendable("callback", callback, OPENED_LATER)
+            warn_of_left_behind(callback)
         for name, value in self._space.fitting.items():
             check_sendable(f"argument {name} of search", value)
         past = self._layout.root if self._layout.experiment.is_file() else None

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from keras.callbacks import Callback
 
 from pipeline import keras_tuner as kt
 from pipeline.errors import RequestError
-from pipeline.keras_tuner.arguments import NOT_CALLED, of_search
+from pipeline.keras_tuner.arguments import NOT_CALLED, of_search, warn_of_left_behind
 
 ROOT = Path(__file__).parents[2]
+COLLECTED = []
 X, Y = np.zeros((10, 3), np.float32), np.zeros(10)
 
 
@@ -395,15 +397,63 @@ def test_an_argument_of_search_that_cannot_be_is_refused_in_one_line(tuner, args
     assert "\n" not in str(raised.value)
 
 
-def test_a_callback_that_cannot_be_sent_is_refused_in_one_line(tuner, tmp_path):
-    with (
-        open(tmp_path / "log", "w") as file,
-        pytest.raises(
-            RequestError, match="The callback must be something that can be sent to another process"
-        ) as raised,
-    ):
-        tuner().search(X, Y, callbacks=[lambda: file.write("epoch")])
-    assert "\n" not in str(raised.value) and not (tmp_path / "project").exists()
+class HoldsAFile(Callback):
+    def __init__(self, path):
+        super().__init__()
+        self.file = path.open("a")
+
+
+class HoldsAWriter(Callback):
+    def __init__(self, path):
+        import tensorflow as tf
+
+        super().__init__()
+        self.writer = tf.summary.create_file_writer(str(path))
+
+
+class CannotBeMadeAnew(Callback):
+    """As tqdm's: what is asked of it before it is whole, it asks of itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.held = []
+
+    def __getattr__(self, name):
+        return getattr(self.held, name)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda folder: HoldsAFile(folder / "log.txt"), "Cannot pickle files"),
+        (lambda folder: HoldsAWriter(folder / "logs"), "Cannot convert a Tensor"),
+        (lambda folder: CannotBeMadeAnew(), "maximum recursion depth exceeded"),
+    ],
+)
+def test_a_callback_that_cannot_be_sent_is_refused_with_the_way_out(tuner, tmp_path, make, why):
+    with pytest.raises(RequestError) as caught:
+        tuner().search(X, Y, validation_split=0.2, callbacks=[make(tmp_path)])
+    line = str(caught.value)
+    assert "\n" not in line and why in line
+    assert line.startswith("The callback must be something that can be sent to another process; ")
+    assert line.endswith(
+        ". Make what it holds (an open file, a lock, a writer) in on_train_begin, which each trial "
+        "calls."
+    )
+    assert not list(tmp_path.glob("untitled_project"))
+
+
+class Collects(Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        COLLECTED.append(logs)
+
+
+def test_a_callback_that_adds_to_a_list_of_the_script_is_warned_of():
+    with pytest.warns(UserWarning) as warned:
+        warn_of_left_behind(Collects())
+    (line,) = (str(warning.message) for warning in warned)
+    assert line.startswith("The callback Collects changes COLLECTED, a list of your script: each")
+    assert line.endswith(" or read tuner.oracle and the project's history.csv.")
 
 
 def test_what_else_cannot_be_sent_is_refused_by_its_name(tuner, tmp_path):

@@ -20,6 +20,7 @@ LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", ".*", "*.pyc", "runs", "node_modules", "venv", "*.keras", "*.h5"
 )
 MOST_MIB = 100
+TRIED_MIB = 100  # of what is made anew in this process, to see that it can be
 # What lies in `pipeline` travels with it.
 OUR_FOLDERS = (PACKAGE, *(folder_of(c) for c in FOLDERS if PACKAGE not in folder_of(c).parents))
 
@@ -64,20 +65,23 @@ def _copy(target: Source, staged: Path) -> None:
             shutil.copytree(neighbour, staged / neighbour.name, ignore=LEFT_OUT, dirs_exist_ok=True)
 
 
-def check_sendable(what: str, thing: Any) -> None:
-    """Refuse what cannot be sent to another process.
+def check_sendable(what: str, thing: Any, way_out: str = "") -> None:
+    """Refuse what cannot be sent to another process, or not be made anew there.
 
     Raises:
-        RequestError: in one line, what it is and why.
+        RequestError: in one line, what it is and why, and `way_out`.
     """
     from ray import cloudpickle
 
     try:
-        cloudpickle.dumps(thing)
+        sent = cloudpickle.dumps(thing)
+        if len(sent) < TRIED_MIB * 2**20:
+            cloudpickle.loads(sent)
     except Exception as error:  # each kind of thing has its own
+        reason = one_line(str(error)).rstrip(".")
         raise RequestError(
             f"The {what} must be something that can be sent to another process; {label(thing)} is "
-            f"not: {one_line(str(error))}"
+            f"not: {reason}.{way_out and ' '}{way_out}"
         ) from error
 
 
