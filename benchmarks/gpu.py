@@ -200,7 +200,8 @@ def search(folder, space, count, starts):
                 storage=str(folder),
                 start_from=str(starts),
                 keep_models=1,
-            )
+            ),
+            quiet=True,
         )
     records = list(read_trials(run.layout).values())
     seconds = max(r.ended for r in records) - min(r.started for r in records)
@@ -236,7 +237,8 @@ def measured(folder, space):
             searcher="random",
             gpus_per_trial="auto",
             storage=str(folder),
-        )
+        ),
+        quiet=True,
     )
     return {"space": space, "gpus_per_trial": plan.experiment.gpus_per_trial, "said": plan.measured}
 

@@ -74,15 +74,14 @@ def command(
 
 
 def _plan(dataset: str | None, given: dict[str, Any], *, insecure: bool, quiet: bool) -> None:
-    from pipeline.console.display import Display
     from pipeline.console.plan import show_dry_run
     from pipeline.engine import tuning
     from pipeline.watch import Interruption, stopped_by_signals
 
-    interruption, display = Interruption(), Display(quiet=quiet)
+    interruption = Interruption()
     with stopped_by_signals(interruption):
         plan = tuning.dry_run(
-            _experiment(dataset, given), [display], interruption=interruption, insecure=insecure
+            _experiment(dataset, given), quiet=quiet, interruption=interruption, insecure=insecure
         )
     show_dry_run(plan)
 
@@ -98,11 +97,10 @@ def _search(
 
     interruption = Interruption()
     with stopped_by_signals(interruption):
-        from pipeline.console.display import Display
         from pipeline.console.result import show_result
 
         how: dict[str, Any] = {
-            "watchers": [Display(quiet=quiet)],
+            "quiet": quiet,
             "interruption": interruption,
             "insecure": insecure,
         }

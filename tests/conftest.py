@@ -15,7 +15,7 @@ import requests
 
 ROOT = Path(__file__).parents[1]
 SPACES = Path(__file__).parent / "spaces"
-TUNE = ("resume", "watchers", "interruption")  # what it takes beside an experiment
+TUNE = ("resume", "quiet", "watchers", "interruption")  # what it takes beside an experiment
 SECRET = "it is not for others"  # a key to a store
 
 # Folders whose tests start searches, hosts or environments, or train models. Their files are begun
@@ -102,12 +102,13 @@ def ray_cluster():
 def search(ray_cluster, tmp_path):
     """Run a small search in this process: `search(scheduler="none", …)`.
 
-    Beside settings it takes what `tune` does: `resume`, `watchers`, `interruption`.
+    Beside settings it takes what `tune` does: `resume`, `watchers`, `interruption`, and `quiet`,
+    which it is unless that is said.
     """
     from pipeline import Experiment, tune
 
     def run(**settings):
-        more = {name: settings.pop(name) for name in TUNE if name in settings}
+        more = {"quiet": True} | {n: settings.pop(n) for n in TUNE if n in settings}
         defaults = {
             "dataset": str(SPACES / "few.py"),
             "search_space": str(SPACES / "tiny.py"),

@@ -1,4 +1,4 @@
-"""A search while it runs: a live table in a terminal, plain lines elsewhere."""
+"""A search while it runs: a live table in a terminal or a notebook, plain lines elsewhere."""
 
 import time
 from collections.abc import Iterator
@@ -10,9 +10,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.console.notebook import NotebookDisplay, in_notebook
 from pipeline.console.plan import plan_rows
 from pipeline.console.printing import print_plain, print_rows
-from pipeline.console.progress import SearchProgress
+from pipeline.console.progress import Counting
+from pipeline.console.table import trials_table, values_of
 from pipeline.console.words import in_one_line, short
 from pipeline.records.entries.reports import Report
 from pipeline.records.entries.trials import TrialRecord
@@ -21,16 +23,20 @@ from pipeline.watch import SearchPlan, Watcher
 
 HEARTBEAT_S = 10.0  # between two lines where there is no terminal
 REFRESH_S = 0.5
-ROWS = 14  # of the live table: the trials that run, then the best
 
 
-class Display(Watcher):
+def display(*, quiet: bool) -> Watcher:
+    """What shows a search where its user looks; with `quiet` it shows warnings alone."""
+    return NotebookDisplay() if in_notebook() and not quiet else Display(quiet=quiet)
+
+
+class Display(Counting):
     """Shows a run while it goes on. With `quiet` it shows warnings alone."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+        super().__init__()
+        self.console = Console(highlight=False, soft_wrap=True, force_jupyter=False)
         self.quiet = quiet
-        self.progress = SearchProgress()
         self._drawn = self._said = time.monotonic()
         self._live: Live | None = None
 
@@ -40,14 +46,10 @@ class Display(Watcher):
 
     def planned(self, plan: SearchPlan) -> None:
         """Print what will be done."""
-        self.progress.planned(plan)
+        super().planned(plan)
         if not self.quiet:
             print_rows(self.console, plan_rows(plan))
         self._say(f"Records: {short(plan.directory)}")
-
-    def remembered(self, trials: list[TrialRecord], reports: list[Report]) -> None:
-        """Count what was done before, and print nothing of it."""
-        self.progress.remembered(trials, reports)
 
     def warned(self, text: str) -> None:
         """Print a line, with `quiet` too."""
@@ -67,27 +69,23 @@ class Display(Watcher):
                 live.update(self._table(), refresh=True)
                 self._live = None
 
-    def started(self, record: TrialRecord) -> None:
-        """Count a trial that runs."""
-        self.progress.started(record)
-
     def waits(self, record: TrialRecord) -> None:
         """Print a line for a trial that is paused, unless it was so before this process."""
-        self.progress.waits(record)
+        super().waits(record)
         if self.progress.begun and not self._live:
-            self._say(f"{self.progress.line(record.trial)}  {values_of(record)}")
+            self._say(f"{self.progress.line(record.trial)}  {in_one_line(values_of(record))}")
 
     def reported(self, report: Report) -> None:
         """Print a line now and then."""
-        self.progress.reported(report)
+        super().reported(report)
         if not self._live and time.monotonic() - self._said > HEARTBEAT_S:
             self._say(f"{self.progress.line(report.trial)}  {self.progress.summary()}")
 
     def ended(self, record: TrialRecord) -> None:
         """Print a line for a trial that is over."""
-        self.progress.ended(record)
+        super().ended(record)
         if not self._live:
-            self._say(f"{self.progress.line(record.trial)}  {values_of(record)}")
+            self._say(f"{self.progress.line(record.trial)}  {in_one_line(values_of(record))}")
 
     def tick(self) -> None:
         """Draw the table again, now and then."""
@@ -101,26 +99,19 @@ class Display(Watcher):
             self._said = time.monotonic()
 
     def _table(self) -> Group:
-        progress = self.progress
+        shown = trials_table(self.progress, self.console.width)
         table = Table(box=None, pad_edge=False, show_edge=False)
-        for name in ("trial", "status", "epoch", progress.objective, "hyperparameters"):
-            table.add_column(name, no_wrap=name != "hyperparameters", overflow="ellipsis")
-        for record in progress.ranked()[:ROWS]:
-            value, status = progress.value(record.trial), progress.status(record.trial)
-            table.add_row(
-                record.trial,
-                status,
-                str(progress.epoch(record.trial)),
-                "" if value is None else f"{value:.5g}",
-                Text(values_of(record), overflow="ellipsis", no_wrap=True),
-                style={"running": "bold", "failed": "red"}.get(status, ""),
-            )
-        return Group(table, Text(progress.summary()))
-
-
-def values_of(record: TrialRecord) -> str:
-    """A trial's hyperparameters in one line."""
-    return in_one_line(record.hyperparameters or record.configuration)
+        for heading in shown.headings:
+            table.add_column(Text(heading), no_wrap=True)
+        for row, status in zip(shown.rows, shown.statuses, strict=True):
+            style = {"running": "bold", "failed": "red"}.get(status, "")
+            table.add_row(*map(Text, row), style=style)
+        more = [f"no place for: {' '.join(shown.left_out)}"] if shown.left_out else []
+        # wrapped here: a live display must know how many lines it has
+        lines = [
+            Text(line, no_wrap=False, overflow="fold") for line in (*more, self.progress.summary())
+        ]
+        return Group(table, *lines)
 
 
 class InlineDisplay(Watcher):

@@ -6,7 +6,7 @@ from pipeline.console.words import duration
 from pipeline.experiment import UNBOUNDED
 from pipeline.records.entries.reports import BestReports, Report
 from pipeline.records.entries.trials import TrialRecord
-from pipeline.watch import SearchPlan
+from pipeline.watch import SearchPlan, Watcher
 
 
 class SearchProgress:
@@ -156,3 +156,34 @@ class SearchProgress:
         if budget_s:
             bounds.append(budget_s - passed_s)
         return max(0.0, min(bounds)) if bounds else None
+
+
+class Counting(Watcher):
+    """Counts what it hears in its `progress`; how that is shown is up to a subclass."""
+
+    def __init__(self) -> None:
+        self.progress = SearchProgress()
+
+    def planned(self, plan: SearchPlan) -> None:
+        """Take the plan's objective and budget."""
+        self.progress.planned(plan)
+
+    def remembered(self, trials: list[TrialRecord], reports: list[Report]) -> None:
+        """Count what was done before."""
+        self.progress.remembered(trials, reports)
+
+    def started(self, record: TrialRecord) -> None:
+        """Count a trial that runs."""
+        self.progress.started(record)
+
+    def waits(self, record: TrialRecord) -> None:
+        """Count a trial that is paused."""
+        self.progress.waits(record)
+
+    def reported(self, report: Report) -> None:
+        """Count an epoch."""
+        self.progress.reported(report)
+
+    def ended(self, record: TrialRecord) -> None:
+        """Count a trial that is over."""
+        self.progress.ended(record)

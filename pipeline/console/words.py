@@ -10,10 +10,12 @@ from pipeline.records.store.remote import RemotePath
 
 def in_one_line(values: Mapping[str, Any]) -> str:
     """Names with their values: `units=64 rate=0.001`."""
-    return " ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in values.items()
-    )
+    return " ".join(f"{name}={in_words(value)}" for name, value in values.items())
+
+
+def in_words(value: Any) -> str:
+    """A value as short as it may be read: four digits of a float."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def short(path: Path | RemotePath) -> str:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeline import names
+from pipeline.console.display import display
 from pipeline.engine.cluster.connect import cluster
 from pipeline.engine.cluster.shipping import check_sendable, with_code
 from pipeline.engine.helper.caller import with_settings
@@ -30,17 +31,20 @@ def tune(
     experiment: Experiment,
     *,
     resume: str | Path | None = None,
+    quiet: bool = False,
     watchers: Sequence[Watcher] = (),
     interruption: Interruption | None = None,
     insecure: bool = False,
 ) -> Run:
-    """Search, and hand back the best model.
+    """Search, show how it goes, and hand back the best model.
 
     Args:
         experiment: what to search for.
         resume: the directory of an earlier run to go on with, under `experiment`'s settings: see
             `same_search.resumed`.
-        watchers: are told how it goes. What one of them raises is a warning to the others.
+        quiet: show warnings alone.
+        watchers: are told how it goes, beside what shows it. What one of them raises is a warning
+            to the others.
         interruption: ends the search early once it is set; the best so far is kept and written.
         insecure: join a cluster, too, that asks for no token: whoever reaches it can run code
             there.
@@ -52,7 +56,7 @@ def tune(
         StorageError: the run's directory could not be written to; what was recorded can be gone on
             with.
     """
-    heard, interruption = Watchers([Logged(), *watchers]), interruption or Interruption()
+    heard, interruption = _heard(watchers, quiet), interruption or Interruption()
     with held():
         if resume is None:
             return _carried_out(experiment, None, None, heard, interruption, insecure)
@@ -66,6 +70,7 @@ def go_on(
     directory: str | Path,
     settings: Mapping[str, Any] = MappingProxyType({}),
     *,
+    quiet: bool = False,
     watchers: Sequence[Watcher] = (),
     interruption: Interruption | None = None,
     insecure: bool = False,
@@ -74,11 +79,15 @@ def go_on(
 
     The other arguments and what is raised are those of `tune`.
     """
-    heard, interruption = Watchers([Logged(), *watchers]), interruption or Interruption()
+    heard, interruption = _heard(watchers, quiet), interruption or Interruption()
     with held(), _reopened(directory, heard) as (past, mirror):
         experiment = past.experiment(**settings)
         _check_place(experiment, directory)
         return _carried_out(experiment, past, mirror, heard, interruption, insecure)
+
+
+def _heard(watchers: Sequence[Watcher], quiet: bool) -> Watchers:
+    return Watchers([Logged(), display(quiet=quiet), *watchers])
 
 
 def _check_place(experiment: Experiment, directory: str | Path) -> None:
@@ -150,13 +159,14 @@ def check(experiment: Experiment) -> None:
 
 def dry_run(
     experiment: Experiment,
-    watchers: Sequence[Watcher] = (),
     *,
+    quiet: bool = False,
     interruption: Interruption | None = None,
     insecure: bool = False,
 ) -> SearchPlan:
     """All that `tune` checks and finds out before the first trial; nothing is written."""
-    search = Search(experiment, None, Watchers(watchers), interruption or Interruption())
+    watcher = Watchers([display(quiet=quiet)])
+    search = Search(experiment, None, watcher, interruption or Interruption())
     with cluster(experiment, search.sources, insecure=insecure), search:
         return search.plan()
 

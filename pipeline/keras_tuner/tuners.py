@@ -230,7 +230,6 @@ class Tuner:
                 the data.
             ProgramError: trial after trial failed in the same way.
         """
-        from pipeline.console.display import Display
         from pipeline.engine.cluster.shipping import check_sendable
         from pipeline.engine.tuning import tune
 
@@ -245,7 +244,7 @@ class Tuner:
             self._check_same(experiment)
         elif self._layout.root.is_dir():
             self._layout.root.rmdir()  # made beforehand; it is empty
-        tune(experiment, resume=past, watchers=[Display(quiet=not verbose)])
+        tune(experiment, resume=past, quiet=not verbose)
 
     @property
     def remaining_trials(self) -> int | None:

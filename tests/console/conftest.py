@@ -1,4 +1,4 @@
-"""The plan of a small search."""
+"""The plan of a small search, and what is told of its trials."""
 
 from pathlib import Path
 
@@ -6,6 +6,8 @@ import pytest
 
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
+from pipeline.records.entries.reports import Report
+from pipeline.records.entries.trials import TrialRecord
 from pipeline.watch import SearchPlan
 
 FACTS = {
@@ -17,6 +19,15 @@ FACTS = {
     "task": "classification",
     "counts": {"train": 96, "val": 32, "test": 32},
 }
+
+
+def record(trial, status="running", **requested):
+    items = [{"name": name, "value": value} for name, value in requested.items()]
+    return TrialRecord(trial, requested, status=status, requested=items)
+
+
+def report(trial, epoch, objective):
+    return Report(epoch, objective, {"val_accuracy": objective}, 1.0, trial=trial, time=0.0)
 
 
 @pytest.fixture

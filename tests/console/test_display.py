@@ -5,27 +5,22 @@ import io
 import pytest
 from rich.console import Console
 
-from pipeline.console.display import Display
-from pipeline.records.entries.reports import Report
-from pipeline.records.entries.trials import TrialRecord
-
-
-def record(trial, status="running", **requested):
-    items = [{"name": name, "value": value} for name, value in requested.items()]
-    return TrialRecord(trial, requested, status=status, requested=items)
-
-
-def report(trial, epoch, objective):
-    return Report(epoch, objective, {"val_accuracy": objective}, 1.0, trial=trial, time=0.0)
+from pipeline.console.display import Display, display
+from tests.console.conftest import record, report
 
 
 @pytest.fixture
 def shown(plan_of):
-    def display(*, terminal, planned=True, **settings):
+    def display(*, terminal, planned=True, width=160, **settings):
         file = io.StringIO()
         made = Display()
         made.console = Console(
-            file=file, force_terminal=terminal, width=160, highlight=False, color_system=None
+            file=file,
+            force_terminal=terminal,
+            width=width,
+            highlight=False,
+            color_system=None,
+            soft_wrap=True,
         )
         if planned:
             made.planned(plan_of(**settings))
@@ -50,9 +45,23 @@ def test_in_a_terminal_a_table_shows_each_trial_and_how_far_the_search_is(shown)
         display.ended(record("t0000", "stopped", units=32))
         display.started(record("t0001", units=64, rate=0.001))
     last = file.getvalue().rpartition("trial ")[2]
-    assert "t0000  stopped  2      0.5" in last and "units=32" in last  # its best, after two epochs
-    assert "t0001  running  0" in last and "units=64 rate=0.001" in last
+    assert " units  rate " in last
+    assert "t0000  stopped  2      0.5           32 " in last  # its best, after two epochs
+    assert "t0001  running  0                    64     0.001" in last
     assert "1/4 trials · 2 epochs · best val_accuracy 0.5 (t0000)" in last and "left" in last
+
+
+def test_no_line_of_a_live_table_is_wider_than_the_terminal(shown):
+    display, file = shown(terminal=True, width=80, trials=10_000)
+    before = len(file.getvalue())
+    with display.searching():
+        for place in range(20):
+            display.started(record(f"t{place:04}", **{f"block_{i}/units": place for i in range(9)}))
+            display.reported(report(f"t{place:04}", 1, 0.5))
+    drawn = file.getvalue()[before:].rpartition("\x1b[2K")[2].replace("\x1b[?25h", "")
+    assert max(map(len, drawn.splitlines())) <= 80
+    assert "best val_accuracy 0.5 (t0000) · 0:00:00 passed" in " ".join(drawn.split())
+    assert "no place for: block_3/units block_4/units" in " ".join(drawn.split())
 
 
 def test_elsewhere_each_trial_is_a_line(shown):
@@ -113,3 +122,7 @@ def test_a_warning_is_a_line_for_who_asked_for_quiet_too(capsys):
         capsys.readouterr().out
         == "Warning: history.jsonl was damaged [0]; no line is from its copy.\n"
     )
+
+
+def test_what_shows_a_search_here_is_no_notebooks():
+    assert isinstance(display(quiet=False), Display) and display(quiet=True).quiet

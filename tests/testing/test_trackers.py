@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.console.display import Display
+from pipeline.console.notebook import NotebookDisplay
 from pipeline.testing.trackers import (
     check_any_order,
     check_finished,
@@ -26,6 +27,10 @@ def test_the_console_is_a_watcher_like_any_other(tmp_path, terminal, quiet):
         return made
 
     check_watcher(display, tmp_path)
+
+
+def test_a_notebooks_display_is_one_too(tmp_path):
+    check_watcher(NotebookDisplay, tmp_path)
 
 
 def test_a_watcher_that_does_nothing_passes(tmp_path):
