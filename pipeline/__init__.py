@@ -1,11 +1,12 @@
 """Kerasweep: hyperparameter sweeps for Keras, on Ray.
 
-`from pipeline import Experiment, tune` is the whole public interface; both are loaded when first
-asked for, so that importing the package costs neither Ray nor Keras.
+What is public is loaded when it is first asked for, so that importing the package costs neither Ray
+nor Keras.
 """
 
 import logging
 import sys
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from typing import TYPE_CHECKING, Any
@@ -14,28 +15,26 @@ from pipeline.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset
+    from pipeline.engine.run import open_run
     from pipeline.engine.tuning import tune
     from pipeline.experiment import Experiment
 
 # Silent, unless the caller gives it a handler: see `pipeline.logs`.
 logging.getLogger("kerasweep").addHandler(logging.NullHandler())
 
-__all__ = ["Dataset", "Experiment", "tune"]
+# Each public name, and the module that it is from.
+_PUBLIC = {
+    "Dataset": "pipeline.data.dataset",
+    "Experiment": "pipeline.experiment",
+    "open_run": "pipeline.engine.run",
+    "tune": "pipeline.engine.tuning",
+}
+__all__ = ["Dataset", "Experiment", "open_run", "tune"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Experiment":
-        from pipeline.experiment import Experiment
-
-        return Experiment
-    if name == "Dataset":
-        from pipeline.data.dataset import Dataset
-
-        return Dataset
-    if name == "tune":
-        from pipeline.engine.tuning import tune
-
-        return tune
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
 
 

@@ -61,7 +61,10 @@ RULES = {
         TOLD | {"worker/training", "engine/same_search"},
         "a past run is read before Ray starts",
     ),
-    "engine/run": (RECORDS | {"worker/training"}, "a run that ended is read, and its model loaded"),
+    "engine/run": (
+        RECORDS | {"worker/training", "console"},
+        "a run that ended is read and shown, and its model loaded",
+    ),
     "engine/cluster": (
         TOLD | PROTOCOL | {"engine/internals", "engine/directory", "worker/backends"},
         "a cluster knows what a trial takes, and no trial",

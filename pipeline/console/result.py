@@ -1,10 +1,13 @@
 """The result of a run in words."""
 
+import textwrap
+
 from rich.console import Console
 from rich.text import Text
 
 from pipeline.console.printing import print_rows
 from pipeline.console.words import duration, in_one_line, short
+from pipeline.objective import Objective
 from pipeline.records.layout import at_home
 from pipeline.records.outputs.model_check import ModelCheck
 from pipeline.records.outputs.results import Results
@@ -33,6 +36,21 @@ def _where_the_model_is(run: Results) -> str:
     return short(location(at_home(run.layout, str(model))))
 
 
+def result_text(run: Results) -> str:
+    """The same in lines of 80 characters; what has no space in it, such as a path, is not cut."""
+    lines = [
+        textwrap.fill(
+            f"{heading:<15}  {text}",
+            80,
+            subsequent_indent=" " * 17,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for heading, text in result_rows(run).items()
+    ]
+    return "\n".join(lines)
+
+
 def result_rows(run: Results) -> dict[str, str]:
     """What came out of a run, by heading."""
     summary, best = run.summary, run.best
@@ -48,8 +66,12 @@ def result_rows(run: Results) -> dict[str, str]:
         rows["fit plans"] = "; ".join(
             f"{count} {plan}" for plan, count in summary["fit_plans"].items()
         )
-    if best is not None:
+    if best is None:
+        rows["best trial"] = "none reported a finite objective"
+    else:
         rows["best trial"] = f"{best.trial}, epoch {best.epoch}"
+        objective = Objective.parse(summary["objective"])
+        rows["objective"] = f"{objective.name} {best.objective:.5g}, {objective.direction}imised"
         rows["hyperparameters"] = in_one_line(best.hyperparameters)
         rows |= {
             split: in_one_line(summary[split])

@@ -1,16 +1,29 @@
 """A run that ended, as `tune` hands it back."""
 
+import os
 from typing import Any
 
+from pipeline.console.notebook import headed
+from pipeline.console.result import result_rows, result_text
 from pipeline.errors import RequestError
+from pipeline.records.layout import named_by_home
+from pipeline.records.opening import opened
 from pipeline.records.outputs.results import Results
+from pipeline.records.settings import read_experiment
 
 
 class Run(Results):
     """A run that ended.
 
-    `best`, `trials` and `history` (data frames), `summary`, and the best model.
+    `best`, `trials` and `history` (data frames), `summary`, and the best model. Printed, or as the
+    value of a notebook's cell, it says what came out of the search.
     """
+
+    def __repr__(self) -> str:
+        return result_text(self)
+
+    def _repr_html_(self) -> str:
+        return headed(result_rows(self))
 
     def best_model(self) -> Any:
         """Load `best/model.keras`; imports Keras.
@@ -29,3 +42,18 @@ class Run(Results):
         from pipeline.worker.training.evaluate import load_model
 
         return load_model(path)
+
+
+def open_run(directory: str | os.PathLike[str]) -> Run:
+    """Open a run that ended, as `tune` handed it back.
+
+    Args:
+        directory: the run's, which may have been moved; or its address in an object store.
+
+    Raises:
+        RequestError: it is no run, or one that has not ended.
+    """
+    layout = opened(os.path.expanduser(directory))
+    with named_by_home(layout):
+        read_experiment(layout)
+    return Run(layout)

@@ -22,13 +22,29 @@ def read_experiment(layout: Layout, warned: Warned | None = None) -> str:
     try:
         return read_checksummed(layout, layout.experiment, str, warned)
     except FileNotFoundError:
-        what = "has no experiment.yaml" if os.path.isdir(layout.root) else "does not exist"
         root = one_line(str(layout.root))
         raise RequestError(
-            f"A run must be a directory with an experiment.yaml; {root} {what}."
+            f"A run must be a directory with an experiment.yaml; {root} {_what_is(layout)}."
         ) from None
     except ValueError as error:
         raise damaged(layout.experiment, "the run's settings", error) from error
+
+
+def _what_is(layout: Layout) -> str:
+    """What is where a run was looked for, as the rest of a sentence."""
+    if not os.path.lexists(layout.root):
+        return "does not exist"
+    if not os.path.isdir(layout.root):
+        return "is a file"
+    try:
+        held = sorted(os.listdir(layout.root))
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    runs = [name for name in held if Layout(layout.root / name).experiment.is_file()]
+    if not held:
+        return "has no experiment.yaml, and nothing else"
+    listed = one_line(", ".join(runs or held))
+    return f"has no experiment.yaml, but {'the runs ' if runs else ''}{listed}"
 
 
 def read_settings(layout: Layout) -> dict[str, Any]:

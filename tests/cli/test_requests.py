@@ -102,7 +102,7 @@ def spent_s():
         ),
         (
             ["--resume", "."],
-            "A run must be a directory with an experiment.yaml; . has no experiment.yaml.",
+            "A run must be a directory with an experiment.yaml; . has no experiment.yaml, and nothing else.",
         ),
         ([], "A dataset must be given"),
     ],

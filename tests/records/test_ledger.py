@@ -355,17 +355,26 @@ def test_the_experiment_is_read_as_it_was_written(layout: Layout) -> None:
     assert read_experiment(layout) == "dataset: mnist\n"
 
 
-def test_a_folder_that_is_no_run_is_refused(layout: Layout) -> None:
-    must = f"A run must be a directory with an experiment.yaml; {layout.root} "
+def test_what_is_no_run_is_refused_with_what_it_is(layout: Layout, tmp_path: Path) -> None:
+    def refusal(of: Layout) -> str:
+        with pytest.raises(RequestError) as refused:
+            read_experiment(of)
+        must = f"A run must be a directory with an experiment.yaml; {of.root} "
+        assert str(refused.value).startswith(must)
+        return str(refused.value).removeprefix(must)
 
-    with pytest.raises(RequestError) as missing:
-        read_experiment(layout)
+    assert refusal(layout) == "does not exist."
     layout.root.mkdir(parents=True)
-    with pytest.raises(RequestError) as empty:
-        read_experiment(layout)
-
-    assert str(missing.value) == must + "does not exist."
-    assert str(empty.value) == must + "has no experiment.yaml."
+    assert refusal(layout) == "has no experiment.yaml, and nothing else."
+    (layout.root / "notes.txt").touch()
+    (layout.root / "data").mkdir()
+    assert refusal(layout) == "has no experiment.yaml, but data, notes.txt."
+    assert refusal(Layout(layout.root / "notes.txt")) == "is a file."
+    write_experiment(Layout(layout.root / "mine"), "dataset: mnist\n")
+    assert refusal(layout) == "has no experiment.yaml, but the runs mine."
+    for number in range(200):
+        (tmp_path / "many" / f"file-{number}").mkdir(parents=True)
+    assert len(refusal(Layout(tmp_path / "many"))) < 420
 
 
 def test_an_empty_run_has_no_trials_and_no_history(layout: Layout) -> None:

@@ -48,7 +48,8 @@ class Results:
             return read_summary(self.layout)
         except FileNotFoundError:
             raise RequestError(
-                f"A run that ended must have a summary.json; {self.directory} has none."
+                f"A run that ended must have a summary.json; {self.directory} has none: it still "
+                "runs, or --resume goes on with it."
             ) from None
         except ValueError as error:
             summary = at_home(self.layout, str(self.layout.summary))

@@ -360,7 +360,10 @@ def test_a_run_that_did_not_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError) as refused:
         Results(tmp_path)
 
-    assert str(refused.value) == f"A run that ended must have a summary.json; {tmp_path} has none."
+    assert str(refused.value) == (
+        f"A run that ended must have a summary.json; {tmp_path} has none: it still runs, or "
+        "--resume goes on with it."
+    )
 
 
 # What was written at the end is damaged.
