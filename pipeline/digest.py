@@ -23,6 +23,7 @@ import numpy as np
 
 from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import FitData
+from pipeline.data.given import Arrays
 
 PLAIN_TYPES = (type(None), bool, int, float, complex, str, bytes, type(...))
 # Of a callback: where something is written changes nothing in a search, and often holds the time.
@@ -56,6 +57,8 @@ def fingerprint(thing: Any) -> dict[str, Any]:
             "sha256": sha256(thing.train, thing.val),
             "inputs": thing.inputs(),
         }
+    if isinstance(thing, Arrays):
+        return {"object": label(thing), "sha256": sha256(thing.parts)}
     if isinstance(thing, Dataset):
         digest = hashlib.sha256()
         for array in (

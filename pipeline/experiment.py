@@ -24,6 +24,7 @@ from pydantic import (
 
 from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import FitData
+from pipeline.data.given import Arrays
 from pipeline.digest import fingerprint
 from pipeline.errors import LONGEST, RequestError, UserCodeError, all_unknown, one_line, quoted
 from pipeline.names import Component, find
@@ -170,10 +171,15 @@ class Experiment(BaseModel):
     @field_validator("dataset")
     @classmethod
     def _possible_dataset(cls, given: Any) -> Any:
+        if isinstance(given, tuple):
+            try:
+                return Arrays(given)
+            except RequestError as error:
+                raise ValueError(str(error)) from error
         if not isinstance(given, str | Dataset | FitData) and not callable(given):
             raise ValueError(
-                "dataset must be a name, a Dataset or a function that loads one; got "
-                f"{quoted(given)}."
+                "dataset must be a name, a Dataset, a function that loads one or arrays (x, y); "
+                f"got {quoted(given)}."
             )
         return given
 

@@ -254,7 +254,10 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
             "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got "
             "''.",
         ),
-        ({"dataset": 3}, "dataset must be a name, a Dataset or a function that loads one; got 3."),
+        (
+            {"dataset": 3},
+            "dataset must be a name, a Dataset, a function that loads one or arrays (x, y); got 3.",
+        ),
         (
             {"search_space": 3},
             "search_space must be a name, a function build(hp, data) or an object with one; got 3.",
@@ -528,4 +531,18 @@ def test_an_object_is_recorded_but_cannot_be_read_back(settings: dict[str, Any],
 
     assert str(refused.value) == (
         f"{what} and not a name; resume it from Python: tune(Experiment(…), resume=…)."
+    )
+
+
+def test_arrays_are_a_dataset_that_records_call_so() -> None:
+    x, y = np.arange(50.0)[:, None], np.arange(50) % 2
+    experiment = Experiment(dataset=(x, y), seed=3)
+    recorded = yaml.safe_load(experiment.to_yaml())["dataset"]
+
+    assert recorded == fingerprint(experiment.dataset) and recorded["object"] == "arrays"
+    assert experiment.changed(trials=3).dataset is experiment.dataset
+    assert refusal(dataset=(x, y[1:])).startswith("Dataset 'arrays': x and y must be of one length")
+    assert refusal(dataset=(x, y, y)) == (
+        "dataset must be a name, a Dataset, a function that loads one, (x, y) or "
+        "((x_train, y_train), (x_test, y_test)); got a tuple of 3 (ndarray, ndarray, ndarray)."
     )

@@ -4,7 +4,7 @@ One idea: the class, the ways to make one of arrays, and the checks that each of
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -265,17 +265,27 @@ def as_dataset(loaded: Any, name: str, seed: int) -> Dataset:
     """
     if isinstance(loaded, Dataset):
         return loaded
-    if isinstance(loaded, tuple | list) and len(loaded) == 2:
-        first, second = loaded
-        tuples = [isinstance(part, tuple) for part in loaded]
-        if all(tuples) and len(first) == len(second) == 2:
-            return Dataset.with_test(name, first, second, seed)
-        if not any(tuples) and not any(isinstance(part, str | dict | None) for part in loaded):
-            return Dataset.split(name, first, second, seed)
-    raise RequestError(
-        f"The load of dataset {name!r} must return a pipeline.data.Dataset, "
-        f"((x_train, y_train), (x_test, y_test)) or (x, y); got {_kind(loaded)}."
-    )
+    form = form_of(loaded)
+    if form is None:
+        raise RequestError(
+            f"The load of dataset {name!r} must return a pipeline.data.Dataset, "
+            f"((x_train, y_train), (x_test, y_test)) or (x, y); got {kind_of(loaded)}."
+        )
+    first, second = loaded
+    if form == "with test":
+        return Dataset.with_test(name, first, second, seed)
+    return Dataset.split(name, first, second, seed)
+
+
+def form_of(loaded: Any) -> Literal["one pair", "with test"] | None:
+    """Whether it is `(x, y)`, or `((x_train, y_train), (x_test, y_test))`; None if neither."""
+    if not isinstance(loaded, tuple | list) or len(loaded) != 2:
+        return None
+    tuples = [isinstance(part, tuple) for part in loaded]
+    if all(tuples) and all(len(part) == 2 for part in loaded):
+        return "with test"
+    plain = not any(tuples) and not any(isinstance(part, str | dict | None) for part in loaded)
+    return "one pair" if plain else None
 
 
 def _few_rows(labels: Array, count: int) -> list[int]:
@@ -289,7 +299,7 @@ def _faults(data: Dataset) -> list[str]:
     """Everything about the arrays that cannot be right, in words."""
     named = {f"{a}_{split}": getattr(data, f"{a}_{split}") for split in SPLITS for a in "xy"}
     faults = [
-        f"{field} must be a numpy array, got {_kind(value)}"
+        f"{field} must be a numpy array, got {kind_of(value)}"
         for field, value in named.items()
         if not isinstance(value, np.ndarray)
     ]
@@ -371,8 +381,8 @@ def _number_faults(field: str, data: Dataset) -> list[str]:
     return []
 
 
-def _kind(value: Any) -> str:
-    """Name what got, in a few words."""
+def kind_of(value: Any) -> str:
+    """Name what came, in a few words."""
     if isinstance(value, tuple | list):
         inner = [type(part).__name__ for part in value[:4]] + ["…"] * (len(value) > 4)
         return f"a {type(value).__name__} of {len(value)} ({', '.join(inner)})"

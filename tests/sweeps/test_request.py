@@ -149,7 +149,7 @@ def test_a_file_of_one_experiment_is_no_sweep():
         ),
         (
             "matrix: {dataset: [mnist, 5]}",
-            "dataset must be a name, a Dataset or a function that loads one; got 5. (in",
+            "dataset must be a name, a Dataset, a function that loads one or arrays (x, y); got 5. (in",
         ),
         ("matrix: {search_space: mlp}", "dataset must be given. (NoneType-mlp)"),
         (

@@ -1,0 +1,62 @@
+"""Arrays in place of a dataset."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.data.dataset import as_dataset
+from pipeline.data.given import Arrays
+from pipeline.digest import fingerprint, label
+from pipeline.errors import RequestError
+
+X, Y = np.arange(60.0).reshape(30, 2), np.arange(30) % 3
+
+
+def as_loaded(given: Any) -> Any:
+    return as_dataset(Arrays(given)(), "arrays", 0).describe()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (X, Y),
+        ((X, Y), (X[:6], Y[:6])),
+        (X, Y * 0.5),
+        (X, np.eye(3)[Y]),
+        (X, np.array(["a", "b", "c"])[Y]),
+        (X, Y[:, None] > 0),
+        (pd.DataFrame({"a": X[:, 0], "b": Y}), pd.Series(Y)),
+        (X.tolist(), Y.tolist()),
+    ],
+)
+def test_they_are_what_a_load_that_returns_them_makes(given: Any) -> None:
+    assert as_loaded(given) == as_dataset(given, "arrays", 0).describe()
+
+
+def test_they_are_called_arrays_and_told_apart_by_what_they_hold() -> None:
+    arrays = Arrays((X, Y))
+    same = [Arrays((X.copy(), Y.copy())), Arrays((pd.DataFrame(X), pd.Series(Y)))]
+    others = [Arrays((X + 1, Y)), Arrays((X, Y[::-1])), Arrays(((X, Y), (X, Y)))]
+
+    assert label(arrays) == "arrays" and fingerprint(arrays)["object"] == "arrays"
+    assert all(fingerprint(other) == fingerprint(arrays) for other in same)
+    assert all(fingerprint(other) != fingerprint(arrays) for other in others)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((X, Y, X), r"got a tuple of 3 \(ndarray, ndarray, ndarray\).$"),
+        ((X, "price"), r"got a tuple of 2 \(ndarray, str\).$"),
+        ((X, Y[1:]), "'arrays': x and y must be of one length, got 30 and 29.$"),
+        ((X, ([[1], [1, 2]])), "'arrays': y must be an array, got rows of several lengths"),
+        ((pd.DataFrame({"a": ["b"] * 30}), Y), "'arrays': x must hold numbers in rows of one len"),
+        (((X, Y), (X, Y[:, None, None])), r"y must be \(n,\) or \(n, k\) in each part"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(given: Any, message: str) -> None:
+    with pytest.raises(RequestError, match=message) as refused:
+        Arrays(given)
+    assert "\n" not in str(refused.value)
