@@ -3,22 +3,36 @@
 Whatever Keras's `fit` takes, neither checked nor understood.
 
 Inputs and targets are arrays or nests of them (dicts, lists and tuples, for a model with several
-inputs or outputs), or `x` is a function that makes a `tf.data.Dataset`, a `PyDataset` or a
-generator where it is called: such an object itself cannot be sent to another process.
+inputs or outputs), or `x` makes batches where it is used: a `PyDataset`, or a function that makes a
+`tf.data.Dataset` or a generator, for such an object itself cannot be sent to another process.
+
+Tables and tensors travel as arrays with the values that Keras's own data adapters would give them.
 """
 
-import inspect
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from pipeline.data import conversion
+from pipeline.data.batches import first, first_inputs, is_pydataset, made, makes_batches
 from pipeline.data.dataset import FEW, Dataset
+from pipeline.data.nests import (
+    Nest,
+    Strings,
+    are_strings,
+    described,
+    is_nest,
+    leaves,
+    mapped,
+    zeros,
+)
 from pipeline.errors import RequestError
 
-Nest = Any  # an array, or a dict, list or tuple of nests
+# What to do about strings: in x, and elsewhere.
+TENSOR = "Encode them first; a model that takes text is given a tensor, keras.ops.array(x.tolist())"
+NUMBER = "Number them first: numpy.unique(y, return_inverse=True)[1]"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -51,7 +65,7 @@ class FitData:
         Raises:
             RequestError: something cannot be sent to another process, or the arrays cannot be cut.
         """
-        train = _parts("x and y", (x, y, sample_weight))
+        train = _parts("", (x, y, sample_weight))
         if validation_data is not None:
             # Keras takes a list for a tuple here
             several = isinstance(validation_data, list | tuple)
@@ -64,8 +78,8 @@ class FitData:
             raise RequestError(
                 "validation_split must be a fraction in (0, 1) of arrays; "
                 + (
-                    "a function needs validation_data."
-                    if callable(x)
+                    "what makes batches needs validation_data."
+                    if makes_batches(x)
                     else f"got {validation_split}."
                 )
             )
@@ -83,27 +97,26 @@ class FitData:
 
         Enough to build a model on.
         """
-        return cls(name=name, train=(None if inputs is None else _zeros(inputs), None, None))
+        return cls(name=name, train=(None if inputs is None else zeros(inputs), None, None))
 
     @property
     def parts(self) -> list[Any]:
-        """All that is the user's own code: the functions that make data."""
-        return [leaf for leaf in _leaves([*self.train, *(self.val or ())]) if callable(leaf)]
+        """All that is the user's own code: what makes batches."""
+        return [leaf for leaf in leaves([*self.train, *(self.val or ())]) if makes_batches(leaf)]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one example of the (first) input; empty where a function makes the data."""
-        first = next(_leaves(self.train[0]), None)
-        return tuple(getattr(first, "shape", ())[1:])
+        """Shape of one example of the (first) input; empty where batches are made."""
+        array = next(leaves(self.train[0]), None)
+        return () if makes_batches(array) else tuple(getattr(array, "shape", ())[1:])
 
     def inputs(self) -> Any:
         """The nest of the inputs, each as `{"shape": of an example, "dtype": its name}`.
 
         None where unknown.
         """
-        if self.train[0] is None or callable(self.train[0]):
-            return None
-        return _map(self.train[0], lambda a: {"shape": list(a.shape[1:]), "dtype": str(a.dtype)})
+        known = self.train[0] is not None and not makes_batches(self.train[0])
+        return described(self.train[0]) if known else None
 
     def fit_arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """What `fit` is called with: positional and keyword arguments."""
@@ -128,12 +141,11 @@ class FitData:
             raise RequestError(
                 "A model that takes its shapes from its first call needs data; there is none here."
             )
-        x = _made(self.train)[0]
-        if not callable(self.train[0]):
-            return _map(x, lambda a: a[:1])
-        # a PyDataset counts its batches
-        batch = x[0] if hasattr(x, "__getitem__") else next(iter(x))
-        return batch[0] if isinstance(batch, tuple) else batch
+        if makes_batches(self.train[0]):
+            return first_inputs(made(self.train[0]))
+        # a layer can be called with the rows of a sparse matrix only where its model is trained
+        x = _made(_rows(self.train, slice(1)))[0]
+        return mapped(x, lambda a: a.toarray() if conversion.is_sparse(a) else a)
 
     def measured(self) -> dict[str, tuple[Any, ...]]:
         """Inputs, targets and weights of each split that the best model is measured on."""
@@ -149,17 +161,17 @@ class FitData:
 
     def describe(self) -> dict[str, Any]:
         """What is known of it, fit for JSON; the keys of `Dataset.describe`."""
-        made = callable(self.train[0])
+        unknown = makes_batches(self.train[0])
         counts = {"train": self.train, "val": self.val}
         return {
             "name": self.name,
             "task": None,
             "classes": None,
-            "shape": None if made else [list(a.shape[1:]) for a in _leaves(self.train[0])],
+            "shape": None if unknown else [list(a.shape[1:]) for a in leaves(self.train[0])],
             "target_shape": None,
             "dtype": None
-            if made
-            else ", ".join(sorted({str(a.dtype) for a in _leaves(self.train[0])})),
+            if unknown
+            else ", ".join(sorted({str(a.dtype) for a in leaves(self.train[0])})),
             "range": None,
             "counts": {k: None if v is None else _length(v[0]) for k, v in counts.items()},
             "source": "",
@@ -172,7 +184,33 @@ Data = Dataset | FitData
 
 
 def _rows(parts: tuple[Nest, ...], rows: slice) -> tuple[Nest, ...]:
-    return tuple(None if part is None else _map(part, lambda array: array[rows]) for part in parts)
+    return tuple(None if part is None else mapped(part, lambda a: a[rows]) for part in parts)
+
+
+def _few(parts: tuple[Nest, ...], count: int) -> tuple[Nest, ...]:
+    if any(makes_batches(part) for part in parts):
+        return tuple(first(p, count // FEW) if makes_batches(p) else p for p in parts)
+    return _rows(parts, slice(count))
+
+
+def _made(parts: tuple[Nest, ...]) -> tuple[Any, Any, Any]:
+    """The parts as `fit` is called with them."""
+    x, y, weight = (
+        made(p)
+        if makes_batches(p)
+        else mapped(p, lambda a: a.tensor() if isinstance(a, Strings) else a)
+        for p in (*parts, None, None)[:3]
+    )
+    return x, y, weight
+
+
+def _length(nest: Nest) -> int | None:
+    """Examples in it; None where batches are made."""
+    array = next(leaves(nest), None)
+    return None if array is None or makes_batches(array) else int(array.shape[0])
+
+
+# How it comes to be.
 
 
 def _parts(field: str, given: tuple[Any, ...]) -> tuple[Nest, ...]:
@@ -181,27 +219,41 @@ def _parts(field: str, given: tuple[Any, ...]) -> tuple[Nest, ...]:
         raise RequestError(
             f"{field} must be (x, y) or (x, y, sample_weight); got {len(given)} parts."
         )
-    parts = tuple(_sendable(field, part) for part in (*given, None, None)[:3])
-    lengths = [len(leaf) for leaf in _leaves(list(parts)) if not callable(leaf)]
-    if len(set(lengths)) > 1:
+    names = [f"{name} of {field}" if field else name for name in ("x", "y", "sample_weight")]
+    parts = tuple(map(_sendable, names, (*given, None, None)[:3]))
+    beside = [name for name, part in zip(names[1:], parts[1:], strict=True) if part is not None]
+    if is_pydataset(parts[0]) and beside:
         raise RequestError(
-            f"{field} must have as many examples each; they have "
-            f"{' and '.join(map(str, dict.fromkeys(lengths)))}."
+            f"{beside[0]} must not be given beside a PyDataset, whose batches hold it; return "
+            "(inputs, targets) from __getitem__."
+        )
+    lengths = dict.fromkeys(
+        _length(leaf) for leaf in leaves(list(parts)) if not makes_batches(leaf)
+    )
+    if len(lengths) > 1:
+        shown = [*map(str, lengths)][:3] + ["…"] * (len(lengths) > 3)
+        raise RequestError(
+            f"{field or 'x and y'} must have as many examples each; they have "
+            f"{' and '.join(shown)}."
+            + " Each array of a list is an input of its own; pad the rows of one first "
+            "(keras.utils.pad_sequences)." * any(map(is_nest, given))
         )
     return parts
 
 
 def _sendable(field: str, part: Any) -> Nest:
-    if part is None or inspect.isroutine(part) or (callable(part) and not _made_of_arrays(part)):
+    """What is sent to the trials in the place of what was given as `field`."""
+    if part is None or makes_batches(part):
         return part
     if isinstance(part, dict):
-        return {key: _sendable(field, value) for key, value in part.items()}
-    if isinstance(part, list | tuple) and any(
-        isinstance(p, dict) or np.ndim(_shaped(p)) for p in part
-    ):
-        return type(part)(_sendable(field, value) for value in part)
-    array = np.asarray(_shaped(part))
-    if array.ndim == 0:
+        return {key: _sendable(f"{field}[{key!r}]", value) for key, value in part.items()}
+    if is_nest(part):
+        return type(part)(_sendable(f"{field}[{i}]", value) for i, value in enumerate(part))
+    try:
+        array = _as_array(part, TENSOR if field.startswith("x") else NUMBER)
+    except conversion.Unfit as error:
+        raise RequestError(f"{field} must hold numbers; {error}") from error
+    if array is None:
         raise RequestError(
             f"{field} must be arrays, or a function without arguments that makes a dataset in the "
             "trial's own process; "
@@ -211,68 +263,15 @@ def _sendable(field: str, part: Any) -> Nest:
     return array
 
 
-def _made_of_arrays(part: Any) -> bool:
-    return hasattr(part, "__array__") or hasattr(part, "__getitem__") or hasattr(part, "__iter__")
-
-
-def _shaped(part: Any) -> Any:
-    """Tensors and tables as arrays; 0 for what is neither."""
-    if isinstance(part, np.ndarray | list | tuple | int | float) or hasattr(part, "__array__"):
-        return np.asarray(part)
-    return 0
-
-
-def _made(parts: tuple[Nest, ...]) -> tuple[Any, Any, Any]:
-    x, y, weight = (part() if callable(part) else part for part in (*parts, None, None)[:3])
-    return x, y, weight
-
-
-def _few(parts: tuple[Nest, ...], count: int) -> tuple[Nest, ...]:
-    if any(callable(part) for part in parts):
-        return tuple(_Short(part, count // FEW) if callable(part) else part for part in parts)
-    return _rows(parts, slice(count))
-
-
-class _Short:
-    """Makes the first batches alone, where what is made can be shortened."""
-
-    def __init__(self, make: Callable[[], Any], batches: int) -> None:
-        self._make, self._batches = make, batches
-
-    def __call__(self) -> Any:
-        made = self._make()
-        return (
-            made.take(self._batches) if hasattr(made, "take") and hasattr(made, "batch") else made
-        )
-
-
-def _map(nest: Nest, function: Callable[[Any], Any]) -> Nest:
-    if isinstance(nest, dict):
-        return {key: _map(value, function) for key, value in nest.items()}
-    if isinstance(nest, list | tuple):
-        return type(nest)(_map(value, function) for value in nest)
-    return function(nest)
-
-
-def _leaves(nest: Nest) -> Iterator[Any]:
-    if isinstance(nest, dict):
-        nest = list(nest.values())
-    if isinstance(nest, list | tuple):
-        for part in nest:
-            yield from _leaves(part)
-    elif nest is not None:
-        yield nest
-
-
-def _zeros(inputs: Any) -> Nest:
-    if isinstance(inputs, list):
-        return [_zeros(part) for part in inputs]
-    if inputs.keys() != {"shape", "dtype"}:
-        return {key: _zeros(part) for key, part in inputs.items()}
-    return np.zeros((1, *inputs["shape"]), inputs["dtype"])
-
-
-def _length(nest: Nest) -> int | None:
-    """Examples in it; None for a function."""
-    first = next(_leaves(nest), None)
-    return None if first is None or callable(first) else len(first)
+def _as_array(part: Any, encode: str) -> Any:
+    """What Keras makes of it; None of what it cannot slice."""
+    if conversion.is_sparse(part):
+        return conversion.as_sparse(part)
+    if are_strings(part) and (encode is TENSOR or not isinstance(part, np.ndarray)):
+        return Strings(np.asarray(part))
+    if not conversion.can_be_array(part):
+        return None
+    array = conversion.as_array(part, encode=encode)
+    if conversion.is_of(part, "pandas", "Series"):
+        return array[:, None]  # Keras takes it for a column
+    return array if array.ndim else None

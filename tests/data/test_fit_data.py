@@ -3,8 +3,10 @@ refused."""
 
 import functools
 
+import keras
 import numpy as np
 import pytest
+from ray import cloudpickle
 
 from pipeline.data.fit_data import FitData
 from pipeline.digest import fingerprint
@@ -142,12 +144,12 @@ def test_checksum_tells_contents_and_functions_apart():
         FitData.of("d", other),
         FitData.of("d", functools.partial(made)),
         FitData.of("d", functools.partial(made, 1)),
-        FitData.of("d", np.array([["a"], [None]], object)),
-        FitData.of("d", np.array([["b"], [None]], object)),
+        FitData.of("d", np.array(["a", "c"], object)),
+        FitData.of("d", np.array(["b", "c"], object)),
     ]
     assert len({checksum(data) for data in different}) == len(different)
     assert checksum(FitData.of("d", X.copy(), Y.copy())) == checksum(different[0])
-    again = np.array([["".join(["a"])], [None]], object)
+    again = np.array(["".join(["a"]), "c"], object)
     assert checksum(FitData.of("d", again)) == checksum(different[8])
 
 
@@ -171,6 +173,73 @@ def test_the_functions_that_make_data_are_the_users_code():
 
     assert FitData.of("d", made, validation_data=validation).parts == [made, validation]
     assert FitData.of("d", {"a": X}, Y).parts == []
+
+
+class Batches(keras.utils.PyDataset):
+    """Four batches of five."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.epochs = 0
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        rows = slice(5 * index, 5 * index + 5)
+        return X[rows], Y[rows]
+
+    def on_epoch_end(self):
+        self.epochs += 1
+
+
+class Endless(Batches):
+    num_batches = None
+
+
+def test_a_pydataset_travels_as_it_is():
+    batches = Batches(workers=2, use_multiprocessing=True, max_queue_size=3)
+    data = cloudpickle.loads(cloudpickle.dumps(FitData.of("d", batches, validation_data=batches)))
+    (x,), named = data.fit_arguments()
+    assert isinstance(x, Batches) and isinstance(named["validation_data"], Batches)
+    assert (x.workers, x.use_multiprocessing, x.max_queue_size) == (2, True, 3)
+    assert data.parts == [x, named["validation_data"]] and data.inputs() is None
+    assert data.first_inputs().tolist() == X[:5].tolist() and data.shape == ()
+    assert data.describe()["counts"] == {"train": None, "val": None}
+
+
+@pytest.mark.parametrize("kind", [Batches, Endless, lambda: lambda: Batches()])
+def test_few_of_a_pydataset_are_its_first_batches_in_one_process(kind):
+    given = kind()
+    (few,), _ = FitData.of("d", given).sample(16).fit_arguments()
+    assert len(few) == few.num_batches == 2 and len(list(few)) == 2
+    assert (few.workers, few.use_multiprocessing) == (1, False)
+    assert few[1][1].tolist() == [5, 6, 7, 8, 9]
+    few.on_epoch_end()
+    assert few.epochs == 1 and getattr(given, "epochs", 0) == 0
+    assert not hasattr(given, "epochs") or given.num_batches != 2
+
+
+def test_a_pydataset_holds_its_targets():
+    for beside in ({"y": Y}, {"sample_weight": Y}):
+        with pytest.raises(RequestError) as refused:
+            FitData.of("d", Batches(), **beside)
+        assert str(refused.value) == (
+            f"{next(iter(beside))} must not be given beside a PyDataset, whose batches hold it; "
+            "return (inputs, targets) from __getitem__."
+        )
+    with pytest.raises(RequestError, match="what makes batches needs validation_data"):
+        FitData.of("d", Batches(), validation_split=0.2)
+
+
+def test_checksum_of_a_pydataset_is_of_its_class_and_what_it_holds():
+    def holding(value):
+        batches = Batches()
+        batches.value = value
+        return FitData.of("d", batches)
+
+    assert checksum(holding(1)) == checksum(holding(1)) != checksum(holding(2))
+    assert checksum(FitData.of("d", Batches())) != checksum(FitData.of("d", Endless()))
 
 
 def test_validation_is_measured_where_there_is_one():
@@ -209,7 +278,7 @@ def test_a_split_that_leaves_nothing_is_refused():
 
 
 def test_what_a_function_makes_is_not_split():
-    with pytest.raises(RequestError, match="a function needs validation_data"):
+    with pytest.raises(RequestError, match="what makes batches needs validation_data"):
         FitData.of("d", made, validation_split=0.2)
 
 

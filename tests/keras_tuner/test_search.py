@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 
@@ -240,3 +241,46 @@ def test_trials_that_fail_alike_end_the_search_with_the_users_traceback(ray_clus
     ) as raised:
         tuner.search(X, Y, validation_data=(X, Y), verbose=0)
     assert "test_search.py" in raised.value.__notes__[0]
+
+
+class Batches:
+    """Mixed into a `PyDataset`, which is Keras's; it holds tensors."""
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        rows = slice(20 * index, 20 * index + 20)
+        return self.x[rows], self.y[rows]
+
+
+def test_a_pydataset_of_tensors_trains_and_a_table_validates(ray_cluster, tmp_path):
+    import keras
+
+    class Table(Batches, keras.utils.PyDataset):
+        def __init__(self, x, y):
+            super().__init__(workers=2)
+            self.x, self.y = keras.ops.array(x), keras.ops.array(y)
+
+    def build(hp):
+        model = keras.Sequential([layer := keras.layers.Dense(hp.Int("units", 4, 8), "relu")])
+        model.add(keras.layers.Dense(1, "sigmoid"))
+        model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+        assert not layer.built
+        return model
+
+    numbers = np.random.default_rng(0).normal(size=(80, 2))
+    table = pd.get_dummies(pd.DataFrame(numbers).assign(city=["Ulm", "Bonn"] * 40))
+    y = table[0] > 0
+    tuner = kt.RandomSearch(build, "val_accuracy", max_trials=1, directory=tmp_path, seed=3)
+    tuner.search(
+        Table(table[:60].to_numpy("float32"), y[:60].to_numpy()),
+        epochs=2,
+        validation_data=(table[60:], y[60:]),
+        verbose=0,
+    )
+
+    (model,) = tuner.get_best_models()
+    score = model.evaluate(table[60:], y[60:], verbose=0, return_dict=True)
+    (trial,) = tuner.oracle.get_best_trials()
+    assert score["accuracy"] == pytest.approx(trial.score)

@@ -48,12 +48,12 @@ class Helper:
         self._cpus = cpus
         self._space: Any = None
 
-    def load(self, dataset: Source | Any, seed: int) -> Data:
-        """The dataset; Ray keeps it, and each node maps it once."""
+    def load(self, held: list[Any], seed: int) -> Data:
+        """The dataset that is `held`, by reference; Ray keeps it, and each node maps it once."""
         from pipeline.worker.spaces.loading import load_dataset
 
         machine.claim(self._cpus, gpus=0)
-        return load_dataset(dataset, seed)
+        return load_dataset(ray.get(held[0]), seed)
 
     def describe(self, data: Data) -> dict[str, Any]:
         """What the dataset is, without its arrays."""

@@ -14,6 +14,8 @@ from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Value
 from pipeline.worker.session import Checked, Job
 
+MADE_THERE = "Give a function that makes it: def make(): return …, and make in its place."
+
 
 class FollowedSpace:
     """Starts the helper, and asks it.
@@ -37,14 +39,17 @@ class FollowedSpace:
 
         from pipeline.engine.helper.actor import Helper, HelperClient
 
+        check_sendable("search space", with_code(search_space))
+        for part in getattr(with_code(dataset), "parts", ()):
+            check_sendable("data", part, MADE_THERE)
         # On the driver's node: a user's dataset may read files that lie beside it.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor: Any = Helper  # Ray gives it `options`
-        check_sendable("search space", with_code(search_space))
         self.source = with_settings(search_space, warned)  # as workers are given it
         self._helper = actor.options(scheduling_strategy=here).remote(self.source, 1, os.getcwd())
         self._ask = HelperClient(self._helper)
-        self.data = self._helper.load.remote(with_code(dataset), seed)
+        # held back until the helper has settled its threads: a dataset may hold tensors
+        self.data = self._helper.load.remote([ray.put(dataset)], seed)
         self._roles: dict[str, str] = {}
 
     def end(self) -> None:
