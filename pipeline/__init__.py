@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.engine.run import open_run
     from pipeline.engine.tuning import tune
     from pipeline.experiment import Experiment
+    from pipeline.worker.present import trial
 
 # Silent, unless the caller gives it a handler: see `pipeline.logs`.
 logging.getLogger("kerasweep").addHandler(logging.NullHandler())
@@ -27,9 +28,10 @@ _PUBLIC = {
     "Dataset": "pipeline.data.dataset",
     "Experiment": "pipeline.experiment",
     "open_run": "pipeline.engine.run",
+    "trial": "pipeline.worker.present",
     "tune": "pipeline.engine.tuning",
 }
-__all__ = ["Dataset", "Experiment", "open_run", "tune"]
+__all__ = ["Dataset", "Experiment", "open_run", "trial", "tune"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,8 @@ GROUND = {"errors", "version", "digest", "objective", "names", "components", "lo
 DATA = GROUND | {"data", "space", "facts"}
 RECORDS = DATA | {"records"}
 ASKED = RECORDS | {"experiment"}
-PROTOCOL = {"worker", "worker/devices"}  # session and faults: what a driver may know of a trial
+# session, faults and whose trial it is: what a driver may know of a trial
+PROTOCOL = {"worker", "worker/devices"}
 TOLD = ASKED | {"schedulers", "watch"}
 DRIVEN = TOLD | {"search", "tracking", *PROTOCOL}
 RULES = {
@@ -100,7 +101,10 @@ RULES = {
     "keras_tuner": (None, "the drop-in is a user of all of it"),
     "inline": (None, "one trial in this process meets both sides"),
     "run": (None, "the command line calls what it was asked for"),
-    "": ({"version", "names", "data", "engine", "experiment"}, "the face names what is public"),
+    "": (
+        {"version", "names", "data", "engine", "experiment", "worker"},
+        "the face names what is public",
+    ),
 }
 # Ray is known in engine/ alone, Keras and its backends in worker/, and nothing knows both.
 OUTSIDE: dict[str, tuple[str, ...]] = {"ray": ("engine",)}

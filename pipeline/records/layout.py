@@ -25,6 +25,8 @@ LAST, BEST = "last.npz", "best.npz"  # of a trial, or of each of its executions:
 # the same once more, where they are kept twice
 SPARE = {LAST: "last.spare.npz", BEST: "best.spare.npz"}
 
+OWN = "own"  # of a trial, or of each of its executions: the folder of what user code writes
+
 UNFINISHED = ".new-run-"  # beside the runs, while one is made
 UNFINISHED_LEFT_S = 3600.0  # it takes seconds; what is so old is of one that was killed
 

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pipeline.objective import Objective
 from pipeline.records.entries.reports import BestReports, Report
 from pipeline.records.entries.trials import ENDED, TrialRecord
-from pipeline.records.layout import BEST, LAST, SPARE, Layout
+from pipeline.records.layout import BEST, LAST, OWN, SPARE, Layout
 
 # A stopped trial's worker saves once more before it lets go of it, within a minute; by then so many
 # others at most have ended on any machine that runs fewer trials at once.
@@ -94,6 +94,7 @@ def _remove_below(folder: str, patterns: tuple[str, ...]) -> None:
     for entry in found:
         with contextlib.suppress(OSError):
             if entry.is_dir(follow_symlinks=False):
-                _remove_below(entry.path, patterns)
+                if entry.name != OWN:
+                    _remove_below(entry.path, patterns)
             elif any(fnmatchcase(entry.name, pattern) for pattern in patterns):
                 os.unlink(entry.path)

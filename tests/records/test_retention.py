@@ -87,6 +87,16 @@ def test_the_best_weights_of_the_best_trials_stay(tmp_path, objective, kept):
     assert search.files("trial.json") == {"a", "b", "c", "d"}
 
 
+def test_what_user_code_wrote_stays_whatever_it_is_called(search):
+    search.train("a", 0.1)
+    search.write("a/own", "best.npz", "last.npz")
+    for trial, value in {"b": 0.9, "c": 0.8}.items():
+        search.train(trial, value)
+    search.conclude()
+    left = {str(p.relative_to(search.layout.trials)) for p in search.layout.trials.rglob("*.npz")}
+    assert left == {"a/own/best.npz", "a/own/last.npz", "b/best.npz", "c/best.npz"}
+
+
 def test_a_trial_counts_by_its_best_epoch_and_not_by_its_last(search):
     search.train("a", 0.5, 0.9, 0.1)
     search.train("b", 0.6, 0.6, 0.6)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.records.layout import BEST, LAST, Layout
+from pipeline.records.layout import BEST, LAST, OWN, Layout
 from pipeline.records.outputs.columns import HISTORY, TRIALS
 
 _RUN = Layout("RUN")
@@ -28,6 +28,7 @@ FILES: tuple[tuple[Path, str], ...] = (
         _RUN.trial(_TRIAL) / BEST,
         "the weights of the trial's best epoch; at the end, of the best `--keep-models` trials",
     ),
+    (_RUN.trial(_TRIAL) / OWN, "what your code wrote to the trial's `directory`"),
     (_RUN.trials_table, "a row a trial; written at the end"),
     (_RUN.history_table, "a row an epoch; written at the end"),
     (_RUN.best_model, "the best model, with its optimizer"),

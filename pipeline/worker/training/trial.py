@@ -20,6 +20,7 @@ from pipeline.worker.backends.known import current
 from pipeline.worker.devices.parallel import on_devices
 from pipeline.worker.faults import Failure, classify
 from pipeline.worker.fitting.fit import planned_fit
+from pipeline.worker.present import taking_part
 from pipeline.worker.session import Job, SearchSpace, Session
 from pipeline.worker.training.checkpoints import Checkpoints, State
 from pipeline.worker.training.progress import TrialProgress
@@ -56,7 +57,7 @@ def train(
             keras.utils.clear_session(free_memory=True)
         seed = training_seed(job)
         current().set_random_seed(seed)
-        with on_devices(job.devices) as building:
+        with taking_part(job), on_devices(job.devices) as building:
             return _train(job, space, data, session, seed, building)
     except StorageError:  # nobody's fault: it is tried again, in another worker
         raise
