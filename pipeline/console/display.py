@@ -59,12 +59,14 @@ class Display(Counting):
     def searching(self) -> Iterator[None]:
         """Draw the table while trials run, if this is a terminal."""
         if self.quiet or not self.console.is_terminal:
-            yield
+            with super().searching():
+                yield
             return
         with Live(self._table(), console=self.console, auto_refresh=False, transient=False) as live:
             self._live = live
             try:
-                yield
+                with super().searching():
+                    yield
             finally:
                 live.update(self._table(), refresh=True)
                 self._live = None

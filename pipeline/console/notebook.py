@@ -57,7 +57,8 @@ class NotebookDisplay(Counting):
     def searching(self) -> Iterator[None]:
         """Draw the trials once more when the last is over."""
         try:
-            yield
+            with super().searching():
+                yield
         finally:
             self._draw()
 

@@ -1,6 +1,8 @@
 """How far a search is, counted from what a watcher hears."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pipeline.console.words import duration
 from pipeline.experiment import UNBOUNDED
@@ -19,6 +21,7 @@ class SearchProgress:
     def __init__(self) -> None:
         self.records: dict[str, TrialRecord] = {}
         self.begun = False  # whether this process has started a trial
+        self.over = False  # whether it will start no more
         self._plan: SearchPlan | None = None
         self._began = time.monotonic()
         self._unranked: list[Report] = []
@@ -148,6 +151,8 @@ class SearchProgress:
         return min(self._best, key=lambda report: loss(report.objective), default=None)
 
     def _left_s(self, passed_s: float) -> float | None:
+        if self.over:
+            return None
         done, total = self._tried - self._tried_before, self._trials
         budget_s = self._plan.experiment.time_budget_s if self._plan is not None else None
         bounds = []
@@ -187,3 +192,11 @@ class Counting(Watcher):
     def ended(self, record: TrialRecord) -> None:
         """Count a trial that is over."""
         self.progress.ended(record)
+
+    @contextmanager
+    def searching(self) -> Iterator[None]:
+        """Count until the last trial is over."""
+        try:
+            yield
+        finally:
+            self.progress.over = True

@@ -21,6 +21,7 @@ from pipeline.engine.internals.ray_process import (
     set_variables,
     signals_wait,
     take_token,
+    without_widgets,
 )
 from pipeline.errors import KerasweepError, RequestError, one_line
 from pipeline.experiment import Experiment
@@ -83,8 +84,8 @@ def cluster(
         # Ray reads these once, when it is imported, so they stay for the next run of this process.
         set_variables(LOCAL | {TOKEN: secrets.token_hex(32)})
     with environment_with(variables):
-        import ray
-
+        with without_widgets():
+            import ray
         hush()
         if address is None and not ray.is_initialized():
             take_token()

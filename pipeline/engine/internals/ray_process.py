@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -179,6 +180,18 @@ def let_trials_inherit() -> Iterator[None]:
     finally:
         class_cache.DEFAULT_ENV_VARS.update(given)
         class_cache.ENV_VARS_TO_PROPAGATE.update(propagated)
+
+
+@contextmanager
+def without_widgets() -> Iterator[None]:
+    """Let Ray be imported without a word on widgets: nothing here shows any in a notebook.
+
+    Ray and tqdm, which it imports, say there that ipywidgets is missing (2.60).
+    """
+    logging.getLogger("ray.widgets").setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")
+        yield
 
 
 def hush() -> None:

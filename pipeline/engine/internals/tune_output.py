@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ray.tune import ProgressReporter
 from ray.tune.progress_reporter import TrialProgressCallback
 
 
@@ -15,4 +16,18 @@ class NoOutput(TrialProgressCallback):
         """Nothing."""
 
     def on_trial_complete(self, *_: Any, **info: Any) -> None:
+        """Nothing."""
+
+
+class NoTable(ProgressReporter):
+    """Replaces Tune's table, which a notebook is shown however little is to be printed (Ray 2.60).
+
+    All else that the cell shows is removed for it.
+    """
+
+    def should_report(self, *_: Any, **info: Any) -> bool:
+        """Never."""
+        return False
+
+    def report(self, *_: Any, **info: Any) -> None:
         """Nothing."""

@@ -9,7 +9,7 @@ from pipeline.engine.cluster.nodes import Newcomers
 from pipeline.engine.faults.blame import Blame
 from pipeline.engine.faults.hangs import Hangs
 from pipeline.engine.internals.ray_process import keep_signals
-from pipeline.engine.internals.tune_output import NoOutput
+from pipeline.engine.internals.tune_output import NoOutput, NoTable
 from pipeline.engine.preparation import Prepared
 from pipeline.engine.trials.ask_tell import AskTell, Trials
 from pipeline.engine.trials.generations import RecordedGenerations
@@ -131,6 +131,7 @@ def run_trials(
             scheduler=supervisor,
             num_samples=-1,
             callbacks=[recorder, NoOutput()],
+            progress_reporter=NoTable(),
             stop=StopRule(recorder, ledger, interruption, deadline),
             # the third death without an epoch between (`recorder`) ends a trial
             max_failures=2,
