@@ -2,12 +2,11 @@
 
 import inspect
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.digest import label
 from pipeline.errors import RequestError, unknown
-from pipeline.keras_tuner.hypermodel import own_fit
 from pipeline.keras_tuner.left_behind import left_behind
 from pipeline.objective import Objective
 from pipeline.space.hyperparameters import HyperParameters
@@ -47,7 +46,6 @@ NOT_HONOURED = {
 IN_A_HYPERMODEL = "put what it does into a HyperModel's build and fit"
 IN_A_CALLBACK = "give search a Keras callback with it"
 NOT_CALLED = {
-    "run_trial": IN_A_HYPERMODEL,
     "_build_and_fit_model": IN_A_HYPERMODEL,
     "pre_create_trial": IN_A_HYPERMODEL,
     "on_trial_begin": "give search a Keras callback with on_train_begin",
@@ -58,7 +56,6 @@ NOT_CALLED = {
     "on_batch_end": "give search a Keras callback with on_train_batch_end",
     "on_search_begin": "do before search what it does",
     "on_search_end": "do after search what it does",
-    "save_model": "keep_models says how many trials' weights are kept",
     "load_model": "get_best_models hands the models back",
 }
 
@@ -131,6 +128,16 @@ def warn_of_left_behind(callback: Any) -> None:
         )
 
 
+def warn_of_whole_trials(scheduler: str) -> None:
+    """Say that trials of a `run_trial` of one's own are not stopped early."""
+    if scheduler != "none":
+        warnings.warn(
+            f"run_trial is your own, so each trial is carried out whole: {scheduler} stops none "
+            "early.",
+            stacklevel=3,
+        )
+
+
 def refuse_hooks(tuner: type) -> None:
     """Refuse a tuner with methods of its own that KerasTuner would call, and we do not."""
     reasons = [
@@ -146,10 +153,13 @@ def refuse_hooks(tuner: type) -> None:
 
 
 def of_search(
-    hypermodel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    receiver: Sequence[inspect.Parameter] | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What `search` was given, by name; and which of x and y were given so."""
-    names = _names(hypermodel)
+    """What `search` was given, by name; and which of x and y were given so.
+
+    `receiver` are the parameters of the user's own code that it goes to; None for Keras's `fit`.
+    """
+    names = FIT_ARGUMENTS if receiver is None else _names(receiver)
     named = dict(zip(names, args, strict=False))
     twice = sorted(named.keys() & kwargs.keys())
     if twice:
@@ -160,7 +170,7 @@ def of_search(
         raise RequestError(f"search takes {len(names)} arguments by position; got {len(args)}.")
     given = named | kwargs
     new = given.keys() - set(FIT_ARGUMENTS)
-    if own_fit(hypermodel):
+    if receiver is not None:
         return given, tuple(name for name in ("x", "y") if name in kwargs)
     if new:
         raise RequestError(unknown("argument of search", min(new), FIT_ARGUMENTS))
@@ -172,16 +182,13 @@ def of_search(
     return given, ()
 
 
-def _names(hypermodel: Any) -> tuple[str, ...]:
-    """The names of `search`'s arguments by position: of Keras's `fit`, or of the hypermodel's own.
+def _names(receiver: Sequence[inspect.Parameter]) -> tuple[str, ...]:
+    """The names of `search`'s arguments by position, where the user's own code takes them.
 
-    A hypermodel may call data as it likes: what its `fit` takes first is x, and next y.
+    It may call data as it likes: what it takes first is x, and next y.
     """
-    if not own_fit(hypermodel):
-        return FIT_ARGUMENTS
-    parameters = list(inspect.signature(hypermodel.fit).parameters.values())[2:]
-    own = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    rest = FIT_ARGUMENTS[len(own) :] if any(p.kind is p.VAR_POSITIONAL for p in parameters) else ()
+    own = [p.name for p in receiver if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    rest = FIT_ARGUMENTS[len(own) :] if any(p.kind is p.VAR_POSITIONAL for p in receiver) else ()
     if own:
         own[0] = "x"
     if len(own) > 1 and own[1] not in FIT_ARGUMENTS[2:]:

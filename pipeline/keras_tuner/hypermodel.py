@@ -6,13 +6,13 @@ Arguments of the tuner and of `search` go along.
 import copy
 import inspect
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.digest import sha256
 from pipeline.keras_tuner.errors import FailedTrialError
+from pipeline.keras_tuner.tensorboard import with_hparams
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.space.specs import Hyperparameter, Value
 
@@ -148,9 +148,14 @@ class HyperModelSpace:
     def fit(self, hp: HyperParameters, model: Any, *data: Any, **kwargs: Any) -> Any:
         """Train with what `search` was given, as it was given; our callbacks come last."""
         ours = kwargs.pop("callbacks")
-        theirs = copy.deepcopy(self.callbacks)
-        for callback in theirs:
-            _own_folder(callback, ours)
+        positional, named = self.arguments(data, kwargs)
+        named["callbacks"] = [*self.own_callbacks(hp, ours), *ours]
+        return self.trained(hp, model, positional, named)
+
+    def arguments(
+        self, data: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """What `search` was given, by position and by name, as it was given; no callbacks."""
         # `epochs=hp.Int("epochs", 5, 20)` in a `fit` that passes **kwargs on must not meet another
         # `epochs`.
         kwargs = {
@@ -161,12 +166,23 @@ class HyperModelSpace:
         named = dict(zip(("x", "y"), data, strict=False))
         positional = [value for name, value in named.items() if name not in self.by_name]
         kwargs |= {name: value for name, value in named.items() if name in self.by_name}
-        arguments = self.fitting | kwargs | {"callbacks": [*theirs, *ours]}
+        return positional, self.fitting | kwargs
+
+    def own_callbacks(self, hp: HyperParameters, ours: list[Any]) -> list[Any]:
+        """A trial's own copies of the callbacks that `search` was given."""
+        callbacks = copy.deepcopy(self.callbacks)
+        reporter = next((c for c in ours if hasattr(c, "trial")), None)
+        if reporter is None:
+            return callbacks
+        return with_hparams(callbacks, hp, reporter.trial, reporter.repeat)
+
+    def trained(
+        self, hp: HyperParameters, model: Any, positional: Iterable[Any], named: dict[str, Any]
+    ) -> Any:
+        """What the hypermodel's `fit` returns, or the model's own where it has none."""
         fit = getattr(self.hypermodel, "fit", None)
         return (
-            model.fit(*positional, **arguments)
-            if fit is None
-            else fit(hp, model, *positional, **arguments)
+            model.fit(*positional, **named) if fit is None else fit(hp, model, *positional, **named)
         )
 
 
@@ -181,15 +197,6 @@ def _leaves(nest: Any) -> Iterator[Any]:
             yield from _leaves(part)
     else:
         yield nest
-
-
-def _own_folder(callback: Any, ours: list[Any]) -> None:
-    """Let each trial's TensorBoard write to a folder of its own, as KerasTuner does."""
-    reporter = next((c for c in ours if hasattr(c, "trial")), None)
-    if reporter is not None and type(callback).__name__ == "TensorBoard":
-        callback.log_dir = os.path.join(
-            callback.log_dir, reporter.trial, f"execution{reporter.repeat}"
-        )
 
 
 @dataclass(frozen=True)

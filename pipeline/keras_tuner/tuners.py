@@ -9,6 +9,7 @@ One idea: the long file is KerasTuner's own list of arguments, said for each tun
 
 import inspect
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -26,10 +27,12 @@ from pipeline.keras_tuner.arguments import (
     refuse_hooks,
     warn_of_left_behind,
     warn_of_process,
+    warn_of_whole_trials,
 )
 from pipeline.keras_tuner.hypermodel import FunctionModel, HyperModelSpace, own_fit, portable
 from pipeline.keras_tuner.oracle import Oracle, print_trial
 from pipeline.keras_tuner.projects import is_of_kerastuner, set_aside
+from pipeline.keras_tuner.run_trial import RunTrialSpace, TrialRunner
 from pipeline.records.entries.reports import Report, read_history
 from pipeline.records.entries.trials import COUNTED, TrialRecord, read_trials
 from pipeline.records.layout import Layout
@@ -40,7 +43,7 @@ from pipeline.space.hyperparameters import HyperParameters, Requested
 from pipeline.space.specs import Fixed, Hyperparameter
 
 
-class Tuner:
+class Tuner(TrialRunner):
     """What all tuners share.
 
     Args:
@@ -116,14 +119,23 @@ class Tuner:
             ),
         )
         refuse_hooks(type(self))
-        if not callable(getattr(hypermodel, "build", hypermodel)):
+        self._runs_trials = type(self).run_trial is not Tuner.run_trial
+        if not callable(getattr(hypermodel, "build", hypermodel)) and (
+            hypermodel is not None or not self._runs_trials
+        ):
             raise RequestError(
                 f"hypermodel must be build_model(hp) or a HyperModel; got {hypermodel!r}."
             )
-        self.hypermodel = hypermodel if hasattr(hypermodel, "build") else FunctionModel(hypermodel)
+        whole = hypermodel is None or hasattr(hypermodel, "build")
+        self.hypermodel = hypermodel if whole else FunctionModel(hypermodel)
         self.objective = as_objective(objective)
         given = as_hyperparameters(hyperparameters)
-        self._space = HyperModelSpace(
+        self._executions = executions_per_trial
+        self._space = (
+            partial(RunTrialSpace, tuner=self, executions=executions_per_trial)
+            if self._runs_trials
+            else HyperModelSpace
+        )(
             self.hypermodel,
             given=list(given.space),
             values=dict(given.values),
@@ -168,6 +180,10 @@ class Tuner:
             "storage": str(self._layout.root.parent),
             "name": self._layout.root.name,
         }
+        if self._runs_trials:
+            warn_of_whole_trials(self._settings["scheduler"])
+            # `run_trial` is called once, and trains as often as it likes
+            self._settings |= {"scheduler": "none", "executions_per_trial": 1}
         # All that can be known to be wrong is said here, and not after the data was prepared.
         Experiment(dataset="", search_space=self._space, **self._settings)
 
@@ -189,11 +205,13 @@ class Tuner:
     @property
     def executions_per_trial(self) -> int:
         """Trainings from different seeds, whose mean is a trial's objective."""
-        return int(self._settings["executions_per_trial"])
+        return self._executions
 
     @property
-    def oracle(self) -> Oracle:
-        """What the search has found out so far, to be looked at."""
+    def oracle(self) -> Any:
+        """What the search has found out so far, to be looked at; within a trial, its own."""
+        if self.running is not None:
+            return self.running.oracle
         trials = int((self._settings | self._length(None))["trials"])
         return Oracle(
             self.objective, None if trials >= UNBOUNDED else trials, self._records, self._met_hp
@@ -233,12 +251,15 @@ class Tuner:
         from pipeline.engine.cluster.shipping import check_sendable
         from pipeline.engine.tuning import tune
 
-        experiment, verbose = self._experiment(*of_search(self.hypermodel, fit_args, fit_kwargs))
+        experiment, verbose = self._experiment(*of_search(self._receiver(), fit_args, fit_kwargs))
         for callback in self._space.callbacks:
             check_sendable("callback", callback, OPENED_LATER)
             warn_of_left_behind(callback)
         for name, value in self._space.fitting.items():
             check_sendable(f"argument {name} of search", value)
+        if isinstance(self._space, RunTrialSpace):
+            for name, value in self._space.own.items():
+                check_sendable(f"tuner's attribute {name}", value)
         past = self._layout.root if self._layout.experiment.is_file() else None
         if past is not None:
             self._check_same(experiment)
@@ -416,10 +437,11 @@ class Tuner:
     def _experiment(
         self, given: dict[str, Any], by_name: tuple[str, ...]
     ) -> tuple[Experiment, Any]:
-        if given.get("x") is None and not own_fit(self.hypermodel):
+        receiver = self._receiver()
+        if given.get("x") is None and receiver is None:
             raise RequestError("search must be given x, as Keras's fit is; it got none.")
         names = ["x", "y", "sample_weight", "validation_split", "validation_data"]
-        if own_fit(self.hypermodel):
+        if receiver is not None:
             names.remove("validation_split")  # it may look at x before it is cut
         data = {name: given.pop(name) for name in names if given.get(name) is not None}
         callbacks = given.pop("callbacks", None) or []
@@ -443,8 +465,16 @@ class Tuner:
     def _length(self, epochs: int | None) -> dict[str, Any]:
         """How many epochs a trial has, and how many trials there are."""
         if epochs is None:
-            return {"max_epochs": UNBOUNDED if own_fit(self.hypermodel) else 1}
+            return {"max_epochs": 1 if self._receiver() is None else UNBOUNDED}
         return {"max_epochs": epochs}
+
+    def _receiver(self) -> list[inspect.Parameter] | None:
+        """Parameters of the user's own code that takes what `search` is given; None for Keras's."""
+        if self._runs_trials:
+            return list(inspect.signature(self.run_trial).parameters.values())[1:]
+        if own_fit(self.hypermodel):
+            return list(inspect.signature(self.hypermodel.fit).parameters.values())[2:]
+        return None
 
 
 def _requested(found: BestEpoch, known: Requested) -> Requested:

@@ -471,7 +471,7 @@ def test_a_project_under_other_arguments_is_refused(tmp_path):
         )
 
     def asked(made, **given):
-        return made._experiment(*of_search(made.hypermodel, (X, Y), given))[0]
+        return made._experiment(*of_search(made._receiver(), (X, Y), given))[0]
 
     layout = Layout(tmp_path / "p")
     layout.root.mkdir()

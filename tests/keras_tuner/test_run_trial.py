@@ -1,0 +1,227 @@
+"""A tuner's own `run_trial`: KerasTuner's recipes, what it may return, and which model it has."""
+
+import inspect
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from sklearn.model_selection import KFold
+
+from pipeline import keras_tuner as kt
+from pipeline.errors import RequestError
+from pipeline.keras_tuner.arguments import of_search
+from pipeline.objective import Objective
+from pipeline.records.layout import Layout
+from pipeline.worker.session import Job
+from pipeline.worker.spaces.loading import load_search_space
+from pipeline.worker.spaces.reveal import check_default
+from pipeline.worker.training.checkpoints import Checkpoints
+from pipeline.worker.training.trial import train
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 3)).astype("float32")
+Y = X.sum(axis=1, keepdims=True)
+
+
+def build_model(hp):
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(hp.Int("units", 2, 8, step=2), "relu"),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile("adam", "mse", run_eagerly=True)
+    return model
+
+
+class Sized(kt.RandomSearch):
+    """Tunes what `fit` is called with, as KerasTuner's guide does."""
+
+    def run_trial(self, trial, *args, **kwargs):
+        kwargs["batch_size"] = trial.hyperparameters.Int("batch_size", 8, 32, step=8)
+        kwargs["epochs"] = trial.hyperparameters.Int("epochs", 2, 4)
+        return super().run_trial(trial, *args, **kwargs)
+
+
+class CrossValidated(kt.RandomSearch):
+    folds = 2
+
+    def run_trial(self, trial, x, y, batch_size=32):
+        losses = []
+        for train_rows, rows in KFold(self.folds).split(x):
+            model = self.hypermodel.build(trial.hyperparameters)
+            model.fit(x[train_rows], y[train_rows], batch_size, epochs=1, verbose=0)
+            losses.append(model.evaluate(x[rows], y[rows], verbose=0))
+        self.save_model(trial.trial_id, model)
+        return {"val_loss": np.mean(losses), "spread": np.ptp(losses)}
+
+
+class BlackBox(kt.RandomSearch):
+    def run_trial(self, trial, *args, **kwargs):
+        x = trial.hyperparameters.Float("x", -2.0, 2.0)
+        return x * x + 2 * x + 1
+
+
+class Session:
+    def __init__(self):
+        self.reports = []
+
+    def report(self, update, checkpoint):
+        self.reports.append(update.report)
+
+
+@pytest.fixture
+def carried_out(tmp_path):
+    """Check the default and train a trial of a tuner in this process, as a worker does."""
+
+    def run(kind, *args, hypermodel=build_model, objective="val_loss", **kwargs):
+        executions = kwargs.pop("executions_per_trial", 1)
+        tuner = kind(
+            hypermodel,
+            objective,
+            max_trials=1,
+            directory=tmp_path,
+            executions_per_trial=executions,
+        )
+        experiment, _ = tuner._experiment(*of_search(tuner._receiver(), args, kwargs))
+        space = load_search_space(experiment.search_space)
+        goal = Objective.parse(experiment.objective)
+        checked = check_default(space, experiment.dataset, goal)
+        session, folder = Session(), Layout(tmp_path / "run").trial("t0000")
+        job = Job("t0000", {}, 0, experiment.max_epochs, goal, folder, "default")
+        ending = train(job, space, experiment.dataset, session, unwrapped=True)
+        assert ending.failure is None
+        best = Checkpoints(folder).best_state()
+        return SimpleNamespace(checked=checked, reports=session.reports, best=best)
+
+    return run
+
+
+def test_what_fit_is_called_with_is_tuned_and_its_epochs_are_reported(carried_out):
+    found = carried_out(Sized, X, Y, validation_split=0.2)
+    assert [spec.name for spec, _ in found.checked.requested] == ["units", "batch_size", "epochs"]
+    assert [report.epoch for report in found.reports] == [1, 2]
+    assert not any(report.final for report in found.reports)
+    assert not found.best.no_model
+
+
+def test_a_cross_validation_has_the_mean_as_its_score_and_the_model_that_it_saves(carried_out):
+    found = carried_out(CrossValidated, X, Y, batch_size=16)
+    (report,) = found.reports
+    assert sorted(report.metrics) == ["spread", "val_loss"] and report.objective > 0
+    assert not found.best.no_model and found.best.objective == report.objective
+
+
+def test_without_a_model_of_keras_it_optimises_anything(carried_out):
+    found = carried_out(BlackBox, hypermodel=None, objective=None)
+    (report,) = found.reports
+    assert report.metrics == {"default_objective": pytest.approx(1.0)}  # x is 0 by default
+    assert found.checked.weights == 0 and found.best.no_model
+
+
+def test_executions_are_each_of_a_new_model_and_their_mean_is_the_score(carried_out):
+    class Noting(Sized):
+        def run_trial(self, trial, *args, **kwargs):
+            histories = super().run_trial(trial, *args, **kwargs)
+            worst = [min(history.history["val_loss"]) for history in histories]
+            assert len(worst) == 2 and worst[0] != worst[1]
+            return histories
+
+    found = carried_out(Noting, X, Y, validation_split=0.2, executions_per_trial=2)
+    *epochs, mean = found.reports
+    assert [report.epoch for report in epochs] == [1, 2] and mean.final
+    assert mean.objective != min(report.objective for report in epochs)
+
+
+def history(**logs):
+    made = keras.callbacks.History()
+    made.history = logs
+    return made
+
+
+@pytest.mark.parametrize(
+    ("returned", "metrics"),
+    [
+        (0.5, {"val_loss": 0.5}),
+        ({"val_loss": 0.5, "other": 2.0}, {"val_loss": 0.5, "other": 2.0}),
+        (history(loss=[3.0, 1.0, 2.0], val_loss=[0.7, 0.5, 0.6]), {"loss": 1.0, "val_loss": 0.5}),
+        ([0.25, 0.75], {"val_loss": 0.5}),
+        ([history(val_loss=[1.0, 2.0]), {"val_loss": 2.0}], {"val_loss": 1.5}),
+    ],
+)
+def test_what_run_trial_may_return(carried_out, returned, metrics):
+    class Returning(kt.RandomSearch):
+        def run_trial(self, trial, *args):
+            return returned
+
+    (report,) = carried_out(Returning, X, Y).reports
+    assert report.metrics == pytest.approx(metrics)
+
+
+@pytest.mark.parametrize(("returned", "named"), [(None, "None"), ("done", "a str"), ([], "a list")])
+def test_what_it_may_not_return_is_named(carried_out, returned, named):
+    class Returning(kt.RandomSearch):
+        def run_trial(self, trial):
+            return returned
+
+    with pytest.raises(RequestError) as caught:
+        carried_out(Returning)
+    assert str(caught.value) == (
+        "run_trial must return the objective, a dictionary of metrics, a History, or a list of "
+        f"these; it returned {named}."
+    )
+
+
+def test_the_former_way_of_telling_the_oracle_is_taken_too(carried_out):
+    class Telling(kt.RandomSearch):
+        def run_trial(self, trial, x, y):
+            self.oracle.update_trial(trial.trial_id, {"val_loss": 0.25})
+
+    assert carried_out(Telling, X, Y).reports[0].objective == 0.25
+
+
+def test_a_scheduler_is_not_used_and_that_is_said_once(tmp_path):
+    with pytest.warns(UserWarning) as said:
+        tuner = BlackBox(directory=tmp_path, scheduler="asha")
+    (line,) = said
+    assert str(line.message) == (
+        "run_trial is your own, so each trial is carried out whole: asha stops none early."
+    )
+    assert tuner._settings["scheduler"] == "none"
+
+
+def test_outside_of_a_trial_run_trial_says_so(tmp_path):
+    tuner = kt.RandomSearch(build_model, "val_loss", directory=tmp_path)
+    with pytest.raises(RequestError, match=r"^run_trial must be called within a trial, by run_tr"):
+        tuner.run_trial(None)
+    with pytest.raises(RequestError, match=r"^save_model must be called within a trial"):
+        tuner.save_model("t", None)
+
+
+def test_the_arguments_are_kerastuners():
+    from keras_tuner import Tuner
+
+    for name in ("run_trial", "save_model", "get_trial_dir"):
+        theirs, ours = (inspect.signature(getattr(kind, name)) for kind in (Tuner, kt.Tuner))
+        assert list(theirs.parameters)[: len(ours.parameters)] == list(ours.parameters) or (
+            name == "run_trial"
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_search_by_run_trial_hands_the_best_back(ray_cluster, tmp_path):
+    def tuner(kind, hypermodel, objective):
+        return kind(
+            hypermodel, objective, max_trials=2, seed=1, directory=tmp_path, max_concurrent=2
+        )
+
+    sized = tuner(Sized, build_model, "val_loss")
+    sized.search(X, Y, validation_split=0.2, verbose=0)
+    (hp,), (model,) = sized.get_best_hyperparameters(), sized.get_best_models()
+    assert {"units", "batch_size", "epochs"} == set(hp.values)
+    score = model.evaluate(X[48:], Y[48:], batch_size=hp.get("batch_size"), verbose=0)
+    assert score == pytest.approx(sized.oracle.get_best_trials()[0].score, rel=1e-5)
+    assert max(len(t.metrics.get_history("val_loss")) for t in sized.oracle.trials.values()) > 1
