@@ -72,10 +72,12 @@ def fingerprint(thing: Any) -> dict[str, Any]:
             digest.update(array.tobytes())
         return {"object": thing.name, "sha256": digest.hexdigest()}
     distinctive = getattr(thing, "distinctive", thing)
+    build = getattr(thing, "original_sha256", None)  # without what a search was given beside it
     thing = getattr(thing, "original", thing)  # what wraps a model family for us does not name it
     where = thing if hasattr(thing, "__qualname__") or inspect.ismodule(thing) else type(thing)
     name = where.__name__ if inspect.ismodule(where) else f"{where.__module__}.{where.__qualname__}"
-    return {"object": name, "sha256": sha256(distinctive)}
+    found = {"object": name, "sha256": sha256(distinctive)}
+    return found if build is None else found | {"build": build}
 
 
 def label(thing: str | Any) -> str:

@@ -29,6 +29,7 @@ from pipeline.digest import fingerprint
 from pipeline.errors import LONGEST, RequestError, UserCodeError, all_unknown, one_line, quoted
 from pipeline.names import Component, find
 from pipeline.objective import Objective
+from pipeline.records.layout import is_folder_name
 from pipeline.records.store.remote import check_address
 from pipeline.schedulers.scheduler import scheduler_class
 from pipeline.settings_text import settings_in
@@ -312,16 +313,26 @@ class Experiment(BaseModel):
     def _one_folder(cls, name: str | None) -> str | None:
         if name is None:
             return name
-        if not re.fullmatch(r"\w([\w.\- ]*[\w.\-])?", name):
+        if not is_folder_name(name):
             raise ValueError(
-                "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); "
-                f"got {quoted(name)}."
+                "name must be one folder's name (no '/', no spaces at its "
+                f"ends); got {quoted(name)}."
             )
         if len(name.encode()) > 255:  # more is too long on Linux
             raise ValueError(
                 f"name must be one folder's name, of at most 255 bytes; got {quoted(name)}."
             )
         return name
+
+    @model_validator(mode="after")
+    def _name_for_an_object_store(self) -> "Experiment":
+        remote = "://" in self.storage and self.name is not None
+        if remote and not re.fullmatch(r"\w([\w.\- ]*[\w.\-])?", self.name or ""):
+            raise ValueError(
+                "name must be of letters, digits, '.', '_', '-', and spaces between, in an object "
+                f"store; got {quoted(self.name)}."
+            )
+        return self
 
     @model_validator(mode="after")
     def _grace_within_epochs(self) -> "Experiment":

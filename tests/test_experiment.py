@@ -236,23 +236,28 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
         ),
         (
             {"name": "a/b"},
-            "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got "
-            "'a/b'.",
+            "name must be one folder's name (no '/', no spaces at its ends); got 'a/b'.",
         ),
         (
             {"name": "a "},
-            "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got "
-            "'a '.",
+            "name must be one folder's name (no '/', no spaces at its ends); got 'a '.",
         ),
         (
             {"name": ".."},
-            "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got "
-            "'..'.",
+            "name must be one folder's name (no '/', no spaces at its ends); got '..'.",
         ),
         (
             {"name": ""},
-            "name must be one folder's name (letters, digits, '.', '_', '-', spaces between); got "
-            "''.",
+            "name must be one folder's name (no '/', no spaces at its ends); got ''.",
+        ),
+        (
+            {"name": ".new-run-a"},
+            "name must be one folder's name (no '/', no spaces at its ends); got '.new-run-a'.",
+        ),
+        (
+            {"name": "lr=0.01", "storage": "s3://bucket/runs"},
+            "name must be of letters, digits, '.', '_', '-', and spaces between, in an object "
+            "store; got 'lr=0.01'.",
         ),
         (
             {"dataset": 3},

@@ -63,7 +63,7 @@ def check_same_search(experiment: Experiment, layout: Layout, recorded: Mapping[
     wrong = sorted(
         n
         for n in asked.keys() - MAY_CHANGE - {"name", "storage"}
-        if asked[n] != recorded.get(n, defaults[n])
+        if not _same(asked[n], recorded.get(n, defaults[n]))
     )
     _check_epochs(experiment, max_epochs_of(recorded))
     if wrong:
@@ -71,6 +71,13 @@ def check_same_search(experiment: Experiment, layout: Layout, recorded: Mapping[
             f"A resumed run keeps its {', '.join(wrong)}; {layout.experiment} has other values. "
             f"What may change: {', '.join(sorted(MAY_CHANGE))}."
         )
+
+
+def _same(asked: Any, recorded: Any) -> bool:
+    """Whether two values are the same; of an object, in what was recorded of it."""
+    if isinstance(asked, dict) and isinstance(recorded, dict):
+        asked = {name: value for name, value in asked.items() if name in recorded}
+    return bool(asked == recorded)
 
 
 def changed_settings(text: str, layout: Layout, settings: Mapping[str, Any]) -> Experiment:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from pipeline.errors import unknown
-from pipeline.keras_tuner import errors
+from pipeline.keras_tuner import engine, errors, oracles, tuners
 from pipeline.keras_tuner.hypermodel import HyperModel
 from pipeline.keras_tuner.tuners import (
     BayesianOptimization,
@@ -31,7 +31,10 @@ __all__ = [
     "Objective",
     "RandomSearch",
     "Tuner",
+    "engine",
     "errors",
+    "oracles",
+    "tuners",
 ]
 
 
@@ -41,14 +44,9 @@ __version__ = "1.4.8"  # KerasTuner's, whose scripts run here
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    # KerasTuner's ready hypermodels are its own, and run here as they are
-    if name == "applications":
+    if name == "applications":  # it imports KerasTuner, and Keras with it
         try:
-            return import_module("keras_tuner.applications")
-        except ImportError:
-            raise AttributeError(
-                "keras_tuner.applications must be installed (pip install keras-tuner); the search "
-                "spaces 'resnet' and "
-                "'xception' of this project need nothing."
-            ) from None
+            return import_module("pipeline.keras_tuner.applications")
+        except ImportError as error:
+            raise AttributeError(str(error)) from None
     raise AttributeError(unknown("part of KerasTuner here", name, __all__))

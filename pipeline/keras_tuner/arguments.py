@@ -106,12 +106,14 @@ def refuse(others: Mapping[str, Any], known: Iterable[str] = ()) -> None:
         raise RequestError(f"{reasons}.")
 
 
-def warn_of_process(names: Iterable[str]) -> None:
-    """Warn of what steers KerasTuner's Gaussian process alone."""
-    given = ", ".join(names)
-    if given:
+def warn_of_process(num_initial_points: int | None, alpha: float, beta: float) -> None:
+    """Warn of what steers KerasTuner's Gaussian process alone, where it is not the default."""
+    given = {"num_initial_points": num_initial_points, "alpha": alpha, "beta": beta}
+    usual = {"num_initial_points": None, "alpha": 1e-4, "beta": 2.6}
+    changed = ", ".join(name for name, value in given.items() if value != usual[name])
+    if changed:
         warnings.warn(
-            f"{given}: this steers KerasTuner's Gaussian process and changes nothing here. The "
+            f"{changed}: this steers KerasTuner's Gaussian process and changes nothing here. The "
             "search is by TPE, which begins with a quarter of the trials at random, 5 to 20.",
             stacklevel=3,
         )

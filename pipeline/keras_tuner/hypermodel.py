@@ -86,7 +86,7 @@ class HyperModelSpace:
 
     def __post_init__(self) -> None:
         # Now, before `build` is called for the first time: it may note things in the hypermodel.
-        self._original_sha256 = sha256(self.original)
+        self.original_sha256 = sha256(self.original)
 
     @property
     def original(self) -> Any:
@@ -115,7 +115,7 @@ class HyperModelSpace:
     def distinctive(self) -> Any:
         """All that tells this search space from another; how much is printed does not."""
         return (
-            self._original_sha256,
+            self.original_sha256,
             [spec.to_dict() for spec in self.given],
             dict(self.values),
             self.tune_new,

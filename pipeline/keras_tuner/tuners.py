@@ -11,7 +11,7 @@ import inspect
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from pipeline.keras_tuner.arguments import (
 )
 from pipeline.keras_tuner.hypermodel import FunctionModel, HyperModelSpace, own_fit, portable
 from pipeline.keras_tuner.oracle import Oracle, print_trial
+from pipeline.keras_tuner.oracles import Rungs, SearchOracle, check_oracle
 from pipeline.keras_tuner.projects import is_of_kerastuner, set_aside
 from pipeline.keras_tuner.run_trial import RunTrialSpace, TrialRunner
 from pipeline.records.entries.reports import Report, read_history
@@ -59,6 +60,7 @@ class Tuner(TrialRunner):
             checkpoint. Whose worker dies goes on in any case.
         max_consecutive_failed_trials: so many trials in a row that fail in the same way end the
             search.
+        oracle: what to search by, in place of this class's way; its arguments win.
         executions_per_trial: trainings from different seeds; their mean is the trial's objective.
         max_model_size: a model with more weights is a failed trial.
         optimizer: compiled into each model in place of its own.
@@ -79,14 +81,15 @@ class Tuner(TrialRunner):
         RequestError: an argument cannot be honoured; one line says which and why.
     """
 
-    searcher: ClassVar[str] = "random"
-    default_scheduler: ClassVar[str] = "none"
+    searcher: str = "random"
+    default_scheduler: str = "none"
+    _rungs: Rungs | None = None
 
     def __init__(
         self,
         hypermodel: Any = None,
         objective: Any = None,
-        max_trials: int = 10,
+        max_trials: int | None = 10,
         seed: int | None = None,
         hyperparameters: HyperParameters | None = None,
         tune_new_entries: bool = True,
@@ -94,6 +97,7 @@ class Tuner(TrialRunner):
         max_retries_per_trial: int = 0,
         max_consecutive_failed_trials: int = 3,
         *,
+        oracle: SearchOracle | None = None,
         executions_per_trial: int = 1,
         max_model_size: int | None = None,
         optimizer: Any = None,
@@ -119,6 +123,17 @@ class Tuner(TrialRunner):
             ),
         )
         refuse_hooks(type(self))
+        if isinstance(hypermodel, SearchOracle):  # KerasTuner's Tuner takes it first
+            oracle, hypermodel, objective = hypermodel, objective, None
+        if oracle is not None:
+            check_oracle(oracle)
+            self.searcher, self.default_scheduler = oracle.searcher, oracle.scheduler
+            self._rungs = oracle.rungs
+            objective, max_trials, seed = oracle.objective, oracle.max_trials, oracle.seed
+            hyperparameters = oracle.hyperparameters
+            tune_new_entries, allow_new_entries = oracle.tune_new_entries, oracle.allow_new_entries
+            max_retries_per_trial = oracle.max_retries_per_trial
+            max_consecutive_failed_trials = oracle.max_consecutive_failed_trials
         self._runs_trials = type(self).run_trial is not Tuner.run_trial
         if not callable(getattr(hypermodel, "build", hypermodel)) and (
             hypermodel is not None or not self._runs_trials
@@ -166,7 +181,7 @@ class Tuner(TrialRunner):
         self._settings: dict[str, Any] = {
             "objective": str(self.objective),
             "searcher": self.searcher,
-            "trials": max_trials,
+            "trials": UNBOUNDED if max_trials is None else max_trials,
             "scheduler": scheduler or self.default_scheduler,
             "executions_per_trial": executions_per_trial,
             "max_retries_per_trial": max_retries_per_trial,
@@ -303,6 +318,7 @@ class Tuner(TrialRunner):
         from pipeline.worker.training.repeats import directories
 
         best = self._best(num_models)
+        self._check_same_build()
         kept = self._settings["keep_models"]
         if len(best) > kept:
             raise RequestError(
@@ -434,6 +450,14 @@ class Tuner(TrialRunner):
                 f"{error} To start anew: overwrite=True, or another project_name."
             ) from None
 
+    def _check_same_build(self) -> None:
+        recorded = read_settings(self._layout)["search_space"].get("build")
+        if recorded not in (None, self._space.original_sha256):
+            raise RequestError(
+                f"get_best_models needs the hypermodel that was searched with; {self.project_dir} "
+                "has another. To start anew: overwrite=True, or another project_name."
+            )
+
     def _experiment(
         self, given: dict[str, Any], by_name: tuple[str, ...]
     ) -> tuple[Experiment, Any]:
@@ -464,6 +488,8 @@ class Tuner(TrialRunner):
 
     def _length(self, epochs: int | None) -> dict[str, Any]:
         """How many epochs a trial has, and how many trials there are."""
+        if self._rungs is not None:
+            return self._rungs.settings()
         if epochs is None:
             return {"max_epochs": 1 if self._receiver() is None else UNBOUNDED}
         return {"max_epochs": epochs}
@@ -514,9 +540,7 @@ class GridSearch(Tuner):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            hypermodel, objective, UNBOUNDED if max_trials is None else max_trials, *args, **kwargs
-        )
+        super().__init__(hypermodel, objective, max_trials, *args, **kwargs)
 
 
 class BayesianOptimization(Tuner):
@@ -538,12 +562,7 @@ class BayesianOptimization(Tuner):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        process = {
-            "num_initial_points": (num_initial_points, None),
-            "alpha": (alpha, 1e-4),
-            "beta": (beta, 2.6),
-        }
-        warn_of_process(name for name, (value, usual) in process.items() if value != usual)
+        warn_of_process(num_initial_points, alpha, beta)
         super().__init__(hypermodel, objective, max_trials, *args, **kwargs)
 
 
@@ -579,11 +598,5 @@ class Hyperband(Tuner):
                 "Hyperband has no max_trials: how many trials there are follows from max_epochs, "
                 f"factor and hyperband_iterations; got max_trials={kwargs['max_trials']!r}."
             )
-        self._rungs: dict[str, Any] = {"max_epochs": max_epochs, "reduction_factor": factor}
-        self._iterations = hyperband_iterations
+        self._rungs = Rungs(max_epochs, factor, hyperband_iterations)
         super().__init__(hypermodel, objective, 1, *args, **kwargs)
-
-    def _length(self, epochs: int | None) -> dict[str, Any]:
-        from pipeline.schedulers.hyperband import trials_of_a_round
-
-        return self._rungs | {"trials": self._iterations * trials_of_a_round(**self._rungs)}

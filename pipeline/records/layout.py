@@ -137,6 +137,12 @@ def write_whole(path: Path | RemotePath, data: str | bytes, *, sync: bool = True
         raise
 
 
+def is_folder_name(name: str) -> bool:
+    """Whether a run's directory may be called so."""
+    plain = name == name.strip() and "/" not in name
+    return plain and name not in ("", ".", "..") and not name.startswith(UNFINISHED)
+
+
 @contextlib.contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
     """A folder to be filled, which is at `path` once it is, and not before.

@@ -1,6 +1,8 @@
 """Every argument of a tuner and of its `search` is honoured, or refused in one line before anything
 runs."""
 
+import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -402,6 +404,9 @@ class HoldsAFile(Callback):
         super().__init__()
         self.file = path.open("a")
 
+    def __del__(self):
+        self.file.close()
+
 
 class HoldsAWriter(Callback):
     def __init__(self, path):
@@ -489,3 +494,89 @@ def test_the_drop_in_imports_neither_keras_nor_ray():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert ended.stdout.strip() == "set()"
+
+
+ORACLES = {
+    "RandomSearchOracle": kt.RandomSearch,
+    "GridSearchOracle": kt.GridSearch,
+    "BayesianOptimizationOracle": kt.BayesianOptimization,
+    "HyperbandOracle": kt.Hyperband,
+}
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_a_tuner_of_an_oracle_searches_as_the_tuner_of_that_name(name, tmp_path):
+    length = {"max_epochs": 9, "hyperband_iterations": 2} if "band" in name else {"max_trials": 7}
+    given = {"seed": 5, "max_retries_per_trial": 1, "tune_new_entries": False, **length}
+    oracle = getattr(kt.oracles, name)(kt.Objective("val_f1", "max"), **given)
+    ways = [
+        kt.Tuner(oracle=oracle, hypermodel=build_model, directory=tmp_path),
+        kt.Tuner(oracle, build_model, directory=tmp_path),
+        ORACLES[name](build_model, kt.Objective("val_f1", "max"), directory=tmp_path, **given),
+    ]
+    one, other, own = (asked(tuner, X, Y, validation_split=0.2, epochs=3) for tuner in ways)
+    assert one.to_yaml() == other.to_yaml() == own.to_yaml()
+
+
+def test_an_oracle_takes_the_arguments_of_kerastuners(tmp_path):
+    import keras_tuner
+
+    for name in ORACLES:
+        theirs = inspect.signature(getattr(keras_tuner.oracles, name)).parameters
+        ours = inspect.signature(getattr(kt.oracles, name)).parameters
+        base = inspect.signature(kt.oracles.SearchOracle).parameters
+        assert set(theirs) <= {*ours, *base}, name
+        shared = [name for name in ours if name not in ("args", "kwargs")]
+        assert list(theirs)[: len(shared)] == shared, name
+
+
+def test_an_oracle_of_ones_own_is_refused_with_the_way_out(tmp_path):
+    with pytest.raises(RequestError) as caught:
+        kt.Tuner(oracle=object(), hypermodel=build_model, directory=tmp_path)
+    assert str(caught.value) == (
+        "oracle must be one of BayesianOptimizationOracle, GridSearchOracle, HyperbandOracle, "
+        "RandomSearchOracle; got a object. A searcher of your own is a class of "
+        "pipeline.search.searcher, given as Experiment(searcher=…)."
+    )
+
+
+def test_every_import_path_of_kerastuner_that_is_offered_holds_the_same_things():
+    for path, name in (
+        ("engine.hyperparameters", "HyperParameters"),
+        ("engine.hyperparameters", "Choice"),
+        ("engine.hypermodel", "HyperModel"),
+        ("engine.objective", "Objective"),
+        ("engine.tuner", "Tuner"),
+        ("engine.base_tuner", "BaseTuner"),
+        ("engine.trial", "Trial"),
+        ("tuners", "Hyperband"),
+        ("oracles", "HyperbandOracle"),
+        ("errors", "FailedTrialError"),
+        ("applications", "HyperResNet"),
+    ):
+        found = getattr(importlib.import_module(f"pipeline.keras_tuner.{path}"), name)
+        assert found is getattr(kt, name, found)
+    assert kt.engine.hyperparameters.HyperParameters is kt.HyperParameters
+    assert kt.applications.HyperXception.__name__ == "HyperXception"
+
+
+@pytest.mark.parametrize(
+    ("project_name", "place"),
+    [
+        ("lr=0.01", "lr=0.01"),
+        ("run (2)", "run (2)"),
+        ("a/b", "a/b"),
+        ("2024-05-01 12:30", "2024-05-01 12:30"),
+        ("projekt 名", "projekt 名"),
+        ("[x] {y} %s 'z'", "[x] {y} %s 'z'"),
+    ],
+)
+def test_a_project_may_be_called_whatever_a_folder_may(tuner, tmp_path, project_name, place):
+    made = tuner(project_name=project_name)
+    assert made.project_dir == str(tmp_path / place)
+    assert asked(made, X, Y).name == Path(place).name
+
+
+def test_a_name_that_no_folder_may_have_is_refused(tuner):
+    with pytest.raises(RequestError, match=r"^name must be one folder's name \(no '/', no spaces"):
+        tuner(project_name="a ")

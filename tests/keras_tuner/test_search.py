@@ -48,7 +48,7 @@ def project(ray_cluster, tmp_path_factory):
             "seed": 5,
             "keep_models": 2,
             "directory": folder,
-            "project_name": "the digits",
+            "project_name": "the digits: [lr=0.1] {x} %s (2) 名",
         }
         return kt.RandomSearch(hypermodel, "val_accuracy", **settings | changed)
 
@@ -105,6 +105,19 @@ def test_a_finished_search_returns_at_once_and_a_longer_one_goes_on(project):
     assert longer.remaining_trials == 1
     again(longer)
     assert records.read_text().startswith(before) and len(longer.get_best_hyperparameters(9)) == 4
+
+
+def test_models_of_another_build_are_refused_and_not_loaded_into_it(project):
+    def build_other(hp):
+        return build_model(hp)
+
+    tuner = project(build_other)
+    with pytest.raises(RequestError) as caught:
+        tuner.get_best_models()
+    assert str(caught.value) == (
+        "get_best_models needs the hypermodel that was searched with; "
+        f"{tuner.project_dir} has another. To start anew: overwrite=True, or another project_name."
+    )
 
 
 def test_another_search_in_the_same_project_is_refused_with_what_to_do(project):
