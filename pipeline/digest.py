@@ -58,7 +58,7 @@ def fingerprint(thing: Any) -> dict[str, Any]:
             "inputs": thing.inputs(),
         }
     if isinstance(thing, Arrays):
-        return {"object": label(thing), "sha256": sha256(thing.parts)}
+        return {"object": label(thing), "sha256": sha256(thing.pairs)}
     if isinstance(thing, Dataset):
         digest = hashlib.sha256()
         for array in (

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.conversion import Unfit, as_array, as_dense, is_of, is_sparse
 from pipeline.errors import RequestError
 
 Array = NDArray[Any]
@@ -13,18 +14,17 @@ TASKS = ("classification", "regression")
 
 
 def as_inputs(name: str, x: Any) -> Array:
-    """Return x as an array of numbers; float64 becomes float32, what Keras computes in."""
-    array = _array(name, "x", x)
-    if array.dtype.kind == "O":
-        # A table with columns of several types comes as objects.
-        try:
-            array = array.astype(np.float32)
-        except (TypeError, ValueError) as error:
-            raise RequestError(
-                f"Dataset {name!r}: x must hold numbers in rows of one length, got objects "
-                f"({error}). Encode text columns; pad sequences (keras.utils.pad_sequences)."
-            ) from error
-    return _narrowed(array)
+    """Return x as an array of numbers; float64 becomes float32, what Keras computes in.
+
+    A sparse matrix becomes dense, if it is no larger than `MOST_DENSE_GIB`.
+    """
+    try:
+        array = as_dense(x) if is_sparse(x) else as_array(x, nan=False)
+        if array.dtype.kind == "c":
+            raise Unfit(f"it holds {array.dtype}", "Give real and imaginary parts as columns")
+    except Unfit as error:
+        raise RequestError(f"Dataset {name!r}: x must hold numbers; {error}") from error
+    return _narrowed(name, "x", array)
 
 
 def as_targets(
@@ -35,13 +35,14 @@ def as_targets(
         raise RequestError(
             f"Dataset {name!r}: task must be one of {', '.join(TASKS)}, got {task!r}."
         )
-    arrays = [_array(name, "y", part) for part in parts]
+    arrays = [_targets(name, part) for part in parts]
     arrays = [a[:, 0] if a.ndim == 2 and a.shape[1] == 1 else a for a in arrays]
     shapes = {a.shape[1:] for a in arrays}
     if len(shapes) > 1 or any(a.ndim == 0 or len(a) == 0 for a in arrays):
         got = " and ".join(str(a.shape) for a in arrays)
         raise RequestError(f"Dataset {name!r}: y must be (n,) or (n, k) in each part, got {got}.")
-    y = _labels_of_objects(name, np.concatenate(arrays))
+    y = np.concatenate(arrays)
+    y = np.array(y.tolist()) if y.dtype.kind == "O" else y
     if y.dtype.kind in "US" and task != "regression":
         names, numbers = np.unique(y, return_inverse=True)
         y, classes = numbers.reshape(y.shape), classes or len(names)
@@ -49,7 +50,7 @@ def as_targets(
     if task is None:
         task = "classification" if y.dtype.kind in "biu" or _is_one_hot(y) else "regression"
     if task == "regression":
-        y = y.astype(np.float32) if y.dtype.kind in "biu" else _narrowed(y)
+        y = y.astype(np.float32) if y.dtype.kind in "biu" else _narrowed(name, "y", y)
         classes = None if inferred else classes
     else:
         whole = y.dtype.kind == "f" and y.ndim == 1 and bool((y == np.floor(y)).all())
@@ -75,17 +76,14 @@ def _class_count(name: str, y: Array, inferred: bool) -> int:
     return classes
 
 
-def _labels_of_objects(name: str, y: Array) -> Array:
-    """Return objects as what they are, strings or numbers; a missing one is refused."""
-    if y.dtype.kind != "O":
-        return y
-    for i, value in enumerate(y.flat):
-        if not isinstance(value, str | int | float | np.generic) or value != value:
-            raise RequestError(
-                f"Dataset {name!r}: each target must be a number or a string, got {value!r} as "
-                f"target {i}. Drop the examples without one."
-            )
-    return np.array(y.tolist())
+def _targets(name: str, y: Any) -> Array:
+    """Numbers or strings; a table of one column is a column of them."""
+    if is_of(y, "pandas", "DataFrame") and y.shape[1] == 1:
+        y = y.iloc[:, 0]
+    try:
+        return as_dense(y) if is_sparse(y) else as_array(y, strings=True, nan=False)
+    except Unfit as error:
+        raise RequestError(f"Dataset {name!r}: y must hold numbers or strings; {error}") from error
 
 
 def _is_one_hot(y: Array) -> bool:
@@ -95,29 +93,27 @@ def _is_one_hot(y: Array) -> bool:
     return bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
 
 
-def _array(name: str, field: str, value: Any) -> Array:
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise RequestError(
-            f"Dataset {name!r}: {field} must be an array, got rows of several lengths ({error}). "
-            "Pad sequences first (keras.utils.pad_sequences)."
-        ) from error
-
-
-def _narrowed(array: Array) -> Array:
+def _narrowed(name: str, field: str, array: Array) -> Array:
     if array.dtype != np.float64:
         return array
-    with np.errstate(over="ignore"):  # an overflow becomes infinity, which the checks name
-        return array.astype(np.float32)
+    try:
+        with np.errstate(over="raise"):
+            return array.astype(np.float32)
+    except FloatingPointError as error:
+        raise RequestError(
+            f"Dataset {name!r}: {field} must fit into float32, which Keras computes in; its "
+            f"largest value is {np.nanmax(abs(array)):.3g}. Scale it first."
+        ) from error
 
 
 def check_lengths(name: str, x: Array, y: Array) -> None:
     """Refuse inputs and targets that do not belong together."""
     if x.ndim == 0 or len(x) != len(y):
         length = len(x) if x.ndim else "a single number"
+        turned = x.ndim > 1 and x.shape[1] == len(y)
         raise RequestError(
             f"Dataset {name!r}: x and y must be of one length, got {length} and {len(y)}."
+            + " Examples are along the first axis of x, which is one input." * turned
         )
 
 

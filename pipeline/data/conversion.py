@@ -4,6 +4,7 @@ What is of pandas, SciPy or a backend is known by its class: none of them is imp
 """
 
 import datetime
+import math
 import numbers
 from typing import Any
 
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-ENCODE = "Encode them first, such as by pandas.get_dummies"
+ENCODE = "Encode them first, such as by pandas.get_dummies, or read them as numbers"
 FILL = "Fill or drop what is missing first, such as by fillna or dropna"
 PAD = "Pad them first: keras.utils.pad_sequences"
 DATES = "Make numbers of them first, such as the days since one of them"
 DENSE = "Make it dense first"
+MOST_DENSE_GIB = 1.0
 
 
 class Unfit(ValueError):
@@ -96,6 +98,25 @@ def as_sparse(thing: Any) -> Any:
     return scipy.sparse.csr_matrix((np.asarray(values), (places[:, 0], places[:, 1])), shape)
 
 
+def as_dense(thing: Any) -> Array:
+    """A sparse matrix as an array, its floats as float32.
+
+    Raises:
+        Unfit: that would be larger than `MOST_DENSE_GIB`.
+    """
+    rows = as_sparse(thing)
+    rows = rows.astype(np.float32) if rows.dtype.kind == "f" else rows
+    gib = math.prod(rows.shape) * rows.dtype.itemsize / 2**30
+    if gib > MOST_DENSE_GIB:
+        size = " x ".join(map(str, rows.shape))
+        raise Unfit(
+            f"it is a sparse matrix of {size}, {gib:.1f} GiB when it is dense",
+            "Make it narrower first, such as by scikit-learn's TruncatedSVD; search(x, y) of "
+            "pipeline.keras_tuner takes it as it is",
+        )
+    return np.asarray(rows.toarray())
+
+
 def _is_tensor(thing: Any, *names: str) -> bool:
     """Whether it is a backend's tensor of a kind that has a class of its own."""
     return type(thing).__name__ in names
@@ -116,15 +137,17 @@ def _of_column(
     column: Any, subject: str, *, strings: bool = False, nan: bool = True, encode: str = ENCODE
 ) -> Array:
     kind, dtype = column.dtype.kind, column.dtype
-    missing = int(column.isna().sum())
-    if missing and not (nan and isinstance(dtype, np.dtype) and kind == "f"):
-        raise Unfit(f"{subject} has {_count(missing, 'missing value')}", FILL)
+    if not (nan and isinstance(dtype, np.dtype) and kind == "f"):
+        _refuse_where(np.asarray(column.isna()), f"{subject} has", "missing value", FILL)
     if kind in "biufc":
         # of pandas' own types, nullable and sparse ones
         plain = getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
         return np.asarray(column.to_numpy(plain))
     if dtype.name == "category" and not strings:
-        raise Unfit(f"{subject} holds categories", f"{ENCODE}, or by .cat.codes")
+        raise Unfit(
+            f"{subject} holds categories",
+            "Encode them first, such as by pandas.get_dummies or .cat.codes",
+        )
     if kind in "mM":
         raise _dates(subject, dtype)
     return _of_numpy(np.asarray(column), subject, strings=strings, encode=encode)
@@ -133,10 +156,8 @@ def _of_column(
 def _of_numpy(array: Array, subject: str, *, strings: bool, encode: str) -> Array:
     kind = array.dtype.kind
     if isinstance(array, np.ma.MaskedArray):
-        if masked := int(np.ma.getmaskarray(array).sum()):
-            raise Unfit(
-                f"{subject} has {_count(masked, 'masked value')}", "Fill them first: filled(…)"
-            )
+        masked = np.ma.getmaskarray(array)
+        _refuse_where(masked, f"{subject} has", "masked value", "Fill them first: filled(…)")
         array = array.data
     array = np.asarray(array)
     if kind in "biufc":
@@ -166,11 +187,10 @@ def _of_objects(array: Array, subject: str) -> Array:
         if len(sizes) > 1:
             raise Unfit(f"its rows have several lengths, {sizes[0]} to {sizes[-1]}", PAD)
         raise Unfit(f"{subject} holds a {type(rows[0]).__name__} each", "Stack them: numpy.stack")
-    missing = sum(
-        value is None or type(value).__name__ in ("NAType", "NaTType") for value in values
-    )
-    if missing:
-        raise Unfit(f"{subject} has {_count(missing, 'missing value')}", FILL)
+    missing = [v is None or type(v).__name__ in ("NAType", "NaTType") for v in values]
+    if any(isinstance(value, str) for value in values):  # beside which NaN is no number
+        missing = [gone or v != v for gone, v in zip(missing, values, strict=True)]
+    _refuse_where(np.reshape(missing, array.shape), f"{subject} has", "missing value", FILL)
     if all(isinstance(value, numbers.Number | np.bool_) for value in values):
         found = np.array(values).reshape(array.shape)
         if found.dtype.kind in "biufc":
@@ -193,8 +213,13 @@ def _dates(subject: str, dtype: Any) -> Unfit:
     return Unfit(f"{subject} holds dates ({dtype})", DATES)
 
 
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}" + "s" * (count != 1)
+def _refuse_where(wrong: Array, has: str, what: str, instead: str) -> None:
+    """Refuse what is wrong at these places, if there are any."""
+    rows = np.nonzero(wrong)[0]
+    if len(rows):
+        several = len(rows) > 1
+        found = f"{has} {len(rows)} {what}{'s' * several}"
+        raise Unfit(f"{found}, {'the first ' * several}in row {rows[0]}", instead)
 
 
 def _shown(value: Any) -> str:

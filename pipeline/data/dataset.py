@@ -19,6 +19,7 @@ from pipeline.data.arrays import (
     split_size,
     standardised,
 )
+from pipeline.data.nests import is_nest
 from pipeline.errors import RequestError
 
 SPLITS = ("train", "val", "test")
@@ -251,7 +252,7 @@ class Dataset:
 def as_dataset(loaded: Any, name: str, seed: int) -> Dataset:
     """Make a `Dataset` of what a dataset module's `load` returned.
 
-    Arrays are taken as they are, not standardised; lists and tables become arrays.
+    Arrays are taken as they are, not standardised; lists, tables and sparse matrices become arrays.
 
     Args:
         loaded: a `Dataset`; `((x_train, y_train), (x_test, y_test))` as `keras.datasets` gives it,
@@ -281,11 +282,16 @@ def form_of(loaded: Any) -> Literal["one pair", "with test"] | None:
     """Whether it is `(x, y)`, or `((x_train, y_train), (x_test, y_test))`; None if neither."""
     if not isinstance(loaded, tuple | list) or len(loaded) != 2:
         return None
-    tuples = [isinstance(part, tuple) for part in loaded]
-    if all(tuples) and all(len(part) == 2 for part in loaded):
+    if all(map(_is_pair, loaded)):
         return "with test"
-    plain = not any(tuples) and not any(isinstance(part, str | dict | None) for part in loaded)
-    return "one pair" if plain else None
+    neither = any(isinstance(part, tuple | str | dict | None) for part in loaded)
+    return None if neither else "one pair"
+
+
+def _is_pair(part: Any) -> bool:
+    """Whether it is `(x, y)`; a list is if it holds arrays, and else an array itself."""
+    pair = isinstance(part, tuple | list) and len(part) == 2
+    return pair and (isinstance(part, tuple) or is_nest(part))
 
 
 def _few_rows(labels: Array, count: int) -> list[int]:
@@ -322,13 +328,12 @@ def _faults(data: Dataset) -> list[str]:
             faults.append(f"{what} must have one shape in every split, got {got}")
     if named["x_train"].ndim == 1:
         faults.append("inputs must have an axis after the first, got (n,); try x[:, None]")
-    faults += [fault for split in SPLITS for fault in _number_faults(f"x_{split}", data)]
-    return faults or _target_faults(data)
+    return faults + _number_faults("x", data) or _target_faults(data)
 
 
 def _target_faults(data: Dataset) -> list[str]:
     if data.task == "regression":
-        faults = [fault for split in SPLITS for fault in _number_faults(f"y_{split}", data)]
+        faults = _number_faults("y", data)
         if data.classes is not None:
             faults.append(f"a regression has no classes, got classes={data.classes}")
         if len(data.target_shape) > 1:
@@ -343,15 +348,19 @@ def _target_faults(data: Dataset) -> list[str]:
         ]
     check = _one_hot_fault if data.target_shape else _label_fault
     found = (check(f"y_{split}", getattr(data, f"y_{split}"), data.classes) for split in SPLITS)
-    return [fault for fault in found if fault]
+    return [fault for fault in found if fault][:1]
 
 
 def _label_fault(field: str, y: Array, classes: int) -> str | None:
+    demand = f"labels must be integers 0..{classes - 1}"
     if y.dtype.kind not in "iu":
-        return f"labels must be integers 0..{classes - 1}, {field} is {y.dtype}"
+        return f"{demand}, {field} is {y.dtype}"
     low, high = int(y.min()), int(y.max())
     if low < 0 or high >= classes:
-        return f"labels must be integers 0..{classes - 1}, {field} has {low}..{high}"
+        return (
+            f"{demand}, {field} has {low}..{high}; numpy.unique(y, return_inverse=True)[1] numbers "
+            "them"
+        )
     return None
 
 
@@ -367,16 +376,18 @@ def _one_hot_fault(field: str, y: Array, classes: int) -> str | None:
     return None
 
 
-def _number_faults(field: str, data: Dataset) -> list[str]:
-    array = getattr(data, field)
-    if array.dtype.kind not in "biuf":
-        return [f"{field} must hold numbers, got {array.dtype}"]
-    if array.dtype.kind == "f":
-        bad = array.size - int(np.isfinite(array).sum())
+def _number_faults(array: str, data: Dataset) -> list[str]:
+    """Of x or y: what is wrong in the first split where something is, for it is in all alike."""
+    for split in SPLITS:
+        field = f"{array}_{split}"
+        values = getattr(data, field)
+        if values.dtype.kind not in "biuf":
+            return [f"{field} must hold numbers, got {values.dtype}"]
+        bad = values.size - int(np.isfinite(values).sum()) if values.dtype.kind == "f" else 0
         if bad:
             return [
-                f"{field} must hold no NaN and no infinity, got {bad} in {array.size} values; fill "
-                "or drop them first"
+                f"{field} must hold no NaN and no infinity, got {bad} in {values.size} values; "
+                "fill or drop them first"
             ]
     return []
 

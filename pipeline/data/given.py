@@ -26,10 +26,10 @@ class Arrays:
         pairs = given if form == "with test" else [given]
         inputs = [as_inputs(self.__name__, x) for x, _ in pairs]
         targets, _, _ = as_targets(self.__name__, [y for _, y in pairs], None, None)
-        self.parts = tuple(zip(inputs, targets, strict=True))
-        for x, y in self.parts:
+        self.pairs = tuple(zip(inputs, targets, strict=True))
+        for x, y in self.pairs:
             check_lengths(self.__name__, x, y)
 
     def __call__(self) -> Any:
         """What a `load` returns."""
-        return self.parts if len(self.parts) == 2 else self.parts[0]
+        return self.pairs if len(self.pairs) == 2 else self.pairs[0]

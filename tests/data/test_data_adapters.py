@@ -92,13 +92,13 @@ NUMBERS = {
     "float128": (FLOATS.astype(np.longdouble), FLOATS),
 }
 PAD = " Pad them first: keras.utils.pad_sequences"
-ENCODE = "Encode them first, such as by pandas.get_dummies"
+ENCODE = "Encode them first, such as by pandas.get_dummies, or read them as numbers."
 TEXT = "Encode them first; a model that takes text is given a tensor, keras.ops.array(x.tolist())."
 FILL = "Fill or drop what is missing first, such as by fillna or dropna."
 ROWS = [[1], [2, 3]] * 20
 DAYS = pd.date_range("2024", periods=N)
 REFUSED = {
-    "it has 60 masked values. Fill them first: filled(…).": np.ma.array(
+    "it has 60 masked values, the first in row 0. Fill them first: filled(…).": np.ma.array(
         FLOATS, mask=np.arange(3 * N).reshape(N, 3) % 2
     ),
     f"its rows have several lengths.{PAD}.": ROWS,
@@ -109,15 +109,16 @@ REFUSED = {
     "it holds a list each. Stack them: numpy.stack.": pd.Series([[1, 2]] * N),
     f"it holds strings, such as 'Ulm'. {TEXT}": np.array(WORDS),
     f"it holds strings, such as b'Ulm'. {TEXT}": np.array(WORDS, "S"),
-    f"its column 'city' holds strings, such as 'Ulm'. {ENCODE}.": TABLE.assign(city=WORDS),
-    f"its column 'kind' holds categories. {ENCODE}, or by .cat.codes.": TABLE.assign(
-        kind=pd.Categorical(WORDS)
-    ),
-    f"its column 'a' has 1 missing value. {FILL}": TABLE.assign(
+    f"its column 'city' holds strings, such as 'Ulm'. {ENCODE}": TABLE.assign(city=WORDS),
+    "its column 'kind' holds categories. Encode them first, such as by pandas.get_dummies or "
+    ".cat.codes.": TABLE.assign(kind=pd.Categorical(WORDS)),
+    f"its column 'a' has 1 missing value, in row 3. {FILL}": TABLE.assign(
         a=TABLE.a.astype("Float64").where(TABLE.index != 3)
     ),
-    f"its column 'd' has 2 missing values. {FILL}": TABLE.assign(d=[*WORDS[2:], None, None]),
-    f"it has 40 missing values. {FILL}": np.array([[1.5, None]] * N, object),
+    f"its column 'd' has 2 missing values, the first in row 38. {FILL}": TABLE.assign(
+        d=[*WORDS[2:], None, None]
+    ),
+    f"it has 40 missing values, the first in row 0. {FILL}": np.array([[1.5, None]] * N, object),
     "its column 't' holds dates (datetime64[s]). Make numbers of them first, such as the days "
     "since one of them.": TABLE.assign(t=DAYS.astype("datetime64[s]")),
     "it holds dates (datetime64[D]). Make numbers of them first, such as the days since one of "

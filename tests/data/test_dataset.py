@@ -241,15 +241,6 @@ def test_integer_targets_that_are_no_labels_are_refused() -> None:
         as_dataset((numbered(), np.arange(N) * 1000), "prices", 0)
 
 
-@pytest.mark.parametrize("missing", [None, float("nan")])
-def test_missing_label_is_refused_by_its_place(missing: Any) -> None:
-    y = np.array(["no", "yes"] * 50, dtype=object)
-    y[3] = missing
-
-    with pytest.raises(RequestError, match=f"got {missing!r} as target 3"):
-        as_dataset((numbered(), y), "mine", 0)
-
-
 def test_target_with_too_many_axes_is_refused() -> None:
     with pytest.raises(RequestError, match="must be a number or a row, got shape"):
         as_dataset((numbered(), np.ones((N, 2, 2)) / 3), "mine", 0)
@@ -359,33 +350,6 @@ def test_float64_becomes_float32() -> None:
 
     assert data.dtype == "float32"
     assert data.y_train.dtype == np.float32
-
-
-def test_number_too_large_for_float32_is_refused_without_a_warning() -> None:
-    with pytest.raises(RequestError, match="no infinity, got"):
-        as_dataset((numbered().astype(float) * 1e40, labels()), "mine", 0)
-
-
-def test_lists_and_tables_become_arrays() -> None:
-    pandas = pytest.importorskip("pandas")
-    table = pandas.DataFrame({"age": range(N), "smokes": [True, False] * 50})
-    column = pandas.Series(["yes", "no"] * 50)
-
-    from_table = as_dataset((table, column), "mine", 0)
-    from_lists = as_dataset(([[1, 2]] * 10, [0, 1] * 5), "mine", 0)
-
-    assert (from_table.shape, from_table.dtype, from_table.classes) == ((2,), "float32", 2)
-    assert (from_lists.shape, from_lists.classes) == ((2,), 2)
-
-
-def test_text_columns_and_ragged_rows_are_refused_with_advice() -> None:
-    with pytest.raises(RequestError, match="Encode text columns"):
-        as_dataset((np.array([["a", 1]] * N, dtype=object), labels()), "mine", 0)
-    with pytest.raises(RequestError, match="pad_sequences"):
-        as_dataset(([[1], [1, 2]] * 50, labels()), "mine", 0)
-    with pytest.raises(RequestError, match="pad_sequences"):
-        ragged = np.array([[1], [1, 2]] * 50, dtype=object)  # as keras.datasets.imdb gives it
-        as_dataset((ragged, labels()), "mine", 0)
 
 
 def test_lengths_that_differ_are_refused_before_the_split() -> None:

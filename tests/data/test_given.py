@@ -51,8 +51,11 @@ def test_they_are_called_arrays_and_told_apart_by_what_they_hold() -> None:
         ((X, Y, X), r"got a tuple of 3 \(ndarray, ndarray, ndarray\).$"),
         ((X, "price"), r"got a tuple of 2 \(ndarray, str\).$"),
         ((X, Y[1:]), "'arrays': x and y must be of one length, got 30 and 29.$"),
-        ((X, ([[1], [1, 2]])), "'arrays': y must be an array, got rows of several lengths"),
-        ((pd.DataFrame({"a": ["b"] * 30}), Y), "'arrays': x must hold numbers in rows of one len"),
+        ((X, ([[1], [1, 2]])), "'arrays': y must hold numbers or strings; its rows have s"),
+        (
+            (pd.DataFrame({"a": ["b"] * 30}), Y),
+            "'arrays': x must hold numbers; its column 'a' holds str",
+        ),
         (((X, Y), (X, Y[:, None, None])), r"y must be \(n,\) or \(n, k\) in each part"),
     ],
 )
