@@ -92,19 +92,22 @@ def _row(progress: SearchProgress, trial: str) -> list[str]:
 
 
 def _fitting(cells: dict[str, list[str]], room: int) -> dict[str, str]:
-    """The hyperparameters for which there is room, each with its heading."""
+    """The hyperparameters for which there is room, each with its heading.
+
+    Where it is short, those come first that most of the trials have.
+    """
     headings: dict[str, str] = {}
     for longest in NAMES:
         headings = _cut_apart(cells, longest)
         if sum(_taken([headings[name], *cells[name]]) for name in cells) <= room:
             return headings
-    shown = {}
-    for name, heading in headings.items():
-        taken = _taken([heading, *cells[name]])
+    shown = set()
+    for name in sorted(cells, key=lambda name: cells[name].count("")):
+        taken = _taken([headings[name], *cells[name]])
         if taken <= room:
-            shown[name] = heading
+            shown.add(name)
             room -= taken
-    return shown
+    return {name: heading for name, heading in headings.items() if name in shown}
 
 
 def _cut_apart(cells: dict[str, list[str]], longest: int) -> dict[str, str]:

@@ -82,6 +82,13 @@ def test_what_has_no_place_is_named(table_of):
     assert len(whole.headings) == 34 and whole.left_out == []
 
 
+def test_where_the_place_is_short_what_most_trials_have_comes_first(table_of):
+    rare = {f"units_{i}": 512 for i in range(1, 9)}
+    table = table_of(rare | {"activation": "relu", "rate": 0.1}, {"activation": "elu", "rate": 0.2})
+    assert table.headings[-2:] == ["act…ion", "rate"] and table.left_out[-1] == "units_8"
+    assert table.headings[4] == "units_1" and width_of(table) <= 80
+
+
 def test_values_and_an_objectives_name_are_cut_too(plan_of):
     progress = SearchProgress()
     progress.started(record("t0000", layer="x" * 200))

@@ -31,6 +31,7 @@ def test_the_mnist_example_runs_to_its_end_on_fewer_images(tmp_path):
     )
     assert run.returncode == 0, run.stderr[-3000:]
     assert "Default search space size: 4\nnum_layers (Int)" in run.stdout
+    assert "\nRecords: runs/mnist_keras_tuner\n" in run.stdout
     assert "Showing 10 best trials" in run.stdout
     scores = [
         float(line.split()[-1])

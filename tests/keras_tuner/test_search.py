@@ -95,7 +95,7 @@ def test_more_models_than_were_kept_are_refused(project):
     assert len(project().get_best_hyperparameters(9)) == 3
 
 
-def test_a_finished_search_returns_at_once_and_a_longer_one_goes_on(project):
+def test_a_finished_search_returns_at_once_and_a_longer_one_goes_on(project, capsys):
     tuner = project()
     records = Path(tuner.project_dir, "history.jsonl")
     before = records.read_text()
@@ -105,6 +105,7 @@ def test_a_finished_search_returns_at_once_and_a_longer_one_goes_on(project):
     assert longer.remaining_trials == 1
     again(longer)
     assert records.read_text().startswith(before) and len(longer.get_best_hyperparameters(9)) == 4
+    assert capsys.readouterr().out == ""  # verbose is 0
 
 
 def test_models_of_another_build_are_refused_and_not_loaded_into_it(project):
