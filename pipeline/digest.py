@@ -24,6 +24,7 @@ import numpy as np
 from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import FitData
 from pipeline.data.given import Arrays
+from pipeline.errors import is_installed
 
 PLAIN_TYPES = (type(None), bool, int, float, complex, str, bytes, type(...))
 # Of a callback: where something is written changes nothing in a search, and often holds the time.
@@ -38,7 +39,7 @@ PLACES = {
     "_current_epoch_path",
 }
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}", re.IGNORECASE)
-LIBRARIES = {"pipeline", *sys.stdlib_module_names}  # beside what is in site-packages
+LIBRARIES = {"pipeline", *sys.stdlib_module_names}  # beside what is installed
 
 
 def sha256(*things: Any) -> str:
@@ -251,7 +252,7 @@ def _of_a_library(thing: Any) -> bool:
     if module is None or module.__name__ == "__main__":
         return False
     file = getattr(module, "__file__", None) or ""
-    return "site-packages" in file or module.__name__.partition(".")[0] in LIBRARIES
+    return is_installed(file) or module.__name__.partition(".")[0] in LIBRARIES
 
 
 def _joined(*parts: Any) -> bytes:

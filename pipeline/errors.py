@@ -34,7 +34,16 @@ LISTED = 12  # names or values that an error lists one by one
 OUR_CODE = f"{Path(__file__).resolve().parent}{os.sep}"
 # What lies here where the package was installed; a traceback tells of it as of a user's code.
 TOLD = (f"{OUR_CODE}datasets{os.sep}", f"{OUR_CODE}search_spaces{os.sep}")
-IMPORTLIB = importlib.__file__
+IMPORTLIB = os.path.realpath(importlib.__file__)
+FROZEN = "<frozen importlib"
+
+# Folders of installed packages; the second is Debian's.
+INSTALLED = {"site-packages", "dist-packages"}
+
+
+def is_installed(file: str | Path) -> bool:
+    """Whether a file is an installed package's, and so no code of the user's own."""
+    return not INSTALLED.isdisjoint(Path(file).parts)
 
 
 class KerasweepError(Exception):
@@ -146,8 +155,9 @@ def users_frames(frames: traceback.StackSummary) -> traceback.StackSummary:
     users = [
         frame
         for frame in frames
-        if frame.filename.startswith(TOLD)
-        or not frame.filename.startswith((OUR_CODE, "<frozen importlib", IMPORTLIB))
+        # by its real path: this checkout may be reached through a link
+        if (file := os.path.realpath(frame.filename)).startswith(TOLD)
+        or not (file.startswith((OUR_CODE, IMPORTLIB)) or frame.filename.startswith(FROZEN))
     ]
     return traceback.StackSummary.from_list(users) if users else frames
 

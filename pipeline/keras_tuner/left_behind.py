@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.errors import is_installed
+
 CONTAINERS = (list, dict, set, deque)
 CHANGES = ("append", "appendleft", "extend", "insert", "add", "update", "setdefault")
 
@@ -39,9 +41,8 @@ def _functions(callback: Any) -> Iterator[types.FunctionType]:
     ]
     for thing in (*methods, *vars(callback).values()):
         function = getattr(thing, "__func__", thing)
-        if isinstance(function, types.FunctionType) and "site-packages" not in (
-            function.__code__.co_filename
-        ):
+        own = isinstance(function, types.FunctionType)
+        if own and not is_installed(function.__code__.co_filename):
             yield function
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.digest import label
-from pipeline.errors import RequestError, one_line
+from pipeline.errors import RequestError, is_installed, one_line
 from pipeline.names import FOLDERS, PACKAGE, Source, folder_of
 from pipeline.records.store.scratch import new_folder
 
@@ -29,7 +29,7 @@ def stage(targets: list[Source]) -> str:
     """Copy our packages and the user's own into a new folder, which Ray ships to every node.
 
     A user's module travels with the Python files and packages beside it, into a folder of their own
-    (`Source.staged_as`). What is installed in site-packages must be installed on the nodes too.
+    (`Source.staged_as`). What is installed must be installed on the nodes too.
 
     Raises:
         RequestError: the user's folder is too large to ship.
@@ -38,7 +38,7 @@ def stage(targets: list[Source]) -> str:
     for ours in OUR_FOLDERS:
         shutil.copytree(ours, staged / ours.name, ignore=LEFT_OUT)
     for target in targets:
-        if target.root and "site-packages" not in target.file:
+        if target.root and not is_installed(target.file):
             _copy(target, staged / target.staged_as)
     size = sum(p.stat().st_size for p in staged.rglob("*") if p.is_file()) / 2**20
     if size > MOST_MIB:
@@ -112,8 +112,8 @@ def _by_value(thing: Any) -> None:
     own = thing.__name__ if inspect.ismodule(thing) else getattr(thing, "__module__", None)
     for name in {own, *(kind.__module__ for kind in kinds)}:
         module = sys.modules.get(name or "")
-        file = getattr(module, "__file__", None) or "site-packages"
-        if module is None or "site-packages" in file:
+        file = getattr(module, "__file__", None)
+        if module is None or file is None or is_installed(file):
             continue
         if module.__name__.partition(".")[0] not in {"pipeline", *sys.stdlib_module_names}:
             cloudpickle.register_pickle_by_value(module)
