@@ -1,6 +1,7 @@
 """KerasTuner's arguments: what they mean here, and what is not honoured."""
 
 import inspect
+import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -91,10 +92,17 @@ def as_hyperparameters(given: Any) -> HyperParameters:
 
 
 def refuse(others: Mapping[str, Any], known: Iterable[str] = ()) -> None:
-    """Refuse what is not honoured, whatever its value but None.
+    """Refuse what is not honoured, whatever its value but None; KerasTuner's variables too.
 
     `known` are the arguments that are.
     """
+    variables = sorted(name for name in os.environ if name.startswith("KERASTUNER_"))
+    if variables:
+        raise RequestError(
+            f"{', '.join(variables)} must not be set: KerasTuner starts the same script on each "
+            "worker. Here one script searches on all hosts of a Ray cluster: give the tuner "
+            "address='auto' or HOST:PORT, and unset the variables."
+        )
     given = {name: value for name, value in others.items() if value is not None}
     for name in given:
         if name not in NOT_HONOURED:

@@ -329,6 +329,18 @@ def test_an_argument_that_is_not_honoured_is_refused_in_one_line(tuner, argument
     assert "\n" not in str(raised.value)
 
 
+def test_variables_of_kerastuners_distributed_search_are_refused(tuner, monkeypatch):
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "10.0.0.1")
+    with pytest.raises(RequestError) as caught:
+        tuner()
+    assert str(caught.value) == (
+        "KERASTUNER_ORACLE_IP, KERASTUNER_TUNER_ID must not be set: KerasTuner starts the same "
+        "script on each worker. Here one script searches on all hosts of a Ray cluster: give the "
+        "tuner address='auto' or HOST:PORT, and unset the variables."
+    )
+
+
 @pytest.mark.parametrize("name", ["num_initial_points", "alpha", "beta"])
 def test_settings_of_a_gaussian_process_are_warned_of(tuner, name):
     with pytest.warns(UserWarning, match=f"^{name}: this steers KerasTuner's Gaussian process and"):
