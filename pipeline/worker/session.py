@@ -47,6 +47,7 @@ class Job:
     retries: int = 0  # so often it is tried again where user code raised
     fit_plan: str = "auto"  # how `fit` is carried out: see `plans`
     devices: int = 1  # that train it together: see `parallel`
+    on_gpu: bool = False  # whether they are GPUs
     keep_spare: bool = False  # whether its checkpoints are kept twice: see `checkpoints`
     rungs: tuple[int, ...] = ()  # the epochs after which it is stopped or paused, or may be
 

@@ -45,6 +45,7 @@ class Jobs:
             retries=experiment.max_retries_per_trial,
             fit_plan=experiment.fit_plan,
             devices=devices_a_trial(experiment),
+            on_gpu=experiment.gpu_share > 0,
             keep_spare=self._scheduler.keeps_spares,
             rungs=self._rungs,
         )

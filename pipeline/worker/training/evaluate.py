@@ -20,7 +20,7 @@ from pipeline.data.fit_data import Data
 from pipeline.errors import one_line
 from pipeline.records.layout import Layout, persist, write_json
 from pipeline.records.outputs.checksums import read_checksums, sum_of, write_checksums
-from pipeline.records.outputs.model_check import ModelCheck
+from pipeline.records.outputs.model_check import ON_A_GPU, ModelCheck
 from pipeline.worker.fitting.grouping import SIXTEEN_BITS
 from pipeline.worker.fitting.validation import evaluation_batch
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
@@ -152,7 +152,12 @@ def _measured(
     incomparable = held.incomparable or (EARLIER if held.batch_size is None else "")
 
     def checked(measured: float | None, reason: str) -> ModelCheck:
-        return ModelCheck.of(objective, recorded, measured, tolerance(loaded), reason, unread)
+        allowed = tolerance(loaded)
+        device = ON_A_GPU if job.on_gpu and allowed < NARROW else ""
+        check = ModelCheck.of(
+            objective, recorded, measured, NARROW if device else allowed, reason, unread
+        )
+        return replace(check, device=device)
 
     if not loaded.compiled:
         return {}, checked(None, "the model is not compiled")

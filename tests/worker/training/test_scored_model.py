@@ -10,6 +10,7 @@ import pytest
 from pipeline.data.fit_data import FitData
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
+from pipeline.records.outputs.model_check import ModelCheck
 from pipeline.worker.training.checkpoints import BestWeights, Checkpoints, State
 from pipeline.worker.training.evaluate import evaluate_best, load_model, trained
 from tests.worker import stage
@@ -82,6 +83,16 @@ def test_a_model_that_draws_numbers_outside_of_training_is_told_to_differ(digits
     found, _, _ = searched(tmp_path, digits, build=noisy, objective=Objective("val_loss", "min"))
     assert found["check"]["result"] == "different"
     assert found["check"]["measured"] != found["check"]["recorded"]
+
+
+def test_what_a_gpu_trained_is_compared_as_its_products_are_and_that_is_said(digits, tmp_path):
+    found, *_ = searched(tmp_path, digits, on_gpu=True)
+    check = found["check"]
+    assert (check["result"], check["tolerance"]) == ("equal", 1e-2)
+    assert str(ModelCheck(**check)) == (
+        "measured again, and equal to what was recorded (within 0.01 is equal here: trained on a "
+        "GPU, which may multiply float32 in 10 bits (TF32), measured on the CPU)"
+    )
 
 
 def test_sixteen_bits_have_a_tolerance_of_their_own(digits, tmp_path):
