@@ -27,7 +27,11 @@ RULES = {
     "names": (GROUND, "names are found without importing what they name"),
     "components": (GROUND, "to know the names of things must cost neither Ray nor Keras"),
     "logs": (GROUND, "every room may log"),
-    "data": (GROUND, "the files of datasets import it, and it must stay light for them"),
+    "data": (
+        GROUND | {"data/pipelines"},
+        "the files of datasets import it, and it must stay light for them",
+    ),
+    "data/pipelines": ({"errors", "data"}, "it imports TensorFlow where a pipeline is met"),
     "space": (GROUND, "hyperparameters are plain Python"),
     "facts": (GROUND | {"space"}, "what a fact says is read without Keras, by any room"),
     "records": (DATA, "records are read without Ray, without Keras, by any room"),
@@ -110,6 +114,7 @@ RULES = {
 OUTSIDE: dict[str, tuple[str, ...]] = {"ray": ("engine",)}
 OUTSIDE["keras"] = ("worker", "testing", "keras_tuner", "datasets", "search_spaces")
 OUTSIDE |= dict.fromkeys(("tensorflow", "jax", "torch"), ("worker/backends", "testing"))
+OUTSIDE["tensorflow"] += ("data/pipelines",)
 NO_ROLE = {"misc", "parts", "core", "utils", "common", "helpers", "base"}
 
 

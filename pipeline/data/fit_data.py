@@ -3,8 +3,9 @@
 Whatever Keras's `fit` takes, neither checked nor understood.
 
 Inputs and targets are arrays or nests of them (dicts, lists and tuples, for a model with several
-inputs or outputs), or `x` makes batches where it is used: a `PyDataset`, or a function that makes a
-`tf.data.Dataset` or a generator, for such an object itself cannot be sent to another process.
+inputs or outputs), or `x` makes batches where it is used: a `tf.data.Dataset` in a form that
+travels (`pipelines`), a `PyDataset`, or a function that makes such a dataset or a generator, for a
+generator itself cannot be sent to another process.
 
 Tables and tensors travel as arrays with the values that Keras's own data adapters would give them.
 """
@@ -28,6 +29,8 @@ from pipeline.data.nests import (
     mapped,
     zeros,
 )
+from pipeline.data.pipelines.pipeline import Pipeline, is_endless, is_pipeline
+from pipeline.data.pipelines.portable import portable
 from pipeline.errors import RequestError
 
 # What to do about strings: in x, and elsewhere.
@@ -79,7 +82,7 @@ class FitData:
                 "validation_split must be a fraction in (0, 1) of arrays; "
                 + (
                     "what makes batches needs validation_data."
-                    if makes_batches(x)
+                    if makes_batches(train[0])
                     else f"got {validation_split}."
                 )
             )
@@ -107,16 +110,23 @@ class FitData:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one example of the (first) input; empty where batches are made."""
-        array = next(leaves(self.train[0]), None)
-        return () if makes_batches(array) else tuple(getattr(array, "shape", ())[1:])
+        array = next(leaves(self._known_inputs()), None)
+        return () if array is None else tuple(array.shape[1:])
 
     def inputs(self) -> Any:
         """The nest of the inputs, each as `{"shape": of an example, "dtype": its name}`.
 
         None where unknown.
         """
-        known = self.train[0] is not None and not makes_batches(self.train[0])
-        return described(self.train[0]) if known else None
+        known = self._known_inputs()
+        return None if known is None else described(known)
+
+    def _known_inputs(self) -> Nest:
+        """The inputs, or what is known of each before they are made; None where that is nothing."""
+        x = self.train[0]
+        if isinstance(x, Pipeline):
+            return x.elements.inputs
+        return None if makes_batches(x) else x
 
     def fit_arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """What `fit` is called with: positional and keyword arguments."""
@@ -148,8 +158,12 @@ class FitData:
         return mapped(x, lambda a: a.toarray() if conversion.is_sparse(a) else a)
 
     def measured(self) -> dict[str, tuple[Any, ...]]:
-        """Inputs, targets and weights of each split that the best model is measured on."""
-        return {} if self.val is None else {"validation": _made(self.val)}
+        """Inputs, targets and weights of each split that the best model is measured on.
+
+        A dataset that repeats without end is none.
+        """
+        val = None if self.val is None else _made(self.val)
+        return {} if val is None or is_endless(val[0]) else {"validation": val}
 
     def sample(self, count: int = FEW) -> "FitData":
         """A few examples of each split."""
@@ -161,17 +175,15 @@ class FitData:
 
     def describe(self) -> dict[str, Any]:
         """What is known of it, fit for JSON; the keys of `Dataset.describe`."""
-        unknown = makes_batches(self.train[0])
+        known = list(leaves(self._known_inputs()))
         counts = {"train": self.train, "val": self.val}
         return {
             "name": self.name,
             "task": None,
             "classes": None,
-            "shape": None if unknown else [list(a.shape[1:]) for a in leaves(self.train[0])],
+            "shape": [list(a.shape[1:]) for a in known] or None,
             "target_shape": None,
-            "dtype": None
-            if unknown
-            else ", ".join(sorted({str(a.dtype) for a in leaves(self.train[0])})),
+            "dtype": ", ".join(sorted({str(a.dtype) for a in known})) or None,
             "range": None,
             "counts": {k: None if v is None else _length(v[0]) for k, v in counts.items()},
             "source": "",
@@ -205,8 +217,10 @@ def _made(parts: tuple[Nest, ...]) -> tuple[Any, Any, Any]:
 
 
 def _length(nest: Nest) -> int | None:
-    """Examples in it; None where batches are made."""
+    """Examples in it; None where that is known only once batches are made."""
     array = next(leaves(nest), None)
+    if isinstance(array, Pipeline):
+        return array.elements.examples
     return None if array is None or makes_batches(array) else int(array.shape[0])
 
 
@@ -227,6 +241,12 @@ def _parts(field: str, given: tuple[Any, ...]) -> tuple[Nest, ...]:
             f"{beside[0]} must not be given beside a PyDataset, whose batches hold it; return "
             "(inputs, targets) from __getitem__."
         )
+    # a `fit` of one's own may call its second dataset as it likes
+    if isinstance(parts[0], Pipeline) and beside and not isinstance(parts[1], Pipeline):
+        raise RequestError(
+            f"{beside[0]} must not be given beside a tf.data.Dataset, whose elements hold it; zip "
+            "them: tf.data.Dataset.zip((inputs, targets))."
+        )
     lengths = dict.fromkeys(
         _length(leaf) for leaf in leaves(list(parts)) if not makes_batches(leaf)
     )
@@ -243,6 +263,8 @@ def _parts(field: str, given: tuple[Any, ...]) -> tuple[Nest, ...]:
 
 def _sendable(field: str, part: Any) -> Nest:
     """What is sent to the trials in the place of what was given as `field`."""
+    if is_pipeline(part):
+        return portable(field, part)
     if part is None or makes_batches(part):
         return part
     if isinstance(part, dict):
@@ -255,8 +277,8 @@ def _sendable(field: str, part: Any) -> Nest:
         raise RequestError(f"{field} must hold numbers; {error}") from error
     if array is None:
         raise RequestError(
-            f"{field} must be arrays, or a function without arguments that makes a dataset in the "
-            "trial's own process; "
+            f"{field} must be arrays, a tf.data.Dataset, or a function without arguments that "
+            "makes a dataset in the trial's own process; "
             f"got {type(part).__name__}, which cannot be sent there. Write: def make(): return …, "
             "and give make."
         )

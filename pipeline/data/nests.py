@@ -93,12 +93,12 @@ def described(nest: Nest) -> Any:
 
 
 def zeros(described: Any) -> Nest:
-    """One example of such arrays."""
+    """One example of such arrays, and 1 for a size that differs."""
     if isinstance(described, list):
         return [zeros(part) for part in described]
     if described.keys() != {"shape", "dtype"}:
         return {key: zeros(part) for key, part in described.items()}
-    shape = (1, *described["shape"])
+    shape = (1, *(1 if size is None else size for size in described["shape"]))
     if described["dtype"] == Strings.dtype:
         return Strings(np.full(shape, "", object))
     return np.zeros(shape, described["dtype"])

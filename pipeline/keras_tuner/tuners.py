@@ -255,8 +255,8 @@ class Tuner(TrialRunner):
 
         The arguments are those of Keras's `fit`, and what the hypermodel's `fit` takes beyond them.
 
-        Arrays travel to each node once. In place of a `tf.data.Dataset`, which cannot be sent to
-        another process, give a function without arguments that makes it.
+        Arrays travel to each node once, a `tf.data.Dataset` as its graph; one that calls Python
+        code is read once. In place of a generator give a function without arguments that makes it.
 
         Raises:
             RequestError: an argument cannot be honoured, or the model cannot be built or trained on

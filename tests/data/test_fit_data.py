@@ -256,10 +256,12 @@ def test_shape_is_that_of_the_first_input():
 @pytest.mark.parametrize("given", [iter([1]), object(), 3.5])
 def test_what_cannot_be_sent_is_refused_with_what_to_write(given):
     with pytest.raises(
-        RequestError, match=r"arrays, or a function .* got \w+, .* Write: def make\(\): return"
+        RequestError, match=r"arrays, .* or a function .* got \w+, .* Write: def make\(\): return"
     ):
         FitData.of("d", given)
-    with pytest.raises(RequestError, match=r"validation_data must be arrays, or a function"):
+    with pytest.raises(
+        RequestError, match=r"validation_data must be arrays, a tf.data.Dataset, or a function"
+    ):
         FitData.of("d", X, Y, validation_data=given)
 
 
@@ -304,3 +306,74 @@ def test_parts_of_another_length_are_refused_at_once(given):
     assert str(refused.value) == "x and y must have as many examples each; they have 20 and 15."
     with pytest.raises(RequestError, match="validation_data must have as many examples each; they"):
         FitData.of("d", X, Y, validation_data=(X, Y[:3]))
+
+
+def batches_of(x, y, size=5):
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices((x, y)).batch(size)
+
+
+def test_a_tf_dataset_is_taken_as_what_makes_it_anew():
+    data = FitData.of("d", batches_of(X, Y), validation_data=batches_of(X[:8], Y[:8], 4))
+    (x,), named = data.fit_arguments()
+    assert [len(batch) for batch, _ in x] == [5] * 4
+    assert [len(batch) for batch, _ in named["validation_data"]] == [4, 4]
+    assert data.shape == (2,) and data.inputs() == {"shape": [2], "dtype": "float64"}
+    facts = data.describe()
+    assert facts["shape"] == [[2]] and facts["dtype"] == "float64"
+    assert data.first_inputs().shape == (5, 2)
+    (few,), named = data.sample().fit_arguments()
+    assert len(list(few)) == len(list(named["validation_data"])) == 1
+    assert len(list(data.measured()["validation"][0])) == 2
+
+
+def test_examples_of_a_tf_dataset_are_counted_where_its_batches_are_of_one_size():
+    import tensorflow as tf
+
+    whole = tf.data.Dataset.from_tensor_slices((X, Y)).batch(4, drop_remainder=True)
+    data = FitData.of("d", whole, validation_data=batches_of(X, Y))
+    assert data.describe()["counts"] == {"train": 20, "val": None}
+
+
+def test_a_tf_dataset_of_texts_and_of_other_kinds_than_tensors_has_inputs_or_none():
+    import tensorflow as tf
+
+    texts = tf.data.Dataset.from_tensor_slices([["a"], ["b"]]).batch(2)
+    data = FitData.of("d", texts)
+    assert data.inputs() == {"shape": [1], "dtype": "string"}
+    assert FitData.like("d", data.inputs()).first_inputs().numpy().tolist() == [[b""]]
+    ragged = tf.data.Dataset.from_tensor_slices(tf.ragged.constant([[1], [2, 3]])).batch(2)
+    data = FitData.of("d", ragged)
+    assert data.inputs() is None and data.shape == () and data.describe()["dtype"] is None
+    rows = tf.data.Dataset.from_generator(
+        lambda: iter([X[:3], X[:4]]), output_signature=tf.TensorSpec([None, 2], tf.float64)
+    )
+    with pytest.warns(UserWarning, match="read once"):
+        sizes = FitData.of("d", rows.map(lambda x: x[:, :1]).padded_batch(1)).inputs()
+    assert sizes == {"shape": [None, 1], "dtype": "float64"}
+    assert FitData.like("d", sizes).first_inputs().shape == (1, 1, 1)
+
+
+def test_validation_without_end_is_not_measured():
+    data = FitData.of("d", batches_of(X, Y), validation_data=batches_of(X, Y).repeat())
+    assert data.measured() == {}
+
+
+def test_a_tf_dataset_is_not_split():
+    with pytest.raises(RequestError, match="what makes batches needs validation_data"):
+        FitData.of("d", batches_of(X, Y), validation_split=0.2)
+
+
+def test_nothing_is_given_beside_a_tf_dataset():
+    with pytest.raises(RequestError) as refused:
+        FitData.of("d", batches_of(X, Y), Y)
+    assert str(refused.value) == (
+        "y must not be given beside a tf.data.Dataset, whose elements hold it; zip them: "
+        "tf.data.Dataset.zip((inputs, targets))."
+    )
+    with pytest.raises(RequestError, match="sample_weight of validation_data must not be given"):
+        FitData.of("d", X, Y, validation_data=(batches_of(X, Y), None, Y))
+    # a `fit` of one's own has two of them
+    x, y = FitData.of("d", batches_of(X, Y), batches_of(X, Y)).fit_arguments()[0]
+    assert len(list(x)) == len(list(y)) == 4

@@ -401,7 +401,7 @@ def test_every_such_method_is_one_of_kerastuners_and_all_are_named_at_once(tmp_p
         (
             (iter([1]),),
             {},
-            "x must be arrays, or a function without arguments that makes a dataset",
+            "x must be arrays, a tf.data.Dataset, or a function without arguments that makes a dataset",
         ),
     ],
 )
