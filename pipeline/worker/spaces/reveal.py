@@ -26,7 +26,13 @@ from pipeline.worker.fitting.order import Order
 from pipeline.worker.session import Checked, Job, SearchSpace
 from pipeline.worker.spaces.blank import blank_weights
 from pipeline.worker.training.metrics import as_metrics, numbers, several_values
-from pipeline.worker.training.trial import build, hyperparameters, plain_fit, with_weights
+from pipeline.worker.training.trial import (
+    build,
+    has_own,
+    hyperparameters,
+    plain_fit,
+    with_weights,
+)
 
 MORE = 512  # examples for a `fit` that cannot do with a few
 MOST_PRINTED = 4_000  # characters of what `build` prints
@@ -63,6 +69,8 @@ def _tried(
         with contextlib.redirect_stdout(printed):
             model = build(space, hp, data)
         by_build = len(hp.requested)
+        if has_own(model, "train_step"):  # which would make the weights that later are put back
+            with_weights(model, few)
         if current().checks_eagerly:  # nothing is compiled for a few examples
             model.run_eagerly = True
         fit = space.fit or plain_fit

@@ -18,7 +18,7 @@ from pipeline.data.fit_data import Data
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.space.specs import Float, Hyperparameter, Int, Value
 from pipeline.worker.session import SearchSpace
-from pipeline.worker.training.checkpoints import optimizer_of
+from pipeline.worker.training.optimizers import optimizer_of
 from pipeline.worker.training.trial import build, with_weights
 
 Role = Literal["model", "algorithm"]

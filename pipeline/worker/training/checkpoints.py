@@ -17,6 +17,11 @@ from pipeline.records.entries.reports import EpochReport
 from pipeline.records.layout import BEST, LAST, PAUSES_S, patiently
 from pipeline.records.store.remote import RemotePath
 from pipeline.worker.training import archive
+from pipeline.worker.training.optimizers import (
+    optimizer_variables,
+    restore_optimizers,
+    trained_weights,
+)
 
 # A save may cost one part in so many of the time since the one before (3 %), or more where a minute
 # would be lost else.
@@ -43,6 +48,8 @@ class State:
     history: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # each epoch's logs
     returned: bool = False  # whether `fit` had, and what it returned was reported
     build: dict[str, Any] | None = None  # the shapes that a subclassed model is built with again
+    # of each optimizer that the model holds beside that of `compile`: which weights it trains
+    optimizers: dict[str, list[int]] = field(default_factory=dict)
     # lists of arrays that callbacks hold, by name; read without a model they are left out
     lists: dict[str, list[Any]] = field(default_factory=dict)
 
@@ -142,13 +149,15 @@ class Checkpoints:
                 archive.write(self.best, weights, of_best, keep_spare=self._keep_spare)
                 best.saved = True
             arrays = {f"w{i}": _array(v) for i, v in enumerate(model.weights)}
-            arrays |= {f"o{i}": _array(v) for i, v in enumerate(_optimizer_variables(model))}
+            trained = trained_weights(model)
+            known = optimizer_variables(model, trained)
+            arrays |= {name: _array(variable) for name, variable in known.items()}
             arrays |= {
                 f"{name}.{i}": _array(a)
                 for name, held in state.lists.items()
                 for i, a in enumerate(held)
             }
-            plain = replace(state, build=shapes).plain()
+            plain = replace(state, build=shapes, optimizers=trained).plain()
             archive.write(self.last, arrays, plain, keep_spare=self._keep_spare)
         finally:
             self._saved_at = time.monotonic()
@@ -166,25 +175,20 @@ class Checkpoints:
         """Put the last state into a freshly built model; None where there is none.
 
         A state that was saved under another configuration (in population based training a trial
-        takes over another's) keeps its learning rate for itself: the model's own is the one that it
-        was built with.
+        takes over another's) keeps its learning rates for itself: the model's own are those that
+        it was built with.
         """
         with archive.reading(self.last) as arrays:
             if arrays is None:
                 return None
             state = State.of(archive.plain_of(arrays), arrays)
             _assign(model.weights, arrays, "w")
-            optimizer = optimizer_of(model)
-            if optimizer is not None:
-                optimizer.build(model.trainable_variables)
-                # Of float16's: the one within has the rate.
-                rate: Any = getattr(
-                    getattr(optimizer, "inner_optimizer", optimizer), "_learning_rate", None
-                )
-                own = _array(rate) if hasattr(rate, "assign") else None
-                _assign(_optimizer_variables(model), arrays, "o")
-                if own is not None and state.configuration not in (None, configuration):
-                    rate.assign(own)
+            restore_optimizers(
+                model,
+                state.optimizers,
+                lambda variables, prefix: _assign(variables, arrays, prefix),
+                keep_rates=state.configuration not in (None, configuration),
+            )
             return state
 
     def restore_best(self, model: Any) -> BestState:
@@ -255,18 +259,6 @@ def _shapes(model: Any) -> dict[str, Any] | None:
         return dict(json.loads(json.dumps(model.get_build_config())))
     except (TypeError, ValueError, AttributeError):
         return None
-
-
-def optimizer_of(model: Any) -> Any:
-    """The model's optimizer, or None.
-
-    A `fit` of one's own may use one that the model does not know.
-    """
-    return getattr(model, "optimizer", None)
-
-
-def _optimizer_variables(model: Any) -> list[Any]:
-    return [] if optimizer_of(model) is None else list(optimizer_of(model).variables)
 
 
 def _array(variable: Any) -> Any:

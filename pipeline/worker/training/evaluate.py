@@ -24,9 +24,10 @@ from pipeline.records.outputs.model_check import ON_A_GPU, ModelCheck
 from pipeline.worker.fitting.grouping import SIXTEEN_BITS
 from pipeline.worker.fitting.validation import evaluation_batch
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
-from pipeline.worker.training.checkpoints import BestState, Checkpoints, optimizer_of
+from pipeline.worker.training.checkpoints import BestState, Checkpoints
 from pipeline.worker.training.handed_back import OF_TRAINING
 from pipeline.worker.training.metrics import numbers
+from pipeline.worker.training.optimizers import optimizer_of
 from pipeline.worker.training.repeats import carry_out, directories
 from pipeline.worker.training.trial import build, hyperparameters, with_weights
 

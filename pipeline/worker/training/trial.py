@@ -180,6 +180,32 @@ def with_weights(model: Any, data: Data, shapes: dict[str, Any] | None = None) -
     """
     if not model.built and shapes:
         model.build_from_config(shapes)
+    if not model.built and _is_whole(model):
+        model.built = True  # what Keras asks for before it saves or counts them
     if not model.built:
-        model(data.first_inputs())
+        try:
+            model(data.first_inputs())
+        except Exception as error:
+            if not has_own(model, "train_step"):
+                raise
+            raise RequestError(
+                "A model with a train_step of its own must have its weights before it is trained: "
+                "begin each of its parts with a keras.Input, or give it a call that takes the "
+                f"inputs; {type(model).__name__}'s call raised {type(error).__name__}."
+            ) from error
     return model
+
+
+def has_own(model: Any, method: str) -> bool:
+    """Whether a method of the model is the user's own."""
+    return not getattr(type(model), method).__module__.startswith("keras.")
+
+
+def _is_whole(model: Any) -> bool:
+    """Whether a model that trains in its own way has all weights, though it was never called.
+
+    Its `call`, if it has one, need not take the training inputs: a generator's takes noise.
+    """
+    parts = list(model._flatten_layers(include_self=False))
+    own = has_own(model, "train_step") and not has_own(model, "build")
+    return own and bool(parts) and all(layer.built for layer in parts)

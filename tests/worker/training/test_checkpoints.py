@@ -288,7 +288,7 @@ def test_saves_come_as_often_as_their_cost_allows(cost, epoch_s, pause, tmp_path
     assert kept.due(0), "what it costs is not known before the first"
 
     clock.cost = cost
-    kept.save(SimpleNamespace(weights=[], optimizer=None), State(0), None)
+    kept.save(SimpleNamespace(weights=[], trainable_variables=[], optimizer=None), State(0), None)
 
     if pause:
         clock.now += pause - 0.01
