@@ -236,13 +236,14 @@ def _parts(field: str, given: tuple[Any, ...]) -> tuple[Nest, ...]:
     names = [f"{name} of {field}" if field else name for name in ("x", "y", "sample_weight")]
     parts = tuple(map(_sendable, names, (*given, None, None)[:3]))
     beside = [name for name, part in zip(names[1:], parts[1:], strict=True) if part is not None]
+    # a `fit` of one's own may call its second dataset as it likes
+    beside = [] if makes_batches(parts[1]) else beside
     if is_pydataset(parts[0]) and beside:
         raise RequestError(
             f"{beside[0]} must not be given beside a PyDataset, whose batches hold it; return "
             "(inputs, targets) from __getitem__."
         )
-    # a `fit` of one's own may call its second dataset as it likes
-    if isinstance(parts[0], Pipeline) and beside and not isinstance(parts[1], Pipeline):
+    if isinstance(parts[0], Pipeline) and beside:
         raise RequestError(
             f"{beside[0]} must not be given beside a tf.data.Dataset, whose elements hold it; zip "
             "them: tf.data.Dataset.zip((inputs, targets))."

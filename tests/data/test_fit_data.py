@@ -6,6 +6,7 @@ import functools
 import keras
 import numpy as np
 import pytest
+import scipy.sparse
 from ray import cloudpickle
 
 from pipeline.data.fit_data import FitData
@@ -123,6 +124,21 @@ def test_inputs_are_known_by_shape_and_type_and_made_anew_from_that():
     assert FitData.of("d", made).inputs() is None
 
 
+def test_text_and_sparse_matrices_are_known_by_shape_and_type_too():
+    words, zeros = np.array(["a", "b"], object), scipy.sparse.csr_matrix(np.eye(2, 3))
+    given = FitData.of("d", {"words": words, "zeros": zeros}, np.zeros(2))
+    assert given.inputs() == {
+        "words": {"shape": [], "dtype": "string"},
+        "zeros": {"shape": [3], "dtype": "float64"},
+    }
+    again = FitData.like("d", given.inputs())
+    assert again.inputs() == given.inputs()
+    for data, word in ((given, b"a"), (again, b"")):
+        first = data.first_inputs()
+        assert first["words"].numpy().tolist() == [word] and first["zeros"].shape == (1, 3)
+    assert given.describe()["counts"]["train"] == 2
+
+
 def test_description_says_what_is_known():
     facts = FitData.of("d", {"a": X, "b": Y}, Y, validation_split=0.5).describe()
     assert facts["shape"] == [[2], []] and facts["dtype"] == "float64, int64"
@@ -146,6 +162,8 @@ def test_checksum_tells_contents_and_functions_apart():
         FitData.of("d", functools.partial(made, 1)),
         FitData.of("d", np.array(["a", "c"], object)),
         FitData.of("d", np.array(["b", "c"], object)),
+        FitData.of("d", scipy.sparse.csr_matrix(np.eye(2))),
+        FitData.of("d", scipy.sparse.csr_matrix(np.eye(2)[::-1])),
     ]
     assert len({checksum(data) for data in different}) == len(different)
     assert checksum(FitData.of("d", X.copy(), Y.copy())) == checksum(different[0])
@@ -230,6 +248,8 @@ def test_a_pydataset_holds_its_targets():
         )
     with pytest.raises(RequestError, match="what makes batches needs validation_data"):
         FitData.of("d", Batches(), validation_split=0.2)
+    # for a `fit` of one's own, which may call it what it likes
+    assert len(FitData.of("d", Batches(), Batches()).parts) == 2
 
 
 def test_checksum_of_a_pydataset_is_of_its_class_and_what_it_holds():
