@@ -4,8 +4,7 @@ Whatever Keras's `fit` takes, neither checked nor understood.
 
 Inputs and targets are arrays or nests of them (dicts, lists and tuples, for a model with several
 inputs or outputs), or `x` makes batches where it is used: a `tf.data.Dataset` in a form that
-travels (`pipelines`), a `PyDataset`, or a function that makes such a dataset or a generator, for a
-generator itself cannot be sent to another process.
+travels (`pipelines`), a `PyDataset`, or a function that makes one of these or a generator.
 
 Tables and tensors travel as arrays with the values that Keras's own data adapters would give them.
 """
@@ -108,10 +107,14 @@ class FitData:
         return [leaf for leaf in leaves([*self.train, *(self.val or ())]) if makes_batches(leaf)]
 
     @property
+    def alike(self) -> bool:
+        """Whether each epoch has the same batches in the same order, as far as that is known."""
+        return isinstance(self.train[0], Pipeline) and self.train[0].alike
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one example of the (first) input; empty where batches are made."""
-        array = next(leaves(self._known_inputs()), None)
-        return () if array is None else tuple(array.shape[1:])
+        return next((tuple(array.shape[1:]) for array in leaves(self._known_inputs())), ())
 
     def inputs(self) -> Any:
         """The nest of the inputs, each as `{"shape": of an example, "dtype": its name}`.
@@ -158,10 +161,7 @@ class FitData:
         return mapped(x, lambda a: a.toarray() if conversion.is_sparse(a) else a)
 
     def measured(self) -> dict[str, tuple[Any, ...]]:
-        """Inputs, targets and weights of each split that the best model is measured on.
-
-        A dataset that repeats without end is none.
-        """
+        """Inputs, targets and weights of each split with an end, to measure the best model on."""
         val = None if self.val is None else _made(self.val)
         return {} if val is None or is_endless(val[0]) else {"validation": val}
 
@@ -245,8 +245,8 @@ def _parts(field: str, given: tuple[Any, ...]) -> tuple[Nest, ...]:
         )
     if isinstance(parts[0], Pipeline) and beside:
         raise RequestError(
-            f"{beside[0]} must not be given beside a tf.data.Dataset, whose elements hold it; zip "
-            "them: tf.data.Dataset.zip((inputs, targets))."
+            f"{beside[0]} must not be given beside a tf.data.Dataset, whose elements hold it: zip "
+            "them by tf.data.Dataset.zip((inputs, targets))."
         )
     lengths = dict.fromkeys(
         _length(leaf) for leaf in leaves(list(parts)) if not makes_batches(leaf)

@@ -389,7 +389,7 @@ def test_nothing_is_given_beside_a_tf_dataset():
     with pytest.raises(RequestError) as refused:
         FitData.of("d", batches_of(X, Y), Y)
     assert str(refused.value) == (
-        "y must not be given beside a tf.data.Dataset, whose elements hold it; zip them: "
+        "y must not be given beside a tf.data.Dataset, whose elements hold it: zip them by "
         "tf.data.Dataset.zip((inputs, targets))."
     )
     with pytest.raises(RequestError, match="sample_weight of validation_data must not be given"):

@@ -27,6 +27,9 @@ class EpochReport:
     seconds: float
     # no epoch, but what `fit` returned: the trial's objective, whatever its epochs reported
     final: bool = False
+    # the first after a checkpoint, on data whose place in it cannot be come to again: its order and
+    # its random numbers are those of a first epoch, and not of the one that would have been next
+    data_anew: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

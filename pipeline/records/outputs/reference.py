@@ -16,7 +16,12 @@ _TRIAL = "<trial>"
 FILES: tuple[tuple[Path, str], ...] = (
     (_RUN.experiment, "every setting of the search; `--resume` reads it, and so does a new run"),
     (_RUN.starts, "what the search was started from, in a run with `--start-from`"),
-    (_RUN.history, "every epoch of every trial, a JSON object a line, appended as it came"),
+    (
+        _RUN.history,
+        "every epoch of every trial, a JSON object a line, appended as it came; `data_anew` is the "
+        "first after a checkpoint on batches (a shuffled `tf.data.Dataset`, what a function or a "
+        "`PyDataset` makes) whose order began anew",
+    ),
     (_RUN.decisions, "why a trial went on, waited or was stopped: a JSON object a decision"),
     (
         _RUN.trial_record(_TRIAL),

@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline.worker.backends.backend import Backend
 from pipeline.worker.backends.known import current
-from pipeline.worker.fitting.arrays import Arrays, arrays_of, with_validation_cut_off
+from pipeline.worker.fitting.arrays import Arrays, are_arrays, arrays_of, with_validation_cut_off
 from pipeline.worker.fitting.call import FitCall
 from pipeline.worker.fitting.left import left_on
 from pipeline.worker.fitting.loops import in_place
@@ -44,6 +44,9 @@ class Reporter(keras.callbacks.Callback):
     evaluated_in = 32
     incomparable = ""
     fit_plan: FitPlan | None = None  # how the last epoch was carried out
+    alike: Any = None  # the trial's data, if each epoch of it is known to be the same
+    # whether the data of the last `model.fit` is in each epoch what follows from its number
+    follows = True
 
     def stage(self) -> int | None:
         """How many epochs are trained between two at which the trial may be stopped.
@@ -142,6 +145,7 @@ def _carried_out(
     else:
         chosen = planned(arrays, arrays.examples())
     reporter.fit_plan = chosen
+    reporter.follows = arrays is not None or _in_fixed_order(call, reporter)
     set_steps_per_call(model, backend, call, callbacks, chosen)
     validating = with_validation_fed(with_validation_batch(call, model), backend, devices)
     if arrays is None:
@@ -159,6 +163,15 @@ def _carried_out(
         ours = _loop_in_place(model, backend, arrays, reporter)
     with ours:
         return plain(**fed.arguments, callbacks=[order, *callbacks])
+
+
+def _in_fixed_order(call: FitCall, reporter: Reporter) -> bool:
+    """Whether each epoch has the same batches; with steps_per_epoch it goes on in their midst."""
+    if call.get("steps_per_epoch"):
+        return False
+    x = call.get("x")
+    arrays = are_arrays(keras.tree.flatten(x)) and call.get("shuffle") is False
+    return arrays or (x is not None and x is reporter.alike)
 
 
 def _why_no_arrays(call: FitCall, backend: Backend) -> str:

@@ -73,6 +73,7 @@ class TrialProgress(Reporter):
         self._logs = EpochLogs()
         # `fit` did, and what it returned was reported, if there was anything to report
         self._returned = False
+        self._gone_on = False  # from a checkpoint, and no epoch was reported since
         self._started = time.monotonic()
         self._without_objective: dict[str, Any] | None = None
         self._last: EpochReport | None = None  # what was reported last, and the best of it
@@ -87,6 +88,7 @@ class TrialProgress(Reporter):
     def restore(self, state: State) -> None:
         """Go on from a checkpoint's state."""
         self.epoch = self.saved_epoch = state.epoch
+        self._gone_on = True
         self.ended = state.ended
         self._restored = CallbackStates(state.callbacks, state.lists)
         self._logs = EpochLogs(state.history)
@@ -236,7 +238,8 @@ class TrialProgress(Reporter):
         broken = next((n for n in (name, "loss") if n in metrics and metrics[n] is None), None)
         value = metrics[name] if broken is None else None  # an accuracy of NaN weights is none
         seconds = time.monotonic() - self._started
-        self._last = EpochReport(self.epoch, value, metrics, seconds, final)
+        anew, self._gone_on = self._gone_on and not self.follows, False
+        self._last = EpochReport(self.epoch, value, metrics, seconds, final, anew)
         if value is not None and (
             final or self.job.objective.better(value, self.best.value if self.best else None)
         ):

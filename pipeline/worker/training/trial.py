@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.data.fit_data import Data
+from pipeline.data.fit_data import Data, FitData
 from pipeline.errors import RequestError, StorageError
 from pipeline.space.hyperparameters import HyperParameters, filling
 from pipeline.space.specs import Hyperparameter, Value
@@ -92,6 +92,8 @@ def _train(
     if not progress.ended and progress.epoch < job.max_epochs:
         fit = space.fit or plain_fit
         arguments, named = data.fit_arguments()
+        if isinstance(data, FitData) and data.alike:
+            progress.alike = arguments[0]
         with planned_fit(
             model,
             seed,

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.data.dataset import Dataset
+from pipeline.data.fit_data import FitData
 from pipeline.errors import RequestError, StorageError
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
@@ -403,6 +404,34 @@ def test_data_order_follows_from_seed_trial_and_epoch(digits, tmp_path):
     assert orders("b") == [first, second]
     assert orders("c", trial="t0001")[0] not in (first, second)
     assert orders("d", seed=8)[0] not in (first, second)
+
+
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")  # Keras 3.15, without it too
+def test_the_epoch_after_an_interruption_is_marked_where_its_data_began_anew(digits, tmp_path):
+    import tensorflow as tf
+
+    parts = (digits.x_train, digits.y_train)
+    batches = tf.data.Dataset.from_tensor_slices(parts).batch(16)
+
+    def marked(name, x, y=None, fit=None):
+        data = FitData.of("d", x, y, validation_data=parts)
+        task = job(tmp_path / name, max_epochs=3)
+        epochs = interrupted(task, space(linear, fit), data)
+        assert not any(e.data_anew for e in run(task, space(linear), data)[0].epochs[:1])
+        return [e.data_anew for e in epochs]
+
+    def by_steps(hp, model, *args, **kwargs):
+        return model.fit(*args, steps_per_epoch=2, **kwargs)
+
+    def in_order(hp, model, *args, **kwargs):
+        return model.fit(*args, shuffle=False, **kwargs)
+
+    after_each = [False, True, True]
+    assert marked("arrays", *parts) == marked("batches", batches) == [False] * 3
+    assert marked("arrays in order", *parts, in_order) == [False] * 3
+    assert marked("shuffled", batches.shuffle(9, seed=1)) == after_each
+    assert marked("made", lambda: batches) == after_each
+    assert marked("by steps", batches.repeat(), fit=by_steps) == after_each
 
 
 def test_two_trials_of_one_configuration_differ(digits, tmp_path):
