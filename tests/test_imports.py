@@ -80,7 +80,10 @@ RULES = {
         | {"worker/spaces", "worker/training"},
         "the helper loads, follows and measures; it knows no search",
     ),
-    "engine/imports": ({"worker/training", "worker/spaces"}, "it is what a trial imports"),
+    "engine/imports": (
+        {"worker/training", "worker/spaces", "worker/backends"},
+        "it is what a trial imports",
+    ),
     "engine/schedulers": (TOLD | {"engine/internals"}, "it adapts Ray's schedulers to ours"),
     "engine/faults": (
         DRIVEN | {"engine/internals", "engine/messages"},

@@ -11,15 +11,17 @@ from threading import RLock
 from types import ModuleType
 from typing import Any
 
+from pipeline.worker.backends.known import KNOWN
+
 
 def _seldom_used(name: str) -> bool:
     """Whether trials seldom use this module, which imports what is installed for other reasons.
 
-    Keras's wrappers import scikit-learn, with SciPy; TensorFlow Lite's converter imports JAX, and
-    hyperopt's adaptive TPE imports all of SciPy's distributions.
+    Keras's wrappers import scikit-learn, with SciPy; hyperopt's adaptive TPE imports all of SciPy's
+    distributions.
     """
-    lite = name.startswith("tensorflow._api.") and name.endswith(".lite")
-    return lite or name in ("keras.wrappers", "hyperopt.atpe")
+    ours = name in ("keras.wrappers", "hyperopt.atpe")
+    return ours or any(backend.seldom_used(name) for backend in KNOWN)
 
 
 class _Postponed(ModuleType):

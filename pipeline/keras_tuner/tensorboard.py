@@ -25,9 +25,9 @@ def with_hparams(
 
 
 def _hparams(hp: HyperParameters, folder: str, trial: str) -> list[Any]:
-    import keras
+    from pipeline.worker.backends.known import current
 
-    if keras.backend.backend() != "tensorflow":
+    if not current().writes_hparams:
         return []
     try:
         from tensorboard.plugins.hparams import api

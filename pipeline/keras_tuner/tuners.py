@@ -451,7 +451,7 @@ class Tuner(TrialRunner):
             ) from None
 
     def _check_same_build(self) -> None:
-        recorded = read_settings(self._layout)["search_space"].get("build")
+        recorded = read_settings(self._layout).get("search_space", {}).get("build")
         if recorded not in (None, self._space.original_sha256):
             raise RequestError(
                 f"get_best_models needs the hypermodel that was searched with; {self.project_dir} "

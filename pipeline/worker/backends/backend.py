@@ -60,8 +60,13 @@ class Backend:
     copies_arrays: ClassVar[bool] = False  # whether Keras's `fit` holds a copy of its arrays
     # whether the steps of a few examples are done sooner without compiling them
     checks_eagerly: ClassVar[bool] = True
+    writes_hparams: ClassVar[bool] = False  # whether TensorBoard's HParams can be written with it
 
     # Before it is imported.
+
+    def seldom_used(self, module: str) -> bool:
+        """Whether a module of it is seldom used, and imports packages installed for other ends."""
+        return False
 
     def quiet(self) -> None:
         """Set what keeps it from printing, in whatever process it may be imported."""

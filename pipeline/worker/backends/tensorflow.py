@@ -35,6 +35,11 @@ class TensorFlow(Backend):
     # gains nothing.
     steps_per_call: ClassVar[int] = 32
     copies_arrays: ClassVar[bool] = True
+    writes_hparams: ClassVar[bool] = True
+
+    def seldom_used(self, module: str) -> bool:
+        """TensorFlow Lite: its converter imports JAX."""
+        return module.startswith("tensorflow._api.") and module.endswith(".lite")
 
     def quiet(self) -> None:
         """It writes what it finds of the machine to stderr."""
