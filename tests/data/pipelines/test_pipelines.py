@@ -15,6 +15,7 @@ from pipeline.data.pipelines.portable import portable
 from pipeline.data.pipelines.reading import ReadPipeline
 from tests.data.pipelines.child import elements
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 X = np.arange(24, dtype=np.float32)
 LARGE = np.arange(20 * 2**18, dtype=np.float32).reshape(20, -1)  # 20 MiB
