@@ -28,6 +28,8 @@ def script():
     """Keras's settings as a script may have made them; as they were, afterwards."""
     before = Settings()
     registered = keras.saving.get_custom_objects()
+    of_other_tests = dict(registered)
+    registered.clear()
     keras.config.set_dtype_policy("mixed_bfloat16")
     keras.config.set_epsilon(1e-5)
     keras.config.set_image_data_format("channels_first")
@@ -39,6 +41,7 @@ def script():
     finally:
         before.restore()
         registered.clear()
+        registered.update(of_other_tests)
 
 
 def found(folder):
