@@ -2,9 +2,9 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.errors import LONGEST, RequestError, did_you_mean, quoted
 
@@ -84,10 +84,22 @@ def known_direction(name: str) -> Direction | None:
 
 @dataclass(frozen=True)
 class Objective:
-    """`name` as in the logs of `fit` (`val_accuracy`), `direction` "min" or "max"."""
+    """`name` as in the logs of `fit` (`val_accuracy`), `direction` "min" or "max".
+
+    Raises:
+        RequestError: the direction is neither.
+    """
 
     name: str
-    direction: Direction
+    direction: Direction = None  # type: ignore[assignment]  # so that its lack is told in a line
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("min", "max"):
+            came = "none" if self.direction is None else quoted(self.direction)
+            raise RequestError(
+                f"Objective({quoted(self.name)}, direction) must have the direction 'min' or "
+                f"'max'; got {came}."
+            )
 
     @classmethod
     def parse(cls, text: str) -> "Objective":
@@ -159,3 +171,25 @@ class Objective:
     def better(self, value: float, than: float | None) -> bool:
         """Whether `value` beats `than`, which may be missing."""
         return than is None or self.loss(value) < self.loss(than)
+
+
+@dataclass(frozen=True)
+class MultiObjective(Objective):
+    """Several as one: the sum of their losses, which is minimised under a name of its own."""
+
+    name: str = "multi_objective"
+    direction: Direction = "min"
+    objectives: tuple[Objective, ...] = ()
+
+    def added(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """The metrics, and among them the sum where each part is.
+
+        As in KerasTuner, what is to be maximised counts negatively.
+        """
+        if any(part.name not in metrics for part in self.objectives):
+            return dict(metrics)
+        signed = (
+            metrics[part.name] if part.direction == "min" else -metrics[part.name]
+            for part in self.objectives
+        )
+        return {**metrics, self.name: sum(signed)}

@@ -1,6 +1,7 @@
 """A metric with its direction."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -87,6 +88,17 @@ def test_better_follows_the_direction_and_is_strict() -> None:
     assert high.better(0.9, 0.8) and not high.better(0.8, 0.9)
     assert low.better(0.8, 0.9) and not low.better(0.9, 0.8)
     assert not high.better(0.8, 0.8) and not low.better(0.8, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("given", "came"), [((), "none"), (("maximize",), "'maximize'"), ((None,), "none")]
+)
+def test_an_objective_without_a_direction_is_refused_in_one_line(given: Any, came: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        Objective("val_f1", *given)
+    assert str(caught.value) == (
+        f"Objective('val_f1', direction) must have the direction 'min' or 'max'; got {came}."
+    )
 
 
 def test_anything_is_better_than_nothing() -> None:

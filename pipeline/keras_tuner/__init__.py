@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.errors import unknown
 from pipeline.keras_tuner import engine, errors, oracles, tuners
+from pipeline.keras_tuner.arguments import not_offered
 from pipeline.keras_tuner.hypermodel import HyperModel
 from pipeline.keras_tuner.tuners import (
     BayesianOptimization,
@@ -44,6 +45,7 @@ __version__ = "1.4.8"  # KerasTuner's, whose scripts run here
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
+    not_offered(name)
     if name == "applications":  # it imports KerasTuner, and Keras with it
         try:
             return import_module("pipeline.keras_tuner.applications")

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.digest import label
 from pipeline.errors import RequestError, unknown
 from pipeline.keras_tuner.left_behind import left_behind
-from pipeline.objective import Objective
+from pipeline.objective import MultiObjective, Objective
 from pipeline.space.hyperparameters import HyperParameters
 
 # In the order of Keras's `fit`: `search` takes them by position too.
@@ -44,36 +44,39 @@ NOT_HONOURED = {
     "tuner_id": "workers are Ray's; give address",
 }
 
+OF_YOUR_OWN = (
+    "A searcher of your own is a class of pipeline.search.searcher, given as "
+    "Experiment(searcher=…)."
+)
+# Parts of KerasTuner that are not offered, and what takes their place.
+NOT_OFFERED = {
+    "SklearnTuner": "A tuner with a run_trial of its own tunes scikit-learn's models: it builds "
+    "one by self.hypermodel.build(trial.hyperparameters), fits it, and returns its score.",
+    "Oracle": f"Those of kt.oracles are. {OF_YOUR_OWN}",
+    "synchronized": f"It is for oracles of one's own. {OF_YOUR_OWN}",
+}
 IN_A_HYPERMODEL = "put what it does into a HyperModel's build and fit"
-IN_A_CALLBACK = "give search a Keras callback with it"
 NOT_CALLED = {
     "_build_and_fit_model": IN_A_HYPERMODEL,
     "pre_create_trial": IN_A_HYPERMODEL,
     "on_trial_begin": "give search a Keras callback with on_train_begin",
-    "on_trial_end": "give search a Keras callback with on_train_end",
-    "on_epoch_begin": IN_A_CALLBACK,
-    "on_epoch_end": IN_A_CALLBACK,
-    "on_batch_begin": "give search a Keras callback with on_train_batch_begin",
-    "on_batch_end": "give search a Keras callback with on_train_batch_end",
-    "on_search_begin": "do before search what it does",
-    "on_search_end": "do after search what it does",
-    "load_model": "get_best_models hands the models back",
 }
 
 
 def as_objective(given: Any) -> Objective:
-    """An objective as KerasTuner takes it; None minimises the number that `fit` returns."""
+    """An objective as KerasTuner takes it; None minimises the number that `fit` returns.
+
+    Of several the sum is minimised, in which those to be maximised count negatively.
+    """
     if given is None:
         return Objective(DEFAULT_OBJECTIVE, "min")
     if isinstance(given, str):
         return Objective.parse(given)
-    if isinstance(given, list | tuple) and len(given) == 1:
-        return as_objective(given[0])
-    if isinstance(given, list | tuple):
-        raise RequestError(
-            f"objective must be one metric; got {len(given)}. Report their sum as a metric of your "
-            "own."
-        )
+    parts = getattr(given, "objectives", given)
+    if isinstance(parts, list | tuple) and len(parts) == 1:
+        return as_objective(parts[0])
+    if isinstance(parts, list | tuple) and parts:
+        return MultiObjective(objectives=tuple(as_objective(part) for part in parts))
     if not hasattr(given, "name") or getattr(given, "direction", None) not in ("min", "max"):
         raise RequestError(
             "objective must be a metric's name or an Objective(name, 'min' or 'max'); got "
@@ -89,6 +92,15 @@ def as_hyperparameters(given: Any) -> HyperParameters:
     if not hasattr(given, "get_config"):
         raise RequestError(f"hyperparameters must be a HyperParameters; got {given!r}.")
     return HyperParameters.from_config(given.get_config())
+
+
+def not_offered(name: str) -> None:
+    """Refuse a part of KerasTuner that is known and not offered.
+
+    It is no AttributeError: `from … import` would not show its line.
+    """
+    if name in NOT_OFFERED:
+        raise RequestError(f"KerasTuner's {name} is not offered here. {NOT_OFFERED[name]}")
 
 
 def refuse(others: Mapping[str, Any], known: Iterable[str] = ()) -> None:
@@ -138,12 +150,11 @@ def warn_of_left_behind(callback: Any) -> None:
         )
 
 
-def warn_of_whole_trials(scheduler: str) -> None:
-    """Say that trials of a `run_trial` of one's own are not stopped early."""
+def warn_of_whole_trials(scheduler: str, own: str) -> None:
+    """Say that trials of a `run_trial`, or another method, of one's `own` are not stopped early."""
     if scheduler != "none":
         warnings.warn(
-            f"run_trial is your own, so each trial is carried out whole: {scheduler} stops none "
-            "early.",
+            f"{own} is your own, so each trial is carried out whole: {scheduler} stops none early.",
             stacklevel=3,
         )
 

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.digest import sha256
 from pipeline.keras_tuner.errors import FailedTrialError
 from pipeline.keras_tuner.tensorboard import with_hparams
+from pipeline.objective import MultiObjective
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.space.specs import Hyperparameter, Value
 
@@ -83,6 +84,7 @@ class HyperModelSpace:
     # of epochs and verbose, what `search` was given: `fit` gets no more than that
     passed: tuple[str, ...] = ()
     by_name: tuple[str, ...] = ()  # of x and y, what `search` was given as a keyword
+    summed: MultiObjective | None = None  # where several objectives were asked for
 
     def __post_init__(self) -> None:
         # Now, before `build` is called for the first time: it may note things in the hypermodel.
@@ -124,6 +126,7 @@ class HyperModelSpace:
             self.compiling,
             self.callbacks,
             self.fitting,
+            *([] if self.summed is None else [str(self.summed.objectives)]),
         )
 
     def build(self, hp: HyperParameters, data: Any = None) -> Any:
@@ -149,8 +152,8 @@ class HyperModelSpace:
         """Train with what `search` was given, as it was given; our callbacks come last."""
         ours = kwargs.pop("callbacks")
         positional, named = self.arguments(data, kwargs)
-        named["callbacks"] = [*self.own_callbacks(hp, ours), *ours]
-        return self.trained(hp, model, positional, named)
+        named["callbacks"] = [*self.own_callbacks(hp, ours), *self.summing(), *ours]
+        return self.with_sum(self.trained(hp, model, positional, named))
 
     def arguments(
         self, data: tuple[Any, ...], kwargs: dict[str, Any]
@@ -175,6 +178,29 @@ class HyperModelSpace:
         if reporter is None:
             return callbacks
         return with_hparams(callbacks, hp, reporter.trial, reporter.repeat)
+
+    def summing(self) -> list[Any]:
+        """A callback that adds the sum of several objectives to an epoch's logs."""
+        if self.summed is None:
+            return []
+        from pipeline.worker.fitting.fit import Reporter
+
+        added = self.summed.added
+
+        class Summing(Reporter):
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                if logs is not None:
+                    logs.update(added(logs))
+
+        return [Summing()]
+
+    def with_sum(self, returned: Any) -> Any:
+        """What `fit` returned; with the sum in each dictionary of metrics that has its parts."""
+        if self.summed is None:
+            return returned
+        if isinstance(returned, list | tuple):
+            return [self.with_sum(part) for part in returned]
+        return self.summed.added(returned) if isinstance(returned, Mapping) else returned
 
     def trained(
         self, hp: HyperParameters, model: Any, positional: Iterable[Any], named: dict[str, Any]

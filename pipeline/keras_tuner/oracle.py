@@ -8,19 +8,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import unknown
-from pipeline.objective import Objective, known_direction
+from pipeline.objective import Direction, Objective, known_direction
 from pipeline.records.entries.reports import Report
-from pipeline.records.entries.trials import Status, TrialRecord
+from pipeline.records.entries.trials import COUNTED, Status, TrialRecord
 from pipeline.records.outputs.summary import ranking
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.space.specs import Value
 
+
+class TrialStatus:
+    """What became of a trial."""
+
+    RUNNING = "RUNNING"
+    IDLE = "IDLE"  # none is
+    INVALID = "INVALID"
+    STOPPED = "STOPPED"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+
+
 STATUS: dict[Status, str] = {
-    "running": "RUNNING",
-    "finished": "COMPLETED",
-    "stopped": "STOPPED",
-    "failed": "FAILED",
-    "duplicate": "INVALID",
+    "running": TrialStatus.RUNNING,
+    "finished": TrialStatus.COMPLETED,
+    "stopped": TrialStatus.STOPPED,
+    "failed": TrialStatus.FAILED,
+    "duplicate": TrialStatus.INVALID,
 }
 
 
@@ -30,6 +42,10 @@ class MetricObservation:
 
     value: list[float]
     step: int
+
+    def mean(self) -> float:
+        """The value; with several executions it is their mean already."""
+        return sum(self.value) / len(self.value)
 
 
 class MetricsTracker:
@@ -62,9 +78,30 @@ class MetricsTracker:
         In the objective's direction, or the metric's own; the smallest where that is not known.
         """
         values = [value for seen in self.get_history(name) for value in seen.value]
+        return min(values, key=Objective(name, self.get_direction(name)).loss, default=None)
+
+    def get_best_step(self, name: str) -> int | None:
+        """The epoch of a metric's best value."""
+        best = self.get_best_value(name)
+        return next((seen.step for seen in self.get_history(name) if seen.value[0] == best), None)
+
+    def get_direction(self, name: str) -> Direction:
+        """The objective's direction, or the metric's own; "min" where that is not known."""
+        self._check(name)
         of_search = self._objective.direction if name == self._objective.name else None
-        direction = of_search or known_direction(name) or "min"
-        return min(values, key=Objective(name, direction).loss, default=None)
+        return of_search or known_direction(name) or "min"
+
+    def get_config(self) -> dict[str, Any]:
+        """Every metric's direction and history as plain data."""
+        return {
+            "metrics": {
+                name: {
+                    "direction": self.get_direction(name),
+                    "observations": [vars(seen) for seen in self.get_history(name)],
+                }
+                for name in self._names()
+            }
+        }
 
     def get_last_value(self, name: str) -> float | None:
         """Its last value."""
@@ -98,10 +135,15 @@ class MetricsTracker:
 def print_trial(trial: str, values: Mapping[str, Value], score: float | None) -> None:
     """Print a trial's hyperparameters, and its score if it has one."""
     print(f"Trial {trial} summary\nHyperparameters:")
-    for name, value in values.items():
-        print(f"{name}: {value}")
+    print_values(values)
     if score is not None:
         print(f"Score: {score}")
+
+
+def print_values(values: Mapping[str, Value]) -> None:
+    """Print a line for each hyperparameter."""
+    for name, value in values.items():
+        print(f"{name}: {value}")
 
 
 @dataclass(frozen=True)
@@ -122,6 +164,22 @@ class Trial:
         if self.message is not None:
             print(self.message)
 
+    def display_hyperparameters(self) -> None:
+        """Print what it requested."""
+        print_values(self.hyperparameters.values)
+
+    def get_state(self) -> dict[str, Any]:
+        """The trial as plain data."""
+        return {
+            "trial_id": self.trial_id,
+            "hyperparameters": self.hyperparameters.get_config(),
+            "metrics": self.metrics.get_config(),
+            "score": self.score,
+            "best_step": self.best_step,
+            "status": self.status,
+            "message": self.message,
+        }
+
 
 class Oracle:
     """What a search has found out, as far as it is recorded.
@@ -131,6 +189,7 @@ class Oracle:
         max_trials: the tuner's.
         read: the run's trials by id, and its reports.
         space: what may be tuned.
+        beside: what a trial's values hold beside what it requested, by its id and epochs.
     """
 
     def __init__(
@@ -139,9 +198,10 @@ class Oracle:
         max_trials: int | None,
         read: Callable[[], tuple[dict[str, TrialRecord], list[Report]]],
         space: Callable[[], HyperParameters],
+        beside: Callable[[Sequence[str], str, int], dict[str, Value]] = lambda *_: {},
     ) -> None:
         self.objective, self.max_trials = objective, max_trials
-        self._read, self._space = read, space
+        self._read, self._space, self._beside = read, space, beside
 
     @property
     def trials(self) -> dict[str, Trial]:
@@ -154,7 +214,9 @@ class Oracle:
         return {
             trial: Trial(
                 trial,
-                HyperParameters.holding(record.asked),
+                HyperParameters.holding(
+                    record.asked, self._beside(list(records), trial, len(told[trial]))
+                ),
                 STATUS[record.status],
                 best[trial].objective if trial in best else None,
                 best[trial].epoch if trial in best else None,
@@ -190,9 +252,14 @@ class Oracle:
         ended = {trial: record.ended for trial, record in records.items()}
         return sorted((t for t, at in ended.items() if at is not None), key=lambda t: ended[t] or 0)
 
+    def remaining_trials(self) -> int | None:
+        """How many trials are left to be tried; None where all configurations will be."""
+        done = sum(record.status in COUNTED for record in self._read()[0].values())
+        return None if self.max_trials is None else max(0, self.max_trials - done)
+
     @property
     def hyperparameters(self) -> HyperParameters:
-        """What may be tuned, as far as the default model shows it."""
+        """What may be tuned, as far as the default model shows it and trials have asked for it."""
         return self._space()
 
     def get_space(self) -> HyperParameters:

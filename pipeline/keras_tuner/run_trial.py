@@ -5,16 +5,27 @@ early: only `run_trial` knows what an epoch of it is.
 """
 
 import copy
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pipeline.digest import sha256
 from pipeline.errors import RequestError
 from pipeline.keras_tuner.hypermodel import HyperModelSpace
-from pipeline.objective import Objective
+from pipeline.objective import MultiObjective, Objective
 from pipeline.space.hyperparameters import HyperParameters
+
+# A tuner's methods that are called in a trial, and the moment of a Keras callback that each is.
+HOOKS = {
+    "on_epoch_begin": "on_epoch_begin",
+    "on_epoch_end": "on_epoch_end",
+    "on_batch_begin": "on_train_batch_begin",
+    "on_batch_end": "on_train_batch_end",
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,9 @@ class RunningOracle:
         self.objective = objective
         self.told: dict[str, Any] = {}
 
+    def update_space(self, hyperparameters: HyperParameters) -> None:
+        """Nothing is to be done: what a trial asks for is known."""
+
     def update_trial(self, trial_id: str, metrics: Mapping[str, Any], step: int = 0) -> str:
         """Take the trial's metrics, as `run_trial` returns them today."""
         self.told |= metrics
@@ -49,6 +63,7 @@ class Running:
         reporter: the engine's callback.
         objective: the tuner's.
         executions: trainings of a `run_trial` that is not the user's own.
+        hooks: the tuner's own methods among HOOKS.
     """
 
     def __init__(
@@ -59,13 +74,27 @@ class Running:
         reporter: Any,
         objective: Objective,
         executions: int,
+        hooks: Mapping[str, Callable[..., Any]],
     ) -> None:
         self.oracle = RunningOracle(objective)
         self.saved: Any = None  # the model that `save_model` was given
         self._space, self._trial, self._reporter = space, trial, reporter
         self._executions, self._objective = executions, objective
+        self._hooks = hooks
+        self._ending = ExitStack()
         self._built: Any = model  # until it is trained
         self._reported: Any = None  # the history of its training, whose epochs the engine knows
+
+    @cached_property
+    def scratch(self) -> str:
+        """A folder that is there until `run_trial` has ended."""
+        return self._ending.enter_context(tempfile.TemporaryDirectory())
+
+    def carry_out(self, tuner: Any, positional: list[Any], named: dict[str, Any]) -> Any:
+        """Call `run_trial` of the tuner's copy in this trial; what the engine takes of it."""
+        tuner.running = self
+        with self._ending:
+            return self.result(tuner.run_trial(self._trial, *positional, **named))
 
     def train(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         """What KerasTuner's `run_trial` does: build and fit, as often as executions are asked for.
@@ -81,12 +110,28 @@ class Running:
             if model is None:
                 model, ours = self._space.build(self._trial.hyperparameters), []
             first, self._built = self._built is not None, None
-            named = kwargs | {"callbacks": [*copy.deepcopy(callbacks), *ours]}
+            reporting = [*self._telling(), *self._space.summing(), *ours]
+            named = kwargs | {"callbacks": [*copy.deepcopy(callbacks), *reporting]}
             history = self._space.trained(self._trial.hyperparameters, model, args, named)
             if first:
                 self._reported = history
             histories.append(history)
         return histories
+
+    def _telling(self) -> list[Any]:
+        """A callback that calls the tuner's own methods."""
+        if not self._hooks:
+            return []
+        import keras
+
+        def call(hook: Callable[..., Any]) -> Callable[[int, Any], None]:
+            return lambda at, logs: hook(self._trial, telling.model, at, logs=logs)
+
+        moments = {HOOKS[name]: call(hook) for name, hook in self._hooks.items()}
+        telling = keras.callbacks.LambdaCallback()
+        for moment, told in moments.items():
+            setattr(telling, moment, told)
+        return [telling]
 
     def result(self, returned: Any) -> Any:
         """What the engine takes: the history of the epochs that it saw, or metrics.
@@ -100,7 +145,8 @@ class Running:
         alone = told[0] if isinstance(told, list) and len(told) == 1 else told
         if self.saved is None and alone is self._reported and hasattr(alone, "history"):
             return alone
-        metrics = as_metrics(_without_histories(told, self._objective), self._objective.name)
+        told = self._space.with_sum(_without_histories(told, self._objective))
+        metrics = as_metrics(told, self._objective.name)
         if not metrics:
             raise RequestError(
                 "run_trial must return the objective, a dictionary of metrics, a History, or a "
@@ -117,6 +163,8 @@ def _without_histories(returned: Any, objective: Objective) -> Any:
     if not isinstance(logs, dict):
         return returned
     epochs = [dict(zip(logs, values, strict=True)) for values in zip(*logs.values(), strict=False)]
+    if isinstance(objective, MultiObjective):
+        epochs = [objective.added(epoch) for epoch in epochs]
     scored = [epoch for epoch in epochs if objective.name in epoch]
     best = min(scored, key=lambda epoch: objective.loss(epoch[objective.name]), default=None)
     return best or {}
@@ -172,10 +220,15 @@ class RunTrialSpace(HyperModelSpace):
         if self.callbacks:
             named["callbacks"] = self.own_callbacks(hp, [reporter])
         trial = RunningTrial(reporter.trial, hp)
-        running = Running(self, trial, model, reporter, self.tuner.objective, self.executions)
         tuner = copy.copy(self.tuner)
-        tuner.running = running
-        return running.result(tuner.run_trial(trial, *positional, **named))
+        hooks = {
+            name: getattr(tuner, name)
+            for name in HOOKS
+            if getattr(type(tuner), name) is not getattr(TrialRunner, name)
+        }
+        goal = self.tuner.objective
+        running = Running(self, trial, model, reporter, goal, self.executions, hooks)
+        return running.carry_out(tuner, positional, named)
 
 
 class TrialRunner:
@@ -202,13 +255,30 @@ class TrialRunner:
         """
         return self._in_a_trial("run_trial").train(args, kwargs)
 
+    def on_epoch_begin(self, trial: Any, model: Any, epoch: int, logs: Any = None) -> None:
+        """Called before each epoch of a trial, in the trial's process; yours may do as it likes."""
+
+    def on_epoch_end(self, trial: Any, model: Any, epoch: int, logs: Any = None) -> None:
+        """Called after each epoch."""
+
+    def on_batch_begin(self, trial: Any, model: Any, batch: int, logs: Any = None) -> None:
+        """Called before each batch."""
+
+    def on_batch_end(self, trial: Any, model: Any, batch: int, logs: Any = None) -> None:
+        """Called after each batch."""
+
     def save_model(self, trial_id: str, model: Any, step: int = 0) -> None:
         """Hand a trial's model over, in a `run_trial` that trains models of its own."""
         self._in_a_trial("save_model").saved = model
 
     def get_trial_dir(self, trial_id: str) -> str:
-        """A folder that a trial may write to, which is made where it is not there."""
-        folder = Path(self.project_dir) / "trials" / (trial_id or "check")
+        """A folder that a trial may write to, which is made where it is not there.
+
+        In the check before a search, which has no trial, it is one that goes with the check.
+        """
+        if not trial_id:
+            return self._in_a_trial("get_trial_dir").scratch
+        folder = Path(self.project_dir) / "trials" / trial_id
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder)
 

@@ -9,6 +9,8 @@ One idea: the long file is KerasTuner's own list of arguments, said for each tun
 
 import inspect
 import shutil
+from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +18,14 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.data.fit_data import FitData
-from pipeline.errors import RequestError
+from pipeline.errors import RequestError, unknown
 from pipeline.experiment import UNBOUNDED, Experiment
 from pipeline.keras_tuner.arguments import (
+    NOT_HONOURED,
     OPENED_LATER,
     as_hyperparameters,
     as_objective,
+    not_offered,
     of_search,
     refuse,
     refuse_hooks,
@@ -29,19 +33,26 @@ from pipeline.keras_tuner.arguments import (
     warn_of_process,
     warn_of_whole_trials,
 )
-from pipeline.keras_tuner.hypermodel import FunctionModel, HyperModelSpace, own_fit, portable
-from pipeline.keras_tuner.oracle import Oracle, print_trial
+from pipeline.keras_tuner.hypermodel import (
+    FunctionModel,
+    HyperModelSpace,
+    own_fit,
+    portable,
+    restored,
+)
+from pipeline.keras_tuner.oracle import Oracle, Trial, print_trial
 from pipeline.keras_tuner.oracles import Rungs, SearchOracle, check_oracle
 from pipeline.keras_tuner.projects import is_of_kerastuner, set_aside
-from pipeline.keras_tuner.run_trial import RunTrialSpace, TrialRunner
+from pipeline.keras_tuner.run_trial import HOOKS, RunTrialSpace, TrialRunner
+from pipeline.objective import MultiObjective
 from pipeline.records.entries.reports import Report, read_history
 from pipeline.records.entries.trials import COUNTED, TrialRecord, read_trials
 from pipeline.records.layout import Layout
 from pipeline.records.outputs.summary import BestEpoch, ranking
 from pipeline.records.settings import read_settings
-from pipeline.space.configs import to_config
 from pipeline.space.hyperparameters import HyperParameters, Requested
-from pipeline.space.specs import Fixed, Hyperparameter
+from pipeline.space.specs import Fixed, Hyperparameter, Value
+from pipeline.watch import Watcher
 
 
 class Tuner(TrialRunner):
@@ -134,7 +145,17 @@ class Tuner(TrialRunner):
             tune_new_entries, allow_new_entries = oracle.tune_new_entries, oracle.allow_new_entries
             max_retries_per_trial = oracle.max_retries_per_trial
             max_consecutive_failed_trials = oracle.max_consecutive_failed_trials
-        self._runs_trials = type(self).run_trial is not Tuner.run_trial
+        own = [
+            name
+            for name in ("run_trial", *HOOKS)
+            if getattr(type(self), name) is not getattr(Tuner, name)
+        ]
+        self._runs_trials = bool(own)
+        if hasattr(hypermodel, "trainable_weights"):
+            raise RequestError(
+                "hypermodel must be build_model(hp) or a HyperModel; got a model, "
+                f"{type(hypermodel).__name__}. Write a function that builds it, and asks hp."
+            )
         if not callable(getattr(hypermodel, "build", hypermodel)) and (
             hypermodel is not None or not self._runs_trials
         ):
@@ -146,6 +167,12 @@ class Tuner(TrialRunner):
         self.objective = as_objective(objective)
         given = as_hyperparameters(hyperparameters)
         self._executions = executions_per_trial
+        self._given = {
+            "max_model_size": max_model_size,
+            "optimizer": portable(optimizer),
+            "loss": portable(loss),
+            "metrics": portable(metrics),
+        } | dict.fromkeys(NOT_HONOURED)
         self._space = (
             partial(RunTrialSpace, tuner=self, executions=executions_per_trial)
             if self._runs_trials
@@ -158,14 +185,11 @@ class Tuner(TrialRunner):
             allow_new=allow_new_entries,
             max_model_size=max_model_size,
             compiling={
-                name: portable(value)
-                for name, value in {
-                    "optimizer": optimizer,
-                    "loss": loss,
-                    "metrics": metrics,
-                }.items()
-                if value is not None
+                name: self._given[name]
+                for name in ("optimizer", "loss", "metrics")
+                if self._given[name] is not None
             },
+            summed=self.objective if isinstance(self.objective, MultiObjective) else None,
         )
         self._data: FitData | None = None
         if "://" in str(directory):
@@ -174,9 +198,8 @@ class Tuner(TrialRunner):
                 "keeps runs in an "
                 "object store is python -m pipeline.run … --storage s3://BUCKET/PREFIX."
             )
-        self._layout = Layout(
-            Path(directory or ".").expanduser() / (project_name or "untitled_project")
-        )
+        self._directory, self._project_name = directory or ".", project_name or "untitled_project"
+        self._layout = Layout(Path(self._directory).expanduser() / self._project_name)
         self._check_folder(overwrite)
         self._settings: dict[str, Any] = {
             "objective": str(self.objective),
@@ -196,7 +219,7 @@ class Tuner(TrialRunner):
             "name": self._layout.root.name,
         }
         if self._runs_trials:
-            warn_of_whole_trials(self._settings["scheduler"])
+            warn_of_whole_trials(self._settings["scheduler"], own[0])
             # `run_trial` is called once, and trains as often as it likes
             self._settings |= {"scheduler": "none", "executions_per_trial": 1}
         # All that can be known to be wrong is said here, and not after the data was prepared.
@@ -208,14 +231,14 @@ class Tuner(TrialRunner):
         return str(self._layout.root)
 
     @property
-    def directory(self) -> str:
-        """Where the project is kept."""
-        return str(self._layout.root.parent)
+    def directory(self) -> str | Path:
+        """Where the project is kept, as it was given."""
+        return self._directory
 
     @property
     def project_name(self) -> str:
         """Its folder there."""
-        return self._layout.root.name
+        return self._project_name
 
     @property
     def executions_per_trial(self) -> int:
@@ -228,9 +251,8 @@ class Tuner(TrialRunner):
         if self.running is not None:
             return self.running.oracle
         trials = int((self._settings | self._length(None))["trials"])
-        return Oracle(
-            self.objective, None if trials >= UNBOUNDED else trials, self._records, self._met_hp
-        )
+        most = None if trials >= UNBOUNDED else trials
+        return Oracle(self.objective, most, self._records, self._met_hp, self._beside)
 
     def reload(self) -> None:
         """Nothing is to be done: what is asked for is read from the project's folder.
@@ -240,6 +262,19 @@ class Tuner(TrialRunner):
         """
         self._check_searched()
 
+    def save(self) -> None:
+        """Nothing is to be done: what a search finds out is recorded as it goes."""
+
+    def __getattr__(self, name: str) -> Any:
+        """What the tuner was given, unless a class of the user's own has set it."""
+        given = vars(self).get("_given", {})
+        if name in given:
+            return restored(given[name])
+        if name.startswith("_"):
+            raise AttributeError(name)
+        offered = [each for each in (*dir(type(self)), *given) if not each.startswith("_")]
+        raise AttributeError(unknown("part of a tuner here", name, offered))
+
     def _records(self) -> tuple[dict[str, TrialRecord], list[Report]]:
         if not self._layout.experiment.is_file():
             return {}, []
@@ -248,7 +283,26 @@ class Tuner(TrialRunner):
         return read_trials(self._layout), reports
 
     def _met_hp(self) -> HyperParameters:
-        return HyperParameters.holding([(spec, spec.default) for spec in self._met()])
+        """What the default model asks for, and trials have asked for."""
+        met = {spec.identity: spec for spec in self._met()}
+        if self._space.tune_new:
+            asked = (spec for record in self._records()[0].values() for spec, _ in record.asked)
+            met |= {spec.identity: spec for spec in asked if spec.identity not in met}
+        return HyperParameters.holding([(spec, spec.default) for spec in met.values()])
+
+    def _beside(self, trials: Sequence[str], trial: str, epochs: int) -> dict[str, Value]:
+        """What a trial's values hold in KerasTuner beside what it requested: Hyperband's rungs.
+
+        Args:
+            trials: the ids of all, in order.
+            trial: one of them.
+            epochs: that it was trained for.
+        """
+        if self._rungs is None:
+            return {}
+        if self._runs_trials:  # each is trained to its end
+            return self._rungs.whole()
+        return self._rungs.reached(trials.index(trial), epochs)
 
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
         """Search.
@@ -280,7 +334,25 @@ class Tuner(TrialRunner):
             self._check_same(experiment)
         elif self._layout.root.is_dir():
             self._layout.root.rmdir()  # made beforehand; it is empty
-        tune(experiment, resume=past, quiet=not verbose)
+        self.on_search_begin()
+        tune(experiment, resume=past, quiet=not verbose, watchers=self._watchers())
+        self.on_search_end()
+
+    def on_search_begin(self) -> None:
+        """Called before the first trial."""
+
+    def on_search_end(self) -> None:
+        """Called after the last trial."""
+
+    def on_trial_end(self, trial: Trial) -> None:
+        """Called in the script's own process once a trial is over.
+
+        What it raises is told and ends nothing.
+        """
+
+    def _watchers(self) -> list[Watcher]:
+        own = type(self).on_trial_end is not Tuner.on_trial_end
+        return [_TellingOfEnds(self)] if own else []
 
     @property
     def remaining_trials(self) -> int | None:
@@ -297,9 +369,14 @@ class Tuner(TrialRunner):
         Where a trial's values changed on the way, those in force at its best epoch.
         """
         best = self._best(num_trials)
-        others = [pair for record in read_trials(self._layout).values() for pair in record.asked]
+        trials, reports = self._records()
+        others = [pair for record in trials.values() for pair in record.asked]
+        epochs = Counter(report.trial for report in reports)
         return [
-            HyperParameters.holding(_requested(found, [*record.asked, *others]))
+            HyperParameters.holding(
+                _requested(found, [*record.asked, *others]),
+                self._beside(list(trials), found.trial, epochs[found.trial]),
+            )
             for found, record in best
         ]
 
@@ -311,50 +388,66 @@ class Tuner(TrialRunner):
         Raises:
             RequestError: the weights of so many trials were not kept.
         """
+        best = self._best(num_models)
+        kept = self._settings["keep_models"]
+        if len(best) > kept and type(self).load_model is Tuner.load_model:
+            raise RequestError(
+                f"get_best_models can return {kept} models, as many as keep_models; got "
+                f"{num_models}."
+            )
+        trials = self.oracle.trials
+        return [self.load_model(trials[found.trial]) for found, _ in best]
+
+    def load_model(self, trial: Trial) -> Any:
+        """A trial's model with the weights of its best epoch.
+
+        A tuner whose `run_trial` keeps models in its own way may read them here in its own way.
+
+        Raises:
+            RequestError: its weights were not kept, or it has none.
+        """
         from pipeline.worker.session import Job
         from pipeline.worker.spaces.loading import load_search_space
         from pipeline.worker.training.checkpoints import Checkpoints
         from pipeline.worker.training.evaluate import trained
         from pipeline.worker.training.repeats import directories
 
-        best = self._best(num_models)
+        found = next((best for best, _ in self._best() if best.trial == trial.trial_id), None)
+        if found is None:
+            raise RequestError(f"{trial.trial_id} has no model: it has no score.")
         self._check_same_build()
-        kept = self._settings["keep_models"]
-        if len(best) > kept:
+        job = Job(
+            found.trial,
+            found.hyperparameters,
+            0,
+            found.epoch,
+            self.objective,
+            self._layout.trial(found.trial),
+            "default",
+            self._settings["executions_per_trial"],
+        )
+        if not any(Checkpoints(directory).best_state() for directory in directories(job)):
             raise RequestError(
-                f"get_best_models can return {kept} models, as many as keep_models; got "
-                f"{num_models}."
+                f"The weights of trial {found.trial} were not kept; a search with a larger "
+                "keep_models keeps them."
             )
-        models = []
-        for found, _ in best:
-            job = Job(
-                found.trial,
-                found.hyperparameters,
-                0,
-                found.epoch,
-                self.objective,
-                self._layout.trial(found.trial),
-                "default",
-                self._settings["executions_per_trial"],
-            )
-            if not any(Checkpoints(directory).best_state() for directory in directories(job)):
-                raise RequestError(
-                    f"The weights of trial {found.trial} were not kept; a search with a larger "
-                    "keep_models keeps them."
-                )
-            model, state = trained(job, load_search_space(self._space), self._known_data())
-            if state.no_model:
-                raise RequestError(f"{found.trial} has no model: {state.no_model}.")
-            models.append(model)
-        return models
+        model, state = trained(job, load_search_space(self._space), self._known_data())
+        if state.no_model:
+            raise RequestError(f"{found.trial} has no model: {state.no_model}.")
+        return model
 
     def search_space_summary(self, extended: bool = False) -> None:
-        """Print what the default model asks for; `extended` changes nothing, as in KerasTuner."""
-        met = self._met()
+        """Print what may be tuned, as far as the default model shows it and trials have asked.
+
+        `extended` changes nothing, as in KerasTuner.
+        """
+        met = self._met_hp().space
         print("Search space summary")
         print(f"Default search space size: {len(met)}")
         for spec in met:
-            config = to_config(spec)["config"]
+            config = spec.get_config()
+            if "default" in config:
+                config["default"] = spec.default
             print(f"{config.pop('name')} ({type(spec).__name__})\n{config}")
 
     def results_summary(self, num_trials: int = 10) -> None:
@@ -363,10 +456,10 @@ class Tuner(TrialRunner):
         print("Results summary")
         print(f"Results in {self.project_dir}")
         print(f"Showing {len(best)} best trials")
-        print(self.objective)
-        for found, _ in best:
+        print(f'Objective(name="{self.objective.name}", direction="{self.objective.direction}")')
+        for (found, _), hp in zip(best, self.get_best_hyperparameters(num_trials), strict=True):
             print()
-            print_trial(found.trial, found.hyperparameters, found.objective)
+            print_trial(found.trial, hp.values, found.objective)
 
     # How a search is made of this.
 
@@ -409,7 +502,7 @@ class Tuner(TrialRunner):
                 f"There must be results to read; {self.project_dir} has none. Call search first."
             )
 
-    def _best(self, count: int) -> list[tuple[BestEpoch, TrialRecord]]:
+    def _best(self, count: int | None = None) -> list[tuple[BestEpoch, TrialRecord]]:
         self._check_searched()
         trials, reports = self._records()
         return [
@@ -503,6 +596,18 @@ class Tuner(TrialRunner):
         return None
 
 
+class _TellingOfEnds(Watcher):
+    """Tells a tuner of the end of each trial."""
+
+    def __init__(self, tuner: Tuner) -> None:
+        self._tuner = tuner
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial is over."""
+        if record.status in COUNTED:
+            self._tuner.on_trial_end(self._tuner.oracle.get_trial(record.trial))
+
+
 def _requested(found: BestEpoch, known: Requested) -> Requested:
     """The values in force at a trial's best epoch, each with the first `known` one that it fits."""
     values = found.hyperparameters
@@ -516,6 +621,11 @@ def _requested(found: BestEpoch, known: Requested) -> Requested:
         )
         requested.append((next(fitting, Fixed(name=name, constant=value)), value))
     return requested
+
+
+def __getattr__(name: str) -> Any:
+    not_offered(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class RandomSearch(Tuner):

@@ -10,15 +10,7 @@ CLASSES = {kind.__name__: kind for kind in KINDS.values()}
 
 def to_config(spec: Hyperparameter) -> dict[str, Any]:
     """A hyperparameter as KerasTuner's `from_config` reads it."""
-    own = {spec.arguments.get(name, name): value for name, value in vars(spec).items()}
-    parents = [
-        {"class_name": "Parent", "config": {"name": p, "values": list(v)}}
-        for p, v in spec.conditions
-    ]
-    plain = {
-        name: list(value) if isinstance(value, tuple) else value for name, value in own.items()
-    }
-    return {"class_name": type(spec).__name__, "config": plain | {"conditions": parents}}
+    return {"class_name": type(spec).__name__, "config": spec.get_config()}
 
 
 def from_config(config: Mapping[str, Any]) -> Hyperparameter:

@@ -56,6 +56,7 @@ class HyperParameters:
         values: name to value of every active hyperparameter so far. As in KerasTuner, user code may
             put values in, and is answered with them whatever the bounds; nothing else can vary
             them, so `requested` has them as Fixed.
+        scopes: the conditions of each conditional scope that was entered, and whether they held.
         warnings: a line for each hyperparameter that was asked for again with other settings, which
             do not count.
     """
@@ -66,6 +67,7 @@ class HyperParameters:
         draw: Callable[[Hyperparameter], Value] | None = None,
     ) -> None:
         self.values: dict[str, Value] = {}
+        self.scopes: dict[tuple[Condition, ...], bool] = {}
         self.warnings: list[str] = []
         self._proposal = dict(values or {})
         self._draw = draw or (lambda spec: spec.default)
@@ -79,12 +81,18 @@ class HyperParameters:
         self._conditions: list[Condition] = []
 
     @classmethod
-    def holding(cls, requested: Requested) -> "HyperParameters":
-        """A configuration as KerasTuner's users get it: `build(hp)` is answered with its values."""
+    def holding(
+        cls, requested: Requested, beside: Mapping[str, Value] = MappingProxyType({})
+    ) -> "HyperParameters":
+        """A configuration as KerasTuner's users get it: `build(hp)` is answered with its values.
+
+        `beside` are values to be read, which nothing asked for.
+        """
         hp = cls()
         for spec, value in requested:
             hp._specs[spec.identity] = spec
             hp.values[spec.name] = hp._settled[spec.name] = value
+        hp.values |= beside
         return hp
 
     def restrict(
@@ -321,6 +329,8 @@ class HyperParameters:
         """
         condition = self._condition(parent_name, parent_values)
         self._conditions.append(condition)
+        entered = tuple(self._conditions)
+        self.scopes[entered] = self.scopes.get(entered, False) or self._active(entered)
         try:
             yield
         finally:

@@ -99,6 +99,17 @@ class Hyperparameter:
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {"kind": self.kind} | {k: v for k, v in own.items() if v not in (None, ())}
 
+    def get_config(self) -> dict[str, Any]:
+        """Its settings in KerasTuner's form, as `space.configs` reads them back."""
+        settings = {self.arguments.get(n, n): _listed(value) for n, value in vars(self).items()}
+        order: dict[str, Any] = dict.fromkeys(("name", "default", "conditions"))
+        settings = {name: settings[name] for name in order | settings if name in settings}
+        parents = [
+            {"class_name": "Parent", "config": {"name": p, "values": list(v)}}
+            for p, v in self.conditions
+        ]
+        return settings | {"conditions": parents}
+
     def _refusal(self, demand: str, kind: type[SpaceError] = SpaceValueError) -> SpaceError:
         return kind(f"Hyperparameter {self.name!r}: {demand}")
 
@@ -130,5 +141,9 @@ def plain(value: Any) -> Any:
     return value if own is None else own(value)
 
 
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _plainly(value: Any) -> str:
-    return repr(list(value) if isinstance(value, tuple) else value)
+    return repr(_listed(value))

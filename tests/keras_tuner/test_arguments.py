@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from keras.callbacks import Callback
@@ -263,7 +264,8 @@ def test_a_project_that_kerastuner_made_is_named_and_set_aside_where_it_is_overw
 
 def test_a_tuner_says_where_its_project_is(tuner, tmp_path):
     made = tuner(executions_per_trial=2)
-    assert (made.directory, made.project_name) == (str(tmp_path), "project")
+    assert (made.directory, made.project_name) == (tmp_path, "project")
+    assert tuner(project_name="a/b").project_name == "a/b"
     assert made.executions_per_trial == 2
     with pytest.raises(RequestError, match="There must be results to read; .*project has none"):
         made.reload()
@@ -303,8 +305,12 @@ def test_an_empty_folder_may_be_there_already_and_no_other(tuner, tmp_path):
         ({"scheduler": "hyperbnd"}, r"Unknown scheduler 'hyperbnd'. .* Did you mean 'hyperband'\?"),
         ({"cpus_per_trial": 1.5}, "cpus_per_trial above 1 must be whole; got 1.5."),
         (
-            {"objective": ["loss", "val_loss"]},
-            "objective must be one metric; got 2. Report their sum as a metric",
+            {"objective": ["val_f1", "val_loss"]},
+            "The direction of objective 'val_f1' is not known; write val_f1:min or val_f1:max.",
+        ),
+        (
+            {"objective": []},
+            r"objective must be a metric's name or an Objective\(name, 'min' or 'max'\); got \[\].",
         ),
         (
             {"objective": "val_f1"},
@@ -318,6 +324,11 @@ def test_an_empty_folder_may_be_there_already_and_no_other(tuner, tmp_path):
         (
             {"hypermodel": "resnet"},
             r"hypermodel must be build_model\(hp\) or a HyperModel; got 'resnet'.",
+        ),
+        (
+            {"hypermodel": keras.Sequential()},
+            r"must be build_model\(hp\) or a HyperModel; got a model, Sequential. Write a function "
+            "that builds it, and asks hp.",
         ),
         ({"hyperparameters": 5}, "hyperparameters must be a HyperParameters; got 5."),
         ({"address": "ray://here:10001"}, "--address must be HOST:PORT of a cluster"),
@@ -380,11 +391,11 @@ def test_every_such_method_is_one_of_kerastuners_and_all_are_named_at_once(tmp_p
     mine = type(
         "Mine",
         (kt.RandomSearch,),
-        dict.fromkeys(("load_model", "on_epoch_end"), lambda self, *args: None),
+        dict.fromkeys(("on_trial_begin", "_build_and_fit_model"), lambda self, *args: None),
     )
     with pytest.raises(
         RequestError,
-        match="on_epoch_end is not called here: give.*; load_model is not called here: get",
+        match="_model is not called here: put.*; on_trial_begin is not called here: give",
     ):
         mine(build_model, "loss", directory=tmp_path)
 
@@ -494,10 +505,88 @@ def test_results_are_refused_before_there_are_any(tuner):
 
 def test_parts_of_kerastuner_that_are_not_offered_say_so():
     with pytest.raises(
-        AttributeError, match=r"Unknown part of KerasTuner here 'SklearnTuner'. Known: Bayesian"
+        AttributeError, match=r"Unknown part of KerasTuner here 'src'. Known: BayesianOptimi"
     ):
-        kt.SklearnTuner  # noqa: B018
+        kt.src  # noqa: B018
     assert kt.applications.HyperResNet.__module__.startswith("keras_tuner.")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("from pipeline.keras_tuner import SklearnTuner", "fits it, and returns its score."),
+        ("from pipeline.keras_tuner.tuners import SklearnTuner", "A tuner with a run_trial of its"),
+        ("from pipeline.keras_tuner import Oracle", "Those of kt.oracles are. A searcher of you"),
+        ("from pipeline.keras_tuner.engine.oracle import synchronized", "It is for oracles of one"),
+    ],
+)
+def test_an_import_of_what_takes_something_elses_place_says_what(line, told):
+    name = line.rpartition(" ")[2]
+    with pytest.raises(RequestError) as caught:
+        exec(line)
+    assert str(caught.value).startswith(f"KerasTuner's {name} is not offered here. ")
+    assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_tuner_has_what_it_was_given_and_says_what_else_it_has(tuner):
+    made = tuner(optimizer=keras.optimizers.SGD(0.5), loss="mse", metrics=["mae"])
+    assert (made.loss, made.metrics, made.max_model_size, made.logger) == (
+        "mse",
+        ["mae"],
+        None,
+        None,
+    )
+    assert float(made.optimizer.learning_rate) == 0.5
+    made.save()
+    with pytest.raises(AttributeError) as caught:
+        made.get_state  # noqa: B018
+    assert str(caught.value).startswith("Unknown part of a tuner here 'get_state'. Known: ")
+    assert ", max_model_size, " in str(caught.value) and ", search, " in str(caught.value)
+
+    class Mine(kt.RandomSearch):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.metrics = "my own"
+
+    assert tuner(Mine).metrics == "my own"
+
+
+def test_several_objectives_are_minimised_as_their_sum(tuner):
+    import keras_tuner
+
+    parts = ["val_loss", kt.Objective("val_f1", "max")]
+    made = tuner(objective=parts).objective
+    assert str(made) == "multi_objective:min" and [str(o) for o in made.objectives] == [
+        "val_loss:min",
+        "val_f1:max",
+    ]
+    theirs = keras_tuner.src.engine.objective.create_objective(
+        ["val_loss", keras_tuner.Objective("val_f1", "max")]
+    )
+    logs = {"val_loss": 0.5, "val_f1": 0.75, "loss": 9.0}
+    assert made.added(logs) == logs | {theirs.name: theirs.get_value(logs)}
+    assert made.added({"val_loss": 0.5}) == {"val_loss": 0.5}
+    assert tuner(objective=theirs).objective == made
+    other = tuner(objective=parts[::-1])._space
+    assert other.distinctive != tuner(objective=parts)._space.distinctive
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"factor": 1}, "factor of Hyperband must be at least 2; got 1."),
+        ({"factor": "3"}, "factor of Hyperband must be at least 2; got '3'."),
+        ({"max_epochs": 0}, "max_epochs of Hyperband must be at least 1; got 0."),
+        (
+            {"hyperband_iterations": 0.5},
+            "hyperband_iterations of Hyperband must be at least 1; got 0.5.",
+        ),
+    ],
+)
+def test_brackets_that_cannot_be_are_refused(tuner, arguments, message):
+    with pytest.raises(RequestError) as caught:
+        tuner(kt.Hyperband, **arguments)
+    assert str(caught.value) == message
 
 
 def test_the_drop_in_imports_neither_keras_nor_ray():
@@ -552,6 +641,20 @@ def test_an_oracle_of_ones_own_is_refused_with_the_way_out(tmp_path):
     )
 
 
+def test_an_oracle_with_methods_of_its_own_is_refused_with_the_way_out(tmp_path):
+    class Mine(kt.oracles.RandomSearchOracle):
+        def populate_space(self, trial_id):
+            return {}
+
+    with pytest.raises(RequestError) as caught:
+        kt.Tuner(oracle=Mine("val_loss", 3), hypermodel=build_model, directory=tmp_path)
+    assert str(caught.value) == (
+        "An oracle's methods must be those that it comes with; Mine's populate_space would not be "
+        "called. A searcher of your own is a class of pipeline.search.searcher, given as "
+        "Experiment(searcher=…)."
+    )
+
+
 def test_every_import_path_of_kerastuner_that_is_offered_holds_the_same_things():
     for path, name in (
         ("engine.hyperparameters", "HyperParameters"),
@@ -560,14 +663,20 @@ def test_every_import_path_of_kerastuner_that_is_offered_holds_the_same_things()
         ("engine.objective", "Objective"),
         ("engine.tuner", "Tuner"),
         ("engine.base_tuner", "BaseTuner"),
+        ("engine.hyperparameters", "serialize"),
+        ("engine.metrics_tracking", "infer_metric_direction"),
+        ("engine.objective", "MultiObjective"),
+        ("engine.oracle", "Objective"),
         ("engine.trial", "Trial"),
+        ("engine.trial", "TrialStatus"),
+        ("oracles", "RandomSearch"),
         ("tuners", "Hyperband"),
         ("oracles", "HyperbandOracle"),
         ("errors", "FailedTrialError"),
         ("applications", "HyperResNet"),
     ):
         found = getattr(importlib.import_module(f"pipeline.keras_tuner.{path}"), name)
-        assert found is getattr(kt, name, found)
+        assert found is getattr(kt, name, found) or path == "oracles"
     assert kt.engine.hyperparameters.HyperParameters is kt.HyperParameters
     assert kt.applications.HyperXception.__name__ == "HyperXception"
 

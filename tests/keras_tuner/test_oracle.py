@@ -77,6 +77,10 @@ def test_metrics_are_read_by_name_an_epoch_at_a_time(tuner):
     assert metrics.get_best_value("val_loss") == 0.3
     assert metrics.get_best_value("val_accuracy") == 0.7
     assert metrics.get_best_value("mine") is None
+    assert [seen.mean() for seen in metrics.get_history("val_loss")] == [0.5, 0.3, 0.4]
+    assert metrics.get_best_step("val_loss") == 2 and metrics.get_best_step("mine") is None
+    directions = {name: metrics.get_direction(name) for name in metrics.metrics}
+    assert directions == {"val_loss": "min", "val_accuracy": "max", "mine": "min"}
     assert metrics.get_last_value("val_loss") == 0.4
     assert metrics.get_statistics("val_loss")["median"] == 0.4
     assert metrics.exists("val_accuracy") and not metrics.exists("accuracy")
@@ -97,10 +101,37 @@ def test_a_trials_summary_is_printed(tuner, capsys):
     )
 
 
+def test_a_trial_is_there_as_plain_data_in_kerastuners_form(tuner, capsys):
+    from keras_tuner.src.engine.trial import Trial
+
+    ours = tuner.oracle.get_trial("t0001")
+    theirs = Trial.from_state(ours.get_state())
+    assert theirs.get_state() == ours.get_state()
+    assert (theirs.trial_id, theirs.score, theirs.best_step) == ("t0001", 0.2, 1)
+    assert theirs.metrics.get_best_value("val_accuracy") == 0.8
+    ours.display_hyperparameters()
+    assert capsys.readouterr().out == "units: 3\n"
+
+
+def test_what_a_trial_asked_for_is_among_what_may_be_tuned(tuner):
+    ledger = Ledger(Layout(tuner.project_dir))
+    ledger.start("t0003", {})
+    hp = HyperParameters()
+    hp.Boolean("shuffle")
+    ((spec, value),) = hp.requested
+    asked = {**spec.to_dict(), "asked_by": "fit", "value": value}
+    ledger.note("t0003", TrialFacts(requested=[asked]))
+    ledger.close()
+    assert [spec.name for spec in tuner.oracle.get_space().space] == ["units", "shuffle"]
+    assert tuner.oracle.hyperparameters.get("shuffle") is False
+    assert tuner.oracle.remaining_trials() == tuner.remaining_trials == 1
+
+
 def test_what_may_be_tuned_and_what_was_asked_for_is_there_too(tuner):
     oracle = tuner.oracle
     assert (oracle.objective.name, oracle.max_trials) == ("val_loss", 4)
     assert [spec.name for spec in oracle.get_space().space] == ["units"]
+    assert oracle.trials["t0001"].status == kt.engine.trial.TrialStatus.STOPPED
     assert oracle.hyperparameters.values == {"units": 1}
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline import keras_tuner as kt
+from pipeline.keras_tuner.oracles import Rungs
 from pipeline.records.entries.reports import Report
 from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.layout import Layout
@@ -45,7 +46,8 @@ def changed(tmp_path):
         ledger = Ledger(Layout(tmp_path / "p"))
         write_experiment(
             ledger.layout,
-            "dataset: {object: mine, inputs: {shape: [3], dtype: float32}}\nseed: 1\n",
+            "dataset: {object: mine, inputs: {shape: [3], dtype: float32}}\nseed: 1\n"
+            "search_space: {object: mine}\n",
         )
         for trial in ("t0000", "t0001"):
             ledger.start(trial, {})
@@ -71,6 +73,65 @@ def test_best_hyperparameters_are_those_of_the_best_epoch(changed, capsys):
     assert hp.values == before and [spec.name for spec in hp.space] == ["units", "optimizer"]
     tuner.results_summary()
     assert "units: 3\noptimizer: sgd\nScore: 0.1" in capsys.readouterr().out
+
+
+def test_summaries_are_printed_as_kerastuner_prints_them(changed, capsys):
+    import keras_tuner
+
+    def build(hp):
+        hp.Int("units", 4, 8, default=4)
+        hp.Choice("optimizer", ["sgd", "adam"])
+        hp.Boolean("bias", parent_name="optimizer", parent_values=["sgd"])
+        hp.Float("rate", 1e-4, 1.0, sampling="log")
+        hp.Fixed("layers", 3)
+
+    tuner = changed(build, {"units": 4}, {"units": 5})
+    tuner.search_space_summary()
+    ours = capsys.readouterr().out
+    keras_tuner.RandomSearch(
+        build, "val_loss", directory=tuner.directory, project_name="theirs"
+    ).search_space_summary()
+    assert ours == capsys.readouterr().out
+    tuner.results_summary()
+    printed = capsys.readouterr().out
+    assert str(keras_tuner.Objective("val_loss", "min")) in printed.splitlines()
+
+
+def test_a_default_that_was_not_given_is_printed(changed, capsys):
+    tuner = changed(build_model, {"units": 3}, {"units": 4})
+    tuner.search_space_summary()
+    assert "units (Int)\n{'default': 1, 'conditions': []," in capsys.readouterr().out
+
+
+# max_epochs 9 and factor 3: two trials of nine epochs, then three of three, then nine of one.
+@pytest.mark.parametrize(
+    ("number", "epochs", "place"),
+    [
+        (0, 9, (9, 0, 0, 0)),
+        (2, 4, (9, 0, 0, 0)),
+        (3, 3, (3, 0, 1, 0)),
+        (3, 9, (9, 3, 1, 1)),
+        (8, 1, (1, 0, 2, 0)),
+        (16, 2, (3, 1, 2, 1)),
+        (16, 9, (9, 3, 2, 2)),
+        (17, 9, (9, 0, 0, 0)),  # of the second round
+    ],
+)
+def test_hyperbands_rungs_have_kerastuners_names(number, epochs, place):
+    names = ("tuner/epochs", "tuner/initial_epoch", "tuner/bracket", "tuner/round")
+    assert Rungs(9, 3, 2).reached(number, epochs) == dict(zip(names, place, strict=True))
+
+
+def test_what_hyperband_finds_says_how_long_it_was_trained(tmp_path, changed, capsys):
+    changed(build_model, {"units": 3}, {"units": 3})
+    band = kt.Hyperband(build_model, "val_loss", 3, directory=tmp_path, project_name="p")
+    (hp,) = band.get_best_hyperparameters()
+    assert hp.get("tuner/epochs") == 3 and hp["tuner/bracket"] == 0
+    assert [spec.name for spec in hp.space] == ["units", "optimizer"]
+    assert band.hypermodel.build(hp).layers[0].units == 3
+    assert band.oracle.get_best_trials()[0].hyperparameters.values == hp.values
+    band.results_summary()
+    assert "\ntuner/epochs: 3\n" in capsys.readouterr().out
 
 
 def test_what_the_final_record_lacks_is_found_among_all_trials(changed):

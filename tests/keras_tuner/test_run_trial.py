@@ -1,6 +1,7 @@
 """A tuner's own `run_trial`: KerasTuner's recipes, what it may return, and which model it has."""
 
 import inspect
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -12,7 +13,10 @@ from pipeline import keras_tuner as kt
 from pipeline.errors import RequestError
 from pipeline.keras_tuner.arguments import of_search
 from pipeline.objective import Objective
+from pipeline.records.entries.reports import Report
 from pipeline.records.layout import Layout
+from pipeline.records.ledger import Ledger
+from pipeline.records.settings import write_experiment
 from pipeline.worker.session import Job
 from pipeline.worker.spaces.loading import load_search_space
 from pipeline.worker.spaces.reveal import check_default
@@ -87,7 +91,7 @@ def carried_out(tmp_path):
         )
         experiment, _ = tuner._experiment(*of_search(tuner._receiver(), args, kwargs))
         space = load_search_space(experiment.search_space)
-        goal = Objective.parse(experiment.objective)
+        goal = Objective.parse(str(experiment.objective))
         checked = check_default(space, experiment.dataset, goal)
         session, folder = Session(), Layout(tmp_path / "run").trial("t0000")
         job = Job("t0000", {}, 0, experiment.max_epochs, goal, folder, "default")
@@ -133,6 +137,122 @@ def test_executions_are_each_of_a_new_model_and_their_mean_is_the_score(carried_
     *epochs, mean = found.reports
     assert [report.epoch for report in epochs] == [1, 2] and mean.final
     assert mean.objective != min(report.objective for report in epochs)
+
+
+def test_methods_of_its_own_are_called_in_a_trial_with_its_model(carried_out, tmp_path):
+    class Telling(kt.RandomSearch):
+        def on_epoch_end(self, trial, model, epoch, logs=None):
+            super().on_epoch_end(trial, model, epoch, logs=logs)
+            with open(tmp_path / "told", "a") as file:
+                print(epoch, model.layers[0].units, "val_loss" in logs, file=file)
+
+        def on_batch_begin(self, trial, model, batch, logs=None):
+            assert trial.hyperparameters.get("units") == model.layers[0].units
+
+    found = carried_out(Telling, X, Y, validation_split=0.2, epochs=2, batch_size=16)
+    assert (tmp_path / "told").read_text() == "0 2 True\n1 2 True\n"
+    assert [report.epoch for report in found.reports] == [1, 2] and not found.best.no_model
+
+
+def test_methods_that_run_trial_calls_itself_are_there(carried_out):
+    class Looping(kt.RandomSearch):
+        def run_trial(self, trial, x, y):
+            model = self.hypermodel.build(trial.hyperparameters)
+            self.on_epoch_begin(trial, model, 0, logs={})
+            self.on_batch_begin(trial, model, 0, logs={})
+            loss = model.train_on_batch(x, y)
+            self.on_batch_end(trial, model, 0, logs={"loss": loss})
+            self.on_epoch_end(trial, model, 0, logs={"loss": loss})
+            self.oracle.update_space(trial.hyperparameters)
+            return {"val_loss": float(loss)}
+
+    assert carried_out(Looping, X, Y).reports[0].objective > 0
+
+
+SEVERAL = ["val_loss", kt.Objective("val_mae", "max")]
+
+
+def sums(report):
+    return pytest.approx(report.metrics["val_loss"] - report.metrics["val_mae"])
+
+
+def build_measured(hp):
+    model = build_model(hp)
+    model.compile("adam", "mse", metrics=["mae"], run_eagerly=True)
+    return model
+
+
+def test_data_under_other_names_train_a_model_that_takes_its_shapes_from_them(carried_out):
+    class Looping(kt.RandomSearch):
+        def run_trial(self, trial, train_x, train_y):
+            model = self.hypermodel.build(trial.hyperparameters)
+            return float(model.train_on_batch(train_x, train_y))
+
+    def build(hp):
+        model = keras.Sequential([keras.layers.Dense(hp.Int("units", 1, 4))])
+        model.compile("sgd", "mse", run_eagerly=True)
+        return model
+
+    found = carried_out(Looping, train_x=X, train_y=Y, hypermodel=build)
+    assert found.checked.weights == 0 and found.best.no_model
+    assert found.reports[0].objective > 0
+
+
+def test_a_trial_has_a_folder_and_the_check_leaves_none(carried_out, tmp_path):
+    class Writing(kt.RandomSearch):
+        def run_trial(self, trial):
+            folder = Path(self.get_trial_dir(trial.trial_id))
+            (folder / "model.pickle").write_text("")
+            with open(noted / "folders", "a") as file:
+                print(folder, file=file)
+            return 0.5
+
+    noted = tmp_path
+    carried_out(Writing)
+    project = tmp_path / "untitled_project"
+    checked, trained = (tmp_path / "folders").read_text().split()
+    assert trained == str(project / "trials" / "t0000") and Path(trained, "model.pickle").exists()
+    assert not Path(checked).exists() and [p.name for p in project.iterdir()] == ["trials"]
+    assert [p.name for p in (project / "trials").iterdir()] == ["t0000"]
+
+
+@pytest.mark.parametrize("kind", [kt.RandomSearch, Sized])
+def test_several_objectives_are_summed_in_each_epoch(carried_out, kind):
+    arguments = {"validation_split": 0.2, "epochs": 2}
+    found = carried_out(kind, X, Y, hypermodel=build_measured, objective=SEVERAL, **arguments)
+    assert [report.objective for report in found.reports] == [sums(r) for r in found.reports]
+    assert len(found.reports) == 2 and found.best.objective == min(
+        report.objective for report in found.reports
+    )
+
+
+class Returned(kt.HyperModel):
+    def build(self, hp):
+        return build_measured(hp)
+
+    def fit(self, hp, model, *args, **kwargs):
+        return {"val_loss": 3.0, "val_mae": 1.0, "other": 7.0}
+
+
+class ReturnedTwice(Returned):
+    def fit(self, hp, model, *args, **kwargs):
+        return [{"val_loss": loss, "val_mae": 1.0} for loss in (2.0, 4.0)]
+
+
+@pytest.mark.parametrize("model", [Returned(), ReturnedTwice()])
+@pytest.mark.parametrize("kind", [kt.RandomSearch, Sized])
+def test_several_objectives_that_fit_returns_are_summed(carried_out, kind, model):
+    (report,) = carried_out(kind, X, Y, hypermodel=model, objective=SEVERAL).reports
+    assert report.objective == report.metrics["multi_objective"] == 2.0
+
+
+def test_several_objectives_of_a_history_are_those_of_its_best_epoch(carried_out):
+    class Returning(kt.RandomSearch):
+        def run_trial(self, trial, *args):
+            return [history(val_loss=[3.0, 1.0, 2.0], val_mae=[1.0, 1.0, 5.0])]
+
+    (report,) = carried_out(Returning, X, Y, objective=SEVERAL).reports
+    assert report.metrics == {"val_loss": 2.0, "val_mae": 5.0, "multi_objective": -3.0}
 
 
 def history(**logs):
@@ -182,6 +302,29 @@ def test_the_former_way_of_telling_the_oracle_is_taken_too(carried_out):
     assert carried_out(Telling, X, Y).reports[0].objective == 0.25
 
 
+def test_a_tuner_may_read_its_models_in_its_own_way(tmp_path):
+    class Reading(kt.RandomSearch):
+        def run_trial(self, trial, *args):
+            return 0.0
+
+        def load_model(self, trial):
+            return f"the model of {trial.trial_id}"
+
+    tuner = Reading(build_model, "val_loss", directory=tmp_path, project_name="p", keep_models=1)
+    ledger = Ledger(Layout(tmp_path / "p"))
+    write_experiment(ledger.layout, "seed: 1\n")
+    for name, loss in (("t0000", 0.5), ("t0001", 0.25)):
+        ledger.start(name, {})
+        ledger.report(Report(1, loss, {"val_loss": loss}, 1.0, trial=name, time=1.0))
+        ledger.end(name, "finished")
+    ledger.start("t0002", {})
+    ledger.end("t0002", "failed", error="no")
+    ledger.close()
+    assert tuner.get_best_models(5) == ["the model of t0001", "the model of t0000"]
+    with pytest.raises(RequestError, match=r"^t0002 has no model: it has no score\.$"):
+        kt.Tuner.load_model(tuner, tuner.oracle.get_trial("t0002"))
+
+
 def test_a_scheduler_is_not_used_and_that_is_said_once(tmp_path):
     with pytest.warns(UserWarning) as said:
         tuner = BlackBox(directory=tmp_path, scheduler="asha")
@@ -213,15 +356,29 @@ def test_the_arguments_are_kerastuners():
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_search_by_run_trial_hands_the_best_back(ray_cluster, tmp_path):
+    told = []
+
+    class Telling(Sized):
+        def on_search_begin(self):
+            told.append("begins")
+
+        def on_search_end(self):
+            told.append("ends")
+
+        def on_trial_end(self, trial):
+            told.append((trial.trial_id, trial.status, trial.score))
+
     def tuner(kind, hypermodel, objective):
         return kind(
             hypermodel, objective, max_trials=2, seed=1, directory=tmp_path, max_concurrent=2
         )
 
-    sized = tuner(Sized, build_model, "val_loss")
+    sized = tuner(Telling, build_model, "val_loss")
     sized.search(X, Y, validation_split=0.2, verbose=0)
     (hp,), (model,) = sized.get_best_hyperparameters(), sized.get_best_models()
     assert {"units", "batch_size", "epochs"} == set(hp.values)
+    ended = {(t.trial_id, t.status, t.score) for t in sized.oracle.trials.values()}
+    assert (told[0], set(told[1:-1]), told[-1]) == ("begins", ended, "ends") and len(told) == 4
     score = model.evaluate(X[48:], Y[48:], batch_size=hp.get("batch_size"), verbose=0)
     assert score == pytest.approx(sized.oracle.get_best_trials()[0].score, rel=1e-5)
     assert max(len(t.metrics.get_history("val_loss")) for t in sized.oracle.trials.values()) > 1

@@ -5,6 +5,8 @@ What a worker on a host without a checkout needs, in one folder, and users' obje
 
 import functools
 import inspect
+import io
+import pickle
 import shutil
 import sys
 from pathlib import Path
@@ -76,13 +78,28 @@ def check_sendable(what: str, thing: Any, way_out: str = "") -> None:
     try:
         sent = cloudpickle.dumps(thing)
         if len(sent) < TRIED_MIB * 2**20:
-            cloudpickle.loads(sent)
+            _MadeAside(io.BytesIO(sent)).load()
     except Exception as error:  # each kind of thing has its own
         reason = one_line(str(error)).rstrip(".")
         raise RequestError(
             f"The {what} must be something that can be sent to another process; {label(thing)} is "
             f"not: {reason}.{way_out and ' '}{way_out}"
         ) from error
+
+
+class _MadeAside(pickle.Unpickler):
+    """Makes a user's classes anew beside those that there are.
+
+    cloudpickle's own `loads` finds, in the process that pickled them, the classes themselves, and
+    puts copies of their methods into them: these do not see what the script changes from then on.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        if name not in ("_make_skeleton_class", "_make_skeleton_enum"):
+            return found
+        # by the id before the last argument it finds the class that there is (cloudpickle 3)
+        return lambda *given: found(*given[:-2], None, given[-1])
 
 
 def with_code(thing: Any) -> Any:

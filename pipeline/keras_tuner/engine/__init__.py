@@ -10,7 +10,13 @@ from pipeline.keras_tuner.engine import (
     hyperparameters as hyperparameters,
 )
 from pipeline.keras_tuner.engine import (
+    metrics_tracking as metrics_tracking,
+)
+from pipeline.keras_tuner.engine import (
     objective as objective,
+)
+from pipeline.keras_tuner.engine import (
+    oracle as oracle,
 )
 from pipeline.keras_tuner.engine import (
     trial as trial,

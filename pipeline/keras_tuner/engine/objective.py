@@ -1,5 +1,5 @@
 """`keras_tuner.engine.objective`."""
 
-from pipeline.objective import Objective
+from pipeline.objective import MultiObjective, Objective
 
-__all__ = ["Objective"]
+__all__ = ["MultiObjective", "Objective"]

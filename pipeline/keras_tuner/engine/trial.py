@@ -1,5 +1,5 @@
 """`keras_tuner.engine.trial`."""
 
-from pipeline.keras_tuner.oracle import Trial
+from pipeline.keras_tuner.oracle import Trial, TrialStatus
 
-__all__ = ["Trial"]
+__all__ = ["Trial", "TrialStatus"]

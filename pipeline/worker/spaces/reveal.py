@@ -17,7 +17,7 @@ from pipeline.errors import RequestError, UserCodeError, user_traceback
 from pipeline.objective import Objective
 from pipeline.space.configuration import Fill
 from pipeline.space.hyperparameters import HyperParameters, Requested, filling
-from pipeline.space.specs import Hyperparameter, Value
+from pipeline.space.specs import Condition, Hyperparameter, Identity, Value
 from pipeline.worker.backends.known import current
 from pipeline.worker.faults import classify
 from pipeline.worker.fitting.call import FitCall
@@ -87,7 +87,9 @@ def _tried(
                 epochs=1,
                 verbose=0,
             )
-        weights = int(with_weights(model, few).count_params())
+        # a `fit` of one's own that takes data under other names may train a model of its own
+        unknown = not model.built and not arguments and named.get("x") is None
+        weights = 0 if unknown else int(with_weights(model, few).count_params())
     except RequestError:
         raise
     except Exception as error:
@@ -165,10 +167,27 @@ def _may_report(callback: Any) -> bool:
 
 
 def met(space: SearchSpace, data: Data) -> list[Hyperparameter]:
-    """What the default model requests, and what its conditional scopes hold for other values."""
-    hp = HyperParameters()
-    space.build(hp, data)
-    return hp.space
+    """What the default model requests, and what its conditional scopes hold for other values.
+
+    As in KerasTuner, models are built until each scope was entered with its conditions held.
+    """
+    found: dict[Identity, Hyperparameter] = {}
+    held: set[tuple[Condition, ...]] = set()
+    proposals: list[dict[str, Value]] = [{}]
+    for proposal in proposals:  # it grows
+        hp = HyperParameters(proposal)
+        try:
+            space.build(hp, data)
+        except Exception:
+            if not proposal:
+                raise  # a model that no one may ever ask for may be one that cannot be built
+        found |= {spec.identity: spec for spec in hp.space if spec.identity not in found}
+        held |= {scope for scope, holds in hp.scopes.items() if holds}
+        for scope in hp.scopes.keys() - held:
+            activating = {parent: values[0] for parent, values in scope}
+            if activating not in proposals:
+                proposals.append(activating)
+    return list(found.values())
 
 
 def weights(space: SearchSpace, data: Data, job: Job) -> int:

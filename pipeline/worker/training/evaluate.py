@@ -117,17 +117,18 @@ def _is_model(layout: Layout, name: str) -> bool:
 
 
 def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, BestState]:
-    """A trial's model with its best epoch's weights, of its best repeat.
+    """A trial's model with its best epoch's weights, of its best repeat; and which epoch that is.
 
-    And which epoch that is.
+    Where the trial has no model, one that is as it was built.
     """
     keras.utils.clear_session(free_memory=True)
     found = [(c, c.best_state()) for c in map(Checkpoints, directories(job))]
     held = [(c, state) for c, state in found if state is not None]
     checkpoints, state = min(held, key=lambda pair: job.objective.loss(pair[1].objective))
-    model = with_weights(build(space, hyperparameters(job), data), data, state.build)
-    if not state.no_model:
-        checkpoints.restore_best(model)
+    model = build(space, hyperparameters(job), data)
+    if state.no_model:
+        return model, state
+    checkpoints.restore_best(with_weights(model, data, state.build))
     # Keras builds it when it loads a file, and would warn of what the file lacks
     if optimizer_of(model) is not None:
         optimizer_of(model).build(model.trainable_variables)

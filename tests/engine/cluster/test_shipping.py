@@ -1,5 +1,6 @@
 """What travels by value and what by name, wherever this package and the user's code stand."""
 
+import enum
 import os
 import shutil
 import subprocess
@@ -7,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from pipeline.engine.cluster.shipping import check_sendable
+from pipeline.errors import RequestError
 
 ROOT = Path(__file__).parents[3]
 
@@ -111,3 +115,35 @@ def test_an_editable_install_of_the_users_own_travels_by_value(tmp_path):
         text=True,
     )
     assert ended.stdout == "as it should\n", ended.stderr
+
+
+def test_a_class_of_the_script_is_what_it_was_after_it_was_tried():
+    told = []
+
+    class Kind(enum.Enum):
+        ONE = 1
+
+        def tell(self):
+            told.append(self)
+
+    class Mine:
+        def tell(self):
+            told.append(self)
+
+    method, mine = Mine.tell, Mine()
+    check_sendable("callback", [mine, Kind.ONE])
+    mine.tell(), Kind.ONE.tell()
+    assert told == [mine, Kind.ONE] and Mine.tell is method
+
+
+def test_what_cannot_be_made_anew_is_refused():
+    class Mine:
+        def __reduce__(self):
+            return float, ("no number",)
+
+    with pytest.raises(RequestError) as caught:
+        check_sendable("callback", Mine(), "Make it later.")
+    assert str(caught.value) == (
+        "The callback must be something that can be sent to another process; Mine is not: could "
+        "not convert string to float: 'no number'. Make it later."
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import RequestError, UserCodeError
 from pipeline.objective import Objective
-from pipeline.worker.spaces.reveal import check_default, trace
+from pipeline.worker.spaces.reveal import check_default, met, trace
 from tests.worker.stage import dataset, linear_model, one_hot, space
 
 LOSS = Objective("val_loss", "min")
@@ -346,3 +346,29 @@ def test_a_build_that_raises_is_called_once(digits):
     with pytest.raises(UserCodeError):
         check_default(space(build), digits, LOSS)
     assert len(calls) == 1
+
+
+def test_what_a_scope_asks_for_is_met_though_only_other_values_enter_its_branch(digits):
+    def build(hp, data):
+        kind = hp.Choice("kind", ["dense", "conv"])
+        with hp.conditional_scope("kind", ["dense"]):
+            if kind == "dense":
+                hp.Int("units", 4, 16)
+        with hp.conditional_scope("kind", ["conv"]):
+            if kind == "conv":
+                padding = hp.Choice("padding", ["same", "valid"])
+                with hp.conditional_scope("padding", ["valid"]):
+                    if padding == "valid":
+                        hp.Int("crop", 1, 3)
+                        raise ValueError("too small to be built")
+
+    found = [spec.name for spec in met(space(build), digits)]
+    assert found == ["kind", "units", "padding", "crop"]
+
+
+def test_a_default_model_that_cannot_be_built_is_not_met(digits):
+    def build(hp, data):
+        raise ValueError("never")
+
+    with pytest.raises(ValueError, match="never"):
+        met(space(build), digits)
