@@ -41,12 +41,12 @@ def test_a_real_callback_writes_curves_and_values_where_hparams_reads_them(tmp_p
     assert {name: getattr(value, value.WhichOneof("kind")) for name, value in found} == values
 
 
-def test_domains_are_kerastuners():
+def test_domains_are_kerastuners(tmp_path):
     import keras_tuner
 
     ours, theirs = HyperParameters(), keras_tuner.HyperParameters()
     asked(ours), asked(theirs)
-    (told,) = with_hparams([keras.callbacks.TensorBoard("logs")], ours, "t", 0)[1:]
+    (told,) = with_hparams([keras.callbacks.TensorBoard(tmp_path)], ours, "t", 0)[1:]
     expected = convert_hyperparams_to_hparams(theirs, api)
     domains = {h.name: repr(h.domain) for h in expected}
     assert {h.name: repr(h.domain) for h in told._hparams} == domains
