@@ -1,6 +1,5 @@
 """Pipelines by their graphs."""
 
-import hashlib
 import pickle
 import re
 from collections import defaultdict
@@ -23,8 +22,6 @@ CHANGING = re.compile(
 )
 RANDOM_ORDER = {"ShuffleDatasetV2", "ShuffleDatasetV3"}
 ELSEWHERE = "of another process"
-COUNTED = {"shared_name", "metadata"}  # of a node: names with numbers of this process
-COUNTERS = re.compile(r"(?<=[^/]_)\d+\b")  # in the names of functions and layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,24 +145,11 @@ def caches_in_a_file(graph: Any) -> bool:
     return any(any(texts.get(n.input[1].partition(":")[0], ())) for n in caches)
 
 
-def checksum(graph: Any) -> str:
-    """Of what a graph does: without the counters in names, and the order of its functions."""
-    told = type(graph)()
-    told.CopyFrom(graph)
-    for node in _nodes(told):
-        content = node.attr["value"].tensor.tensor_content if node.op == "Const" else b""
-        if len(content) > BESIDE_BYTES:  # text of it would take seconds
-            node.attr["value"].tensor.tensor_content = hashlib.sha256(content).digest()
-        for counted in COUNTED & node.attr.keys():
-            del node.attr[counted]
-    parts = sorted(COUNTERS.sub("", str(p)) for p in (*told.node, *told.library.function))
-    return hashlib.sha256("".join(parts).encode()).hexdigest()
-
-
 def taken_out(graph: Any) -> dict[str, Any]:
     """Take large arrays out of a graph, by the names of their nodes, which stay as placeholders.
 
-    Those alone that a dataset reads: a variable would write into its array.
+    Those alone that a dataset reads: a variable would write into its array. Strings stay: an array
+    of them is one of objects, which has no memory to be mapped.
     """
     import tensorflow as tf
 
@@ -174,6 +158,7 @@ def taken_out(graph: Any) -> dict[str, Any]:
         node
         for node in graph.node
         if node.op == "Const"
+        and node.attr["dtype"].type != tf.string.as_datatype_enum
         and len(node.attr["value"].tensor.tensor_content) > BESIDE_BYTES
         and all("Dataset" in op for op in readers[node.name])
     ]

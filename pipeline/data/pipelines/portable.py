@@ -3,12 +3,12 @@
 import re
 from typing import Any
 
+from pipeline.data.pipelines.checksums import checksum
 from pipeline.data.pipelines.graphs import (
     PYTHON,
     GraphPipeline,
     alike,
     caches_in_a_file,
-    checksum,
     detached,
     graph_of,
     operations,
@@ -42,6 +42,6 @@ def portable(field: str, dataset: Any) -> Pipeline:
         for _ in ending(field, dataset, "it caches in a file, which is written before the trials"):
             pass
     fixed = alike(graph) and dataset.options().deterministic is not False
-    sha256 = checksum(graph)
+    sha256 = checksum(graph, dataset.element_spec)
     arrays = taken_out(graph)
     return GraphPipeline(Elements.of(dataset), fixed, sha256, graph.SerializeToString(), arrays)

@@ -122,7 +122,7 @@ def read(field: str, dataset: Any, why: str) -> ReadPipeline:
         stacklevel=2,
     )
     columns = [Column.of(list(tensors)) for tensors in zip(*rows, strict=True)]
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(repr(dataset.element_spec).encode())
     for column in columns:
         digest.update(repr((column.shapes, column.values.dtype)).encode())
         digest.update(column.values)

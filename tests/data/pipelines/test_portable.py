@@ -4,11 +4,13 @@ import pickle
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from pipeline.data.pipelines import graphs, reading
+from pipeline.data.pipelines.checksums import checksum
 from pipeline.data.pipelines.graphs import GraphPipeline
 from pipeline.data.pipelines.portable import portable
 from pipeline.digest import sha256
@@ -110,6 +112,57 @@ def test_a_checksum_tells_pipelines_apart_and_is_the_same_in_another_order_of_ma
     first = [sha256(portable("x", make())) for make in makes]
     again = [sha256(portable("x", make())) for make in reversed(makes)][::-1]
     assert first == again and len(set(first)) == len(makes)
+
+
+def of_lines(file):
+    return tf.data.TextLineDataset(file).batch(4)
+
+
+def named(one, other):
+    return tf.data.Dataset.from_tensor_slices({one: X, other: -X})
+
+
+def test_a_checksum_tells_numbers_in_the_data_from_counters_in_names():
+    times = [lambda x, y, factor=factor: (x * factor, y) for factor in (2, 3)]
+    makes = [
+        lambda: of_lines("/data/fold_1.csv"),
+        lambda: of_lines("/data/fold_2.csv"),
+        lambda: tf.data.TFRecordDataset(["/data/a_1", "/data/a_2"]),
+        lambda: tf.data.TFRecordDataset(["/data/a_3", "/data/a_4"]),
+        lambda: base().map(lambda x, y: (tf.strings.join(["fold_1"]), y)),
+        lambda: base().map(lambda x, y: (tf.strings.join(["fold_2"]), y)),
+        lambda: named("f_1", "f_2"),
+        lambda: named("f_2", "f_1"),
+        lambda: named("f_1", "f_2").map(lambda both: both["f_1"]),
+        lambda: named("f_1", "f_2").map(lambda both: both["f_2"]),
+        lambda: base().map(times[0]).map(times[1]),
+        lambda: base().map(times[1]).map(times[0]),
+        lambda: base().map(lambda x, y: (x[0] * 2 - x[1] * 3, y)),
+        lambda: base().map(lambda x, y: (x[1] * 3 - x[0] * 2, y)),
+        lambda: base().map(lambda x, y: (keras.layers.Rescaling(2.0)(x), y)),
+        lambda: base().map(lambda x, y: (tf.cond(y > 3, lambda: x, lambda: -x), y)),
+        lambda: base().map(lambda x, y: (tf.cond(y > 3, lambda: -x, lambda: x), y)),
+    ]
+    first = [portable("x", make()).sha256 for make in makes]
+    again = [portable("x", make()).sha256 for make in reversed(makes)][::-1]
+    assert first == again and len(set(first)) == len(makes)
+
+
+def test_a_function_that_calls_itself_has_a_checksum():
+    graph = graphs.graph_of(base().map(lambda x, y: tf.cond(y > 3, lambda: x, lambda: -x)))
+    for node in graph.library.function[0].node_def:
+        node.attr["f"].func.name = graph.library.function[0].signature.name
+    assert checksum(graph, None) == checksum(graph, None)
+
+
+def test_strings_beside_large_arrays_stay_in_the_graph():
+    names = [f"/data/{i}.png" for i in range(500)]
+    large = np.zeros((500, 10_000), np.float32)
+    form = pickle.loads(
+        pickle.dumps(portable("x", tf.data.Dataset.from_tensor_slices((names, large))))
+    )
+    assert [array.shape for array in form.arrays.values()] == [large.shape]
+    assert [name.numpy().decode() for name, _ in form()] == names
 
 
 def test_a_checksum_of_what_is_read_is_of_its_elements():
