@@ -4,7 +4,7 @@ import contextlib
 import platform
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -16,6 +16,7 @@ from pipeline.experiment import Experiment
 from pipeline.names import Source
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
+from pipeline.records.outputs.model_check import ModelCheck
 from pipeline.records.outputs.summary import BestEpoch, find_best, remove_summary, write_summary
 from pipeline.records.outputs.tables import write_tables
 from pipeline.records.retention import Retention
@@ -59,6 +60,8 @@ def conclude(
     if best is not None:
         watcher.preparing("measuring the best model")
         measured = _evaluated(prepared, best, layout)
+        if doubt := _doubt(measured):
+            watcher.warned(doubt)
     wall_clock_s = circumstances.wall_clock_s + time.monotonic() - began
     facts = {
         "exhausted": circumstances.exhausted,
@@ -87,6 +90,15 @@ def conclude(
         epochs=len(ledger.reports),
         **facts,
     )
+
+
+def _doubt(measured: Mapping[str, Any]) -> str:
+    """What must be known of the saved model: that there is none, or not the one that was scored."""
+    if measured["no_model"]:
+        return f"No model was saved: {measured['no_model']}."
+    check = ModelCheck(**measured["check"])
+    different = check.result == "different"
+    return f"The saved model is not as it was scored: {check}" if different else ""
 
 
 def raise_if_all_failed(ledger: Ledger) -> None:

@@ -17,7 +17,16 @@ from pipeline.digest import sha256
 from pipeline.errors import RequestError
 from pipeline.keras_tuner.hypermodel import HyperModelSpace
 from pipeline.objective import MultiObjective, Objective
+from pipeline.records.layout import OWN
 from pipeline.space.hyperparameters import HyperParameters
+from pipeline.worker.present import trial
+
+# What a tuner holds before a user's class adds to it.
+OURS = {
+    *("hypermodel", "objective", "searcher", "default_scheduler", "running"),
+    *("_space", "_data", "_layout", "_settings", "_executions", "_runs_trials", "_rungs"),
+    *("_given", "_directory", "_project_name"),
+}
 
 # A tuner's methods that are called in a trial, and the moment of a Keras callback that each is.
 HOOKS = {
@@ -184,9 +193,7 @@ class RunTrialSpace(HyperModelSpace):
     @property
     def own(self) -> dict[str, Any]:
         """What the user's class has set in the tuner."""
-        ours = ("hypermodel", "objective")
-        held = vars(self.tuner).items()
-        return {name: value for name, value in held if name[0] != "_" and name not in ours}
+        return {name: value for name, value in vars(self.tuner).items() if name not in OURS}
 
     @property
     def original(self) -> Any:
@@ -201,7 +208,7 @@ class RunTrialSpace(HyperModelSpace):
     @property
     def distinctive(self) -> Any:
         """All that tells this search space from another."""
-        return (super().distinctive, sha256(type(self.tuner).run_trial), self.own)
+        return (super().distinctive, sha256(type(self.tuner)), self.own, self.executions)
 
     def build(self, hp: HyperParameters, data: Any = None) -> Any:
         """The hypermodel's model; where that is none of Keras's, one without weights."""
@@ -272,15 +279,15 @@ class TrialRunner:
         self._in_a_trial("save_model").saved = model
 
     def get_trial_dir(self, trial_id: str) -> str:
-        """A folder that a trial may write to, which is made where it is not there.
+        """A folder that a trial may write to; in the check before the search, one that is removed.
 
-        In the check before a search, which has no trial, it is one that goes with the check.
+        After the search, where that is.
         """
-        if not trial_id:
-            return self._in_a_trial("get_trial_dir").scratch
-        folder = Path(self.project_dir) / "trials" / trial_id
-        folder.mkdir(parents=True, exist_ok=True)
-        return str(folder)
+        if self.running is None:
+            return str(Path(self.project_dir).absolute() / "trials" / trial_id / OWN)
+        present = trial()
+        folder = None if present is None else present.directory
+        return self.running.scratch if folder is None else str(folder)
 
     def _in_a_trial(self, name: str) -> Running:
         if self.running is None:

@@ -4,7 +4,9 @@ import os
 from typing import Any
 
 from pipeline.space.hyperparameters import HyperParameters
-from pipeline.space.specs import Float, Hyperparameter, Int, Value
+from pipeline.space.specs import Float, Hyperparameter, Int
+
+MOST_OPTIONS = 1_000  # that HParams lists one by one
 
 
 def with_hparams(
@@ -43,9 +45,11 @@ def _hparams(hp: HyperParameters, folder: str, trial: str) -> list[Any]:
 
 def _domain(spec: Hyperparameter, api: Any) -> Any:
     """What HParams shows as possible; None for what it cannot hold."""
-    if isinstance(spec, Int) and spec.step == 1:
-        return api.IntInterval(spec.min_value, spec.max_value)
-    options: list[Value] = list(spec.values() or [])
-    if isinstance(spec, Float) and not options:
-        return api.RealInterval(spec.min_value, spec.max_value)
-    return None if None in options else api.Discrete(options)
+    if isinstance(spec, Int | Float):
+        step = spec.step if isinstance(spec, Float) or spec.step != 1 else None
+        linear = spec.sampling == "linear"
+        if step is None or (linear and (spec.max_value - spec.min_value) / step > MOST_OPTIONS):
+            interval = api.IntInterval if isinstance(spec, Int) else api.RealInterval
+            return interval(spec.min_value, spec.max_value)
+    options = list(spec.values() or [])
+    return None if not options or None in options else api.Discrete(options)

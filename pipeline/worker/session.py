@@ -119,8 +119,8 @@ class SearchSpace:
 class SentSpace:
     """A search space on its way to another process, with Keras's settings of the one that asks.
 
-    The settings are pickled: what is in them may import Keras, which waits for its devices.
+    `pickled` holds both, so that an object that both name is one there too. It is read where Keras
+    may be imported: after the process's devices are settled.
     """
 
-    source: Any  # a `names.Source`, or what has a `build`
-    settings: bytes
+    pickled: bytes

@@ -1,11 +1,13 @@
 """What a callback changes of its script is found in its code, and what it only reads is not."""
 
 import keras
+import numpy as np
 import pytest
 
 from pipeline.keras_tuner.left_behind import left_behind
 
 collected, seen, best = [], {}, 0.0
+nested, counts, values = {"a": []}, {"n": 0}, np.zeros(3)
 
 
 class Appends(keras.callbacks.Callback):
@@ -30,6 +32,39 @@ class AppendsInAFunction(keras.callbacks.Callback):
             collected.extend([value])
 
         note(epoch)
+
+
+class AddsInPlace(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        counts["n"] += 1
+
+
+class AppendsWithin(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        nested["a"].append(epoch)
+
+
+class AppendsByAnotherName(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        mine = collected
+        mine.append(epoch)
+
+
+class FillsAnArray(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        values[epoch] = logs["loss"]
+        collected[1:] = [epoch]
+
+
+def not_yet():
+    class Later(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            losses.append(epoch)
+
+    made = Later()
+    if made is None:
+        losses = []
+    return made
 
 
 class OnlyReads(keras.callbacks.Callback):
@@ -63,6 +98,11 @@ def closure():
         (Sets, {"seen": "a dict"}),
         (Rebinds, {"best": "a variable"}),
         (AppendsInAFunction, {"collected": "a list"}),
+        (AddsInPlace, {"counts": "a dict"}),
+        (AppendsWithin, {"nested": "a dict"}),
+        (AppendsByAnotherName, {"collected": "a list"}),
+        (FillsAnArray, {"values": "an array", "collected": "a list"}),
+        (not_yet, {}),
         (closure, {"losses": "a list", "count": "a variable"}),
         (
             lambda: keras.callbacks.LambdaCallback(

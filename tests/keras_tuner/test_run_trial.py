@@ -10,8 +10,10 @@ import pytest
 from sklearn.model_selection import KFold
 
 from pipeline import keras_tuner as kt
+from pipeline.digest import fingerprint
 from pipeline.errors import RequestError
 from pipeline.keras_tuner.arguments import of_search
+from pipeline.keras_tuner.run_trial import OURS
 from pipeline.objective import Objective
 from pipeline.records.entries.reports import Report
 from pipeline.records.layout import Layout
@@ -198,24 +200,6 @@ def test_data_under_other_names_train_a_model_that_takes_its_shapes_from_them(ca
     assert found.reports[0].objective > 0
 
 
-def test_a_trial_has_a_folder_and_the_check_leaves_none(carried_out, tmp_path):
-    class Writing(kt.RandomSearch):
-        def run_trial(self, trial):
-            folder = Path(self.get_trial_dir(trial.trial_id))
-            (folder / "model.pickle").write_text("")
-            with open(noted / "folders", "a") as file:
-                print(folder, file=file)
-            return 0.5
-
-    noted = tmp_path
-    carried_out(Writing)
-    project = tmp_path / "untitled_project"
-    checked, trained = (tmp_path / "folders").read_text().split()
-    assert trained == str(project / "trials" / "t0000") and Path(trained, "model.pickle").exists()
-    assert not Path(checked).exists() and [p.name for p in project.iterdir()] == ["trials"]
-    assert [p.name for p in (project / "trials").iterdir()] == ["t0000"]
-
-
 @pytest.mark.parametrize("kind", [kt.RandomSearch, Sized])
 def test_several_objectives_are_summed_in_each_epoch(carried_out, kind):
     arguments = {"validation_split": 0.2, "epochs": 2}
@@ -348,9 +332,52 @@ def test_the_arguments_are_kerastuners():
 
     for name in ("run_trial", "save_model", "get_trial_dir"):
         theirs, ours = (inspect.signature(getattr(kind, name)) for kind in (Tuner, kt.Tuner))
-        assert list(theirs.parameters)[: len(ours.parameters)] == list(ours.parameters) or (
-            name == "run_trial"
-        )
+        assert list(theirs.parameters) == list(ours.parameters), name
+
+
+def test_what_a_tuner_holds_is_ours_until_the_users_class_adds_to_it(tmp_path):
+    tuner = kt.Hyperband(build_model, "val_loss", directory=tmp_path)
+    assert set(vars(tuner)) <= OURS
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tuner: setattr(tuner, "rows", 3),
+        lambda tuner: setattr(tuner, "_rows", 3),
+        lambda tuner: setattr(tuner._space, "executions", 2),
+        lambda tuner: setattr(tuner._space.tuner, "__class__", Sized),
+    ],
+    ids=["an attribute", "a private attribute", "executions", "the class"],
+)
+def test_another_tuner_is_another_search(change, tmp_path):
+    def made():
+        return CrossValidated(build_model, "val_loss", directory=tmp_path)
+
+    tuner = made()
+    assert fingerprint(made()._space) == fingerprint(tuner._space)
+    change(tuner)
+    assert fingerprint(made()._space) != fingerprint(tuner._space)
+
+
+def test_a_trial_has_a_folder_to_write_to_and_the_check_another(carried_out, tmp_path):
+    seen = []
+
+    class Writing(kt.RandomSearch):
+        def run_trial(self, trial):
+            folder = Path(self.get_trial_dir(trial.trial_id))
+            (folder / "mine.txt").write_text(trial.trial_id)
+            seen.append(folder)
+            return 1.0
+
+    carried_out(Writing, hypermodel=None, objective=None)
+    checked, trained = seen
+    assert trained == tmp_path / "run" / "trials" / "t0000" / "own"
+    assert tmp_path not in checked.parents and not (tmp_path / "untitled_project").exists()
+    assert (trained / "mine.txt").read_text() == "t0000" and not checked.exists()
+    tuner = Writing(directory=tmp_path)
+    after = tuner.get_trial_dir("t0000")
+    assert after == str(tmp_path / "untitled_project" / "trials" / "t0000" / "own")
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ def asked(hp):
     return {
         "units": hp.Int("units", 2, 8),
         "step": hp.Int("step", 2, 8, step=2),
+        "width": hp.Int("width", 2, 64, sampling="log"),
         "rate": hp.Float("rate", 1e-3, 1e-1, sampling="log"),
         "coarse": hp.Float("coarse", 0.0, 1.0, step=0.5),
         "optimizer": hp.Choice("optimizer", ["adam", "sgd"]),
@@ -50,3 +51,11 @@ def test_domains_are_kerastuners(tmp_path):
     expected = convert_hyperparams_to_hparams(theirs, api)
     domains = {h.name: repr(h.domain) for h in expected}
     assert {h.name: repr(h.domain) for h in told._hparams} == domains
+
+
+def test_a_fine_step_is_shown_as_an_interval(tmp_path):
+    hp = HyperParameters()
+    hp.Float("fine", 0.0, 1.0, step=1e-7)
+    (told,) = with_hparams([keras.callbacks.TensorBoard(tmp_path)], hp, "t", 0)[1:]
+    (hparam,) = told._hparams
+    assert repr(hparam.domain) == repr(api.RealInterval(0.0, 1.0))

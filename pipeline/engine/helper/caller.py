@@ -29,4 +29,5 @@ def with_settings(search_space: Any, warned: Callable[[str], None]) -> Any:
             objects[name] = thing
         except RequestError as error:
             warned(f"{error} Trials do not find it as {name!r}: make it within build.")
-    return SentSpace(search_space, cloudpickle.dumps(CallersSettings(Settings(), objects)))
+    settings = CallersSettings(Settings(), objects)
+    return SentSpace(cloudpickle.dumps((with_code(search_space), settings)))

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 ABSOLUTE = 1e-7  # two numbers so close are equal in float32, whatever they are
 EQUAL = "measured again, and equal to what was recorded"
-# Why a GPU's float32 may be compared as 16 bits are.
-ON_A_GPU = "trained on a GPU, which may multiply float32 in 10 bits (TF32), measured on the CPU"
+# Why a small difference says nothing of the model.
+ON_A_GPU = "it was trained on a GPU, which may multiply float32 in 10 bits, and measured on the CPU"
 NOT_FINITE = "Measured again, it is no finite number."
 LIKELY = (
     "Likely the model draws random numbers outside of training, keeps a state from batch to batch, "
@@ -27,7 +27,6 @@ class ModelCheck:
         tolerance: the largest relative difference of equal numbers.
         reason: why they were not compared, or are different.
         unread: why it is not the model as its file gives it back that was measured.
-        device: why the tolerance is that of another device than the one that measures.
     """
 
     result: Literal["equal", "different", "not compared"]
@@ -37,7 +36,6 @@ class ModelCheck:
     tolerance: float
     reason: str = ""
     unread: str = ""
-    device: str = ""
 
     @classmethod
     def of(
@@ -72,8 +70,6 @@ class ModelCheck:
     def __str__(self) -> str:
         """As the closing lines have it."""
         before = f" (before it was saved: {self.unread})" if self.unread else ""
-        if self.device:
-            before += f" (within {self.tolerance:g} is equal here: {self.device})"
         if self.result == "equal":
             return EQUAL + before
         if self.result == "not compared":

@@ -26,8 +26,8 @@ def load_search_space(source: Source | Any) -> SearchSpace:
         UserCodeError: its import fails.
     """
     if isinstance(source, SentSpace):
-        pickle.loads(source.settings).restore()
-        source = source.source
+        source, settings = pickle.loads(source.pickled)
+        settings.restore()
     if isinstance(source, Source):
         module = imported(source)
         build = _entry(source, module)

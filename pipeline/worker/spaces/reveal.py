@@ -162,7 +162,7 @@ def _callbacks_left_out(reporter: _Logs) -> Iterator[None]:
 
 def _may_report(callback: Any) -> bool:
     """Whether a callback may put a metric into the logs: of Keras's own only those of functions."""
-    own = not type(callback).__module__.startswith("keras.src.")
+    own = not type(callback).__module__.startswith(("keras.src.", "tensorboard."))
     return own or isinstance(callback, keras.callbacks.LambdaCallback)
 
 

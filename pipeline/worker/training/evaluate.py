@@ -155,11 +155,9 @@ def _measured(
 
     def checked(measured: float | None, reason: str) -> ModelCheck:
         allowed = tolerance(loaded)
-        device = ON_A_GPU if job.on_gpu and allowed < NARROW else ""
-        check = ModelCheck.of(
-            objective, recorded, measured, NARROW if device else allowed, reason, unread
-        )
-        return replace(check, device=device)
+        close = measured is not None and math.isclose(measured, recorded, rel_tol=NARROW)
+        reason = reason or (ON_A_GPU if job.on_gpu and close else "")
+        return ModelCheck.of(objective, recorded, measured, allowed, reason, unread)
 
     if not loaded.compiled:
         return {}, checked(None, "the model is not compiled")

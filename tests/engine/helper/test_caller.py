@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import pytest
+import tensorflow as tf
 
 from pipeline.engine.helper.caller import with_settings
 from pipeline.worker.spaces.loading import load_search_space
@@ -31,7 +32,9 @@ def script():
     of_other_tests = dict(registered)
     registered.clear()
     keras.config.set_dtype_policy("mixed_bfloat16")
+    keras.config.set_floatx("float64")
     keras.config.set_epsilon(1e-5)
+    tf.config.run_functions_eagerly(True)
     keras.config.set_image_data_format("channels_first")
     keras.saving.register_keras_serializable("mine")(Half)
     registered["cube"] = cube
@@ -52,6 +55,7 @@ def found(folder):
             [
                 *(keras.config.dtype_policy().name, keras.config.epsilon()),
                 *(keras.config.image_data_format(), keras.config.floatx()),
+                tf.config.functions_run_eagerly(),
                 *(known("cube")(2), known("square")(-2)),
                 keras.saving.get_registered_name(known("mine>Half")),
             ]
@@ -59,7 +63,7 @@ def found(folder):
     )
 
 
-EXPECTED = ["mixed_bfloat16", 1e-5, "channels_first", "float32", 8, 2, "mine>Half"]
+EXPECTED = ["mixed_bfloat16", 1e-5, "channels_first", "float64", True, 8, 2, "mine>Half"]
 
 
 @pytest.mark.ray
