@@ -2,6 +2,8 @@
 
 What it returns is the trial's score. The engine trains nothing of its own beside it, and stops none
 early: only `run_trial` knows what an epoch of it is.
+
+One idea: a tuner in the trial's process, what it finds there, and what is made of its answer.
 """
 
 import copy
