@@ -14,6 +14,7 @@ from pipeline.engine.cluster.connect import address_of
 from pipeline.engine.cluster.growth import Growth
 from pipeline.engine.conclusion import Circumstances, conclude, raise_if_all_failed
 from pipeline.engine.directory import check_writable, directory_of
+from pipeline.engine.helper.caller import settings_here
 from pipeline.engine.helper.space import FollowedSpace
 from pipeline.engine.imports import quick_imports
 from pipeline.engine.internals.ray_process import EACH_EPOCH, RAYS_LOGGERS, let_trials_inherit
@@ -27,6 +28,7 @@ from pipeline.logs import written_to
 from pipeline.names import Source
 from pipeline.objective import Objective
 from pipeline.records.entries.trials import COUNTED
+from pipeline.records.keras_settings import write_keras_settings
 from pipeline.records.layout import Layout, new_directory
 from pipeline.records.ledger import Ledger
 from pipeline.records.retention import Retention
@@ -271,6 +273,7 @@ class Search:
 
     def _write_request(self, experiment: Experiment, layout: Layout) -> None:
         write_experiment(layout, experiment.to_yaml())
+        write_keras_settings(layout, settings_here())
         if self._starts is not None:
             write_starts(layout, self._starts)
 

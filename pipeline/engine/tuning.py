@@ -10,7 +10,7 @@ from pipeline import names
 from pipeline.console.display import display
 from pipeline.engine.cluster.connect import cluster
 from pipeline.engine.cluster.shipping import check_sendable, with_code
-from pipeline.engine.helper.caller import with_settings
+from pipeline.engine.helper.caller import settings_here, with_settings
 from pipeline.engine.logged import Logged
 from pipeline.engine.past import Past
 from pipeline.engine.run import Run
@@ -18,6 +18,7 @@ from pipeline.engine.search import Search
 from pipeline.experiment import Experiment
 from pipeline.logs import held
 from pipeline.names import Source
+from pipeline.records.keras_settings import check_keras_settings
 from pipeline.records.layout import Layout, at_home, named_by_home, storage_of
 from pipeline.records.store.mirror import Mirror
 from pipeline.records.store.remote import RemotePath, location
@@ -134,6 +135,8 @@ def _carried_out(
         if past.is_complete(experiment):
             return Run(past.layout.place, past.summary)
         past.check_budget_left(experiment)
+        with storage_of(past.layout), named_by_home(past.layout):
+            check_keras_settings(past.layout, settings_here(), watcher.warned)
     searches: list[Search] = []
 
     def layout() -> Layout | None:

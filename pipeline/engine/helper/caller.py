@@ -31,3 +31,12 @@ def with_settings(search_space: Any, warned: Callable[[str], None]) -> Any:
             warned(f"{error} Trials do not find it as {name!r}: make it within build.")
     settings = CallersSettings(Settings(), objects)
     return SentSpace(cloudpickle.dumps((with_code(search_space), settings)))
+
+
+def settings_here() -> dict[str, Any]:
+    """What this process has set in Keras that decides numbers; nothing if it does not use Keras."""
+    if "keras" not in sys.modules:
+        return {}
+    from pipeline.worker.spaces.settings import Settings
+
+    return Settings().plain()

@@ -24,6 +24,15 @@ class Settings:
     image_data_format: str = field(default_factory=keras.config.image_data_format)
     functions_run_eagerly: bool = field(default_factory=lambda: current().runs_functions_eagerly())
 
+    def plain(self) -> dict[str, Any]:
+        """Those that decide numbers, fit for JSON."""
+        return {
+            "dtype_policy": self.policy.name,
+            "floatx": self.floatx,
+            "epsilon": self.epsilon,
+            "image_data_format": self.image_data_format,
+        }
+
     def restore(self) -> None:
         """Set them again, in this thread."""
         keras.config.set_floatx(self.floatx)

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.engine.helper.caller import with_settings
+from pipeline.errors import RequestError
 from pipeline.worker.spaces.loading import load_search_space
 from pipeline.worker.spaces.settings import Settings, registered_objects
 
@@ -86,6 +87,16 @@ def test_it_holds_in_the_check_in_each_trial_and_where_the_best_model_is_measure
 
     check = run.summary["check"]
     assert (check["result"], check["unread"], check["tolerance"]) == ("equal", "", 1e-2)
+    keras.config.set_dtype_policy("float32")
+    with pytest.raises(RequestError, match="it had dtype_policy mixed_bfloat16, and it is float32"):
+        search(
+            search_space=build,
+            dataset=str(FEW),
+            trials=3,
+            scheduler="none",
+            max_epochs=1,
+            resume=run.directory,
+        )
     notes = [json.loads(note.read_text()) for note in tmp_path.glob("*.json")]
     assert len(notes) >= 2 and notes == [EXPECTED] * len(notes)
 
