@@ -116,3 +116,20 @@ def test_an_object_that_cannot_be_sent_is_left_out_with_a_line_that_says_so(scri
     (line,) = warnings
     assert line.startswith("The registered object must be something that can be sent to another")
     assert line.endswith("Trials do not find it as 'locked': make it within build.")
+
+
+def test_a_function_that_is_registered_and_used_arrives_as_one(script):
+    def square(z):
+        return z * z
+
+    keras.saving.register_keras_serializable("mine")(square)
+
+    def build(hp):
+        return square, keras.saving.get_registered_name(square)
+
+    sent = with_settings(build, pytest.fail)
+    keras.saving.get_custom_objects().clear()
+    arrived, name = load_search_space(sent).build(None, None)
+
+    assert arrived is not square and name == "mine>square"
+    assert keras.saving.get_registered_object("mine>square") is arrived
