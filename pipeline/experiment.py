@@ -22,7 +22,8 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.data.dataset import Dataset
+from pipeline.data.batches import TO_SEARCH, named
+from pipeline.data.dataset import Dataset, kind_of
 from pipeline.data.fit_data import FitData
 from pipeline.data.given import Arrays
 from pipeline.digest import fingerprint
@@ -178,9 +179,13 @@ class Experiment(BaseModel):
             except RequestError as error:
                 raise ValueError(str(error)) from error
         if not isinstance(given, str | Dataset | FitData) and not callable(given):
+            got = quoted(given) if isinstance(given, int | float) else kind_of(given)
+            instead = f" {TO_SEARCH}." if named(given) else ""
+            if isinstance(given, list) and len(given) == 2:
+                instead = " Give a tuple: (x, y)."
             raise ValueError(
                 "dataset must be a name, a Dataset, a function that loads one or arrays (x, y); "
-                f"got {quoted(given)}."
+                f"got {got}.{instead}"
             )
         return given
 

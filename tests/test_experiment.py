@@ -4,6 +4,7 @@ import re
 import sys
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import yaml
@@ -550,4 +551,13 @@ def test_arrays_are_a_dataset_that_records_call_so() -> None:
     assert refusal(dataset=(x, y, y)) == (
         "dataset must be a name, a Dataset, a function that loads one, (x, y) or "
         "((x_train, y_train), (x_test, y_test)); got a tuple of 3 (ndarray, ndarray, ndarray)."
+    )
+    must = "dataset must be a name, a Dataset, a function that loads one or arrays (x, y); got "
+    assert refusal(dataset=[x, y]) == (
+        f"{must}a list of 2 (ndarray, ndarray). Give a tuple: (x, y)."
+    )
+    assert refusal(dataset=x) == f"{must}a ndarray."
+    assert refusal(dataset=keras.utils.PyDataset()) == (
+        f"{must}a PyDataset. In its place: tuner.search(train, validation_data=val) of "
+        "pipeline.keras_tuner."
     )

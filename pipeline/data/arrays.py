@@ -5,6 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.batches import TO_SEARCH, named
 from pipeline.data.conversion import Unfit, as_array, as_dense, is_of, is_sparse
 from pipeline.errors import RequestError
 
@@ -19,7 +20,7 @@ def as_inputs(name: str, x: Any) -> Array:
     A sparse matrix becomes dense, if it is no larger than `MOST_DENSE_GIB`.
     """
     try:
-        array = as_dense(x) if is_sparse(x) else as_array(x, nan=False)
+        array = _as_array(x)
         if array.dtype.kind == "c":
             raise Unfit(f"it holds {array.dtype}", "Give real and imaginary parts as columns")
     except Unfit as error:
@@ -76,12 +77,18 @@ def _class_count(name: str, y: Array, inferred: bool) -> int:
     return classes
 
 
+def _as_array(given: Any, *, strings: bool = False) -> Array:
+    if kind := named(given):
+        raise Unfit(f"it is a {kind}", TO_SEARCH)
+    return as_dense(given) if is_sparse(given) else as_array(given, strings=strings, nan=False)
+
+
 def _targets(name: str, y: Any) -> Array:
     """Numbers or strings; a table of one column is a column of them."""
     if is_of(y, "pandas", "DataFrame") and y.shape[1] == 1:
         y = y.iloc[:, 0]
     try:
-        return as_dense(y) if is_sparse(y) else as_array(y, strings=True, nan=False)
+        return _as_array(y, strings=True)
     except Unfit as error:
         raise RequestError(f"Dataset {name!r}: y must hold numbers or strings; {error}") from error
 

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.data.conversion import is_of
+from pipeline.data.pipelines.pipeline import is_pipeline
+
+TO_SEARCH = "In its place: tuner.search(train, validation_data=val) of pipeline.keras_tuner"
 
 
 def makes_batches(part: Any) -> bool:
@@ -21,6 +24,11 @@ def is_function(part: Any) -> bool:
 def is_pydataset(part: Any) -> bool:
     """Whether it is one of Keras's, which need not be imported here."""
     return is_of(part, "keras", "PyDataset")
+
+
+def named(thing: Any) -> str:
+    """What its users call what makes batches and is no function; empty if it is anything else."""
+    return "tf.data.Dataset" if is_pipeline(thing) else "PyDataset" * is_pydataset(thing)
 
 
 def made(part: Any) -> Any:

@@ -17,6 +17,7 @@ ENCODE = "Encode them first, such as by pandas.get_dummies, or read them as numb
 FILL = "Fill or drop what is missing first, such as by fillna or dropna"
 PAD = "Pad them first: keras.utils.pad_sequences"
 DATES = "Make numbers of them first, such as the days since one of them"
+ARRAY = "Give an array, a table or a list"
 DENSE = "Make it dense first"
 MOST_DENSE_GIB = 1.0
 
@@ -171,6 +172,8 @@ def _of_numpy(array: Array, subject: str, *, strings: bool, encode: str) -> Arra
         )
     if kind == "V" and "float" in array.dtype.name:  # bfloat16 and 8 bits
         return array.astype(np.float32)
+    if kind == "O" and not array.ndim:
+        raise Unfit(f"{subject} is of type {type(array[()]).__name__}", ARRAY)
     if kind == "O":
         array = _of_objects(array, subject)
     if array.dtype.kind in "biufc" or (strings and array.dtype.kind in "OUST"):

@@ -19,6 +19,7 @@ from pipeline.data.arrays import (
     split_size,
     standardised,
 )
+from pipeline.data.batches import named
 from pipeline.data.nests import is_nest
 from pipeline.errors import RequestError
 
@@ -395,6 +396,8 @@ def _number_faults(array: str, data: Dataset) -> list[str]:
 def kind_of(value: Any) -> str:
     """Name what came, in a few words."""
     if isinstance(value, tuple | list):
-        inner = [type(part).__name__ for part in value[:4]] + ["…"] * (len(value) > 4)
+        inner = [named(part) or type(part).__name__ for part in value[:4]] + ["…"] * (
+            len(value) > 4
+        )
         return f"a {type(value).__name__} of {len(value)} ({', '.join(inner)})"
-    return "None" if value is None else f"a {type(value).__name__}"
+    return "None" if value is None else f"a {named(value) or type(value).__name__}"

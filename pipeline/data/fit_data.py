@@ -13,28 +13,20 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from pipeline.data import conversion
-from pipeline.data.batches import first, first_inputs, is_pydataset, made, makes_batches
+from pipeline.data.batches import first, first_inputs, made, makes_batches
 from pipeline.data.dataset import FEW, Dataset
 from pipeline.data.nests import (
     Nest,
     Strings,
-    are_strings,
     described,
-    is_nest,
     leaves,
     mapped,
     zeros,
 )
-from pipeline.data.pipelines.pipeline import Pipeline, is_endless, is_pipeline
-from pipeline.data.pipelines.portable import portable
+from pipeline.data.pipelines.pipeline import Pipeline, is_endless
+from pipeline.data.sending import length, sent_parts
 from pipeline.errors import RequestError
-
-# What to do about strings: in x, and elsewhere.
-TENSOR = "Encode them first; a model that takes text is given a tensor, keras.ops.array(x.tolist())"
-NUMBER = "Number them first: numpy.unique(y, return_inverse=True)[1]"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -67,15 +59,15 @@ class FitData:
         Raises:
             RequestError: something cannot be sent to another process, or the arrays cannot be cut.
         """
-        train = _parts("", (x, y, sample_weight))
+        train = sent_parts("", (x, y, sample_weight))
         if validation_data is not None:
             # Keras takes a list for a tuple here
             several = isinstance(validation_data, list | tuple)
             given = tuple(validation_data) if several else (validation_data,)
-            return cls(name=name, train=train, val=_parts("validation_data", given))
+            return cls(name=name, train=train, val=sent_parts("validation_data", given))
         if not validation_split:
             return cls(name=name, train=train)
-        count = _length(train[0])
+        count = length(train[0])
         if not 0 < validation_split < 1 or count is None:
             raise RequestError(
                 "validation_split must be a fraction in (0, 1) of arrays; "
@@ -185,7 +177,7 @@ class FitData:
             "target_shape": None,
             "dtype": ", ".join(sorted({str(a.dtype) for a in known})) or None,
             "range": None,
-            "counts": {k: None if v is None else _length(v[0]) for k, v in counts.items()},
+            "counts": {k: None if v is None else length(v[0]) for k, v in counts.items()},
             "source": "",
             "licence": "",
             "standardisation": None,
@@ -214,87 +206,3 @@ def _made(parts: tuple[Nest, ...]) -> tuple[Any, Any, Any]:
         for p in (*parts, None, None)[:3]
     )
     return x, y, weight
-
-
-def _length(nest: Nest) -> int | None:
-    """Examples in it; None where that is known only once batches are made."""
-    array = next(leaves(nest), None)
-    if isinstance(array, Pipeline):
-        return array.elements.examples
-    return None if array is None or makes_batches(array) else int(array.shape[0])
-
-
-# How it comes to be.
-
-
-def _parts(field: str, given: tuple[Any, ...]) -> tuple[Nest, ...]:
-    """(x, y, sample_weight) with arrays for what can be one."""
-    if len(given) > 3:
-        raise RequestError(
-            f"{field} must be (x, y) or (x, y, sample_weight); got {len(given)} parts."
-        )
-    names = [f"{name} of {field}" if field else name for name in ("x", "y", "sample_weight")]
-    parts = tuple(map(_sendable, names, (*given, None, None)[:3]))
-    beside = [name for name, part in zip(names[1:], parts[1:], strict=True) if part is not None]
-    # a `fit` of one's own may call its second dataset as it likes
-    beside = [] if makes_batches(parts[1]) else beside
-    if is_pydataset(parts[0]) and beside:
-        raise RequestError(
-            f"{beside[0]} must not be given beside a PyDataset, whose batches hold it; return "
-            "(inputs, targets) from __getitem__."
-        )
-    if isinstance(parts[0], Pipeline) and beside:
-        raise RequestError(
-            f"{beside[0]} must not be given beside a tf.data.Dataset, whose elements hold it: zip "
-            "them by tf.data.Dataset.zip((inputs, targets))."
-        )
-    lengths = dict.fromkeys(
-        _length(leaf) for leaf in leaves(list(parts)) if not makes_batches(leaf)
-    )
-    if len(lengths) > 1:
-        shown = [*map(str, lengths)][:3] + ["…"] * (len(lengths) > 3)
-        raise RequestError(
-            f"{field or 'x and y'} must have as many examples each; they have "
-            f"{' and '.join(shown)}."
-            + " Each array of a list is an input of its own; pad the rows of one first "
-            "(keras.utils.pad_sequences)." * any(map(is_nest, given))
-        )
-    return parts
-
-
-def _sendable(field: str, part: Any) -> Nest:
-    """What is sent to the trials in the place of what was given as `field`."""
-    if is_pipeline(part):
-        return portable(field, part)
-    if part is None or makes_batches(part):
-        return part
-    if isinstance(part, dict):
-        return {key: _sendable(f"{field}[{key!r}]", value) for key, value in part.items()}
-    if is_nest(part):
-        return type(part)(_sendable(f"{field}[{i}]", value) for i, value in enumerate(part))
-    try:
-        array = _as_array(part, TENSOR if field.startswith("x") else NUMBER)
-    except conversion.Unfit as error:
-        raise RequestError(f"{field} must hold numbers; {error}") from error
-    if array is None:
-        raise RequestError(
-            f"{field} must be arrays, a tf.data.Dataset, or a function without arguments that "
-            "makes a dataset in the trial's own process; "
-            f"got {type(part).__name__}, which cannot be sent there. Write: def make(): return …, "
-            "and give make."
-        )
-    return array
-
-
-def _as_array(part: Any, encode: str) -> Any:
-    """What Keras makes of it; None of what it cannot slice."""
-    if conversion.is_sparse(part):
-        return conversion.as_sparse(part)
-    if are_strings(part) and (encode is TENSOR or not isinstance(part, np.ndarray)):
-        return Strings(np.asarray(part))
-    if not conversion.can_be_array(part):
-        return None
-    array = conversion.as_array(part, encode=encode)
-    if conversion.is_of(part, "pandas", "Series"):
-        return array[:, None]  # Keras takes it for a column
-    return array if array.ndim else None

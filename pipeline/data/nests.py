@@ -36,7 +36,7 @@ class Strings:
         """
         try:
             return sys.modules["keras"].ops.convert_to_tensor(self.values, dtype=self.dtype)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:  # JAX's, PyTorch's
             raise RequestError(
                 "Data must be numbers where the backend has no tensors of strings; it holds "
                 f"{self.values.ravel()[0]!r}. Encode them first."
@@ -72,8 +72,13 @@ def mapped(nest: Nest, function: Callable[[Any], Any]) -> Nest:
     if isinstance(nest, dict):
         return {key: mapped(value, function) for key, value in nest.items()}
     if isinstance(nest, list | tuple):
-        return type(nest)(mapped(value, function) for value in nest)
+        return like(nest, [mapped(value, function) for value in nest])
     return function(nest)
+
+
+def like(nest: Any, parts: list[Any]) -> Any:
+    """A list or a tuple of these parts; a namedtuple takes them one by one."""
+    return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
 
 
 def leaves(nest: Nest) -> Iterator[Any]:

@@ -230,7 +230,7 @@ def test_rows_in_a_list_of_arrays_are_told_from_inputs():
     )
 
 
-@pytest.mark.parametrize("backend", [installed("jax")])
+@pytest.mark.parametrize("backend", [installed("jax"), installed("torch")])
 def test_strings_have_no_tensor_on_a_backend_without(backend):
     code = (
         "import numpy as np, keras\n"

@@ -2,9 +2,12 @@
 refused."""
 
 import functools
+import json
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 from ray import cloudpickle
@@ -43,6 +46,20 @@ def test_arrays_come_back_as_fit_takes_them():
 def test_validation_data_may_have_weights_and_be_a_list():
     named = FitData.of("d", X, Y, validation_data=[X[:5], Y[:5], Y[:5]]).fit_arguments()[1]
     assert [part.shape for part in named["validation_data"]] == [(5, 2), (5,), (5,)]
+
+
+class Pair(NamedTuple):
+    a: Any
+    b: Any
+
+
+def test_inputs_in_a_namedtuple_keep_it():
+    data = FitData.of("d", Pair(X, pd.DataFrame(X)), Y, validation_split=0.25)
+    (x, _), named = data.fit_arguments()
+    for part, count in ((x, 15), (named["validation_data"][0], 5)):
+        assert isinstance(part, Pair) and [a.shape for a in part] == [(count, 2)] * 2
+    assert isinstance(data.sample().train[0], Pair)
+    assert FitData.like("d", json.loads(json.dumps(data.inputs()))).train[0][1].shape == (1, 2)
 
 
 def test_validation_split_takes_the_last_part_of_everything():

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from pipeline.data.dataset import as_dataset
 from pipeline.data.given import Arrays
@@ -12,6 +14,21 @@ from pipeline.digest import fingerprint, label
 from pipeline.errors import RequestError
 
 X, Y = np.arange(60.0).reshape(30, 2), np.arange(30) % 3
+
+PIPELINE = tf.data.Dataset.from_tensor_slices((X, Y))
+
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, place: int) -> Any:
+        return X[:10], Y[:10]
+
+
+BATCHES = Batches()
+GIVE = r"Give an array, a table or a list.$"
+SEARCH = r"In its place: tuner.search\(train, validation_data=val\) of pipeline.keras_tuner.$"
 
 
 def as_loaded(given: Any) -> Any:
@@ -56,6 +73,12 @@ def test_they_are_called_arrays_and_told_apart_by_what_they_hold() -> None:
             (pd.DataFrame({"a": ["b"] * 30}), Y),
             "'arrays': x must hold numbers; its column 'a' holds str",
         ),
+        ((PIPELINE, PIPELINE), f"x must hold numbers; it is a tf.data.Dataset. {SEARCH}"),
+        ((BATCHES, BATCHES), f"x must hold numbers; it is a PyDataset. {SEARCH}"),
+        (((i for i in range(3)), Y), f"x must hold numbers; it is of type generator. {GIVE}"),
+        ((len, Y), f"x must hold numbers; it is of type builtin_function_or_method. {GIVE}"),
+        ((X, object()), f"y must hold numbers or strings; it is of type object. {GIVE}"),
+        ((X, Y, PIPELINE), r"got a tuple of 3 \(ndarray, ndarray, tf.data.Dataset\).$"),
         (((X, Y), (X, Y[:, None, None])), r"y must be \(n,\) or \(n, k\) in each part"),
     ],
 )
@@ -63,3 +86,6 @@ def test_what_cannot_be_used_is_refused_in_one_line(given: Any, message: str) ->
     with pytest.raises(RequestError, match=message) as refused:
         Arrays(given)
     assert "\n" not in str(refused.value)
+    if isinstance(given, tuple) and len(given) == 2:
+        with pytest.raises(RequestError, match=message.replace("arrays", "mine")):
+            as_dataset(given, "mine", 0)
