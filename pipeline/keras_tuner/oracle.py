@@ -11,7 +11,7 @@ from pipeline.errors import unknown
 from pipeline.objective import Direction, Objective, known_direction
 from pipeline.records.entries.reports import Report
 from pipeline.records.entries.trials import COUNTED, Status, TrialRecord
-from pipeline.records.outputs.summary import ranking
+from pipeline.records.outputs.summary import BestEpoch, ranking
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.space.specs import Value
 
@@ -38,7 +38,10 @@ STATUS: dict[Status, str] = {
 
 @dataclass(frozen=True)
 class MetricObservation:
-    """A metric in one epoch: `value` is a list of one, as KerasTuner has it; `step` the epoch."""
+    """A metric in one epoch: `value` is a list of one, `step` the epoch, as KerasTuner has them.
+
+    Steps are counted from 0.
+    """
 
     value: list[float]
     step: int
@@ -67,7 +70,7 @@ class MetricsTracker:
         """A metric's finite values, an epoch at a time."""
         self._check(name)
         return [
-            MetricObservation([value], report.epoch)
+            MetricObservation([value], report.epoch - 1)
             for report in self._reports
             if (value := report.metrics.get(name)) is not None
         ]
@@ -81,7 +84,7 @@ class MetricsTracker:
         return min(values, key=Objective(name, self.get_direction(name)).loss, default=None)
 
     def get_best_step(self, name: str) -> int | None:
-        """The epoch of a metric's best value."""
+        """The epoch of a metric's best value, counted from 0."""
         best = self.get_best_value(name)
         return next((seen.step for seen in self.get_history(name) if seen.value[0] == best), None)
 
@@ -148,7 +151,10 @@ def print_values(values: Mapping[str, Value]) -> None:
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial as KerasTuner shows one; `best_step` is the epoch of its score."""
+    """A trial as KerasTuner shows one.
+
+    `best_step` is the epoch of its score, counted from 0; it is 0 of a score that `fit` returned.
+    """
 
     trial_id: str
     hyperparameters: HyperParameters
@@ -179,6 +185,10 @@ class Trial:
             "status": self.status,
             "message": self.message,
         }
+
+
+def _step(best: BestEpoch) -> int:
+    return 0 if best.final else best.epoch - 1
 
 
 class Oracle:
@@ -219,7 +229,7 @@ class Oracle:
                 ),
                 STATUS[record.status],
                 best[trial].objective if trial in best else None,
-                best[trial].epoch if trial in best else None,
+                _step(best[trial]) if trial in best else None,
                 MetricsTracker(told[trial], self.objective),
                 record.error,
             )

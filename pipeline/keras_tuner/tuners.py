@@ -464,13 +464,10 @@ class Tuner(TrialRunner):
     # How a search is made of this.
 
     def _met(self) -> list[Hyperparameter]:
-        """What may be tuned, as far as the default model shows it."""
-        given = {spec.identity for spec in self._space.given}
-        return [
-            spec
-            for spec in self._met_by_default()
-            if self._space.tune_new or spec.identity in given
-        ]
+        """What may be tuned: what was given, and what the default model asks for beside that."""
+        given = {spec.identity: spec for spec in self._space.given}
+        met = self._met_by_default() if self._space.tune_new else []
+        return list((given | {s.identity: s for s in met if s.identity not in given}).values())
 
     def _met_by_default(self) -> list[Hyperparameter]:
         data = self._known_data()

@@ -1,5 +1,7 @@
 """`tuner.oracle`: what a search has found out, as KerasTuner's users look at it."""
 
+import keras
+import keras_tuner
 import pytest
 
 from pipeline import keras_tuner as kt
@@ -48,10 +50,30 @@ def tuner(tmp_path):
 
 def test_the_best_trials_come_first_with_score_and_epoch(tuner):
     first, second = tuner.oracle.get_best_trials(5)
-    assert (first.trial_id, first.score, first.best_step) == ("t0001", 0.2, 1)
-    assert (second.trial_id, second.score, second.best_step) == ("t0000", 0.3, 2)
+    assert (first.trial_id, first.score, first.best_step) == ("t0001", 0.2, 0)
+    assert (second.trial_id, second.score, second.best_step) == ("t0000", 0.3, 1)
     assert first.hyperparameters.values == {"units": 3} and first.hyperparameters.get("units") == 3
     assert tuner.oracle.get_best_trials()[0].trial_id == "t0001"
+
+
+def test_steps_are_counted_as_kerastuner_does(tuner):
+    from keras_tuner.src.engine.tuner_utils import get_best_step
+
+    ours = tuner.oracle.get_trial("t0000")
+    history = keras.callbacks.History()
+    history.history = {
+        name: [seen.value[0] for seen in ours.metrics.get_history(name)]
+        for name in ("val_loss", "val_accuracy")
+    }
+    assert ours.best_step == get_best_step(history, keras_tuner.Objective("val_loss", "min")) == 1
+
+
+def test_the_step_of_a_score_that_fit_returned_is_the_first(tuner):
+    ledger = Ledger(Layout(tuner.project_dir))
+    ledger.report(Report(4, 0.1, {"val_loss": 0.1}, 1.0, True, trial="t0000", time=9.0))
+    ledger.close()
+    best = tuner.oracle.get_best_trials()[0]
+    assert (best.trial_id, best.score, best.best_step) == ("t0000", 0.1, 0)
 
 
 def test_every_trial_is_there_with_what_became_of_it(tuner):
@@ -70,15 +92,15 @@ def test_every_trial_is_there_with_what_became_of_it(tuner):
 def test_metrics_are_read_by_name_an_epoch_at_a_time(tuner):
     metrics = tuner.oracle.trials["t0000"].metrics
     assert [(seen.value, seen.step) for seen in metrics.get_history("val_loss")] == [
-        ([0.5], 1),
-        ([0.3], 2),
-        ([0.4], 3),
+        ([0.5], 0),
+        ([0.3], 1),
+        ([0.4], 2),
     ]
     assert metrics.get_best_value("val_loss") == 0.3
     assert metrics.get_best_value("val_accuracy") == 0.7
     assert metrics.get_best_value("mine") is None
     assert [seen.mean() for seen in metrics.get_history("val_loss")] == [0.5, 0.3, 0.4]
-    assert metrics.get_best_step("val_loss") == 2 and metrics.get_best_step("mine") is None
+    assert metrics.get_best_step("val_loss") == 1 and metrics.get_best_step("mine") is None
     directions = {name: metrics.get_direction(name) for name in metrics.metrics}
     assert directions == {"val_loss": "min", "val_accuracy": "max", "mine": "min"}
     assert metrics.get_last_value("val_loss") == 0.4
@@ -107,7 +129,7 @@ def test_a_trial_is_there_as_plain_data_in_kerastuners_form(tuner, capsys):
     ours = tuner.oracle.get_trial("t0001")
     theirs = Trial.from_state(ours.get_state())
     assert theirs.get_state() == ours.get_state()
-    assert (theirs.trial_id, theirs.score, theirs.best_step) == ("t0001", 0.2, 1)
+    assert (theirs.trial_id, theirs.score, theirs.best_step) == ("t0001", 0.2, 0)
     assert theirs.metrics.get_best_value("val_accuracy") == 0.8
     ours.display_hyperparameters()
     assert capsys.readouterr().out == "units: 3\n"

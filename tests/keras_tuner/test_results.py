@@ -97,6 +97,35 @@ def test_summaries_are_printed_as_kerastuner_prints_them(changed, capsys):
     assert str(keras_tuner.Objective("val_loss", "min")) in printed.splitlines()
 
 
+@pytest.mark.parametrize("tune_new", [True, False])
+def test_what_was_given_may_be_tuned_though_the_default_model_does_not_ask(tmp_path, tune_new):
+    import keras_tuner
+
+    def build(hp):
+        model = keras.Sequential([keras.Input((3,))])
+        for place in range(hp.get("layers")):
+            model.add(keras.layers.Dense(hp.Int(f"units_{place}", 2, 4)))
+        hp.Boolean("bias")
+        return model
+
+    import keras
+
+    found = []
+    for tuners in (kt, keras_tuner):
+        given = tuners.HyperParameters()
+        given.Int("layers", 1, 3)
+        given.Int("units_1", 2, 9)
+        tuner = tuners.RandomSearch(
+            build,
+            "val_loss",
+            hyperparameters=given,
+            tune_new_entries=tune_new,
+            directory=tmp_path / tuners.__name__,
+        )
+        found.append({spec.name: spec.default for spec in tuner.oracle.hyperparameters.space})
+    assert found[0] == found[1] and list(found[0])[:2] == ["layers", "units_1"]
+
+
 def test_a_default_that_was_not_given_is_printed(changed, capsys):
     tuner = changed(build_model, {"units": 3}, {"units": 4})
     tuner.search_space_summary()

@@ -1,12 +1,16 @@
 """What a script has set in Keras before it asks for a search holds in every trial of it."""
 
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
+from ray import cloudpickle
 
 from pipeline.engine.helper.caller import with_settings
 from pipeline.errors import RequestError
@@ -133,3 +137,31 @@ def test_a_function_that_is_registered_and_used_arrives_as_one(script):
 
     assert arrived is not square and name == "mine>square"
     assert keras.saving.get_registered_object("mine>square") is arrived
+
+
+# A process that has been given a search space, and settles its threads then.
+WORKER = """
+import pickle, sys
+from pipeline.worker.devices import machine
+sent = pickle.load(sys.stdin.buffer)
+assert not {"keras", "tensorflow"} & set(sys.modules)
+machine.claim(1, gpus=0)
+from pipeline.worker.spaces.loading import load_search_space
+import numpy as np
+print(load_search_space(sent).build(None, None)(np.array([[3.0]])).numpy().tolist())
+"""
+
+
+def test_a_layer_that_the_script_made_waits_for_the_processs_devices():
+    adapted = keras.layers.Normalization()
+    adapted.adapt(np.array([[1.0], [2.0]]))
+
+    def build(hp):
+        return keras.Sequential([adapted])
+
+    ended = subprocess.run(
+        [sys.executable, "-c", WORKER],
+        input=cloudpickle.dumps(with_settings(build, [].append)),
+        capture_output=True,
+    )
+    assert ended.stdout.decode() == "[[3.0]]\n", ended.stderr.decode()
