@@ -104,6 +104,12 @@ class FitData:
         return isinstance(self.train[0], Pipeline) and self.train[0].alike
 
     @property
+    def validation_is_drawn(self) -> bool:
+        """Whether the validation data may be others each time that they are made."""
+        x = None if self.val is None else self.val[0]
+        return isinstance(x, Pipeline) and not x.alike
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one example of the (first) input; empty where batches are made."""
         return next((tuple(array.shape[1:]) for array in leaves(self._known_inputs())), ())

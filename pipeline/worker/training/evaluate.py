@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.data.fit_data import Data
+from pipeline.data.fit_data import Data, FitData
 from pipeline.errors import one_line
 from pipeline.records.layout import Layout, persist, write_json
 from pipeline.records.outputs.checksums import read_checksums, sum_of, write_checksums
@@ -25,7 +25,7 @@ from pipeline.worker.fitting.grouping import SIXTEEN_BITS
 from pipeline.worker.fitting.validation import evaluation_batch
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
 from pipeline.worker.training.checkpoints import BestState, Checkpoints
-from pipeline.worker.training.handed_back import OF_TRAINING
+from pipeline.worker.training.handed_back import DRAWN, OF_TRAINING
 from pipeline.worker.training.metrics import numbers
 from pipeline.worker.training.optimizers import optimizer_of
 from pipeline.worker.training.repeats import carry_out, directories
@@ -151,7 +151,9 @@ def _measured(
     """
     objective, name = job.objective.name, job.objective.name.removeprefix("val_")
     loaded, unread = _reloaded(path, model)
-    incomparable = held.incomparable or (EARLIER if held.batch_size is None else "")
+    own_way = held.incomparable or (EARLIER if held.batch_size is None else "")
+    drawn = isinstance(data, FitData) and data.validation_is_drawn
+    incomparable = own_way or (DRAWN if drawn else "")
 
     def checked(measured: float | None, reason: str) -> ModelCheck:
         allowed = tolerance(loaded)
@@ -182,7 +184,7 @@ def _measured(
     check = checked(math.nan if again is None else again, incomparable)
     if check.result == "different" and not math.isclose(held.objective, recorded, rel_tol=FLOAT32):
         check = replace(check, reason=WEIGHTS_LOST)
-    return metrics if close or not incomparable else {}, check
+    return metrics if close or not own_way else {}, check
 
 
 def tolerance(model: Any) -> float:
@@ -196,7 +198,9 @@ def _measure(model: Any, split: Sequence[Any], batch_size: int) -> dict[str, flo
     x, y, weights = (*split, None, None)[:3]
     given = [part for part in (x, y, weights) if part is not None]
     arrays = all(isinstance(part, np.ndarray) for part in keras.tree.flatten(given))
-    size = evaluation_batch(model, given, batch_size) if arrays else None
+    # what makes batches has no shape
+    cut = all(hasattr(part, "shape") for part in keras.tree.flatten(given))
+    size = evaluation_batch(model, given, batch_size) if arrays else batch_size if cut else None
     weighted = {} if weights is None else {"sample_weight": weights}
     return numbers(model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True, **weighted))
 

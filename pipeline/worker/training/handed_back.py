@@ -16,6 +16,7 @@ RETURNED = "the score is what `fit` returned, and no epoch's"
 OTHERS = "`fit` trains other models than the one that it is given"
 LOOP = "`fit` trains in a loop of its own"
 OF_TRAINING = "a training metric is a mean over an epoch in which the weights change"
+DRAWN = "the validation data are drawn anew each time"
 # Why there is no model at all.
 NOT_HANDED_BACK = (
     "`fit` trained other models than the one that it was given, and handed none back. To have one "

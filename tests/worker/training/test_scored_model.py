@@ -6,6 +6,8 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import scipy.sparse
+import tensorflow as tf
 
 from pipeline.data.fit_data import FitData
 from pipeline.objective import Objective
@@ -279,6 +281,68 @@ def test_scores_are_measured_in_the_batches_that_fit_validated_in(digits, tmp_pa
         tmp_path, digits, fit, build, objective=Objective("val_spread", "max"), max_epochs=1
     )
     assert found["check"]["result"] == "equal"
+
+
+def worst(y, predicted):
+    """A metric over a whole batch."""
+    return keras.ops.max(keras.ops.abs(y - predicted))
+
+
+def of_rows(hp, data):
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=[worst])
+    return model
+
+
+def of_texts(hp, data):
+    numbers = keras.layers.StringLookup(vocabulary=["a", "b", "c"], output_mode="one_hot")
+    layers = [keras.Input((1,), dtype="string"), numbers, keras.layers.Dense(1)]
+    model = keras.Sequential(layers)
+    model.compile("sgd", "mse", metrics=[worst])
+    return model
+
+
+def in_batches_of_8(hp, model, *args, **kwargs):
+    return model.fit(*args, batch_size=8, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("x", "build"),
+    [
+        (scipy.sparse.random(64, 6, density=0.5, format="csr", random_state=0), of_rows),
+        (tf.constant([["a"], ["b"], ["c"], ["d"]] * 16), of_texts),
+    ],
+    ids=["sparse", "texts"],
+)
+def test_so_it_is_of_whatever_keras_cuts_into_batches(x, build, tmp_path):
+    y = np.random.default_rng(0).random((64, 1))
+    data = FitData.of("d", x, y, validation_data=(x, y))
+    objective = Objective("val_worst", "min")
+    found, _, _ = searched(tmp_path, data, in_batches_of_8, build, objective=objective)
+    assert found["check"]["result"] == "equal"
+
+
+def test_validation_data_that_are_drawn_anew_are_not_compared_unless_equal(tmp_path):
+    x = np.random.default_rng(0).random((64, 6), np.float32)
+    y = x.sum(1, keepdims=True)
+    rows = tf.data.Dataset.from_tensor_slices((x, y))
+
+    def check(validation_data):
+        data = FitData.of("d", x, y, validation_data=validation_data)
+        found, _, _ = searched(
+            tmp_path / str(len(list(tmp_path.iterdir()))),
+            data,
+            build=of_rows,
+            objective=Objective("val_loss", "min"),
+        )
+        assert found["validation"].keys() == {"loss", "worst"}
+        return found["check"]["result"], found["check"]["reason"]
+
+    tf.random.set_seed(None)  # another test's would be in what is random
+    noisy = rows.map(lambda x, y: (x + tf.random.normal([6]), y)).batch(8)
+    reason = "the validation data are drawn anew each time"
+    assert check(noisy) == ("not compared", reason)
+    assert check(rows.shuffle(64).batch(8)) == ("equal", "")
 
 
 def test_trained_gives_the_model_that_is_checked(digits, tmp_path):
