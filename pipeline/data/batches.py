@@ -32,7 +32,12 @@ def named(thing: Any) -> str:
 
 
 def made(part: Any) -> Any:
-    """The data itself."""
+    """The data itself; of a `PyDataset` a copy, which may shuffle what it holds in place.
+
+    Another training's order stays as it is, and arrays that lie in Ray's store cannot be written.
+    """
+    if is_pydataset(part):
+        return copy.deepcopy(part)
     return part() if is_function(part) else part
 
 
@@ -67,7 +72,10 @@ def _shortened(batches: Any, count: int) -> Any:
 
 
 def _shortened_pydataset(dataset: Any, count: int) -> Any:
-    """The same `PyDataset`, for it has its own methods, that says it has fewer batches."""
+    """The same `PyDataset`, for it has its own methods, that says it has fewer batches.
+
+    What it holds is the other's until it is `made`.
+    """
     known = dataset.num_batches
     count = count if known is None else min(known, count)
     short, kind = copy.copy(dataset), type(dataset)

@@ -238,7 +238,8 @@ def test_a_pydataset_travels_as_it_is():
     (x,), named = data.fit_arguments()
     assert isinstance(x, Batches) and isinstance(named["validation_data"], Batches)
     assert (x.workers, x.use_multiprocessing, x.max_queue_size) == (2, True, 3)
-    assert data.parts == [x, named["validation_data"]] and data.inputs() is None
+    assert all(isinstance(part, Batches) for part in data.parts) and len(data.parts) == 2
+    assert data.inputs() is None
     assert data.first_inputs().tolist() == X[:5].tolist() and data.shape == ()
     assert data.describe()["counts"] == {"train": None, "val": None}
 
@@ -253,6 +254,28 @@ def test_few_of_a_pydataset_are_its_first_batches_in_one_process(kind):
     few.on_epoch_end()
     assert few.epochs == 1 and getattr(given, "epochs", 0) == 0
     assert not hasattr(given, "epochs") or given.num_batches != 2
+
+
+class Shuffled(Batches):
+    def __init__(self):
+        super().__init__()
+        self.order = np.arange(20)
+        self.order.flags.writeable = False  # as what lies in Ray's store
+
+    def on_epoch_end(self):
+        np.random.default_rng(0).shuffle(self.order)
+
+
+@pytest.mark.parametrize("of", [lambda data: data, FitData.sample], ids=["whole", "few"])
+def test_each_training_has_a_pydataset_of_its_own_which_may_shuffle_in_place(of):
+    given = Shuffled()
+    data = of(FitData.of("d", given, validation_data=given))
+    (x,), named = data.fit_arguments()
+    (other,), _ = data.fit_arguments()
+    for mine in (x, named["validation_data"], data.measured()["validation"][0]):
+        mine.on_epoch_end()
+        assert sorted(mine.order) == list(range(20)) != list(mine.order)
+    assert list(other.order) == list(given.order) == list(range(20))
 
 
 def test_a_pydataset_holds_its_targets():
