@@ -5,7 +5,7 @@
 
 import zlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -184,6 +184,9 @@ def with_weights(model: Any, data: Data, shapes: dict[str, Any] | None = None) -
         model.build_from_config(shapes)
     if not model.built and _is_whole(model):
         model.built = True  # what Keras asks for before it saves or counts them
+    if model.built and has_own(model, "build") and not _parts_are_built(model):
+        with suppress(Exception):  # it may be trained on other inputs than `fit`'s
+            model(data.first_inputs())
     if not model.built:
         try:
             model(data.first_inputs())
@@ -208,6 +211,14 @@ def _is_whole(model: Any) -> bool:
 
     Its `call`, if it has one, need not take the training inputs: a generator's takes noise.
     """
-    parts = list(model._flatten_layers(include_self=False))
     own = has_own(model, "train_step") and not has_own(model, "build")
-    return own and bool(parts) and all(layer.built for layer in parts)
+    return own and _parts_are_built(model)
+
+
+def _parts_are_built(model: Any) -> bool:
+    """Whether each layer has its weights, and there are layers.
+
+    A `build` of one's own may make layers, which only their first call builds.
+    """
+    parts = list(model._flatten_layers(include_self=False))
+    return bool(parts) and all(layer.built for layer in parts)

@@ -21,7 +21,7 @@ from pipeline.records.layout import Layout
 from pipeline.worker.fitting import plans
 from pipeline.worker.session import TrialUpdate
 from pipeline.worker.training.checkpoints import BestState, Checkpoints
-from pipeline.worker.training.evaluate import evaluate_best
+from pipeline.worker.training.evaluate import evaluate_best, trained
 from pipeline.worker.training.repeats import carry_out, directories
 from pipeline.worker.training.trial import hyperparameters
 from tests.worker.stage import (
@@ -740,3 +740,27 @@ def test_a_best_model_that_cannot_be_written_is_named(digits, tmp_path, monkeypa
         match="best/model.keras could not be written for 0 s: File exists. What was rec",
     ):
         evaluate_best(task, space(), digits, 1, Layout(tmp_path))
+
+
+class Late(keras.Model):
+    """Its `build` makes a layer, which only its first call builds."""
+
+    def build(self, shape: Any) -> None:
+        self.flat = keras.layers.Flatten()
+        self.layer = keras.layers.Dense(10, "softmax")
+
+    def call(self, x: Any) -> Any:
+        return self.layer(self.flat(x))
+
+
+def test_weights_go_back_into_layers_that_only_a_call_builds(digits, tmp_path):
+    def late(hp: Any, data: Dataset) -> keras.Model:
+        model = Late()
+        model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
+        return model
+
+    notes, ending = run(job(tmp_path, max_epochs=1), space(late), digits)
+    assert ending.failure is None
+    model, _ = trained(job(tmp_path, max_epochs=1), space(late), digits)
+    loss = model.evaluate(digits.x_val, digits.y_val, verbose=0)
+    assert loss == pytest.approx(notes.epochs[0].metrics["val_loss"], rel=1e-5)
