@@ -551,3 +551,15 @@ def test_functions_and_classes_of_imported_modules_need_not_be_there_where_a_tri
         text=True,
     )
     assert ended.stdout.split() == ["(7,)", *["7"] * 8], ended.stderr
+
+
+def test_an_objective_of_validation_that_is_missing_says_what_to_give():
+    space = HyperModelSpace(FunctionModel(build_model))
+    with pytest.raises(RequestError) as caught:
+        checked(space, FitData.of("d", X, Y))
+    assert str(caught.value) == (
+        "The objective must be among what 'build_model' reports; got 'val_accuracy'. Possible: "
+        "accuracy, loss. Nothing was validated: give validation_data or validation_split."
+    )
+    with pytest.raises(RequestError, match=r"Possible: accuracy, loss\.$"):
+        checked(space, FitData.of("d", X, Y), "mine:max")

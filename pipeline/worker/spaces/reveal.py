@@ -123,11 +123,18 @@ def _tried(
         possible = sorted(logs, key=lambda name: (not name.startswith("val_"), name))
         raise RequestError(
             f"The objective must be among what {space.name!r} reports; got {objective.name!r}. "
-            f"Possible: {', '.join(possible)}."
+            f"Possible: {', '.join(possible)}.{_unvalidated(objective.name, logs)}"
         )
     return Checked(
         hp.requested, by_build, weights, tuple(warnings), printed.getvalue()[:MOST_PRINTED]
     )
+
+
+def _unvalidated(objective: str, logs: Mapping[str, Any]) -> str:
+    validated = any(name.startswith("val_") for name in logs)
+    if validated or not objective.startswith("val_"):
+        return ""
+    return " Nothing was validated: give validation_data or validation_split."
 
 
 class _Logs(Reporter):
