@@ -319,6 +319,21 @@ def test_a_scheduler_is_not_used_and_that_is_said_once(tmp_path):
     assert tuner._settings["scheduler"] == "none"
 
 
+def test_a_method_of_its_own_is_named_where_a_scheduler_is_not_used(tmp_path):
+    class Telling(kt.Hyperband):
+        def on_epoch_end(self, trial, model, epoch, logs=None):
+            pass
+
+    with pytest.warns(UserWarning, match="^on_epoch_end is your own, so each trial is carried out"):
+        tuner = Telling(build_model, "val_loss", 9, directory=tmp_path)
+    assert tuner._beside(["t0000"], "t0000", 4) == {
+        "tuner/epochs": 9,
+        "tuner/initial_epoch": 0,
+        "tuner/bracket": 0,
+        "tuner/round": 0,
+    }
+
+
 def test_outside_of_a_trial_run_trial_says_so(tmp_path):
     tuner = kt.RandomSearch(build_model, "val_loss", directory=tmp_path)
     with pytest.raises(RequestError, match=r"^run_trial must be called within a trial, by run_tr"):
