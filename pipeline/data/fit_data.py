@@ -6,7 +6,8 @@ Inputs and targets are arrays or nests of them (dicts, lists and tuples, for a m
 inputs or outputs), or `x` makes batches where it is used: a `tf.data.Dataset` in a form that
 travels (`pipelines`), a `PyDataset`, or a function that makes one of these or a generator.
 
-Tables and tensors travel as arrays with the values that Keras's own data adapters would give them.
+Tables and tensors travel as arrays with the values that Keras's own data adapters would give them;
+for a `fit` of one's own as they were given (`sending`, `kept`).
 """
 
 import math
@@ -16,6 +17,7 @@ from typing import Any
 from pipeline.data import conversion
 from pipeline.data.batches import first, first_inputs, made, makes_batches
 from pipeline.data.dataset import FEW, Dataset
+from pipeline.data.kept import Kept
 from pipeline.data.nests import (
     Nest,
     Strings,
@@ -53,18 +55,22 @@ class FitData:
         *,
         validation_split: float = 0.0,
         validation_data: Any = None,
+        as_given: bool = False,
     ) -> "FitData":
         """As `fit` takes it; `validation_split` cuts off the end of the arrays, as Keras does.
+
+        `as_given` keeps tables, lists and tensors what they are, for a `fit` of one's own.
 
         Raises:
             RequestError: something cannot be sent to another process, or the arrays cannot be cut.
         """
-        train = sent_parts("", (x, y, sample_weight))
+        train = sent_parts("", (x, y, sample_weight), as_given=as_given)
         if validation_data is not None:
             # Keras takes a list for a tuple here
             several = isinstance(validation_data, list | tuple)
             given = tuple(validation_data) if several else (validation_data,)
-            return cls(name=name, train=train, val=sent_parts("validation_data", given))
+            val = sent_parts("validation_data", given, as_given=as_given)
+            return cls(name=name, train=train, val=val)
         if not validation_split:
             return cls(name=name, train=train)
         count = length(train[0])
@@ -155,12 +161,16 @@ class FitData:
         if makes_batches(self.train[0]):
             return first_inputs(made(self.train[0]))
         # a layer can be called with the rows of a sparse matrix only where its model is trained
-        x = _made(_rows(self.train, slice(1)))[0]
+        x = _made(_arrays(_rows(self.train, slice(1))))[0]
         return mapped(x, lambda a: a.toarray() if conversion.is_sparse(a) else a)
 
     def measured(self) -> dict[str, tuple[Any, ...]]:
-        """Inputs, targets and weights of each split with an end, to measure the best model on."""
-        val = None if self.val is None else _made(self.val)
+        """Inputs, targets and weights of each split with an end, to measure the best model on.
+
+        Raises:
+            RequestError: only a `fit` of one's own can make numbers of them.
+        """
+        val = None if self.val is None else _made(_arrays(self.val))
         return {} if val is None or is_endless(val[0]) else {"validation": val}
 
     def sample(self, count: int = FEW) -> "FitData":
@@ -206,9 +216,25 @@ def _few(parts: tuple[Nest, ...], count: int) -> tuple[Nest, ...]:
 def _made(parts: tuple[Nest, ...]) -> tuple[Any, Any, Any]:
     """The parts as `fit` is called with them."""
     x, y, weight = (
-        made(p)
-        if makes_batches(p)
-        else mapped(p, lambda a: a.tensor() if isinstance(a, Strings) else a)
-        for p in (*parts, None, None)[:3]
+        made(p) if makes_batches(p) else mapped(p, _unpacked) for p in (*parts, None, None)[:3]
     )
     return x, y, weight
+
+
+def _unpacked(array: Any) -> Any:
+    if isinstance(array, Kept):
+        return array.whole()
+    return array.tensor() if isinstance(array, Strings) else array
+
+
+def _arrays(parts: tuple[Nest, ...]) -> tuple[Nest, ...]:
+    """The parts as Keras's `fit` takes them, where they were kept as they were given."""
+    try:
+        return tuple(
+            None
+            if part is None
+            else mapped(part, lambda a: a.array() if isinstance(a, Kept) else a)
+            for part in parts
+        )
+    except conversion.Unfit as error:
+        raise RequestError(f"Data must hold numbers to be measured; {error}") from error

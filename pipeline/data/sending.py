@@ -1,14 +1,17 @@
 """From what `search(x, y, …)` is handed to what is sent to the trials in its place.
 
-Tables and tensors become arrays with the values that Keras's own data adapters would give them.
+Tables and tensors become arrays with the values that Keras's own data adapters would give them;
+where code of the user's own is handed the data, it gets them as they were given.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from pipeline.data import conversion
 from pipeline.data.batches import is_pydataset, makes_batches
+from pipeline.data.kept import Kept, is_plain
 from pipeline.data.nests import Nest, Strings, are_strings, is_nest, leaves, like
 from pipeline.data.pipelines.pipeline import Pipeline, is_pipeline
 from pipeline.data.pipelines.portable import portable
@@ -19,14 +22,15 @@ TENSOR = "Encode them first; a model that takes text is given a tensor, keras.op
 NUMBER = "Number them first: numpy.unique(y, return_inverse=True)[1]"
 
 
-def sent_parts(field: str, given: tuple[Any, ...]) -> tuple[Nest, ...]:
-    """(x, y, sample_weight) with arrays for what can be one."""
+def sent_parts(field: str, given: tuple[Any, ...], *, as_given: bool) -> tuple[Nest, ...]:
+    """(x, y, sample_weight) with arrays for what can be one, or `as_given`."""
     if len(given) > 3:
         raise RequestError(
             f"{field} must be (x, y) or (x, y, sample_weight); got {len(given)} parts."
         )
     names = [f"{name} of {field}" if field else name for name in ("x", "y", "sample_weight")]
-    parts = tuple(map(_sendable, names, (*given, None, None)[:3]))
+    send = partial(_sendable, as_given=as_given)
+    parts = tuple(map(send, names, (*given, None, None)[:3]))
     beside = [name for name, part in zip(names[1:], parts[1:], strict=True) if part is not None]
     # a `fit` of one's own may call its second dataset as it likes
     beside = [] if makes_batches(parts[1]) else beside
@@ -52,18 +56,21 @@ def sent_parts(field: str, given: tuple[Any, ...]) -> tuple[Nest, ...]:
     return parts
 
 
-def _sendable(field: str, part: Any) -> Nest:
+def _sendable(field: str, part: Any, as_given: bool) -> Nest:
     """What is sent to the trials in the place of what was given as `field`."""
+    send = partial(_sendable, as_given=as_given)
     if is_pipeline(part):
         return portable(field, part)
     if part is None or makes_batches(part):
         return part
     if isinstance(part, dict):
-        return {key: _sendable(f"{field}[{key!r}]", value) for key, value in part.items()}
+        return {key: send(f"{field}[{key!r}]", value) for key, value in part.items()}
     if is_nest(part):
-        return like(part, [_sendable(f"{field}[{i}]", value) for i, value in enumerate(part)])
+        return like(part, [send(f"{field}[{i}]", value) for i, value in enumerate(part)])
+    as_array = partial(_as_array, encode=TENSOR if field.startswith("x") else NUMBER)
     try:
-        array = _as_array(part, TENSOR if field.startswith("x") else NUMBER)
+        keep = as_given and _can_be_kept(part)
+        array = Kept.of(part, as_array) if keep else as_array(part)
     except conversion.Unfit as error:
         raise RequestError(f"{field} must hold numbers; {error}") from error
     if array is None:
@@ -76,11 +83,39 @@ def _sendable(field: str, part: Any) -> Nest:
     return array
 
 
+def _can_be_kept(part: Any) -> bool:
+    """Whether it has to be kept to arrive as it is, and can be; what has no rows cannot."""
+    if conversion.is_sparse(part):
+        return getattr(part, "format", "csr") != "csr"
+    own = type(part).__module__ == "__main__"  # which a trial's process has not
+    rows = hasattr(part, "__len__") and len(getattr(part, "shape", (1,))) > 0
+    return rows and not own and not is_plain(part) and conversion.can_be_array(part)
+
+
+def as_fed(part: Nest) -> Nest:
+    """What Keras's `fit` is fed in the place of tables, Series, lists and tensors.
+
+    What is no numbers stays as it is: Keras says what is wrong with it.
+    """
+    if isinstance(part, dict):
+        return {key: as_fed(value) for key, value in part.items()}
+    if is_nest(part):
+        return like(part, [as_fed(value) for value in part])
+    known = is_plain(part) or makes_batches(part) or is_pipeline(part) or are_strings(part)
+    if known or conversion.is_sparse(part) or not conversion.can_be_array(part):
+        return part
+    try:
+        array = _as_array(part, NUMBER)
+    except conversion.Unfit:
+        return part
+    return part if array is None else array
+
+
 def _as_array(part: Any, encode: str) -> Any:
     """What Keras makes of it; None of what it cannot slice."""
     if conversion.is_sparse(part):
         return conversion.as_sparse(part)
-    if are_strings(part) and (encode is TENSOR or not isinstance(part, np.ndarray)):
+    if are_strings(part) and (encode == TENSOR or not isinstance(part, np.ndarray)):
         return Strings(np.asarray(part))
     if not conversion.can_be_array(part):
         return None

@@ -560,7 +560,7 @@ class Tuner(TrialRunner):
         data = {name: given.pop(name) for name in names if given.get(name) is not None}
         callbacks = given.pop("callbacks", None) or []
         epochs, verbose = given.pop("epochs", None), given.pop("verbose", "auto")
-        self._data = FitData.of(self._layout.root.name, **data)
+        self._data = FitData.of(self._layout.root.name, **data, as_given=receiver is not None)
         space = self._space
         space.callbacks = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
         space.fitting = given

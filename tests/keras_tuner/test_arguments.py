@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from keras.callbacks import Callback
 
@@ -195,6 +196,24 @@ def test_data_by_position_is_named_by_the_models_own_fit(tuner):
     experiment = asked(own, X, Y, X[:2], Y[:2], rounds=3)
     assert experiment.dataset.fit_arguments()[0][0].shape == (10, 3)
     assert sorted(own._space.fitting) == ["rounds", "x_val", "y_val"]
+
+
+class Scored(kt.RandomSearch):
+    def run_trial(self, trial, *args, **kwargs):
+        return super().run_trial(trial, *args, **kwargs)
+
+
+def test_code_of_ones_own_gets_a_table_as_one_and_keras_an_array(tuner):
+    frame, column = pd.DataFrame(X), pd.Series(Y)
+
+    def kinds(own):
+        x, y = asked(own, frame, column).dataset.fit_arguments()[0]
+        return type(x), type(y), y.shape
+
+    as_given = (pd.DataFrame, pd.Series, (10,))
+    assert kinds(tuner(hypermodel=Passing())) == as_given
+    assert kinds(tuner(Scored)) == as_given
+    assert kinds(tuner()) == (np.ndarray, np.ndarray, (10, 1))
 
 
 def test_a_fit_of_ones_own_gets_validation_split_as_it_was_given(tuner):

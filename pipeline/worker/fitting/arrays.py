@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from pipeline.data.sending import as_fed
 from pipeline.worker.backends.batches import Chunks, can_feed, rows
 from pipeline.worker.fitting.call import FitCall
 
@@ -31,6 +32,15 @@ class Arrays:
 def are_arrays(parts: Sequence[Any]) -> bool:
     """Whether all parts are NumPy arrays."""
     return all(isinstance(part, np.ndarray) for part in parts)
+
+
+def with_arrays(call: FitCall) -> FitCall:
+    """Arrays in the place of tables, Series and lists, with the values that Keras gives them."""
+    names = [n for n in ("x", "y", "sample_weight") if call.get(n) is not None]
+    data = call.get("validation_data")
+    if isinstance(data, list | tuple):
+        call = call.changed(validation_data=tuple(map(as_fed, data)))
+    return call.changed(**{name: as_fed(call.get(name)) for name in names})
 
 
 def with_validation_cut_off(call: FitCall) -> FitCall:

@@ -18,7 +18,13 @@ import numpy as np
 
 from pipeline.worker.backends.backend import Backend
 from pipeline.worker.backends.known import current
-from pipeline.worker.fitting.arrays import Arrays, are_arrays, arrays_of, with_validation_cut_off
+from pipeline.worker.fitting.arrays import (
+    Arrays,
+    are_arrays,
+    arrays_of,
+    with_arrays,
+    with_validation_cut_off,
+)
 from pipeline.worker.fitting.call import FitCall
 from pipeline.worker.fitting.left import left_on
 from pipeline.worker.fitting.loops import in_place
@@ -86,7 +92,7 @@ def planned_fit(
 
     def fit(*args: Any, **kwargs: Any) -> Any:
         given = FitCall.of(args, defaults | kwargs)
-        call = with_validation_cut_off(given)
+        call = with_validation_cut_off(with_arrays(given))
         reporter.calls += 1
         if reporter.calls > 1 and call.get("initial_epoch") == defaults.get("initial_epoch"):
             # where the trial goes on from is in the first call

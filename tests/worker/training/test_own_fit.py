@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
+from pipeline.data.fit_data import FitData
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.worker.session import Stopped
@@ -40,6 +42,43 @@ def test_what_fit_returns_is_the_trials_worth(returned, digits, tmp_path):
     assert ending.failure is None
     assert [(e.epoch, e.final) for e in notes.epochs] == [(1, False), (2, False), (3, True)]
     assert notes.epochs[-1].objective == pytest.approx(0.25)
+
+
+def of_rows(hp, data):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    return model
+
+
+def by_rows(hp, model, x, y, **kwargs):
+    """What only tables and Series can do: rows by place, and one number an example."""
+    half = len(x) // 2
+    train, val = ((x.iloc[rows], y.iloc[rows]) for rows in (slice(half), slice(half, None)))
+    model.fit(*train, validation_data=val, **kwargs)
+    return float(np.mean((model.predict(x, verbose=0)[:, 0] - y) ** 2))
+
+
+def test_a_table_and_a_series_arrive_as_such_and_are_trained_on_as_their_arrays(tmp_path):
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame(rng.random((40, 3)), columns=list("abc"))
+    data = FitData.of("d", x, pd.Series(x.sum(axis=1)), as_given=True)
+    objective = Objective("mean", "min")
+
+    def of_arrays(hp, model, x, y, **kwargs):
+        x, y = x.to_numpy(), y.to_numpy()[:, None]
+        return {"mean": model.fit(x[:20], y[:20], **kwargs).history["loss"][-1]}
+
+    task = stage.job(tmp_path / "1", max_epochs=2, objective=objective)
+    notes, ending = stage.run(task, space(by_rows, of_rows), data)
+    assert ending.failure is None, ending.failure
+    task = stage.job(tmp_path / "2", max_epochs=2, objective=objective)
+    others, ending = stage.run(task, space(of_arrays, of_rows), data)
+    assert ending.failure is None, ending.failure
+    assert [e.metrics["loss"] for e in notes.epochs[:2]] == [
+        e.metrics["loss"] for e in others.epochs[:2]
+    ]
+    assert notes.epochs[-1].objective < 1  # it is of 40 differences, and not of 40 x 40
+    assert check_default(space(by_rows, of_rows), data, objective).weights == 4
 
 
 def test_a_returned_best_epoch_is_no_report_more(digits, tmp_path):
