@@ -15,8 +15,11 @@ def with_hparams(
     """A trial's callbacks, where TensorBoard's writes to `<log_dir>/<trial>/execution<n>`.
 
     As in KerasTuner, one more tells TensorBoard's HParams the trial's values; on TensorFlow alone,
-    which it writes with.
+    which it writes with. The check before a search has no trial, and nothing is added there: that
+    callback writes a file as soon as it is made.
     """
+    if not trial:
+        return callbacks
     added: list[Any] = []
     for callback in callbacks:
         if type(callback).__name__ == "TensorBoard":

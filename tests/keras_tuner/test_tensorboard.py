@@ -59,3 +59,11 @@ def test_a_fine_step_is_shown_as_an_interval(tmp_path):
     (told,) = with_hparams([keras.callbacks.TensorBoard(tmp_path)], hp, "t", 0)[1:]
     (hparam,) = told._hparams
     assert repr(hparam.domain) == repr(api.RealInterval(0.0, 1.0))
+
+
+def test_the_check_before_a_search_writes_nothing(tmp_path):
+    hp = HyperParameters()
+    asked(hp)
+    given = [keras.callbacks.TensorBoard(tmp_path)]
+    assert with_hparams(given, hp, "", 0) == given
+    assert given[0].log_dir == str(tmp_path) and not list(tmp_path.iterdir())
