@@ -144,7 +144,6 @@ def read():
 
 @pytest.fixture(scope="module")
 def sent(read):
-    tf.random.set_seed(None)  # another test's would be in all that is random
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         made = {name: (make(), make()) for name, make in TRAVEL.items()}
