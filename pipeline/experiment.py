@@ -30,7 +30,7 @@ from pipeline.digest import fingerprint
 from pipeline.errors import LONGEST, RequestError, UserCodeError, all_unknown, one_line, quoted
 from pipeline.names import Component, find
 from pipeline.objective import Objective
-from pipeline.records.layout import is_folder_name
+from pipeline.records.layout import UNFINISHED, is_folder_name
 from pipeline.records.store.remote import check_address
 from pipeline.schedulers.scheduler import scheduler_class
 from pipeline.settings_text import settings_in
@@ -320,8 +320,8 @@ class Experiment(BaseModel):
             return name
         if not is_folder_name(name):
             raise ValueError(
-                "name must be one folder's name (no '/', no spaces at its "
-                f"ends); got {quoted(name)}."
+                f"name must be one folder's name (no '/', not '.' or '..', not {UNFINISHED}…, "
+                f"which a run is called while it is made); got {quoted(name)}."
             )
         if len(name.encode()) > 255:  # more is too long on Linux
             raise ValueError(

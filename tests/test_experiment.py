@@ -237,23 +237,23 @@ def test_every_searcher_can_be_asked_for(name: str) -> None:
         ),
         (
             {"name": "a/b"},
-            "name must be one folder's name (no '/', no spaces at its ends); got 'a/b'.",
-        ),
-        (
-            {"name": "a "},
-            "name must be one folder's name (no '/', no spaces at its ends); got 'a '.",
+            "name must be one folder's name (no '/', not '.' or '..', not .new-run-…, which a run "
+            "is called while it is made); got 'a/b'.",
         ),
         (
             {"name": ".."},
-            "name must be one folder's name (no '/', no spaces at its ends); got '..'.",
+            "name must be one folder's name (no '/', not '.' or '..', not .new-run-…, which a run "
+            "is called while it is made); got '..'.",
         ),
         (
             {"name": ""},
-            "name must be one folder's name (no '/', no spaces at its ends); got ''.",
+            "name must be one folder's name (no '/', not '.' or '..', not .new-run-…, which a run "
+            "is called while it is made); got ''.",
         ),
         (
             {"name": ".new-run-a"},
-            "name must be one folder's name (no '/', no spaces at its ends); got '.new-run-a'.",
+            "name must be one folder's name (no '/', not '.' or '..', not .new-run-…, which a run "
+            "is called while it is made); got '.new-run-a'.",
         ),
         (
             {"name": "lr=0.01", "storage": "s3://bucket/runs"},

@@ -140,8 +140,7 @@ def write_whole(path: Path | RemotePath, data: str | bytes, *, sync: bool = True
 
 def is_folder_name(name: str) -> bool:
     """Whether a run's directory may be called so."""
-    plain = name == name.strip() and "/" not in name
-    return plain and name not in ("", ".", "..") and not name.startswith(UNFINISHED)
+    return "/" not in name and name not in ("", ".", "..") and not name.startswith(UNFINISHED)
 
 
 @contextlib.contextmanager

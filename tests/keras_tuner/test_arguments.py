@@ -708,6 +708,7 @@ def test_every_import_path_of_kerastuner_that_is_offered_holds_the_same_things()
         ("a/b", "a/b"),
         ("2024-05-01 12:30", "2024-05-01 12:30"),
         ("projekt 名", "projekt 名"),
+        (" a ", " a "),
         ("[x] {y} %s 'z'", "[x] {y} %s 'z'"),
     ],
 )
@@ -718,5 +719,5 @@ def test_a_project_may_be_called_whatever_a_folder_may(tuner, tmp_path, project_
 
 
 def test_a_name_that_no_folder_may_have_is_refused(tuner):
-    with pytest.raises(RequestError, match=r"^name must be one folder's name \(no '/', no spaces"):
-        tuner(project_name="a ")
+    with pytest.raises(RequestError, match=r"^name must be one folder's name \(no '/', not '.'"):
+        tuner(project_name=".new-run-a")

@@ -154,7 +154,7 @@ def test_a_file_of_one_experiment_is_no_sweep():
         ("matrix: {search_space: mlp}", "dataset must be given. (NoneType-mlp)"),
         (
             "experiments: [{name: a/b, dataset: mnist}]",
-            "name must be one folder's name (no '/', no spaces",
+            "name must be one folder's name (no '/', not '.'",
         ),
         (
             f"experiments: [{{name: {'x' * 201}, dataset: mnist}}]",
