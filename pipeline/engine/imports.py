@@ -65,7 +65,7 @@ class _Finder:
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Keras is imported in 2.4 s of CPU in place of 4.5 (AMD EPYC, with scikit-learn and JAX).
+    """Keras is imported in 2.4 s of CPU in place of 4.0 (Intel Xeon, with scikit-learn and JAX).
 
     The garbage collector rests: what modules make stays, and it would look through it again and
     again. What is seldom used is executed when it is first used.
