@@ -26,7 +26,7 @@ REFRESH_S = 0.5
 
 
 def display(*, quiet: bool) -> Watcher:
-    """What shows a search where its user looks; with `quiet` it shows warnings alone."""
+    """The display for where the user looks, a notebook or elsewhere; `quiet`: warnings alone."""
     return NotebookDisplay() if in_notebook() and not quiet else Display(quiet=quiet)
 
 

@@ -11,7 +11,7 @@ from pipeline.records.entries.trials import TrialRecord
 ROWS = 14  # the trials that run, then the best
 GAP = 2  # characters between two columns
 LONGEST = 16  # of an objective's name, and of a value
-# Of a hyperparameter's name: the first of these lengths that lets all of them fit is taken.
+# Lengths for the hyperparameters' names: the first with which all of them fit is taken.
 NAMES = (40, 16, 12, 9, 7)
 
 

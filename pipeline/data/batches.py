@@ -1,4 +1,4 @@
-"""What makes batches itself where it is used: a function without arguments, a `PyDataset`."""
+"""Data that make their own batches where they are used: functions, and `PyDataset`s."""
 
 import copy
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def is_pydataset(part: Any) -> bool:
 
 
 def named(thing: Any) -> str:
-    """What its users call what makes batches and is no function; empty if it is anything else."""
+    """The name that users know such data by, if they are no function; empty for anything else."""
     return "tf.data.Dataset" if is_pipeline(thing) else "PyDataset" * is_pydataset(thing)
 
 
@@ -49,7 +49,7 @@ def first_inputs(batches: Any) -> Any:
 
 
 def first(part: Any, count: int) -> Any:
-    """What makes the first `count` batches alone, as far as that can be known."""
+    """The same data with their first `count` batches alone, as far as that can be known."""
     return _First(part, count) if is_function(part) else _shortened(part, count)
 
 

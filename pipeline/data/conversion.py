@@ -23,7 +23,7 @@ MOST_DENSE_GIB = 1.0
 
 
 class Unfit(ValueError):
-    """What came is no numbers: what it is, and what to do, as two sentences' ends."""
+    """Something that came is no numbers; it says what it is, and what to do about it."""
 
     def __init__(self, found: str, instead: str) -> None:
         super().__init__(f"{found}. {instead}.")
@@ -39,7 +39,7 @@ def can_be_array(thing: Any) -> bool:
 
 
 def as_array(given: Any, *, strings: bool = False, nan: bool = True, encode: str = ENCODE) -> Array:
-    """What was given as an array of numbers, NumPy's own without a copy.
+    """The given thing as an array of numbers; NumPy's own arrays are not copied.
 
     Args:
         given: what `can_be_array`.

@@ -378,7 +378,7 @@ def _one_hot_fault(field: str, y: Array, classes: int) -> str | None:
 
 
 def _number_faults(array: str, data: Dataset) -> list[str]:
-    """Of x or y: what is wrong in the first split where something is, for it is in all alike."""
+    """The faults of x or y in the first split that has any: the others have the same."""
     for split in SPLITS:
         field = f"{array}_{split}"
         values = getattr(data, field)
