@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.dataset import Dataset
+from pipeline.data.files.data_file import is_data_file
 from pipeline.data.fit_data import FitData
 from pipeline.data.given import Arrays
 from pipeline.errors import is_installed
@@ -88,7 +89,8 @@ def label(thing: str | Any) -> str:
         name = thing.name
     elif isinstance(thing, str):
         path = thing.partition(":")[0]
-        name = Path(path).stem if path.endswith(".py") else path.rpartition(".")[2]
+        in_file = path.endswith(".py") or is_data_file(path)
+        name = Path(path).stem if in_file else path.rpartition(".")[2]
     else:
         name = getattr(thing, "__name__", type(thing).__name__)
     plain = re.sub(r"[^\w.-]+", "_", name).strip("_.")  # a name with a slash, a <lambda>

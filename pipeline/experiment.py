@@ -24,11 +24,13 @@ from pydantic import (
 
 from pipeline.data.batches import TO_SEARCH, named
 from pipeline.data.dataset import Dataset, kind_of
+from pipeline.data.files.data_file import DataFile, is_data_file
 from pipeline.data.fit_data import FitData
 from pipeline.data.given import Arrays
+from pipeline.data.request import KINDS, DataRequest
 from pipeline.digest import fingerprint
 from pipeline.errors import LONGEST, RequestError, UserCodeError, all_unknown, one_line, quoted
-from pipeline.names import Component, find
+from pipeline.names import Component, find, registered, resolve
 from pipeline.objective import Objective
 from pipeline.records.layout import UNFINISHED, is_folder_name
 from pipeline.records.store.remote import check_address
@@ -53,6 +55,10 @@ COMPONENTS: dict[str, Component] = {
 }
 
 
+# What is asked of data in files alone.
+OF_FILES = ("target", "drop", "column", "task", "test", "image_size", "group", "time")
+
+
 def _left_open(means: str, description: str) -> Any:
     """A setting that is None unless it is given; `means` says what holds then."""
     return Field(default=None, description=description, json_schema_extra={"unset": means})
@@ -73,7 +79,8 @@ class Experiment(BaseModel):
     )
 
     dataset: Annotated[str | Dataset | FitData | Callable[..., Any], SkipValidation] = Field(
-        description="A dataset's name, a .py file, a module, an experiment.yaml or a sweep.yaml."
+        description="A dataset's name, a table (CSV, TSV, Parquet, Feather), a folder of pictures, "
+        "an .npz or .npy file, a .py file, a module, an experiment.yaml or a sweep.yaml."
     )
     search_space: Annotated[Any, SkipValidation] = Field(
         default="mlp",
@@ -152,6 +159,39 @@ class Experiment(BaseModel):
         description="Trackers that are told how it goes: a name, module:Class or file.py:Class; "
         "several by commas.",
     )
+    target: str | None = _left_open(
+        "none", "Data in files: the column, or array, that is to be predicted."
+    )
+    drop: tuple[str, ...] = Field(
+        default=(), description="Tables: columns that are left out; several by commas."
+    )
+    column: tuple[str, ...] = Field(
+        default=(),
+        description="Tables: what a column is, NAME=KIND (number, yes/no, category, date, text, "
+        "identifier); several by commas.",
+    )
+    task: Literal["classification", "regression"] | None = _left_open(
+        "what the target says", "Data in files: classification or regression."
+    )
+    test: str | None = _left_open(
+        "0.2", "Data in files: a file of test examples, or the fraction that is kept for the test."
+    )
+    image_size: str | None = _left_open(
+        "the median", "Pictures: height and width that all are resized to, 64 or 48x64."
+    )
+    folds: Annotated[int, Field(ge=2, le=LARGEST)] | None = _left_open(
+        "one validation split",
+        "Trainings of each trial, each validated on another part of the data; their mean counts.",
+    )
+    group: str | None = _left_open(
+        "none", "Tables: examples of one value of this column stay in one fold, and in one split."
+    )
+    time: str | None = _left_open(
+        "none", "Tables: what is validated or tested is later, by this column, than what trained."
+    )
+    class_weight: Literal["balanced"] | None = _left_open(
+        "each example counts alike", "balanced: each class counts alike in training."
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -218,6 +258,42 @@ class Experiment(BaseModel):
         except RequestError as error:
             raise ValueError(str(error)) from error
         return name
+
+    @field_validator("drop", "column", mode="before")
+    @classmethod
+    def _separate_columns(cls, given: Any, info: ValidationInfo) -> Any:
+        if isinstance(given, str):  # as on the command line: a,b
+            return tuple(name for name in given.split(",") if name)
+        if not isinstance(given, list | tuple) or not all(isinstance(n, str) for n in given):
+            raise ValueError(f"{info.field_name} must be names of columns; got {quoted(given)}.")
+        return tuple(given)
+
+    @field_validator("column")
+    @classmethod
+    def _known_kinds(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for part in given:
+            name, _, kind = part.rpartition("=")
+            if not name or kind not in KINDS:
+                raise ValueError(
+                    f"column must be NAME=KIND, with one of the kinds {', '.join(KINDS)}; got "
+                    f"{quoted(part)}."
+                )
+        return given
+
+    @field_validator("test", mode="before")
+    @classmethod
+    def _test_split(cls, given: Any) -> Any:
+        return str(given) if isinstance(given, int | float) else given
+
+    @field_validator("image_size")
+    @classmethod
+    def _possible_size(cls, given: str | None) -> str | None:
+        if given is not None and not re.fullmatch(r"[1-9]\d{0,4}(x[1-9]\d{0,4})?", given):
+            raise ValueError(
+                "image_size must be a number of pixels, or HEIGHTxWIDTH (64, 48x64); got "
+                f"{quoted(given)}."
+            )
+        return given
 
     @field_validator("track", mode="before")
     @classmethod
@@ -358,6 +434,47 @@ class Experiment(BaseModel):
             raise ValueError(str(error)) from error
         return self
 
+    @model_validator(mode="after")
+    def _settings_of_files(self) -> "Experiment":
+        fields = type(self).model_fields
+        given = [n for n in OF_FILES if getattr(self, n) != fields[n].default]
+        if given and not self.has_data_file:
+            raise ValueError(
+                f"{given[0]} is for data in files (customers.csv, photos/, data.npz); from Python, "
+                "pipeline.table and pipeline.images take it."
+            )
+        return self
+
+    @property
+    def has_data_file(self) -> bool:
+        """Whether the dataset is named by a file of data, or by a folder."""
+        name = self.dataset
+        return isinstance(name, str) and is_data_file(name) and name not in registered("dataset")
+
+    def resolved_dataset(self) -> Any:
+        """Where the dataset is defined, or what makes it, or itself.
+
+        Raises:
+            RequestError: nothing is called so.
+        """
+        if not self.has_data_file:
+            return resolve("dataset", self.dataset)
+        return DataFile(str(self.dataset), self.data_request(), self.storage)
+
+    def data_request(self) -> DataRequest:
+        """What is asked of data in files."""
+        size = [int(side) for side in (self.image_size or "").split("x") if side]
+        return DataRequest(
+            target=self.target,
+            drop=self.drop,
+            kinds={n: kind for n, _, kind in (part.rpartition("=") for part in self.column)},
+            task=self.task,
+            test=self.test if self.test is None else _fraction(self.test),
+            image_size=(size[0], size[-1]) if size else None,
+            group=self.group,
+            time=self.time,
+        )
+
     @property
     def gpu_share(self) -> float:
         """GPUs of a trial as a number: until it is known how many share one, a whole one."""
@@ -375,7 +492,8 @@ class Experiment(BaseModel):
         for name in ("dataset", "search_space"):
             if not isinstance(plain[name], str):
                 plain[name] = fingerprint(plain[name])
-        plain["track"] = list(self.track)
+        for name in ("track", "drop", "column"):
+            plain[name] = list(plain[name])
         return yaml.safe_dump(plain, sort_keys=False)
 
     @classmethod
@@ -400,6 +518,14 @@ class Experiment(BaseModel):
             return cls(**plain)
         except RequestError as error:
             raise RequestError(f"{source}: {error}") from error
+
+
+def _fraction(text: str) -> str | float:
+    """A number, where it is one; else the name of a file."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _sentences(faults: Sequence[Any]) -> list[str]:

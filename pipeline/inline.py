@@ -34,7 +34,7 @@ def run_inline(experiment: Experiment, watchers: Sequence[Watcher] = ()) -> None
     from pipeline.worker.spaces.loading import load_dataset, load_search_space
     from pipeline.worker.training.trial import train
 
-    data = load_dataset(names.resolve("dataset", experiment.dataset), experiment.seed)
+    data = load_dataset(experiment.resolved_dataset(), experiment.seed)
     family = load_search_space(names.resolve("search space", experiment.search_space))
     objective = Objective.of(experiment.objective, data.describe()["task"])
     directory = Path(tempfile.mkdtemp(prefix="kerasweep-inline-"))

@@ -28,7 +28,7 @@ RULES = {
     "components": (GROUND, "to know the names of things must cost neither Ray nor Keras"),
     "logs": (GROUND, "every room may log"),
     "data": (
-        GROUND | {"data/pipelines"},
+        GROUND | {"data/pipelines", "data/files"},
         "the files of datasets import it, and it must stay light for them",
     ),
     "data/pipelines": ({"errors", "data"}, "it imports TensorFlow where a pipeline is met"),

@@ -35,6 +35,7 @@ class Dataset:
     Targets are integer labels `(n,)` in 0..classes-1 or one-hot labels `(n, classes)` for a
     classification, real numbers `(n,)` or `(n, k)` for a regression. `standardisation` holds what
     the inputs (and the target) were scaled by: `mean` and `std`, `target_mean` and `target_std`.
+    `class_names` are what the labels 0, 1, … were called.
 
     Raises:
         RequestError: the arrays do not fit together; every fault in one message.
@@ -52,6 +53,7 @@ class Dataset:
     source: str = ""
     licence: str = ""
     standardisation: dict[str, Any] | None = None
+    class_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check everything; a model trained on wrong arrays fails later and less clearly."""
@@ -102,6 +104,7 @@ class Dataset:
             "source": self.source,
             "licence": self.licence,
             "standardisation": self.standardisation,
+            "class_names": None if self.class_names is None else list(self.class_names),
         }
 
     # What a trial needs of its data; `FitData` has the same.
@@ -132,6 +135,20 @@ class Dataset:
                 for a in "xy"
             },
         )
+
+    def recut(self, train: Array, val: Array) -> "Dataset":
+        """The same examples, cut anew into a training and a validation split.
+
+        Args:
+            train: rows of the training split followed by the validation split.
+            val: likewise.
+        """
+        pools = {a: np.concatenate([getattr(self, f"{a}_{s}") for s in SPLITS[:2]]) for a in "xy"}
+        rows = {"train": train, "val": val}
+        arrays: dict[str, Any] = {
+            f"{a}_{s}": pool[rows[s]] for a, pool in pools.items() for s in rows
+        }
+        return replace(self, **arrays)
 
     @classmethod
     def split(

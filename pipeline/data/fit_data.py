@@ -197,6 +197,7 @@ class FitData:
             "source": "",
             "licence": "",
             "standardisation": None,
+            "class_names": None,
         }
 
 

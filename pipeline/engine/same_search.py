@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from pipeline import names
+from pipeline.data.files.data_file import is_data_file
 from pipeline.errors import RequestError
 from pipeline.experiment import COMPONENTS, Experiment
 from pipeline.records.layout import Layout, named_by_home
@@ -125,6 +126,13 @@ def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
         for n in COMPONENTS
         if isinstance(settings.get(n), str) and n != "track"  # several, by commas
     }
+    dataset = settings.get("dataset")
+    if (
+        isinstance(dataset, str)
+        and is_data_file(dataset)
+        and dataset not in names.registered("dataset")
+    ):
+        lasting["dataset"] = str(names.absolute(dataset))
     if isinstance(settings.get("track"), tuple):
         lasting["track"] = tuple(names.lasting(name) for name in settings["track"])
     if settings.get("start_from") is not None:

@@ -69,7 +69,7 @@ class Search:
         self.past = past
         self._began = time.time()
         searcher_class(experiment.searcher)  # what cannot be loaded is refused
-        self._dataset = names.resolve("dataset", experiment.dataset)
+        self._dataset = experiment.resolved_dataset()
         self._search_space = names.resolve("search space", experiment.search_space)
         self.sources = [s for s in (self._dataset, self._search_space) if isinstance(s, Source)]
         self._mirror = mirror  # of a run in an object store
