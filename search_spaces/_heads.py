@@ -34,10 +34,18 @@ def compiled(
     for layer in layers:
         x = layer(x)
     units, activation, loss, metric = _output(data)
+    scale = getattr(data, "target_scale", None)
     # float32, whatever the policy: softmax and loss lose small probabilities in half precision.
     output = keras.layers.Dense(units, activation=activation, dtype="float32", name="output")
-    model = keras.Model(inputs, output(x))
-    model.compile(optimizer=optimizer, loss=loss, metrics=[metric])
+    x = output(x)
+    weight = None
+    if scale is not None:
+        # The model learns the target at mean 0 and standard deviation 1, and tells it in its unit.
+        mean, std = scale
+        x = keras.layers.Rescaling(std, mean, dtype="float32", name="in_units")(x)
+        weight = 1 / std**2
+    model = keras.Model(inputs, x)
+    model.compile(optimizer=optimizer, loss=loss, loss_weights=weight, metrics=[metric])
     return model
 
 

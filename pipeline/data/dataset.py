@@ -107,6 +107,15 @@ class Dataset:
             "class_names": None if self.class_names is None else list(self.class_names),
         }
 
+    def preprocessing(self) -> dict[str, Any] | None:
+        """What makes raw rows into inputs of the saved model, fit for JSON, if anything does."""
+        return None
+
+    @property
+    def target_scale(self) -> tuple[float, float] | None:
+        """Mean and standard deviation of a target that a family scales itself, if it has to."""
+        return None
+
     # What a trial needs of its data; `FitData` has the same.
 
     def fit_arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -175,6 +175,7 @@ class Past:
             layout.best_hyperparameters,
             layout.best_metrics,
             layout.best_standardisation,
+            layout.best_preprocessing,
         ):
             clear_the_way(layout, path)
 

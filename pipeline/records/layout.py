@@ -58,6 +58,7 @@ class Layout:
         self.best_hyperparameters = self.best / "hyperparameters.json"
         self.best_metrics = self.best / "metrics.json"
         self.best_standardisation = self.best / "standardisation.json"
+        self.best_preprocessing = self.best / "preprocessing.json"
         self.trials = self.root / "trials"
         self.debug_log = self.root / "debug.log"  # for whoever looks into a fault; never read back
         self.lock = self.root / ".lock"

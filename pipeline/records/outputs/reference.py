@@ -41,6 +41,7 @@ FILES: tuple[tuple[Path, str], ...] = (
     (_RUN.best_weights, "its weights, in place of that, of a model that Keras cannot describe"),
     (_RUN.best_hyperparameters, "its hyperparameters"),
     (_RUN.best_metrics, "its trial, its epoch and its metrics on the validation and test split"),
+    (_RUN.best_preprocessing, "how a table's rows, or pictures, become its inputs"),
     (_RUN.best_standardisation, "how its inputs are scaled, of a dataset that scales them"),
     (_RUN.checksums, "the SHA-256 of each table and of each file of `best/`"),
     (

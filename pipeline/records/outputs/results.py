@@ -113,6 +113,7 @@ class Results:
             beside = {
                 self.layout.best_hyperparameters: "hold the best trial's hyperparameters",
                 self.layout.best_metrics: "hold the best model's metrics",
+                self.layout.best_preprocessing: "say how rows become the best model's inputs",
                 self.layout.best_standardisation: "say how the best model's inputs are scaled",
             }
             recorded = {self.layout.root / name for name in self._recorded()}

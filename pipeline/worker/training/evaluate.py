@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import Data, FitData
 from pipeline.errors import one_line
 from pipeline.records.layout import Layout, persist, write_json
@@ -23,6 +24,7 @@ from pipeline.records.outputs.checksums import read_checksums, sum_of, write_che
 from pipeline.records.outputs.model_check import ON_A_GPU, ModelCheck
 from pipeline.worker.fitting.grouping import SIXTEEN_BITS
 from pipeline.worker.fitting.validation import evaluation_batch
+from pipeline.worker.serving.whole_model import whole_model
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
 from pipeline.worker.training.checkpoints import BestState, Checkpoints
 from pipeline.worker.training.handed_back import DRAWN, OF_TRAINING
@@ -82,6 +84,7 @@ def evaluate_best(
         with suppress(Stopped):
             carry_out(job, space, data, Until(epoch or job.max_epochs + 1))
     model, state = trained(job, space, data)
+    model = whole_model(model, data)
     metrics: dict[str, Any] = {"validation": None, "test": None}
     saved: list[Path] = []
     if job.repeats > 1 or recorded is None:
@@ -102,6 +105,8 @@ def evaluate_best(
     standardisation = data.describe()["standardisation"]
     if standardisation:
         files[layout.best_standardisation] = json.loads(json.dumps(standardisation))
+    if isinstance(data, Dataset) and (preprocessing := data.preprocessing()):
+        files[layout.best_preprocessing] = preprocessing
     for path, plain in files.items():
         persist(layout, path, partial(write_json, path, plain))
     sums = {path: sum_of(path) for path in (*saved, *files)}

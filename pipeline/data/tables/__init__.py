@@ -1,0 +1,1 @@
+"""Tables: what each column is, and how its values become the inputs of a model."""

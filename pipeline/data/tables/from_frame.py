@@ -1,0 +1,224 @@
+"""From the rows of a table to a dataset: what each column is, and which rows train."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data.arrays import Array
+from pipeline.data.request import DataRequest
+from pipeline.data.tables.kinds import COLUMN_KINDS
+from pipeline.data.tables.kinds.kind import Facts, Misread, kind_class
+from pipeline.data.tables.reading import header_of, read_frame
+from pipeline.data.tables.splits import ordered, split_rows
+from pipeline.data.tables.table_dataset import TableDataset
+from pipeline.data.tables.target import read_target, understood_target
+from pipeline.data.tables.values import Values
+from pipeline.errors import RequestError, did_you_mean, one_line, quoted
+
+TEST = 0.2  # of all rows, where nothing else is asked for
+
+
+def dataset_of(
+    frame: pd.DataFrame,
+    request: DataRequest,
+    seed: int,
+    *,
+    name: str,
+    file: str | None,
+    notes: tuple[str, ...] = (),
+) -> TableDataset:
+    """Make the dataset of a table.
+
+    Args:
+        frame: the rows, `index` their places in `file`.
+        request: what is asked of it.
+        seed: decides which row goes where.
+        name: what messages and records call it.
+        file: where it is from, if from a file.
+        notes: what a person should know of how it was read.
+
+    Raises:
+        RequestError: it cannot be used; says the place.
+    """
+    where = _Place(file or name, file is not None)
+    check_names(request, list(frame.columns), where.called)
+    assert request.target is not None  # it was checked
+    tests = _test_rows(request.test, frame) if isinstance(request.test, str) else None
+    target = understood_target(frame[request.target], request.task, where.called)
+    frame, more = _with_target(frame, request.target)
+    notes += more
+    forms, left_out = _forms(frame, request, where)
+    y = read_target(frame[request.target], target, where.at)
+    if tests is not None:
+        tests, more = _with_target(tests, request.target)
+        notes += more
+        train, val = split_rows(name, frame, y, target.task, request, seed, test=None)
+        there = _Place(str(request.test), True)
+        y_test = read_target(tests[request.target], target, there.at)
+        test_values = _values(tests, forms, there)
+    else:
+        size = TEST if request.test is None else float(request.test)
+        train, val, held_out = split_rows(name, frame, y, target.task, request, seed, test=size)
+    values = _values(frame, forms, where)
+    if tests is None:
+        test_values = {name: column[held_out] for name, column in values.items()}
+        y_test = y[held_out]
+    rows = np.concatenate([train, val])
+    beside = {
+        field: None if column is None else _in_order(frame[column].iloc[rows], column, where)
+        for field, column in (("groups", request.group), ("times", request.time))
+    }
+    return TableDataset.of(
+        forms,
+        {name: column[rows] for name, column in values.items()},
+        test_values,
+        (y[train], y[val], y_test),
+        name=name,
+        task=target.task,
+        classes=target.classes,
+        class_names=target.class_names,
+        target=request.target,
+        left_out=left_out,
+        notes=notes,
+        source=file or "",
+        **beside,
+    )
+
+
+class _Place:
+    """Names the line of a row in a file, or the row of a table in memory."""
+
+    def __init__(self, called: str, in_file: bool) -> None:
+        self.called, self._in_file = called, in_file
+
+    def at(self, row: Any) -> str:
+        lined = self._in_file and self.called.lower().removesuffix(".gz").endswith((".csv", ".tsv"))
+        return f"{self.called}, line {row + 2}" if lined else f"{self.called}, row {row}"
+
+
+def check_names(request: DataRequest, names: list[str], called: str) -> None:
+    """Refuse columns that are not there, and a table without its target."""
+    listed = ", ".join(names[:20]) + ", …" * (len(names) > 20)
+    if request.target is None:
+        raise RequestError(
+            f"{called} needs a target, the column that is to be predicted: --target NAME. Its "
+            f"columns: {listed}."
+        )
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise RequestError(f"{called} must name each column once; {repeated[0]!r} stands twice.")
+    asked = {
+        "target": [request.target],
+        "drop": list(request.drop),
+        "column": list(request.kinds),
+        "group": [request.group] if request.group else [],
+        "time": [request.time] if request.time else [],
+    }
+    for setting, columns in asked.items():
+        for column in columns:
+            if column not in names:
+                raise RequestError(
+                    f"{setting} must name a column of {called}; there is no {quoted(column)}. Its "
+                    f"columns: {listed}." + did_you_mean(column, names)
+                )
+    if request.target in request.drop:
+        raise RequestError(f"target and drop must differ; both name {request.target!r}.")
+
+
+def _with_target(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The rows that have a target."""
+    missing = frame[target].isna()
+    if not missing.any():
+        return frame, ()
+    count = int(missing.sum())
+    return frame[~missing], (f"{count} rows have no {target} and were left out",)
+
+
+def _test_rows(path: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The test rows in a file of their own.
+
+    Raises:
+        RequestError: it lacks a column.
+    """
+    there = set(header_of(path))
+    lacking = [name for name in frame.columns if name not in there]
+    if lacking:
+        raise RequestError(
+            f"{path} must have the columns of the training rows; it lacks {', '.join(lacking)}."
+        )
+    return read_frame(path, list(frame.columns))[0]
+
+
+def _forms(
+    frame: pd.DataFrame, request: DataRequest, where: _Place
+) -> tuple[dict[str, tuple[str, Facts]], dict[str, str]]:
+    """Of each column that is an input its kind and form; of each other one why it is none."""
+    forms: dict[str, tuple[str, Facts]] = {}
+    left_out: dict[str, str] = {}
+    for name in frame.columns:
+        series = frame[name]
+        _check_single(series, where)
+        if name == request.target:
+            continue
+        if name == request.group:
+            left_out[name] = "it says which rows stay together"
+        elif series.isna().all():
+            left_out[name] = "it has no values"
+        elif series.nunique(dropna=False) == 1:
+            left_out[name] = f"it is constant: {one_line(str(series.iloc[0]), 40)}"
+        elif (kind := request.kinds.get(name) or _kind_of(series)) == "identifier":
+            left_out[name] = "an identifier: each row has another"
+        else:
+            forms[name] = (kind, kind_class(kind).form(series))
+    if not forms:
+        said = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+        raise RequestError(
+            f"{where.called} must have a column to predict {request.target!r} from; it has none"
+            + (f" ({said})." if said else ".")
+        )
+    return forms, left_out
+
+
+def _kind_of(series: "pd.Series[Any]") -> str:
+    """What a column looks like."""
+    return next(kind for kind in COLUMN_KINDS if kind_class(kind).suits(series))
+
+
+def _check_single(series: "pd.Series[Any]", where: _Place) -> None:
+    """Refuse a column whose values are lists, arrays or the like."""
+    if series.dtype != object:
+        return
+    several = series.map(lambda value: isinstance(value, list | tuple | dict | set | np.ndarray))
+    if several.any():
+        row = series.index[int(np.argmax(several.to_numpy()))]
+        raise RequestError(
+            f"{where.at(row)}, column {series.name!r}: must be one value; got a "
+            f"{type(series[row]).__name__}. Give each part a column of its own, or leave it out: "
+            f"--drop {series.name}."
+        )
+
+
+def _values(
+    frame: pd.DataFrame, forms: Mapping[str, tuple[str, Facts]], where: _Place
+) -> dict[str, Values]:
+    """The columns' values, read as their kinds and forms say."""
+    found = {}
+    for name, (kind, form) in forms.items():
+        try:
+            found[name] = kind_class(kind).read(frame[name], form)
+        except Misread as error:
+            raise RequestError(
+                f"{where.at(frame.index[error.row])}, column {name!r}: must be {error.must}; got "
+                f"{error.came}. If the column is of another kind: --column {name}=KIND."
+            ) from error
+    return found
+
+
+def _in_order(series: "pd.Series[Any]", name: str, where: _Place) -> Array:
+    """A number for each value, in the order of the values."""
+    if series.isna().any():
+        row = series.index[int(np.argmax(series.isna().to_numpy()))]
+        raise RequestError(f"{where.at(row)}, column {name!r}: must have a value; it is missing.")
+    return ordered(series)

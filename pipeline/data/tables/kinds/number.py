@@ -1,0 +1,84 @@
+"""A column of numbers."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data.arrays import Array
+from pipeline.data.tables.kinds.kind import Facts, Kind, Misread, Scaled, scale, text_of
+from pipeline.data.tables.values import Values
+from pipeline.errors import quoted
+
+# What people write where a number is missing.
+NO_NUMBER = {"?", "-", "--", ".", "na", "n/a", "nan", "none", "null", "unknown", "missing"}
+
+
+class Number(Kind):
+    """A number: missing values become the mean, and are told by an input of their own."""
+
+    kind = "number"
+
+    @classmethod
+    def suits(cls, series: "pd.Series[Any]") -> bool:
+        """A column of a numeric type, or of text that says numbers."""
+        if pd.api.types.is_bool_dtype(series.dtype):
+            return False
+        if pd.api.types.is_numeric_dtype(series.dtype):
+            return True
+        if not pd.api.types.is_string_dtype(series.dtype) and series.dtype != object:
+            return False
+        known = text_of(series).dropna()
+        numbers = _numbers(known, cls.form(series))
+        odd = known[numbers.isna()].str.lower()
+        return bool(numbers.notna().any()) and set(odd) <= NO_NUMBER
+
+    @classmethod
+    def form(cls, series: "pd.Series[Any]") -> Facts:
+        """Whether decimals stand after a comma, as they do beside semicolons."""
+        if pd.api.types.is_numeric_dtype(series.dtype):
+            return {}
+        known = text_of(series).dropna()
+        comma = known.str.contains(",")
+        decimal = known[comma].str.fullmatch(r"[-+]?\d*,\d+").all()
+        return {"decimal": ","} if comma.any() and decimal else {}
+
+    @classmethod
+    def read(cls, series: "pd.Series[Any]", facts: Mapping[str, Any]) -> Values:
+        """The numbers, NaN where one is missing; an infinity is missing too."""
+        if pd.api.types.is_numeric_dtype(series.dtype):
+            numbers = series.astype("float64").to_numpy(na_value=np.nan)
+        else:
+            text = text_of(series)
+            found = _numbers(text, facts)
+            wrong = found.isna() & text.notna() & ~text.str.lower().isin(NO_NUMBER)
+            if wrong.any():
+                row = int(np.argmax(wrong.to_numpy()))
+                raise Misread(row, "a number", quoted(text.iloc[row]))
+            numbers = found.to_numpy(dtype=np.float64, na_value=np.nan)
+        return Values(np.where(np.isfinite(numbers), numbers, np.nan))
+
+    @classmethod
+    def fit(cls, name: str, table: Values, train: Values, form: Facts) -> Self:
+        """Mean and standard deviation of the training rows."""
+        (mean,), (std,) = scale(train.array[:, None])
+        return cls(name, {**form, "mean": mean, "std": std, "missing": bool(table.missing.any())})
+
+    def rows(self, values: Values) -> Array:
+        """The number itself."""
+        return values.array[:, None]
+
+    @property
+    def numbers(self) -> list[Scaled]:
+        """One."""
+        return [Scaled(self.facts["mean"], self.facts["std"], self.facts["missing"])]
+
+    def encoding(self) -> str:
+        """How it is scaled."""
+        return f"scaled (mean {self.facts['mean']:.4g}, standard deviation {self.facts['std']:.4g})"
+
+
+def _numbers(text: "pd.Series[Any]", facts: Mapping[str, Any]) -> "pd.Series[Any]":
+    plain = text.str.replace(",", ".", regex=False) if facts.get("decimal") == "," else text
+    return pd.to_numeric(plain, errors="coerce")
