@@ -15,6 +15,7 @@ from pipeline.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset
+    from pipeline.data.pictures.pictures import images
     from pipeline.engine.run import open_run
     from pipeline.engine.tuning import tune
     from pipeline.experiment import Experiment
@@ -27,11 +28,12 @@ logging.getLogger("kerasweep").addHandler(logging.NullHandler())
 _PUBLIC = {
     "Dataset": "pipeline.data.dataset",
     "Experiment": "pipeline.experiment",
+    "images": "pipeline.data.pictures.pictures",
     "open_run": "pipeline.engine.run",
     "trial": "pipeline.worker.present",
     "tune": "pipeline.engine.tuning",
 }
-__all__ = ["Dataset", "Experiment", "open_run", "trial", "tune"]
+__all__ = ["Dataset", "Experiment", "images", "open_run", "trial", "tune"]
 
 
 def __getattr__(name: str) -> Any:

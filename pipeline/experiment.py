@@ -8,6 +8,7 @@ anywhere else.
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -84,7 +85,8 @@ class Experiment(BaseModel):
     )
     search_space: Annotated[Any, SkipValidation] = Field(
         default="mlp",
-        description="A search space's name, a .py file, a module, module:function.",
+        description="A search space's name, a .py file, a module, module:function; cnn for "
+        "pictures in files.",
     )
     objective: str | None = _left_open(
         "val_accuracy or val_loss", "Metric to optimise: NAME, or NAME:min or NAME:max."
@@ -228,6 +230,19 @@ class Experiment(BaseModel):
                 f"got {got}.{instead}"
             )
         return given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fitting_search_space(cls, settings: Any) -> Any:
+        """Where none is given, the one for such data."""
+        dataset = settings.get("dataset")
+        if "search_space" in settings or not isinstance(dataset, str | DataFile):
+            return settings
+        if isinstance(dataset, str):
+            if not _is_file_of_data(dataset):
+                return settings
+            dataset = DataFile(dataset, DataRequest(target=settings.get("target")))
+        return settings | {"search_space": dataset.search_space}
 
     @field_validator("search_space")
     @classmethod
@@ -448,8 +463,7 @@ class Experiment(BaseModel):
     @property
     def has_data_file(self) -> bool:
         """Whether the dataset is named by a file of data, or by a folder."""
-        name = self.dataset
-        return isinstance(name, str) and is_data_file(name) and name not in registered("dataset")
+        return isinstance(self.dataset, str) and _is_file_of_data(self.dataset)
 
     def resolved_dataset(self) -> Any:
         """Where the dataset is defined, or what makes it, or itself.
@@ -457,6 +471,8 @@ class Experiment(BaseModel):
         Raises:
             RequestError: nothing is called so.
         """
+        if isinstance(self.dataset, DataFile):
+            return replace(self.dataset, storage=self.storage)
         if not self.has_data_file:
             return resolve("dataset", self.dataset)
         return DataFile(str(self.dataset), self.data_request(), self.storage)
@@ -518,6 +534,11 @@ class Experiment(BaseModel):
             return cls(**plain)
         except RequestError as error:
             raise RequestError(f"{source}: {error}") from error
+
+
+def _is_file_of_data(name: str) -> bool:
+    """Whether a dataset's name means data in files, and is not one of ours."""
+    return is_data_file(name) and name not in registered("dataset")
 
 
 def _fraction(text: str) -> str | float:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.console.pictures import pictures_rows
 from pipeline.console.printing import print_rows
 from pipeline.console.words import duration, short
 from pipeline.digest import label
@@ -24,6 +25,7 @@ def plan_rows(plan: SearchPlan) -> dict[str, str]:
     )
     rows = {
         "dataset": _described(plan.data),
+        **pictures_rows(plan.data),
         "search space": f"{label(experiment.search_space)}: "
         + " ".join(f"{spec.name}" for spec, _ in plan.requested)
         + f" (default model: {plan.weights:,} weights)",

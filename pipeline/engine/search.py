@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import names
+from pipeline.data.files.data_file import DataFile
 from pipeline.engine.cluster.capacity import check_local
 from pipeline.engine.cluster.connect import address_of
 from pipeline.engine.cluster.growth import Growth
@@ -212,6 +213,9 @@ class Search:
         return ended.fatal, summary
 
     def _prepare(self, *, waits: bool) -> tuple[Prepared, SearchPlan]:
+        # here, where it is seen how far it is; the helper finds it done
+        if isinstance(self._dataset, DataFile):
+            self._dataset.prepare(self.watcher.preparing)
         return prepare(
             self.experiment,
             self._start_helper,

@@ -1,21 +1,26 @@
 """Which names mean data in files, and a dataset that is made of one."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
 from pipeline.data.dataset import Dataset
 from pipeline.data.request import DataRequest
 from pipeline.errors import RequestError, quoted
 
-# What reads a file, by the end of its name: "module:function", which takes (path, request, seed).
+# What reads a file, by the end of its name: "module:function", which takes (DataFile, seed).
 READERS = {
     ".csv": "pipeline.data.tables.table:read_table",
     ".tsv": "pipeline.data.tables.table:read_table",
     ".parquet": "pipeline.data.tables.table:read_table",
     ".feather": "pipeline.data.tables.table:read_table",
 }
+# The same of a folder; and what does the long part of it, and says how far it is.
+FOLDER_READER = "pipeline.data.pictures.pictures:read_folder"
+FOLDER_PREPARER = "pipeline.data.pictures.pictures:prepare_folder"
 
 
 def is_data_file(name: str) -> bool:
@@ -39,12 +44,20 @@ class DataFile:
     request: DataRequest
     storage: str = "runs"
 
-    search_space: ClassVar[str] = "mlp"  # where none is named
-
     @property
     def __name__(self) -> str:
         """What messages and records call it."""
         return Path(self.path).stem
+
+    @property
+    def search_space(self) -> str:
+        """The search space for it, where none is named."""
+        return "cnn" if self._is_folder else "mlp"
+
+    @property
+    def distinctive(self) -> dict[str, Any]:
+        """What tells it from another: see `digest`."""
+        return {"path": os.path.realpath(self._path)} | asdict(self.request)
 
     def __call__(self, seed: int) -> Dataset:
         """Read it.
@@ -52,11 +65,40 @@ class DataFile:
         Raises:
             RequestError: it is not there, or cannot be used; says the place.
         """
-        from importlib import import_module
-
-        if not os.path.exists(self.path):
-            raise RequestError(f"Data must exist; there is no file {quoted(self.path)}.")
-        ending = next(e for e in READERS if self.path.lower().endswith(e))
-        module, _, function = READERS[ending].partition(":")
-        dataset: Dataset = getattr(import_module(module), function)(self, seed)
+        self._check()
+        reader = FOLDER_READER if self._is_folder else READERS[self._ending]
+        dataset: Dataset = _function(reader)(self, seed)
         return dataset
+
+    def prepare(self, told: Callable[[str], None]) -> None:
+        """Do what takes long, if anything does, and keep it: `told` hears how far it is.
+
+        Raises:
+            RequestError: it is not there, or cannot be used; says the place.
+        """
+        self._check()
+        if self._is_folder:
+            _function(FOLDER_PREPARER)(self, told)
+
+    def _check(self) -> None:
+        if not os.path.exists(self._path):
+            raise RequestError(f"Data must exist; there is no file {quoted(self.path)}.")
+
+    @property
+    def _path(self) -> str:
+        return os.path.expanduser(self.path)
+
+    @property
+    def _is_folder(self) -> bool:
+        return os.path.isdir(self._path)
+
+    @property
+    def _ending(self) -> str:
+        return next(ending for ending in READERS if self.path.lower().endswith(ending))
+
+
+def _function(named: str) -> Callable[..., Any]:
+    """What is called `module:function`, imported where it is needed."""
+    module, _, name = named.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function

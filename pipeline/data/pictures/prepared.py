@@ -1,0 +1,206 @@
+"""Pictures as one array in a file, decoded once and found again while nothing changed.
+
+The array is at `<storage>/.prepared/<digest>`; the digest is of the files' names, sizes and times,
+and of the size that is asked for. It is written whole or not at all.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from pipeline.data.arrays import Array
+from pipeline.data.pictures.decoding import COLOUR, GREY, check, decode_into, headers
+from pipeline.data.pictures.shares import WORTH_PIXELS, decode_in_processes, usable_processes
+from pipeline.errors import RequestError, StorageError
+
+FORM = 1  # of what is written: another is prepared anew
+PREPARED = ".prepared"  # beside the runs
+UNFINISHED = ".new-"  # of a preparation that goes on
+UNFINISHED_LEFT_S = 3600.0  # it is touched every few seconds; what is so old was killed
+EVERY_S = 3.0  # between two words on how far it is
+ARRAY, FACTS = "pictures.npy", "facts.json"
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the pictures were before they were made alike: (height, width) in pixels."""
+
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+    grey: int  # how many
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Pictures as an array uint8 `(n, height, width, channels)`, mapped from the file in `folder`.
+
+    `asked` is whether their size was asked for; else it is the median.
+    """
+
+    array: Array
+    facts: Facts
+    folder: Path
+    asked: bool
+
+
+def prepared_folder(storage: str) -> Path:
+    """Where prepared arrays are kept: beside the runs, or on this machine if those are remote."""
+    if "://" not in storage:
+        return Path(storage) / PREPARED
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "kerasweep" / "prepared"
+
+
+def prepare(
+    paths: Sequence[str],
+    size: tuple[int, int] | None,
+    storage: str,
+    told: Told = lambda what: None,
+) -> Prepared:
+    """The pictures as an array: the one that is there, or a new one.
+
+    Args:
+        paths: the files.
+        size: height and width in pixels; None for the medians of those of the pictures.
+        storage: where the runs are.
+        told: hears how far it is.
+
+    Raises:
+        RequestError: a file cannot be read or decoded, or there is no room for the array.
+        StorageError: it cannot be written.
+    """
+    within = prepared_folder(storage)
+    folder = within / _digest(paths, size)
+    try:
+        if not folder.is_dir():
+            _make(folder, paths, size, told)
+        array = np.load(folder / ARRAY, mmap_mode="r", allow_pickle=False)
+        facts = json.loads((folder / FACTS).read_text())
+    except OSError as error:
+        raise StorageError(
+            f"Prepared pictures must be kept in {within}: {error.strerror or error}."
+        ) from error
+    except (ValueError, EOFError) as error:  # somebody wrote there
+        raise RequestError(
+            f"{folder} holds no prepared pictures. Remove it: they are prepared anew."
+        ) from error
+    smallest, largest = tuple(facts["smallest"]), tuple(facts["largest"])
+    return Prepared(array, Facts(smallest, largest, facts["grey"]), folder, size is not None)
+
+
+def _digest(paths: Sequence[str], size: tuple[int, int] | None) -> str:
+    found = hashlib.sha256(json.dumps([FORM, size]).encode())
+    for path in paths:
+        try:
+            stat = os.stat(path)
+        except OSError as error:
+            raise RequestError(f"A picture must be readable; {path}: {error.strerror}.") from error
+        known = [os.path.abspath(path), stat.st_size, stat.st_mtime_ns]
+        found.update(json.dumps(known).encode())
+    return found.hexdigest()[:32]
+
+
+def _make(folder: Path, paths: Sequence[str], size: tuple[int, int] | None, told: Told) -> None:
+    told(f"reading the sizes of {len(paths):,} pictures")
+    found = headers(paths)
+    heights, widths = [h.height for h in found], [h.width for h in found]
+    grey = sum(h.grey for h in found)
+    if size is None:
+        size = round(statistics.median(heights)), round(statistics.median(widths))
+    shape = len(paths), *size, GREY if grey == len(paths) else COLOUR
+    _check_memory(shape)
+    facts = Facts((min(heights), min(widths)), (max(heights), max(widths)), grey)
+    pixels = sum(h.height * h.width for h in found)
+    with _unfinished(folder) as unfinished:
+        _decode(unfinished, shape, paths, pixels, told)
+        (unfinished / FACTS).write_text(json.dumps(asdict(facts)) + "\n")
+
+
+def _decode(
+    folder: Path, shape: tuple[int, ...], paths: Sequence[str], pixels: int, told: Told
+) -> None:
+    array = np.lib.format.open_memmap(folder / ARRAY, "w+", np.uint8, shape)
+    with open(folder / ARRAY, "r+b") as file:
+        # a full disk is met here, and not as a signal where the mapped file is written
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+    said = time.monotonic()
+
+    def heard(done: int) -> None:
+        nonlocal said
+        if time.monotonic() - said > EVERY_S:
+            said = time.monotonic()
+            os.utime(folder)  # somebody is at it
+            told(f"decoding {len(paths):,} pictures: {done / len(paths):.0%}")
+
+    told(f"decoding {len(paths):,} pictures into {folder.parent}")
+    processes = usable_processes()
+    if pixels < WORTH_PIXELS or processes == 1:
+        faults = []
+        for done, fault in enumerate(decode_into(array, paths, range(len(paths))), start=1):
+            faults.append(fault)
+            heard(done)
+    else:
+        faults = decode_in_processes(folder / ARRAY, paths, heard, processes)
+    check(faults, len(paths))
+    array.flush()
+
+
+def _check_memory(shape: tuple[int, ...]) -> None:
+    """Refuse what does not fit: the splits are copies of the array, in Ray's store."""
+    size, free = int(np.prod(shape, dtype=float)), psutil.virtual_memory().available
+    if 2 * size > free:
+        raise RequestError(
+            f"Pictures must fit into memory twice; {shape[0]:,} of {shape[1]}x{shape[2]} take "
+            f"{size / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free. Make them smaller: "
+            "--image-size."
+        )
+
+
+@contextlib.contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """A folder to be filled, which is at `folder` once it is, and not before.
+
+    Where another process was faster its folder stays: it holds the same.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f"{UNFINISHED}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > UNFINISHED_LEFT_S:
+                shutil.rmtree(left, ignore_errors=True)
+    unfinished = folder.parent / f"{UNFINISHED}{secrets.token_hex(8)}"
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        for path in (*unfinished.iterdir(), unfinished):
+            _sync(path)
+        try:
+            unfinished.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        _sync(folder.parent)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until it is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

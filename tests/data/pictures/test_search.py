@@ -1,0 +1,39 @@
+"""A search on a folder of pictures, from the command line, twice."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.pictures.conftest import write_digits
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_folder_of_digits_gives_a_good_model_and_is_decoded_once(
+    cli: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    photos = write_digits(tmp_path / "photos", 10, 100)
+    asked: tuple[Any, ...] = ("photos/", "--trials", 2, "--max-epochs", 5, "--scheduler", "none")
+
+    code, output, errors = cli(*asked, "--name", "first", cwd=tmp_path)
+    again, more, _ = cli("photos/", "--dry-run", cwd=tmp_path)
+
+    assert (code, again) == (0, 0), errors
+    (prepared,) = (tmp_path / "runs" / ".prepared").iterdir()
+    assert f"1,000 of 8x8 pixels; grey; prepared in runs/.prepared/{prepared.name}" in output
+    assert "Decoding 1,000 pictures into runs/.prepared …" in output
+    assert "Decoding" not in more and "search space     cnn:" in more
+    best = tmp_path / "runs" / "first" / "best"
+    accuracy = json.loads((best / "metrics.json").read_text())["test"]["accuracy"]
+    assert accuracy > 0.9
+    # the saved model takes the pictures as they are
+    model = keras.saving.load_model(best / "model.keras")
+    pictures = [sorted((photos / f"digit{digit}").iterdir())[0] for digit in range(10)]
+    x = np.stack([np.asarray(Image.open(path)) for path in pictures])[..., None]
+    assert (np.asarray(model(x)).argmax(axis=1) == np.arange(10)).sum() >= 8
