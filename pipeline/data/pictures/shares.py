@@ -1,8 +1,8 @@
 """Pictures decoded by several processes, each of which takes a share of the rows.
 
-Pillow holds Python's lock while it decodes, so that threads would take turns. The processes are
-started as programs: a user's own program, which `multiprocessing` would begin once more in each,
-need not be written for that.
+Threads would take turns on small pictures: most of the time of one is Python's own. The processes
+are started as programs: a user's own program, which `multiprocessing` would begin once more in
+each, need not be written for that.
 """
 
 import contextlib
