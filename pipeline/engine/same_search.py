@@ -47,7 +47,7 @@ def resumed(directory: str | Path, **settings: Any) -> Experiment:
 
 def with_lasting_names(experiment: Experiment) -> Experiment:
     """The same experiment, its files named by absolute paths."""
-    named = (*COMPONENTS, "start_from")
+    named = (*COMPONENTS, "start_from", "test", "target")
     return experiment.changed(**_lasting({name: getattr(experiment, name) for name in named}))
 
 
@@ -133,6 +133,10 @@ def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
         and dataset not in names.registered("dataset")
     ):
         lasting["dataset"] = str(names.absolute(dataset))
+    for name, endings in (("test", None), ("target", ".npy")):  # else a fraction, a column
+        given = settings.get(name)
+        if isinstance(given, str) and is_data_file(given) and given.endswith(endings or ""):
+            lasting[name] = str(names.absolute(given))
     if isinstance(settings.get("track"), tuple):
         lasting["track"] = tuple(names.lasting(name) for name in settings["track"])
     if settings.get("start_from") is not None:

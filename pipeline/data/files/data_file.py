@@ -17,6 +17,8 @@ READERS = {
     ".tsv": "pipeline.data.tables.table:read_table",
     ".parquet": "pipeline.data.tables.table:read_table",
     ".feather": "pipeline.data.tables.table:read_table",
+    ".npz": "pipeline.data.files.numpy_files:read_npz",
+    ".npy": "pipeline.data.files.numpy_files:read_npy",
 }
 # The same of a folder; and what does the long part of it, and says how far it is.
 FOLDER_READER = "pipeline.data.pictures.pictures:read_folder"

@@ -1,0 +1,280 @@
+"""Arrays in NumPy's files: `.npz` with inputs and targets by name, `.npy` with targets beside."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data.arrays import Array, Task
+from pipeline.data.dataset import SPLITS, Dataset
+from pipeline.data.files.data_file import DataFile
+from pipeline.data.request import DataRequest
+from pipeline.data.splits import CUT, with_splits
+from pipeline.data.tables.from_frame import dataset_of
+from pipeline.data.tables.target import read_target, understood_target
+from pipeline.errors import RequestError, did_you_mean, one_line, quoted
+
+# What the arrays of an .npz file may be called, alone or with a split: x_train, train_images.
+INPUTS = ("x", "data", "inputs", "images", "features")
+TARGETS = ("y", "target", "targets", "label", "labels")
+SPLIT_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+OF_TABLES = ("drop", "kinds", "group", "time", "image_size")
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The names of the arrays that hold inputs and targets of one split."""
+
+    x: str
+    y: str
+
+
+def read_npz(file: DataFile, seed: int) -> Dataset:
+    """The dataset of an `.npz` file.
+
+    Raises:
+        RequestError: it cannot be read, or its arrays cannot be used; says which.
+    """
+    _check_request(file)
+    parts, pairs = _npz_parts(file.path, file.request.target)
+    if isinstance(file.request.test, str):
+        if "test" in parts:
+            raise RequestError(
+                f"--test must not be given beside a test split; {file.path} has {pairs['test'].x}."
+            )
+        if not file.request.test.lower().endswith(".npz"):
+            raise RequestError(
+                f"--test must be an .npz file, or a fraction; got {quoted(file.request.test)}."
+            )
+        given, _ = _npz_parts(file.request.test, file.request.target)
+        parts["test"] = next(iter(given.values()))
+    elif file.request.test is not None and "test" in parts:
+        raise RequestError(
+            f"--test must not be a fraction where there is a test split; {file.path} has one."
+        )
+    return _dataset(file, parts, pairs["train"].y, seed)
+
+
+def read_npy(file: DataFile, seed: int) -> Dataset:
+    """The dataset of an `.npy` file: of a matrix, of a structured array, or with targets beside.
+
+    Raises:
+        RequestError: it cannot be read, or used.
+    """
+    target, array = file.request.target, _loaded(file.path)
+    if array.dtype.names is not None:
+        return dataset_of(
+            _frame(array, file.path), file.request, seed, name=file.__name__, file=file.path
+        )
+    _check_request(file)
+    if isinstance(file.request.test, str):
+        raise RequestError(f"--test must be a fraction for an .npy file; got {file.request.test}.")
+    if target is not None and target.lower().endswith(".npy"):
+        x, y, called = array, _loaded(target), target
+    else:
+        x, y, called = _column_cut_off(array, target, file.path)
+    _check_pair(x, y, file.path, called)
+    return _dataset(file, {"train": (x, y)}, called, seed)
+
+
+def _dataset(
+    file: DataFile, parts: dict[str, tuple[Array, Array]], called: str, seed: int
+) -> Dataset:
+    request = file.request
+    task, class_names = request.task, None
+    if parts["train"][1].ndim == 1:
+        parts, task, class_names = _understood(parts, called, request, file.path)
+    made = with_splits(
+        Dataset,
+        file.__name__,
+        parts,
+        seed,
+        task=task,
+        classes=None if class_names is None else len(class_names),
+        test=CUT if request.test is None or isinstance(request.test, str) else request.test,
+    )
+    return replace(made, class_names=class_names, source=file.path)
+
+
+def _understood(
+    parts: dict[str, tuple[Array, Array]], called: str, request: DataRequest, path: str
+) -> tuple[dict[str, tuple[Array, Array]], Task, tuple[str, ...] | None]:
+    """Targets as a table's target column would be read: the same numbers are classes."""
+    columns = {split: pd.Series(y, name=called) for split, (_, y) in parts.items()}
+    target = understood_target(columns["train"], request.task, path)
+    read = {
+        split: (parts[split][0], read_target(column, target, lambda row: f"{path}, row {row}"))
+        for split, column in columns.items()
+    }
+    return read, target.task, target.class_names
+
+
+def _npz_parts(
+    path: str, target: str | None
+) -> tuple[dict[str, tuple[Array, Array]], dict[str, _Pair]]:
+    """Inputs and targets of each split that an `.npz` file has, and what they are called there."""
+    with _opened(path) as archive:
+        if isinstance(archive, np.ndarray):
+            raise RequestError(
+                f"{path} must be an .npz file; it holds one array, as .npy files do."
+            )
+        pairs = _pairs(list(archive.files), target, path)
+        parts = {
+            split: (_read(archive, pair.x, path), _read(archive, pair.y, path))
+            for split, pair in pairs.items()
+        }
+    for split, (x, y) in parts.items():
+        _check_pair(x, y, path, f"{pairs[split].x} and {pairs[split].y}")
+    return parts, pairs
+
+
+def _pairs(names: list[str], target: str | None, path: str) -> dict[str, _Pair]:
+    """Which arrays are inputs and targets of which split; `train` is where nothing is said."""
+    listed = ", ".join(names) or "none"
+    found: dict[str, dict[str, list[str]]] = {"x": {}, "y": {}}
+    for name in names:
+        words = name.lower().split("_")
+        split = next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), "train")
+        rest = "_".join(word for word in words if word not in SPLIT_WORDS)
+        if target is not None and target.lower() in (name.lower(), rest):
+            found["y"].setdefault(split, []).append(name)
+        elif rest in INPUTS:
+            found["x"].setdefault(split, []).append(name)
+        elif rest in TARGETS and target is None:
+            found["y"].setdefault(split, []).append(name)
+    if target is not None and not found["y"]:
+        raise RequestError(
+            f"target must name an array of {path}; there is no {quoted(target)}. Its arrays: "
+            f"{listed}.{did_you_mean(target, names)}"
+        )
+    others = [name for name in names if not any(name in n for n in found["y"].values())]
+    if target is not None and not found["x"] and len(others) == 1:
+        found["x"] = {"train": others}
+    if not found["x"].keys() & found["y"].keys() & {"train"}:
+        raise RequestError(
+            f"{path} must have inputs and targets, as x and y, or x_train and y_train; its arrays: "
+            f"{listed}. --target NAME names the targets."
+        )
+    pairs = {}
+    for split in SPLITS:
+        x, y = found["x"].get(split, []), found["y"].get(split, [])
+        if not x and not y:
+            continue
+        if len(x) != 1 or len(y) != 1:
+            came = ", ".join([*x, *y])
+            raise RequestError(
+                f"{path} must have one array of inputs and one of targets for {split}; it has "
+                f"{came}."
+            )
+        pairs[split] = _Pair(x[0], y[0])
+    return pairs
+
+
+def _read(archive: Any, name: str, path: str) -> Array:
+    try:
+        array: Array = archive[name]
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise _objects(f"{path}, array {name!r}") from error
+        raise
+    return _plain(array)
+
+
+def _loaded(path: str) -> Array:
+    with _opened(path) as array:
+        if not isinstance(array, np.ndarray):
+            raise RequestError(f"{path} must be one array; it holds several, as .npz files do.")
+        return _plain(array)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    """What NumPy finds in a file.
+
+    Raises:
+        RequestError: in place of whatever is raised, here or while it is read.
+    """
+    try:
+        # NumPy would leave a file open that it cannot read
+        with open(path, "rb") as file, ExitStack() as stack:
+            found = np.load(file, allow_pickle=False)
+            if not isinstance(found, np.ndarray):
+                stack.enter_context(found)
+            yield found
+    except RequestError:
+        raise
+    except Exception as error:  # of damaged bytes: ValueError, BadZipFile, zlib.error, KeyError, …
+        said = "it is cut off, or damaged"
+        if isinstance(error, OSError) and error.strerror:
+            said = one_line(error.strerror)
+        elif "Object arrays" in str(error):
+            raise _objects(path) from error
+        elif "pickle" in str(error):
+            said = "it is no file of NumPy's"
+        raise RequestError(f"{path} must be a file of arrays that can be read; {said}.") from error
+
+
+def _plain(array: Array) -> Array:
+    """Text of bytes as text."""
+    return np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
+
+
+def _objects(place: str) -> RequestError:
+    return RequestError(
+        f"{place} must hold numbers or text; it holds Python objects, which are not loaded: they "
+        "could run any code. Save it with another dtype, such as float32."
+    )
+
+
+def _check_request(file: DataFile) -> None:
+    surplus = next((name for name in OF_TABLES if getattr(file.request, name)), None)
+    if surplus is not None:
+        setting = {"kinds": "column", "image_size": "image-size"}.get(surplus, surplus)
+        what = "pictures in files" if surplus == "image_size" else "tables"
+        raise RequestError(f"--{setting} is for {what}; {file.path} holds arrays.")
+
+
+def _check_pair(x: Array, y: Array, path: str, called: str) -> None:
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+        lengths = " and ".join(str(len(a)) if a.ndim else "a single number" for a in (x, y))
+        raise RequestError(f"{path}: {called} must be of one length; got {lengths}.")
+
+
+def _column_cut_off(array: Array, target: str | None, path: str) -> tuple[Array, Array, str]:
+    """Inputs, targets, and what those are called, of a matrix."""
+    if target is None:
+        raise RequestError(
+            f"{path} needs targets: --target FILE.npy"
+            + (f", or the number of a column, 0 to {array.shape[1] - 1}" * (array.ndim == 2))
+            + "."
+        )
+    try:
+        column = int(target)
+    except ValueError:
+        raise RequestError(
+            f"target must be an .npy file, or the number of a column of {path}; got "
+            f"{quoted(target)}."
+        ) from None
+    if array.ndim != 2 or array.shape[1] < 2:
+        raise RequestError(
+            f"{path} must have two axes, and two columns or more, for a target column; its shape "
+            f"is {array.shape}."
+        )
+    if not -array.shape[1] <= column < array.shape[1]:
+        raise RequestError(
+            f"target must be a column of {path}, 0 to {array.shape[1] - 1}; got {column}."
+        )
+    return np.delete(array, column, axis=1), array[:, column], str(column)
+
+
+def _frame(array: Array, path: str) -> pd.DataFrame:
+    """A structured array as a table."""
+    names = array.dtype.names or ()
+    if array.ndim != 1 or any(array.dtype[name].shape for name in names):
+        raise RequestError(
+            f"{path} must have one value in each field of each row; its type is {array.dtype}."
+        )
+    return pd.DataFrame({name: _plain(array[name]) for name in names})
