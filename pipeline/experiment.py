@@ -496,6 +496,11 @@ class Experiment(BaseModel):
         """GPUs of a trial as a number: until it is known how many share one, a whole one."""
         return 1.0 if self.gpus_per_trial == "auto" else self.gpus_per_trial
 
+    @property
+    def repeats(self) -> int:
+        """Trainings of each trial."""
+        return self.executions_per_trial * (self.folds or 1)
+
     def changed(self, **settings: Any) -> "Experiment":
         """The same with other settings, checked again."""
         return type(self)(

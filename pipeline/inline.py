@@ -24,7 +24,8 @@ def run_inline(experiment: Experiment, watchers: Sequence[Watcher] = ()) -> None
     Nothing is recorded but its checkpoints, in a temporary folder.
 
     Args:
-        experiment: its dataset, search space, objective, epochs and seed are used.
+        experiment: its dataset (of folds the first), search space, objective, epochs and seed are
+            used.
         watchers: are told of the folder and of each epoch.
     """
     from pipeline.worker.devices import machine
@@ -34,7 +35,7 @@ def run_inline(experiment: Experiment, watchers: Sequence[Watcher] = ()) -> None
     from pipeline.worker.spaces.loading import load_dataset, load_search_space
     from pipeline.worker.training.trial import train
 
-    data = load_dataset(experiment.resolved_dataset(), experiment.seed)
+    data = load_dataset(experiment.resolved_dataset(), experiment.seed, experiment.folds).fold(0)
     family = load_search_space(names.resolve("search space", experiment.search_space))
     objective = Objective.of(experiment.objective, data.describe()["task"])
     directory = Path(tempfile.mkdtemp(prefix="kerasweep-inline-"))

@@ -20,6 +20,7 @@ from pipeline.data.arrays import (
     standardised,
 )
 from pipeline.data.batches import named
+from pipeline.data.folds import Fold, Folds, cut_folds
 from pipeline.data.nests import is_nest
 from pipeline.errors import RequestError
 
@@ -35,7 +36,9 @@ class Dataset:
     Targets are integer labels `(n,)` in 0..classes-1 or one-hot labels `(n, classes)` for a
     classification, real numbers `(n,)` or `(n, k)` for a regression. `standardisation` holds what
     the inputs (and the target) were scaled by: `mean` and `std`, `target_mean` and `target_std`.
-    `class_names` are what the labels 0, 1, … were called.
+    `class_names` are what the labels 0, 1, … were called. `groups` and `times`, `(n,)`, are of the
+    training examples followed by the validation examples, and decide how these are cut into folds;
+    `folds` are there once they were cut.
 
     Raises:
         RequestError: the arrays do not fit together; every fault in one message.
@@ -54,6 +57,9 @@ class Dataset:
     licence: str = ""
     standardisation: dict[str, Any] | None = None
     class_names: tuple[str, ...] | None = None
+    groups: Array | None = None
+    times: Array | None = None
+    folds: Folds | None = None
 
     def __post_init__(self) -> None:
         """Check everything; a model trained on wrong arrays fails later and less clearly."""
@@ -105,6 +111,7 @@ class Dataset:
             "licence": self.licence,
             "standardisation": self.standardisation,
             "class_names": None if self.class_names is None else list(self.class_names),
+            "folds": None if self.folds is None else self.folds.describe(),
         }
 
     def preprocessing(self) -> dict[str, Any] | None:
@@ -133,20 +140,24 @@ class Dataset:
     def sample(self, count: int = FEW) -> "Dataset":
         """A few examples of each split, those of the smallest and the largest label among them.
 
-        An output too narrow shows at the largest.
+        An output too narrow shows at the largest. Each fold of them has all of them.
         """
         chosen = {split: _few_rows(getattr(self, f"y_{split}"), count) for split in SPLITS}
-        return replace(
-            self,
-            **{
-                f"{a}_{s}": getattr(self, f"{a}_{s}")[rows]
-                for s, rows in chosen.items()
-                for a in "xy"
-            },
-        )
+        arrays: dict[str, Any] = {
+            f"{a}_{s}": getattr(self, f"{a}_{s}")[rows] for s, rows in chosen.items() for a in "xy"
+        }
+        folds = None
+        if self.folds is not None:
+            train, val = np.split(
+                np.arange(len(chosen["train"]) + len(chosen["val"])), [len(chosen["train"])]
+            )
+            folds = replace(self.folds, parts=(Fold(train, val),) * len(self.folds))
+        return replace(self, **arrays, groups=None, times=None, folds=folds)
 
     def recut(self, train: Array, val: Array) -> "Dataset":
         """The same examples, cut anew into a training and a validation split.
+
+        What was standardised feature by feature is so anew, by the new training split alone.
 
         Args:
             train: rows of the training split followed by the validation split.
@@ -157,7 +168,50 @@ class Dataset:
         arrays: dict[str, Any] = {
             f"{a}_{s}": pool[rows[s]] for a, pool in pools.items() for s in rows
         }
-        return replace(self, **arrays)
+        kept = np.concatenate([train, val])
+        arrays["groups"] = None if self.groups is None else self.groups[kept]
+        arrays["times"] = None if self.times is None else self.times[kept]
+        scaled_by = dict(self.standardisation or {})
+        for a, of in (("x", ""), ("y", "target_")):
+            mean, std = (np.asarray(scaled_by.get(f"{of}{part}")) for part in ("mean", "std"))
+            fields = [f"{a}_{split}" for split in SPLITS]
+            splits = [arrays.get(field, getattr(self, field)) for field in fields]
+            if mean.dtype == object or mean.shape != splits[0].shape[1:]:
+                continue
+            raw = [split.astype(np.float64) * std + mean for split in splits]
+            scaled, scaled_by[f"{of}mean"], scaled_by[f"{of}std"] = standardised(raw)
+            arrays |= dict(zip(fields, scaled, strict=True))
+        return replace(self, **arrays, standardisation=scaled_by or None, folds=None)
+
+    def with_folds(self, count: int, seed: int) -> "Dataset":
+        """The same, with training and validation examples cut into folds: see `folds.cut_folds`.
+
+        Raises:
+            RequestError: there are too few rows, or too few of a class, or too few groups.
+        """
+        folds = cut_folds(
+            self.name,
+            count,
+            np.concatenate([self.y_train, self.y_val]),
+            self.task,
+            seed,
+            groups=self.groups,
+            times=self.times,
+            class_names=self.class_names,
+        )
+        return replace(self, folds=folds)
+
+    def fold(self, number: int) -> "Dataset":
+        """The data of one fold, from 0; all of it where there are no folds."""
+        if self.folds is None:
+            return self
+        part = self.folds.parts[number]
+        return self.recut(part.train, part.val)
+
+    def whole(self) -> "Dataset":
+        """All training and validation examples to train on, and no others to validate on."""
+        rows = np.arange(len(self.x_train) + len(self.x_val))
+        return self.recut(rows, rows)
 
     @classmethod
     def split(

@@ -148,6 +148,10 @@ class FitData:
             )
         return tuple(part for part in (x, y) if part is not None), arguments
 
+    def fold(self, number: int) -> "FitData":
+        """Itself: it has no folds."""
+        return self
+
     def first_inputs(self) -> Any:
         """A batch of one training example, for a model that is built by its first call.
 
@@ -198,6 +202,7 @@ class FitData:
             "licence": "",
             "standardisation": None,
             "class_names": None,
+            "folds": None,
         }
 
 

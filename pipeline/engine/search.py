@@ -228,7 +228,11 @@ class Search:
 
     def _start_helper(self) -> FollowedSpace:
         space = FollowedSpace(
-            self._search_space, self._dataset, self.experiment.seed, self.watcher.warned
+            self._search_space,
+            self._dataset,
+            self.experiment.seed,
+            self.watcher.warned,
+            self.experiment.folds,
         )
         self._entered.callback(space.end)
         return space

@@ -33,6 +33,9 @@ class Job:
     `configuration` is what the searcher proposed; what it leaves open is settled as `fill` says, at
     random from (seed, trial), by its default, or by the first of its grid. `directory` is where its
     checkpoints go, on storage that every node sees. `max_epochs` bounds its epochs.
+
+    Of several trainings, the repeats, the mean is reported. Each has a seed of its own, and with
+    folds a part of the data: repeat k validates on fold k modulo `folds`.
     """
 
     trial: str
@@ -42,8 +45,10 @@ class Job:
     objective: Objective
     directory: Path | RemotePath
     fill: Literal["random", "default", "first"] = "random"
-    repeats: int = 1  # trainings from different seeds, whose mean is reported
+    repeats: int = 1  # trainings, whose mean is reported
     repeat: int = 0  # which of them this is
+    folds: int = 1  # parts of the data that its trainings validate on in turn
+    session_keeps: bool = False  # whether the session says which epoch's weights are kept
     retries: int = 0  # so often it is tried again where user code raised
     fit_plan: str = "auto"  # how `fit` is carried out: see `plans`
     devices: int = 1  # that train it together: see `parallel`
@@ -51,18 +56,26 @@ class Job:
     keep_spare: bool = False  # whether its checkpoints are kept twice: see `checkpoints`
     rungs: tuple[int, ...] = ()  # the epochs after which it is stopped or paused, or may be
 
+    @property
+    def fold(self) -> int:
+        """The fold that this training validates on."""
+        return self.repeat % self.folds
+
 
 @dataclass(frozen=True)
 class TrialUpdate:
     """What a trial tells after an epoch.
 
     `facts` are all that is known of it by now; `warning` is what a person should know, once.
+    `keep` keeps the weights as they now are in place of those of an earlier epoch, where the
+    session says which epoch's are kept; else the best epoch's are.
     """
 
     report: EpochReport
     facts: TrialFacts
     warning: str = ""
     failure: Failure | None = None
+    keep: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)

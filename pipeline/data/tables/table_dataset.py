@@ -25,8 +25,6 @@ class TableDataset(Dataset):
         preparation: what was fitted on the training rows.
         left_out: a line for each column that is no input, saying why.
         notes: what a person should know of how the table was read.
-        groups: a number for each training and validation row; those of one stay together.
-        times: likewise, by which rows are in order.
     """
 
     target: str
@@ -36,8 +34,6 @@ class TableDataset(Dataset):
     preparation: Preparation
     left_out: Mapping[str, str]
     notes: tuple[str, ...] = ()
-    groups: Array | None = None
-    times: Array | None = None
 
     @classmethod
     def of(
@@ -92,6 +88,7 @@ class TableDataset(Dataset):
             y_val=y[val],
             groups=None if self.groups is None else self.groups[kept],
             times=None if self.times is None else self.times[kept],
+            folds=None,
         )
 
     @property

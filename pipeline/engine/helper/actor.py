@@ -47,30 +47,31 @@ class Helper:
         machine.prepare_process(cpus, gpus=0)
         self._cpus = cpus
         self._space: Any = None
+        self._first: Data | None = None  # of several folds
 
-    def load(self, held: list[Any], seed: int) -> Data:
+    def load(self, held: list[Any], seed: int, folds: int | None = None) -> Data:
         """The dataset that is `held`, by reference; Ray keeps it, and each node maps it once."""
         from pipeline.worker.spaces.loading import load_dataset
 
         machine.claim(self._cpus, gpus=0)
-        return load_dataset(ray.get(held[0]), seed)
+        return load_dataset(ray.get(held[0]), seed, folds)
 
     def describe(self, data: Data) -> dict[str, Any]:
-        """What the dataset is, without its arrays."""
-        return data.describe()
+        """What the dataset is, without its arrays; with folds, what the first one is."""
+        return self._first_fold(data).describe() | {"folds": data.describe()["folds"]}
 
     def check(self, data: Data, objective: Objective) -> Any:
         """See `worker.spaces.reveal.check_default`."""
         space = self._search_space()
         from pipeline.worker.spaces import reveal
 
-        return reveal.check_default(space, data, objective)
+        return reveal.check_default(space, self._first_fold(data), objective)
 
     def roles(self, data: Data, configuration: Mapping[str, Value], known: list[str]) -> Any:
         """See `spaces.roles.roles`."""
         from pipeline.worker.spaces.roles import roles
 
-        return roles(self._search_space(), data, configuration, known)
+        return roles(self._search_space(), self._first_fold(data), configuration, known)
 
     def fits(
         self, data: Data, configuration: Mapping[str, Value], other: Mapping[str, Value]
@@ -78,19 +79,19 @@ class Helper:
         """See `worker.roles.fits`."""
         from pipeline.worker.spaces.roles import fits
 
-        return fits(self._search_space(), data, configuration, other)
+        return fits(self._search_space(), self._first_fold(data), configuration, other)
 
     def trace(self, data: Data, proposal: Mapping[str, Value], fill: Fill) -> Requested:
         """See `worker.reveal.trace`."""
         from pipeline.worker.spaces import reveal
 
-        return reveal.trace(self._search_space(), data, proposal, fill)
+        return reveal.trace(self._search_space(), self._first_fold(data), proposal, fill)
 
     def weights(self, job: Job, data: Data) -> int:
         """See `worker.reveal.weights`."""
         from pipeline.worker.spaces import reveal
 
-        return reveal.weights(self._search_space(), data, job)
+        return reveal.weights(self._search_space(), self._first_fold(data), job)
 
     def evaluate(
         self, job: Job, data: Data, epoch: int | None, layout: Layout, recorded: float
@@ -104,6 +105,12 @@ class Helper:
         """Of what the trials run on."""
         machine.claim(self._cpus, gpus=0)
         return machine.versions()
+
+    def _first_fold(self, data: Data) -> Data:
+        """What models are tried on, before they are trained on each fold; a search has one data."""
+        if self._first is None:
+            self._first = data.fold(0)
+        return self._first
 
     def _search_space(self) -> Any:
         machine.claim(self._cpus, gpus=0)

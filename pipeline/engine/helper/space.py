@@ -25,6 +25,7 @@ class FollowedSpace:
         dataset: where it is defined, or itself.
         seed: of the splits.
         warned: is told of what the trials will not find.
+        folds: how many the data are cut into; None for none.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class FollowedSpace:
         dataset: Source | Any,
         seed: int,
         warned: Callable[[str], None],
+        folds: int | None = None,
     ) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -49,7 +51,7 @@ class FollowedSpace:
         self._helper = actor.options(scheduling_strategy=here).remote(self.source, 1, os.getcwd())
         self._ask = HelperClient(self._helper)
         # held back until the helper has settled its threads: a dataset may hold tensors
-        self.data = self._helper.load.remote([ray.put(dataset)], seed)
+        self.data = self._helper.load.remote([ray.put(dataset)], seed, folds)
         self._roles: dict[str, str] = {}
 
     def end(self) -> None:

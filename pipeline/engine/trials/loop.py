@@ -76,7 +76,7 @@ def run_trials(
         layout,
         objective,
         experiment.seed,
-        experiment.executions_per_trial,
+        experiment.repeats,
         space.roles,
         space.fits,
         give,

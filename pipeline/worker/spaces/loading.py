@@ -39,13 +39,29 @@ def load_search_space(source: Source | Any) -> SearchSpace:
     return SearchSpace(label(source), _settled(_with_data(build)), _tolerant(fit))
 
 
-def load_dataset(source: Source | Dataset | FitData | Callable[..., Any], seed: int) -> Data:
+def load_dataset(
+    source: Source | Dataset | FitData | Callable[..., Any], seed: int, folds: int | None = None
+) -> Data:
     """Load a dataset, split with `seed` where its module leaves that to us.
+
+    With `folds` its training and validation examples are cut into so many, with the seed too.
 
     Raises:
         UserCodeError: its import or its `load` fails.
-        RequestError: what it returns is no dataset.
+        RequestError: what it returns is no dataset, or cannot be cut into folds.
     """
+    data = _loaded(source, seed)
+    if folds is None:
+        return data
+    if isinstance(data, FitData):
+        raise RequestError(
+            "folds must be of a dataset: a name, a file, arrays (x, y) or a pipeline.Dataset; what "
+            "`search(x, y, …)` is given is validated as it says there."
+        )
+    return data.with_folds(folds, seed)
+
+
+def _loaded(source: Source | Dataset | FitData | Callable[..., Any], seed: int) -> Data:
     if isinstance(source, Dataset | FitData):
         return source
     load = _entry(source, imported(source)) if isinstance(source, Source) else source

@@ -6,7 +6,7 @@ Its weights put back, its test score measured once, saved in Keras's own format.
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -70,37 +70,76 @@ def evaluate_best(
         split that there is not, or where only the search space's own `fit` knows how to measure;
         `check` is a `ModelCheck` of the saved model; the reason is empty where there is one.
     """
+    come_to(job, space, data, epoch, recorded)
+    model, state = trained(job, space, data)
+    model = whole_model(model, data)
+    metrics: dict[str, Any] = {"validation": None, "test": None}
+    if job.repeats > 1 or recorded is None:
+        recorded = state.objective
+    path = None
+    if state.no_model:
+        check = ModelCheck.of(job.objective.name, recorded, None, 0.0, state.no_model)
+    else:
+        path = save_best(model, layout)
+        found, check = _measured(path, model, space, data, job, state, recorded)
+        metrics |= found
+    write_best(layout, job, state.epoch, metrics, data, path)
+    return metrics | {"check": check.plain(), "no_model": state.no_model}
+
+
+def come_to(
+    job: Job, space: SearchSpace, data: Data, epoch: int | None, recorded: float | None
+) -> None:
+    """Have the weights of the trial's best epoch in its checkpoints; see `evaluate_best`.
+
+    A worker that was killed may have left older ones, or none.
+    """
     held = [Checkpoints(directory) for directory in directories(job)]
     for checkpoints in held:
         checkpoints.mend()
     states = [checkpoints.best_state() for checkpoints in held]
-    older = (
-        job.repeats == 1
-        and epoch is not None
-        and states[0] is not None
-        and states[0].epoch != epoch
-    )
-    if older or not all(states):
+    kept = [state for state in states if state is not None]
+    older = False
+    if job.folds > 1 and kept and recorded is not None:
+        mean = math.fsum(state.objective for state in kept) / len(kept)
+        older = not math.isclose(mean, recorded, rel_tol=FLOAT32)
+    elif job.repeats == 1 and epoch is not None and kept:
+        older = kept[0].epoch != epoch
+    if older or len(kept) < len(states):
         with suppress(Stopped):
             carry_out(job, space, data, Until(epoch or job.max_epochs + 1))
-    model, state = trained(job, space, data)
-    model = whole_model(model, data)
-    metrics: dict[str, Any] = {"validation": None, "test": None}
-    saved: list[Path] = []
-    if job.repeats > 1 or recorded is None:
-        recorded = state.objective
-    if state.no_model:
-        check = ModelCheck.of(job.objective.name, recorded, None, 0.0, state.no_model)
-    else:
-        saved.append(persist(layout, layout.best_model, lambda: _save(model, layout.best_model)))
-        found, check = _measured(saved[0], model, space, data, job, state, recorded)
-        metrics |= found
-    for path in (layout.best_model, layout.best_weights):  # of a trial that was best before
+
+
+def save_best(model: Any, layout: Layout) -> Path:
+    """Write the best model; where it is."""
+    return persist(layout, layout.best_model, lambda: _save(model, layout.best_model))
+
+
+def write_best(
+    layout: Layout,
+    job: Job,
+    epoch: int,
+    metrics: Mapping[str, Any],
+    data: Data,
+    model: Path | None,
+) -> None:
+    """Write what stands beside the best model, and remove that of a trial that was best before.
+
+    Args:
+        layout: where `best/` is.
+        job: the best trial.
+        epoch: how many epochs the model was trained.
+        metrics: those of the validation and the test split.
+        data: what it was trained on.
+        model: where it was saved; None where there is none.
+    """
+    saved = [] if model is None else [model]
+    for path in (layout.best_model, layout.best_weights):
         if path not in saved:
             persist(layout, path, partial(path.unlink, missing_ok=True))
     files: dict[Path, Any] = {
         layout.best_hyperparameters: job.configuration,  # `fit` requested some of it
-        layout.best_metrics: {"trial": job.trial, "epoch": state.epoch, **metrics},
+        layout.best_metrics: {"trial": job.trial, "epoch": epoch, **metrics},
     }
     standardisation = data.describe()["standardisation"]
     if standardisation:
@@ -114,7 +153,6 @@ def evaluate_best(
         name: known for name, known in read_checksums(layout).items() if not _is_model(layout, name)
     }
     write_checksums(layout, sums, beside=kept)
-    return metrics | {"check": check.plain(), "no_model": state.no_model}
 
 
 def _is_model(layout: Layout, name: str) -> bool:
@@ -155,7 +193,7 @@ def _measured(
     metrics where validation shows that the model's `fit` prepares data in its own way.
     """
     objective, name = job.objective.name, job.objective.name.removeprefix("val_")
-    loaded, unread = _reloaded(path, model)
+    loaded, unread = reloaded(path, model)
     own_way = held.incomparable or (EARLIER if held.batch_size is None else "")
     drawn = isinstance(data, FitData) and data.validation_is_drawn
     incomparable = own_way or (DRAWN if drawn else "")
@@ -170,7 +208,7 @@ def _measured(
         return {}, checked(None, "the model is not compiled")
     try:
         metrics = {
-            name: _measure(loaded, split, held.batch_size or 32)
+            name: measure(loaded, split, held.batch_size or 32)
             for name, split in data.measured().items()
         }
     except Exception as error:
@@ -198,7 +236,7 @@ def tolerance(model: Any) -> float:
     return NARROW if computed & SIXTEEN_BITS else FLOAT32
 
 
-def _measure(model: Any, split: Sequence[Any], batch_size: int) -> dict[str, float | None]:
+def measure(model: Any, split: Sequence[Any], batch_size: int) -> dict[str, float | None]:
     """A split's metrics, measured as its `fit` would in batches of this many examples."""
     x, y, weights = (*split, None, None)[:3]
     given = [part for part in (x, y, weights) if part is not None]
@@ -210,7 +248,7 @@ def _measure(model: Any, split: Sequence[Any], batch_size: int) -> dict[str, flo
     return numbers(model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True, **weighted))
 
 
-def _reloaded(path: Path, model: Any) -> tuple[Any, str]:
+def reloaded(path: Path, model: Any) -> tuple[Any, str]:
     """The model as its file gives it back, else the model itself and why."""
     if path.suffix != ".keras":
         return model, "only its weights could be saved"

@@ -185,7 +185,12 @@ class TrialProgress(Reporter):
             )
 
     def _best_value(self) -> float:
-        return self.best.value if self.best is not None else math.nan
+        """The best that its epochs reported, which need not be the one that is kept."""
+        if not self.job.session_keeps:
+            return self.best.value if self.best is not None else math.nan
+        values = [numbers(logs).get(self.job.objective.name) for _, logs in self._logs.all]
+        finite = [value for value in values if value is not None]
+        return min(finite, key=self.job.objective.loss, default=math.nan)
 
     def _scored(self, model: Any, handed: Any, value: float) -> BestWeights:
         """The weights that belong to what `fit` returned."""
@@ -240,18 +245,25 @@ class TrialProgress(Reporter):
         seconds = time.monotonic() - self._started
         anew, self._gone_on = self._gone_on and not self.follows, False
         self._last = EpochReport(self.epoch, value, metrics, seconds, final, anew)
-        if value is not None and (
-            final or self.job.objective.better(value, self.best.value if self.best else None)
-        ):
-            self.best = weights or self._weights_of_epoch(value)
-            self._best = self._last
+
+        def keep() -> None:
+            if value is not None:
+                self.best = weights or self._weights_of_epoch(value)
+                self._best = self._last
+
+        best = self.best.value if self.best else None
+        if self.job.session_keeps or value is None:
+            pass
+        elif final or self.job.objective.better(value, best):
+            keep()
         failure = None
         if broken:
             failure = classify(
                 Diverged(f"diverged: {broken} is {float(logs[broken])} in epoch {self.epoch}")
             )
         warning, self.warning = self.warning, ""
-        update = TrialUpdate(self._last, self._known_facts(), warning, failure)
+        told = keep if self.job.session_keeps else None
+        update = TrialUpdate(self._last, self._known_facts(), warning, failure, told)
         self.session.report(update, self.save)
         if failure:
             raise Stopped

@@ -1,9 +1,11 @@
-"""Several trainings of one configuration, from different seeds, side by side.
+"""Several trainings of one configuration side by side: a trial that reports their mean.
 
-A trial that reports their mean.
+A repeat has a seed of its own, and with folds a part of the data. All go in step, an epoch of each
+in turn: a scheduler sees a mean after every epoch, and can stop the trial there.
 
-They go in step, an epoch of each in turn: a scheduler sees a mean after every epoch, and can stop
-    the trial there.
+Without folds each repeat keeps the weights of its own best epoch, and the best repeat's are the
+trial's. With folds all keep those of one epoch, that of the best mean, so that they can be measured
+again; a fold that has ended by itself counts with what it kept until then.
 """
 
 import math
@@ -17,6 +19,8 @@ from typing import Literal
 import numpy as np
 
 from pipeline.data.fit_data import Data
+from pipeline.records.entries.folds import fold_metric, spread_metric
+from pipeline.records.entries.reports import EpochReport
 from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.store.remote import RemotePath
 from pipeline.worker.session import Job, SearchSpace, Session, Stopped, TrialUpdate
@@ -44,14 +48,18 @@ def _once(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
         for k, d in enumerate(directories(job))
     ]
     try:
+        # After a restart one may go on from an older checkpoint than another, of before the epoch
+        # whose weights the others kept.
+        kept = max((part.best.epoch for part in parts if part.best), default=0)
         while any(part.training for part in parts):
             for part in parts:
                 part.advance()
-            # After a restart one may go on from an older checkpoint than another.
+                part.keep_of(kept)
             level = max(part.epoch for part in parts)
             for part in parts:
                 while part.training and part.epoch < level:
                     part.advance()
+                    part.keep_of(kept)
             if failed := next((p.ending for p in parts if p.ending and p.ending.failure), None):
                 return failed
             if any(part.training for part in parts):
@@ -119,10 +127,23 @@ class _Repeat:
             self.reported = answer
             value = answer.update.report.objective
             held = self.best.objective if self.best else None
-            if value is not None and self._job.objective.better(value, held):
+            if self._job.session_keeps or value is None:
+                return
+            if self._job.objective.better(value, held):
                 self.best = answer.update.report
         else:
             self.ending = answer or Ending()
+
+    def keep(self) -> None:
+        """With folds, keep the weights of the epoch that was reported last."""
+        if self.training and self.reported and self.reported.update.keep:
+            self.reported.update.keep()
+            self.best = self.reported.update.report
+
+    def keep_of(self, epoch: int) -> None:
+        """With folds, keep the weights of an epoch if it is the one that was reported last."""
+        if self.epoch == epoch:
+            self.keep()
 
     def stop(self) -> None:
         """End the training where it waits."""
@@ -146,13 +167,13 @@ class _Repeat:
 
 
 def _report(job: Job, parts: list[_Repeat], session: Session) -> None:
-    """Report the mean over the repeats; of one that has ended already, its best epoch stands."""
-    reported = [(p, p.reported) for p in parts if p.reported is not None]
+    """Report the mean over the repeats; of one that has ended already, what it kept stands."""
+    counting = [(p, p.reported) for p in parts if p.reported is not None]
     epochs = [
         told.update.report if part.training or part.best is None else part.best
-        for part, told in reported
+        for part, told in counting
     ]
-    failure = next((t.update.failure for _, t in reported if t.update.failure is not None), None)
+    failure = next((t.update.failure for _, t in counting if t.update.failure is not None), None)
     values = [e.objective for e in epochs if e.objective is not None]
     metrics: dict[str, float | None] = {}
     for name in epochs[0].metrics:
@@ -161,9 +182,22 @@ def _report(job: Job, parts: list[_Repeat], session: Session) -> None:
             _mean([n for n in numbers if n is not None]) if None not in numbers else None
         )
     whole = len(values) == len(epochs)
-    metrics[f"{job.objective.name}_std"] = float(np.std(values)) if whole else None
-    training = [told for part, told in reported if part.training]
+    mean = _mean(values) if whole else None
+    training = [told for part, told in counting if part.training]
     longest = max(training, key=lambda told: told.update.report.epoch).update
+    report = replace(
+        longest.report,
+        objective=mean,
+        metrics=metrics,
+        seconds=math.fsum(told.update.report.seconds for told in training),
+    )
+    if job.folds > 1:
+        report.final = all(epoch.final for epoch in epochs)
+        values = _of_folds(job, values) if whole else []
+        for fold in range(job.folds):
+            metrics[fold_metric(fold, job.objective.name)] = values[fold] if whole else None
+        _keep_best(job, parts, report)
+    metrics[spread_metric(job.objective.name)] = float(np.std(values)) if whole else None
 
     def checkpoint() -> None:
         for told in training:
@@ -171,20 +205,33 @@ def _report(job: Job, parts: list[_Repeat], session: Session) -> None:
 
     session.report(
         TrialUpdate(
-            replace(
-                longest.report,
-                objective=_mean(values) if whole else None,
-                metrics=metrics,
-                seconds=math.fsum(told.update.report.seconds for told in training),
-            ),
+            report,
             longest.facts,
-            warning="; ".join(t.update.warning for _, t in reported if t.update.warning),
+            warning="; ".join(t.update.warning for _, t in counting if t.update.warning),
             failure=failure,
         ),
         checkpoint,
     )
     if failure:
         raise Stopped
+
+
+def _of_folds(job: Job, values: list[float]) -> list[float]:
+    """Each fold's value, the mean over its executions, of those of all repeats."""
+    return [_mean(values[fold :: job.folds]) for fold in range(job.folds)]
+
+
+def _keep_best(job: Job, parts: list[_Repeat], report: EpochReport) -> None:
+    """Have the weights of this epoch kept by all folds, if their mean is the best so far."""
+    for part in parts:
+        if part.reported and part.reported.update.report.final:  # whatever its epochs reported
+            part.keep()
+    kept = [part.best.objective for part in parts if part.best and part.best.objective is not None]
+    best = _mean(kept) if len(kept) == len(parts) else None
+    value = report.objective
+    if value is not None and (report.final or job.objective.better(value, best)):
+        for part in parts:
+            part.keep()
 
 
 def _mean(values: list[float]) -> float:

@@ -41,7 +41,8 @@ def train(
     Args:
         job: the trial.
         space: the model family.
-        data: the train and validation splits are used; the test split is not looked at.
+        data: the train and validation splits are used, those of the job's fold where it has folds;
+            the test split is not looked at.
         session: is told every epoch.
         unwrapped: let an exception of user code through, for debugging.
 
@@ -58,7 +59,7 @@ def train(
         seed = training_seed(job)
         current().set_random_seed(seed)
         with taking_part(job), on_devices(job.devices) as building:
-            return _train(job, space, data, session, seed, building)
+            return _train(job, space, data.fold(job.fold), session, seed, building)
     except StorageError:  # nobody's fault: it is tried again, in another worker
         raise
     except Exception as error:
