@@ -11,7 +11,7 @@ from pipeline.console.pictures import pictures_rows
 from pipeline.console.printing import print_rows
 from pipeline.console.words import duration, short
 from pipeline.digest import label
-from pipeline.experiment import UNBOUNDED
+from pipeline.experiment import UNBOUNDED, Experiment
 from pipeline.watch import SearchPlan
 
 
@@ -39,11 +39,23 @@ def plan_rows(plan: SearchPlan) -> dict[str, str]:
         "at once": f"{plan.concurrent} trials, each {experiment.cpus_per_trial:g} CPU"
         + (f" and {experiment.gpu_share:g} GPU" if experiment.gpu_share else ""),
     }
+    if experiment.folds is not None:
+        rows["validation"] = (
+            f"{experiment.folds} folds, {plan.data['folds']['by']}: {experiment.repeats} trainings "
+            f"a trial{_trainings(experiment)}; then the best is trained on all of it"
+        )
     if plan.measured:
         rows["GPU memory"] = plan.measured
     if plan.warnings:
         rows["warning"] = "; ".join(plan.warnings)
     return rows
+
+
+def _trainings(experiment: Experiment) -> str:
+    """How many there will be in all, where that is known."""
+    if experiment.trials >= UNBOUNDED:
+        return ""
+    return f", {experiment.trials * experiment.repeats} at most"
 
 
 def _budget(trials: int, epochs: int) -> str:

@@ -1,6 +1,8 @@
 """The result of a run in words."""
 
 import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -28,6 +30,12 @@ def show_result(run: Results, *, quiet: bool, command: str) -> None:
         )
     if summary.get("interrupted") or counts["unfinished"]:
         console.print(Text(f"Go on with: {command} --resume {short(run.directory)}"))
+
+
+def _spread(summary: Mapping[str, Any]) -> str:
+    """The standard deviation over folds, where there are folds."""
+    spread, folds = summary.get("spread"), (summary.get("check") or {}).get("folds")
+    return f" ± {spread:.2g} over {folds} folds" if spread is not None and folds else ""
 
 
 def _where_the_model_is(run: Results) -> str:
@@ -71,7 +79,9 @@ def result_rows(run: Results) -> dict[str, str]:
     else:
         rows["best trial"] = f"{best.trial}, epoch {best.epoch}"
         objective = Objective.parse(summary["objective"])
-        rows["objective"] = f"{objective.name} {best.objective:.5g}, {objective.direction}imised"
+        rows["objective"] = (
+            f"{objective.name} {best.objective:.5g}{_spread(summary)}, {objective.direction}imised"
+        )
         rows["hyperparameters"] = in_one_line(best.hyperparameters)
         rows |= {
             split: in_one_line(summary[split])
@@ -80,6 +90,11 @@ def result_rows(run: Results) -> dict[str, str]:
         }
         if summary.get("check"):
             rows["check"] = str(ModelCheck(**summary["check"]))
+        if summary.get("saved") == "refit" and not summary.get("no_model"):
+            rows["saved"] = (
+                f"trained anew on training and validation data, {summary['refit_epochs']} epochs; "
+                "no validation score can be compared with it"
+            )
         rows["model"] = summary.get("no_model") or _where_the_model_is(run)
     rows["records"] = short(run.directory)
     return rows

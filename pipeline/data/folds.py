@@ -81,6 +81,12 @@ def cut_folds(
         raise RequestError(
             f"Dataset {name!r}: folds must be cut by groups or by time; both are given."
         )
+    for what, values in (("groups", groups), ("times", times)):
+        if values is not None and len(values) != rows:
+            raise RequestError(
+                f"Dataset {name!r}: {what} must have a value for each of the {rows} training and "
+                f"validation rows; got {len(values)}."
+            )
     most = rows - 1 if times is not None else rows  # the earliest part validates nothing
     if count > most:
         raise RequestError(
@@ -124,9 +130,7 @@ def _by_time(count: int, times: Array) -> Iterator[Fold]:
         yield Fold(order[train], order[val])
 
 
-def _check_classes(
-    name: str, count: int, labels: Array, class_names: Sequence[str] | None
-) -> None:
+def _check_classes(name: str, count: int, labels: Array, class_names: Sequence[str] | None) -> None:
     """Refuse a class that cannot be in every fold."""
     found, sizes = np.unique(labels, return_counts=True)
     label, size = found[sizes.argmin()], int(sizes.min())

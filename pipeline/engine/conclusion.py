@@ -14,6 +14,8 @@ from pipeline.engine.trials.jobs import Jobs
 from pipeline.errors import ProgramError
 from pipeline.experiment import Experiment
 from pipeline.names import Source
+from pipeline.records.entries.folds import median_best_epoch, spread_metric
+from pipeline.records.entries.reports import Report
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.model_check import ModelCheck
@@ -56,20 +58,24 @@ def conclude(
     best = find_best(ledger.trials, ledger.reports, prepared.objective)
     remove_summary(layout)
     write_tables(layout, prepared.objective, ledger)
-    measured = None
+    measured = refit_epochs = None
     if best is not None:
-        watcher.preparing("measuring the best model")
-        measured = _evaluated(prepared, best, layout)
+        refit_epochs = _refit_epochs(prepared, best, ledger)
+        doing = "" if refit_epochs is None else ", training the best configuration on all examples"
+        watcher.preparing(f"measuring the best model{doing}")
+        measured = _evaluated(prepared, best, layout, refit_epochs)
         if doubt := _doubt(measured):
             watcher.warned(doubt)
     wall_clock_s = circumstances.wall_clock_s + time.monotonic() - began
-    facts = {
+    facts: dict[str, Any] = {
         "exhausted": circumstances.exhausted,
         "interrupted": circumstances.interrupted,
         "objective": str(prepared.objective),
         "validation": measured and measured["validation"],
         "check": measured and measured["check"],
         "no_model": (measured or {}).get("no_model", ""),
+        "scored": "validation" if prepared.experiment.folds is None else "folds",
+        "saved": None if best is None else "best epoch" if refit_epochs is None else "refit",
         "wall_clock_s": round(wall_clock_s, 1),
         "concurrent": prepared.places(),
         "examples": prepared.examples,
@@ -80,6 +86,10 @@ def conclude(
             for source in circumstances.sources
         },
     }
+    if best is not None and measured is not None and refit_epochs is not None:
+        report = next(r for r in _reports_of(best, ledger) if r.epoch == best.epoch)
+        spread = report.metrics[spread_metric(prepared.objective.name)]
+        facts |= {"refit_epochs": refit_epochs, "folds": measured["folds"], "spread": spread}
     shutil.rmtree(layout.engine, ignore_errors=True)
     retention.conclude(ledger.trials.values())
     return write_summary(
@@ -98,7 +108,8 @@ def _doubt(measured: Mapping[str, Any]) -> str:
         return f"No model was saved: {measured['no_model']}."
     check = ModelCheck(**measured["check"])
     different = check.result == "different"
-    return f"The saved model is not as it was scored: {check}" if different else ""
+    models = "models of the folds are" if check.folds else "saved model is"
+    return f"The {models} not as scored: {check}" if different else ""
 
 
 def raise_if_all_failed(ledger: Ledger) -> None:
@@ -115,13 +126,29 @@ def raise_if_all_failed(ledger: Ledger) -> None:
         )
 
 
-def _evaluated(prepared: Prepared, best: BestEpoch, layout: Layout) -> dict[str, Any]:
+def _reports_of(best: BestEpoch, ledger: Ledger) -> list[Report]:
+    return [report for report in ledger.reports if report.trial == best.trial]
+
+
+def _refit_epochs(prepared: Prepared, best: BestEpoch, ledger: Ledger) -> int | None:
+    """How long the best configuration is trained on all examples; None where it is not."""
+    experiment = prepared.experiment
+    if experiment.folds is None:
+        return None
+    if best.final:  # its `fit` says how long
+        return experiment.max_epochs
+    return median_best_epoch(_reports_of(best, ledger), prepared.objective, experiment.folds)
+
+
+def _evaluated(
+    prepared: Prepared, best: BestEpoch, layout: Layout, refit_epochs: int | None
+) -> dict[str, Any]:
     job = Jobs(prepared.experiment, prepared.objective, layout, len(prepared.first))(
         best.trial, best.hyperparameters
     )
     job = replace(job, devices=1)  # the helper has no GPU
     epoch = None if best.final else best.epoch
-    return prepared.space.evaluate(job, epoch, layout, best.objective)
+    return prepared.space.evaluate(job, epoch, layout, best.objective, refit_epochs)
 
 
 def _device(experiment: Experiment) -> dict[str, Any]:

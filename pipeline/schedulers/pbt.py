@@ -31,11 +31,16 @@ class PopulationBased(Scheduler):
 
     @classmethod
     def check(cls, experiment: Settings) -> None:
-        """Refuse an object store.
+        """Refuse an object store, and folds.
 
         Trials go on with one another's checkpoints: none may be ahead of the records when they are
-        brought back.
+        brought back. And after folds the best configuration is trained anew.
         """
+        if experiment.folds is not None:
+            raise ValueError(
+                "folds must have a scheduler under which a trial keeps its configuration, to be "
+                "trained anew at the end; pbt changes it on the way."
+            )
         if "://" in experiment.storage:
             raise ValueError(
                 "scheduler pbt must have its storage on a file system; got "

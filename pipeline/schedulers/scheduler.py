@@ -82,6 +82,10 @@ class Settings(Protocol):
     def seed(self) -> int:
         """Of whatever is drawn."""
 
+    @property
+    def folds(self) -> int | None:
+        """Parts of the data that each trial validates on in turn; None for a single split."""
+
 
 class Trial(Protocol):
     """A trial, as a scheduler sees it."""

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import ray
 
+from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import Data
 from pipeline.engine.faults.hangs import ASLEEP_S
 from pipeline.engine.imports import import_keras
@@ -94,9 +95,20 @@ class Helper:
         return reveal.weights(self._search_space(), self._first_fold(data), job)
 
     def evaluate(
-        self, job: Job, data: Data, epoch: int | None, layout: Layout, recorded: float
+        self,
+        job: Job,
+        data: Data,
+        epoch: int | None,
+        layout: Layout,
+        recorded: float,
+        refit_epochs: int | None = None,
     ) -> dict[str, Any]:
-        """See `worker.evaluate.evaluate_best`."""
+        """See `worker.training.evaluate.evaluate_best`, and of folds `refit.evaluate_folds`."""
+        if refit_epochs is not None and isinstance(data, Dataset):
+            from pipeline.worker.training.refit import evaluate_folds
+
+            space = self._search_space()
+            return evaluate_folds(job, space, data, epoch, layout, recorded, refit_epochs)
         from pipeline.worker.training.evaluate import evaluate_best
 
         return evaluate_best(job, self._search_space(), data, epoch, layout, recorded)

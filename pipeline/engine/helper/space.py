@@ -98,7 +98,16 @@ class FollowedSpace:
         return int(self._ask.follow(self._helper.weights, job, self.data))
 
     def evaluate(
-        self, job: Job, epoch: int | None, layout: Layout, recorded: float
+        self,
+        job: Job,
+        epoch: int | None,
+        layout: Layout,
+        recorded: float,
+        refit_epochs: int | None = None,
     ) -> dict[str, Any]:
-        """Measure the best model, and write it: see `worker.training.evaluate.evaluate_best`."""
-        return dict(self._ask(self._helper.evaluate, job, self.data, epoch, layout, recorded))
+        """Measure the best model, and write it: see `worker.training.evaluate.evaluate_best`.
+
+        With folds it is trained anew for `refit_epochs`: see `worker.training.refit`.
+        """
+        asked = (job, self.data, epoch, layout, recorded, refit_epochs)
+        return dict(self._ask(self._helper.evaluate, *asked))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pipeline.facts import described
+from pipeline.records.entries.folds import of_folds
 from pipeline.records.entries.reports import Report
 from pipeline.records.entries.trials import TrialRecord
 
@@ -97,6 +98,13 @@ TRIALS: tuple[Column[TrialRow] | Columns[TrialRow], ...] = (
         "the epoch of that value",
         lambda row: row.best.epoch if row.best else None,
     ),
+    Columns(
+        "split<k>_<objective>",
+        "the objective of each fold at that epoch, and `<objective>_std`, their standard "
+        "deviation, in a run with `--folds`",
+        lambda row: of_folds(row.best.metrics) if row.best else {},
+        prefix="metric/",
+    ),
     Column("epochs", "how many epochs were trained", lambda row: row.epochs, int),
     Column("seconds", "how long they took in all", lambda row: round(row.seconds, 3), float),
     *(_of_fact(name, says) for name, says in described().items()),
@@ -108,7 +116,9 @@ HISTORY: tuple[Column[HistoryRow] | Columns[HistoryRow], ...] = (
     Column("epoch", "how many epochs the trial had completed", lambda row: row.report.epoch),
     Columns(
         "<metric>",
-        "a column for each, empty where it was not reported or not finite",
+        "a column for each, empty where it was not reported or not finite; in a run with "
+        "`--folds` the mean over folds, beside `split0_<objective>` and so on, the objective of "
+        "each fold, and `<objective>_std`, their standard deviation",
         lambda row: row.report.metrics,
     ),
     Column("seconds", "how long the epoch took", lambda row: round(row.report.seconds, 4)),

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 ABSOLUTE = 1e-7  # two numbers so close are equal in float32, whatever they are
 EQUAL = "measured again, and equal to what was recorded"
+OF_FOLDS = " (the mean of the models of {} folds)"
 # Why a small difference says nothing of the model.
 ON_A_GPU = "it was trained on a GPU, which may multiply float32 in 10 bits, and measured on the CPU"
 NOT_FINITE = "Measured again, it is no finite number."
@@ -27,6 +28,7 @@ class ModelCheck:
         tolerance: the largest relative difference of equal numbers.
         reason: why they were not compared, or are different.
         unread: why it is not the model as its file gives it back that was measured.
+        folds: of how many folds it is the mean of their models; 0 where it is the saved model's.
     """
 
     result: Literal["equal", "different", "not compared"]
@@ -36,6 +38,7 @@ class ModelCheck:
     tolerance: float
     reason: str = ""
     unread: str = ""
+    folds: int = 0
 
     @classmethod
     def of(
@@ -46,22 +49,24 @@ class ModelCheck:
         tolerance: float,
         incomparable: str = "",
         unread: str = "",
+        folds: int = 0,
     ) -> "ModelCheck":
         """Compare two numbers; `incomparable` says why another one proves nothing.
 
         `measured` is NaN where the metric is not finite.
         """
+
+        def found(result: Literal["equal", "different", "not compared"], why: str) -> "ModelCheck":
+            finite = None if measured is None or math.isnan(measured) else measured
+            return cls(result, metric, recorded, finite, tolerance, why, unread, folds)
+
         if measured is not None and math.isclose(
             measured, recorded, rel_tol=tolerance, abs_tol=ABSOLUTE
         ):
-            return cls("equal", metric, recorded, measured, tolerance, unread=unread)
+            return found("equal", "")
         if measured is None or incomparable:
-            reason = incomparable or "it could not be measured"
-            finite = None if measured is None or math.isnan(measured) else measured
-            return cls("not compared", metric, recorded, finite, tolerance, reason, unread)
-        if math.isnan(measured):
-            return cls("different", metric, recorded, None, tolerance, NOT_FINITE, unread)
-        return cls("different", metric, recorded, measured, tolerance, LIKELY, unread)
+            return found("not compared", incomparable or "it could not be measured")
+        return found("different", NOT_FINITE if math.isnan(measured) else LIKELY)
 
     def plain(self) -> dict[str, Any]:
         """As `summary.json` has it."""
@@ -70,6 +75,7 @@ class ModelCheck:
     def __str__(self) -> str:
         """As the closing lines have it."""
         before = f" (before it was saved: {self.unread})" if self.unread else ""
+        before += OF_FOLDS.format(self.folds) if self.folds else ""
         if self.result == "equal":
             return EQUAL + before
         if self.result == "not compared":

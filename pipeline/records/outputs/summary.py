@@ -84,6 +84,13 @@ class _Summary:
     checksums: bool = False  # whether there is a `checksums.json`
     check: dict[str, Any] | None = None  # a `ModelCheck`, of runs that made one
     no_model: str = ""  # why there is no best model, where a trial was best
+    scored: str = "validation"  # what the objective was measured on; or "folds"
+    saved: str | None = "best epoch"  # which model was; or "refit"
+    # of a run with folds: epochs of the refit, the spread of the objective over folds, and the
+    # metrics of each fold, measured again
+    refit_epochs: int | None = None
+    spread: float | None = None
+    folds: list[dict[str, float | None]] | None = None
     exhausted: bool = False
     interrupted: bool = False
     wall_clock_s: float = 0.0
