@@ -3,29 +3,25 @@
 Its weights put back, its test score measured once, saved in Keras's own format.
 """
 
-import json
 import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import Data, FitData
 from pipeline.errors import one_line
-from pipeline.records.layout import Layout, persist, write_json
-from pipeline.records.outputs.checksums import read_checksums, sum_of, write_checksums
+from pipeline.records.layout import Layout
 from pipeline.records.outputs.model_check import ON_A_GPU, ModelCheck
 from pipeline.worker.fitting.grouping import SIXTEEN_BITS
 from pipeline.worker.fitting.validation import evaluation_batch
 from pipeline.worker.serving.whole_model import whole_model
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
+from pipeline.worker.training.best_model import save_best, write_best
 from pipeline.worker.training.checkpoints import BestState, Checkpoints
 from pipeline.worker.training.handed_back import DRAWN, OF_TRAINING
 from pipeline.worker.training.metrics import numbers
@@ -40,8 +36,6 @@ SAME = 2e-3  # so close a `fit` of one's own feeds the model as it is fed here
 NOT_MEASURED = "what is measured of the model has no such metric"
 EARLIER = "an earlier version recorded it, and not how it was validated"
 WEIGHTS_LOST = "The weights of that epoch were lost; training it again came to another number."
-# Of classes that stand for Keras's own on one backend.
-OF_A_BACKEND = "keras.src.backend."
 
 
 def evaluate_best(
@@ -108,55 +102,6 @@ def come_to(
     if older or len(kept) < len(states):
         with suppress(Stopped):
             carry_out(job, space, data, Until(epoch or job.max_epochs + 1))
-
-
-def save_best(model: Any, layout: Layout) -> Path:
-    """Write the best model; where it is."""
-    return persist(layout, layout.best_model, lambda: _save(model, layout.best_model))
-
-
-def write_best(
-    layout: Layout,
-    job: Job,
-    epoch: int,
-    metrics: Mapping[str, Any],
-    data: Data,
-    model: Path | None,
-) -> None:
-    """Write what stands beside the best model, and remove that of a trial that was best before.
-
-    Args:
-        layout: where `best/` is.
-        job: the best trial.
-        epoch: how many epochs the model was trained.
-        metrics: those of the validation and the test split.
-        data: what it was trained on.
-        model: where it was saved; None where there is none.
-    """
-    saved = [] if model is None else [model]
-    for path in (layout.best_model, layout.best_weights):
-        if path not in saved:
-            persist(layout, path, partial(path.unlink, missing_ok=True))
-    files: dict[Path, Any] = {
-        layout.best_hyperparameters: job.configuration,  # `fit` requested some of it
-        layout.best_metrics: {"trial": job.trial, "epoch": epoch, **metrics},
-    }
-    standardisation = data.describe()["standardisation"]
-    if standardisation:
-        files[layout.best_standardisation] = json.loads(json.dumps(standardisation))
-    if isinstance(data, Dataset) and (preprocessing := data.preprocessing()):
-        files[layout.best_preprocessing] = preprocessing
-    for path, plain in files.items():
-        persist(layout, path, partial(write_json, path, plain))
-    sums = {path: sum_of(path) for path in (*saved, *files)}
-    kept = {
-        name: known for name, known in read_checksums(layout).items() if not _is_model(layout, name)
-    }
-    write_checksums(layout, sums, beside=kept)
-
-
-def _is_model(layout: Layout, name: str) -> bool:
-    return layout.root / name in (layout.best_model, layout.best_weights)
 
 
 def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, BestState]:
@@ -264,50 +209,3 @@ def reloaded(path: Path, model: Any) -> tuple[Any, str]:
 def load_model(path: Path) -> Any:
     """The saved model; nothing in it is executed that Keras does not know (`safe_mode`)."""
     return keras.saving.load_model(path, safe_mode=True)
-
-
-def _save(model: Any, path: Path) -> Path:
-    """Save the model; where it is.
-
-    Of one that Keras cannot describe, such as a subclass without `get_config`, its weights.
-    """
-    # Keras decides by the ending how to save, so the temporary names keep it.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".writing-{os.getpid()}.keras")
-    try:
-        with _public_optimizer(model):
-            model.save(temporary)
-    # a search that is done must not be lost on what classes cannot tell of themselves
-    except Exception as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno is not None:  # the storage's
-            raise
-        path, temporary = path.with_suffix(".weights.h5"), temporary.with_suffix(".weights.h5")
-        model.save_weights(temporary)
-    os.replace(temporary, path)
-    return path
-
-
-@contextmanager
-def _public_optimizer(model: Any) -> Iterator[None]:
-    """Let the file name Keras's optimizer.
-
-    On PyTorch `keras.optimizers.Adam(…)` is of a class of that backend, which the file would name,
-    and no other backend could open it (Keras 3.15).
-    """
-    outer = optimizer_of(model)
-    held = [
-        o
-        for o in (outer, getattr(outer, "inner_optimizer", None))
-        if type(o).__module__.startswith(OF_A_BACKEND)
-    ]
-    classes = [type(optimizer) for optimizer in held]
-    for optimizer in held:
-        optimizer.__class__ = next(
-            c for c in type(optimizer).__mro__ if not c.__module__.startswith(OF_A_BACKEND)
-        )
-    try:
-        yield
-    finally:
-        for optimizer, own in zip(held, classes, strict=True):
-            optimizer.__class__ = own

@@ -18,6 +18,7 @@ from pipeline.records.layout import Layout
 from pipeline.records.outputs.model_check import ON_A_GPU, ModelCheck
 from pipeline.worker.serving.whole_model import whole_model
 from pipeline.worker.session import Job, SearchSpace, Stopped, TrialUpdate
+from pipeline.worker.training.best_model import save_best, write_best
 from pipeline.worker.training.checkpoints import BestState, Checkpoints
 from pipeline.worker.training.evaluate import (
     FLOAT32,
@@ -28,10 +29,8 @@ from pipeline.worker.training.evaluate import (
     come_to,
     measure,
     reloaded,
-    save_best,
     tolerance,
     trained,
-    write_best,
 )
 from pipeline.worker.training.handed_back import OF_TRAINING
 from pipeline.worker.training.repeats import directories
