@@ -16,10 +16,12 @@ from pipeline.version import __version__ as __version__
 if TYPE_CHECKING:
     from pipeline.data.dataset import Dataset
     from pipeline.data.pictures.pictures import images
+    from pipeline.data.tables.table import table
     from pipeline.engine.run import open_run
     from pipeline.engine.tuning import tune
     from pipeline.experiment import Experiment
     from pipeline.worker.present import trial
+    from pipeline.worker.serving.served import load_model
 
 # Silent, unless the caller gives it a handler: see `pipeline.logs`.
 logging.getLogger("kerasweep").addHandler(logging.NullHandler())
@@ -29,11 +31,13 @@ _PUBLIC = {
     "Dataset": "pipeline.data.dataset",
     "Experiment": "pipeline.experiment",
     "images": "pipeline.data.pictures.pictures",
+    "load_model": "pipeline.worker.serving.served",
     "open_run": "pipeline.engine.run",
+    "table": "pipeline.data.tables.table",
     "trial": "pipeline.worker.present",
     "tune": "pipeline.engine.tuning",
 }
-__all__ = ["Dataset", "Experiment", "images", "open_run", "trial", "tune"]
+__all__ = ["Dataset", "Experiment", "images", "load_model", "open_run", "table", "trial", "tune"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ import pytest
 
 import pipeline
 
-PUBLIC = ["Dataset", "Experiment", "images", "open_run", "trial", "tune"]
+PUBLIC = ["Dataset", "Experiment", "images", "load_model", "open_run", "table", "trial", "tune"]
 
 
 def test_what_is_public_is_what_is_meant() -> None:

@@ -50,7 +50,10 @@ RULES = {
     "worker/devices": (RECORDS | {"worker", "worker/backends"}, "it runs before Keras is there"),
     "worker/backends": (RECORDS | PROTOCOL, "a backend knows no fit and no trial"),
     "worker/fitting": (RECORDS | PROTOCOL | {"worker/backends"}, "a fit knows no trial"),
-    "worker/serving": (RECORDS, "a saved model is used without the search that found it"),
+    "worker/serving": (
+        RECORDS | {"worker/scoring"},
+        "a saved model is used without the search that found it",
+    ),
     "worker/training": (
         RECORDS | PROTOCOL | {"worker/backends", "worker/fitting", "worker/serving"},
         "a training is handed its search space, and talks to a session alone",
@@ -68,7 +71,7 @@ RULES = {
         "a past run is read before Ray starts",
     ),
     "engine/run": (
-        RECORDS | {"worker/training", "console"},
+        RECORDS | {"worker/serving", "console"},
         "a run that ended is read and shown, and its model loaded",
     ),
     "engine/cluster": (

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from pipeline.worker.training.evaluate import load_model
+from pipeline.worker.serving.model_file import load_keras_model
 
 ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "tests" / "spaces"
@@ -125,7 +125,7 @@ def test_a_model_that_brings_code_along_is_not_loaded(tmp_path):
     layer = keras.layers.Lambda(sprung, output_shape=(4,))
     keras.Sequential([keras.Input((4,)), layer]).save(tmp_path / "model.keras")
     with pytest.raises(ValueError, match="safe"):
-        load_model(tmp_path / "model.keras")
+        load_keras_model(tmp_path / "model.keras")
     assert not trap.exists()
     keras.saving.load_model(tmp_path / "model.keras", safe_mode=False)(np.zeros((1, 4)))
     assert trap.exists(), "the trap works"

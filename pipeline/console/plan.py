@@ -1,5 +1,6 @@
 """The plan of a search in words, and the search space as far as a dry run looked at it."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,14 @@ from pipeline.console.words import duration, short
 from pipeline.digest import label
 from pipeline.experiment import UNBOUNDED, Experiment
 from pipeline.watch import SearchPlan
+
+PLURAL = {
+    "number": "numbers",
+    "yes/no": "yes/no",
+    "category": "categories",
+    "date": "dates",
+    "text": "texts",
+}
 
 
 def plan_rows(plan: SearchPlan) -> dict[str, str]:
@@ -44,6 +53,8 @@ def plan_rows(plan: SearchPlan) -> dict[str, str]:
             f"{experiment.folds} folds, {plan.data['folds']['by']}: {experiment.repeats} trainings "
             f"a trial{_trainings(experiment)}; then the best is trained on all of it"
         )
+    if columns := plan.data.get("columns"):
+        rows["columns"] = _counted(columns)
     if plan.measured:
         rows["GPU memory"] = plan.measured
     if plan.warnings:
@@ -90,6 +101,25 @@ def _described(facts: dict[str, Any]) -> str:
     )
 
 
+def _counted(columns: list[dict[str, Any]]) -> str:
+    """How many columns there are of each kind."""
+    kinds = Counter(column["kind"] for column in columns)
+    left_out = kinds.pop("left out", 0)
+    counted = [f"{count} {PLURAL[kind] if count > 1 else kind}" for kind, count in kinds.items()]
+    return ", ".join([*counted, *([f"{left_out} left out"] if left_out else [])])
+
+
+def describe_columns(columns: list[dict[str, Any]]) -> Table:
+    """Each column of a table: what it was taken for, its holes, and how it is encoded."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("column", "kind", "missing", "encoding"):
+        table.add_column(name, no_wrap=True, overflow="ignore")
+    for column in columns:
+        missing = "" if column["missing"] is None else str(column["missing"])
+        table.add_row(Text(column["name"]), column["kind"], missing, Text(column["encoding"]))
+    return table
+
+
 def describe_space(plan: SearchPlan) -> Table:
     """Each hyperparameter with what it may be.
 
@@ -122,6 +152,10 @@ def show_dry_run(plan: SearchPlan) -> None:
     console = Console(highlight=False, soft_wrap=True)
     print_rows(console, plan_rows(plan))
     console.print()
+    if columns := plan.data.get("columns"):
+        console.print(describe_columns(columns))
+        console.print("A column of another kind: --column NAME=KIND; left out: --drop NAME.")
+        console.print()
     console.print(describe_space(plan))
     console.print()
     if plan.printed:

@@ -108,7 +108,7 @@ def prepare(
         checked.requested,
         checked.weights,
         min(places(), experiment.trials),
-        (*checked.warnings, *([warning] if warning else [])),
+        (*facts.get("notes", ()), *checked.warnings, *([warning] if warning else [])),
         layout.place,
         measured=measured,
         printed=checked.printed,

@@ -3,6 +3,8 @@
 import os
 from typing import Any
 
+import pandas as pd
+
 from pipeline.console.notebook import headed
 from pipeline.console.result import result_rows, result_text
 from pipeline.errors import RequestError
@@ -39,9 +41,28 @@ class Run(Results):
                 "weights were saved. "
                 f"Build it, and load_weights({str(path)!r})."
             )
-        from pipeline.worker.training.evaluate import load_model
+        from pipeline.worker.serving.model_file import load_keras_model
 
-        return load_model(path)
+        return load_keras_model(path)
+
+    def predict(self, rows: Any) -> pd.DataFrame:
+        """Predict for raw rows of a table like the one that was searched on; imports Keras.
+
+        Args:
+            rows: a DataFrame, a dictionary of columns, a list of dictionaries, or the path of a
+                table.
+
+        Returns:
+            A row for each of `rows`: see `pipeline.load_model(…).predict`.
+
+        Raises:
+            RequestError: the run was not on a table, its model is damaged, or the rows lack a
+                column.
+        """
+        path = self.model_file()
+        from pipeline.worker.serving.served import load_model
+
+        return load_model(path).predict(rows)
 
 
 def open_run(directory: str | os.PathLike[str]) -> Run:

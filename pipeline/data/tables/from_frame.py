@@ -1,6 +1,7 @@
 """From the rows of a table to a dataset: what each column is, and which rows train."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,16 +9,15 @@ import pandas as pd
 
 from pipeline.data.arrays import Array
 from pipeline.data.request import DataRequest
+from pipeline.data.splits import CUT
 from pipeline.data.tables.kinds import COLUMN_KINDS
 from pipeline.data.tables.kinds.kind import Facts, Misread, kind_class
 from pipeline.data.tables.reading import header_of, read_frame
-from pipeline.data.tables.splits import ordered, split_rows
+from pipeline.data.tables.splits import split_rows
 from pipeline.data.tables.table_dataset import TableDataset
 from pipeline.data.tables.target import read_target, understood_target
 from pipeline.data.tables.values import Values
 from pipeline.errors import RequestError, did_you_mean, one_line, quoted
-
-TEST = 0.2  # of all rows, where nothing else is asked for
 
 
 def dataset_of(
@@ -45,31 +45,36 @@ def dataset_of(
     where = _Place(file or name, file is not None)
     check_names(request, list(frame.columns), where.called)
     assert request.target is not None  # it was checked
+    frame = frame.drop(columns=[name for name in request.drop if name in frame.columns])
     tests = _test_rows(request.test, frame) if isinstance(request.test, str) else None
     target = understood_target(frame[request.target], request.task, where.called)
     frame, more = _with_target(frame, request.target)
     notes += more
     forms, left_out = _forms(frame, request, where)
     y = read_target(frame[request.target], target, where.at)
+    groups, times = (
+        None if column is None else _in_order(frame[column], where)
+        for column in (request.group, request.time)
+    )
+    labels = y if target.task == "classification" else None
+    cut = partial(
+        split_rows, name, len(frame), seed=seed, labels=labels, groups=groups, times=times
+    )
     if tests is not None:
         tests, more = _with_target(tests, request.target)
         notes += more
-        train, val = split_rows(name, frame, y, target.task, request, seed, test=None)
+        train, val = cut(test=None)
         there = _Place(str(request.test), True)
         y_test = read_target(tests[request.target], target, there.at)
         test_values = _values(tests, forms, there)
     else:
-        size = TEST if request.test is None else float(request.test)
-        train, val, held_out = split_rows(name, frame, y, target.task, request, seed, test=size)
+        size = CUT if request.test is None else float(request.test)
+        train, val, held_out = cut(test=size)
     values = _values(frame, forms, where)
     if tests is None:
         test_values = {name: column[held_out] for name, column in values.items()}
         y_test = y[held_out]
     rows = np.concatenate([train, val])
-    beside = {
-        field: None if column is None else _in_order(frame[column].iloc[rows], column, where)
-        for field, column in (("groups", request.group), ("times", request.time))
-    }
     return TableDataset.of(
         forms,
         {name: column[rows] for name, column in values.items()},
@@ -83,7 +88,8 @@ def dataset_of(
         left_out=left_out,
         notes=notes,
         source=file or "",
-        **beside,
+        groups=None if groups is None else groups[rows],
+        times=None if times is None else times[rows],
     )
 
 
@@ -216,9 +222,14 @@ def _values(
     return found
 
 
-def _in_order(series: "pd.Series[Any]", name: str, where: _Place) -> Array:
-    """A number for each value, in the order of the values."""
+def _in_order(series: "pd.Series[Any]", where: _Place) -> Array:
+    """A number for each value, in their order: dates by time, numbers by size, else by name."""
     if series.isna().any():
-        row = series.index[int(np.argmax(series.isna().to_numpy()))]
-        raise RequestError(f"{where.at(row)}, column {name!r}: must have a value; it is missing.")
-    return ordered(series)
+        place = where.at(series.index[int(np.argmax(series.isna().to_numpy()))])
+        raise RequestError(f"{place}, column {series.name!r}: must have a value; it is missing.")
+    date = kind_class("date")
+    if not pd.api.types.is_numeric_dtype(series.dtype) and date.suits(series):
+        values: Array = date.read(series, date.form(series)).array
+    else:
+        values = series.to_numpy()
+    return np.unique(values, return_inverse=True)[1]

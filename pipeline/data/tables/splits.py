@@ -1,85 +1,65 @@
 """Which rows of a table train, which validate, and which are kept for the test."""
 
-from typing import Any
-
 import numpy as np
-import pandas as pd
 
-from pipeline.data.arrays import Array, Task, cut, split_size
-from pipeline.data.request import DataRequest
-from pipeline.data.tables.kinds.date import Date
-
-VALIDATION = 0.2  # of all rows
+from pipeline.data.arrays import Array, cut, split_size
+from pipeline.data.splits import CUT
+from pipeline.errors import RequestError
 
 
 def split_rows(
     name: str,
-    frame: pd.DataFrame,
-    y: Array,
-    task: Task,
-    request: DataRequest,
-    seed: int,
+    count: int,
     *,
     test: float | None,
+    seed: int,
+    labels: Array | None = None,
+    groups: Array | None = None,
+    times: Array | None = None,
 ) -> list[Array]:
     """The rows of each split: `[train, val, test]`, without the last where `test` is None.
 
-    Rows of one value of the column `request.group` are in one split; by the column `request.time`
-    what is validated is later than what trains, and what is tested later still. Else they are drawn
-    with the seed, each class in proportion.
-
     Args:
         name: of the dataset, for messages.
-        frame: the table.
-        y: its targets.
-        task: what they are.
-        request: names group and time.
+        count: of all rows.
+        test: the fraction of all rows that is tested; a fifth of them is validated.
         seed: of what is drawn.
-        test: the fraction of all rows.
+        labels: each class is represented in proportion, if given.
+        groups: a number for each row; rows of one number are in one split.
+        times: a number for each row; what is validated has higher ones than what trains, and what
+            is tested higher ones still.
 
     Raises:
         RequestError: a split would be empty.
     """
     rng = np.random.default_rng(seed)
-    rest = np.arange(len(frame))
+    rest = np.arange(count)
     parts: list[Array] = []
-    for split, size in (("test", test), ("val", VALIDATION)):
+    for split, size in (("test", test), ("val", CUT)):
         if size is None:
             continue
-        whole = len(frame) if test is not None else len(rest)
-        count = split_size(name, split, size, whole, len(rest))
-        rest, taken = _cut(frame, rest, count, y, task, request, rng)
+        many = split_size(name, split, size, count, len(rest))
+        if times is not None:
+            order = rest[np.argsort(times[rest], kind="stable")]
+            rest, taken = order[:-many], order[-many:]
+        elif groups is not None:
+            rest, taken = _whole_groups(name, split, rest, groups[rest], many, rng)
+        else:
+            rest, taken = cut(rest, many, labels, rng)
         parts.insert(0, taken)
     return [rest, *parts]
 
 
-def _cut(
-    frame: pd.DataFrame,
-    rows: Array,
-    count: int,
-    y: Array,
-    task: Task,
-    request: DataRequest,
-    rng: Any,
-) -> list[Array]:
-    """Cut about `count` of the rows off."""
-    if request.time is not None:
-        order = rows[np.argsort(ordered(frame[request.time].iloc[rows]), kind="stable")]
-        return [order[:-count], order[-count:]]
-    if request.group is not None:
-        _, groups = np.unique(frame[request.group].iloc[rows].astype("str"), return_inverse=True)
-        order = rng.permutation(groups.max() + 1)
-        sizes = np.cumsum(np.bincount(groups)[order])
-        many = max(1, int(np.searchsorted(sizes, count, side="right")))
-        chosen = np.isin(groups, order[:many])
-        return [rng.permutation(rows[~chosen]), rng.permutation(rows[chosen])]
-    return cut(rows, count, y if task == "classification" else None, rng)
-
-
-def ordered(series: "pd.Series[Any]") -> Array:
-    """Values as numbers in their order: dates by time, numbers by size, all else by name."""
-    if not pd.api.types.is_numeric_dtype(series.dtype) and Date.suits(series):
-        values: Array = Date.read(series, Date.form(series)).array
-    else:
-        values = series.to_numpy()
-    return np.unique(values, return_inverse=True)[1]
+def _whole_groups(
+    name: str, split: str, rows: Array, groups: Array, many: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Cut groups off, drawn until they have about `many` rows."""
+    there = rng.permutation(np.unique(groups))
+    if len(there) < 2:
+        raise RequestError(
+            f"Dataset {name!r}: group must have a value for each split; none is left for {split}."
+        )
+    sizes = np.cumsum([int((groups == group).sum()) for group in there])
+    drawn = max(1, int(np.searchsorted(sizes, many, side="right")))
+    chosen = np.isin(groups, there[:drawn])
+    return rng.permutation(rows[~chosen]), rng.permutation(rows[chosen])

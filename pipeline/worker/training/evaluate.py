@@ -19,6 +19,7 @@ from pipeline.records.layout import Layout
 from pipeline.records.outputs.model_check import ON_A_GPU, ModelCheck
 from pipeline.worker.fitting.grouping import SIXTEEN_BITS
 from pipeline.worker.fitting.validation import evaluation_batch
+from pipeline.worker.serving.model_file import load_keras_model
 from pipeline.worker.serving.whole_model import whole_model
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
 from pipeline.worker.training.best_model import save_best, write_best
@@ -198,14 +199,10 @@ def reloaded(path: Path, model: Any) -> tuple[Any, str]:
     if path.suffix != ".keras":
         return model, "only its weights could be saved"
     try:
-        loaded = load_model(path)
+        loaded = load_keras_model(path)
     except Exception:  # a class of the user's own that is not registered
         return model, "its file opens only where your own classes are known"
     if loaded.compiled != model.compiled:
         return model, "its file does not say how it was compiled"
     return loaded, ""
 
-
-def load_model(path: Path) -> Any:
-    """The saved model; nothing in it is executed that Keras does not know (`safe_mode`)."""
-    return keras.saving.load_model(path, safe_mode=True)

@@ -29,7 +29,8 @@ if keras.backend.backend() == "tensorflow":
     one = tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [one, one])
 from pipeline.records.layout import Layout
-from pipeline.worker.training.evaluate import evaluate_best, load_model
+from pipeline.worker.serving.model_file import load_keras_model
+from pipeline.worker.training.evaluate import evaluate_best
 from tests.worker.stage import curve, dataset, interrupted, job, run, space
 
 def build(hp, data):
@@ -60,7 +61,7 @@ told["interrupted"] = curve(interrupted(job(folder / "again", max_epochs=3, devi
 layout = Layout(folder / "run")
 alone = job(folder / "two", max_epochs=3)
 told["validation"] = evaluate_best(alone, family, digits, 3, layout)["validation"]
-model = load_model(layout.best_model)
+model = load_keras_model(layout.best_model)
 told["saved"] = model.evaluate(digits.x_val, digits.y_val, verbose=0, return_dict=True)
 many, ending = run(job(folder / "many", devices=3), family, digits)
 told["too few"] = [ending.failure.blames, ending.failure.reason]

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.records.layout import Layout
 from pipeline.records.outputs.checksums import read_checksums
-from pipeline.worker.training.evaluate import evaluate_best, load_model
+from pipeline.worker.serving.model_file import load_keras_model
+from pipeline.worker.training.evaluate import evaluate_best
 from tests.worker.stage import dataset, digits_model, job, run, space
 
 
@@ -57,7 +58,7 @@ def test_it_scores_as_recorded_and_measures_the_test_split(trained, digits):
     )
     assert measured["test"].keys() == {"loss", "accuracy"}
     assert measured["test"] != measured["validation"]
-    predicted = load_model(layout.best_model).predict(digits.x_test, verbose=0).argmax(-1)
+    predicted = load_keras_model(layout.best_model).predict(digits.x_test, verbose=0).argmax(-1)
     assert measured["test"]["accuracy"] == pytest.approx((predicted == digits.y_test).mean())
 
 
@@ -83,7 +84,7 @@ def test_the_saved_model_scores_the_same(trained, digits):
     measured = evaluate_best(task, space(build, fit), digits, 3, layout)
     keras.utils.clear_session()
 
-    model = load_model(layout.best_model)
+    model = load_keras_model(layout.best_model)
 
     again = model.evaluate(digits.x_test, digits.y_test, batch_size=60, verbose=0, return_dict=True)
     assert again == pytest.approx(measured["test"], rel=1e-5)

@@ -13,8 +13,9 @@ from pipeline.data.fit_data import FitData
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.records.outputs.model_check import ON_A_GPU
+from pipeline.worker.serving.model_file import load_keras_model
 from pipeline.worker.training.checkpoints import BestWeights, Checkpoints, State
-from pipeline.worker.training.evaluate import evaluate_best, load_model, trained
+from pipeline.worker.training.evaluate import evaluate_best, trained
 from tests.worker import stage
 
 ACCURACY = Objective("val_accuracy", "max")
@@ -65,7 +66,7 @@ def test_the_best_epochs_model_has_the_score_that_it_reported(fit, build, digits
 
     assert (check["result"], check["reason"], check["tolerance"]) == ("equal", "", 1e-5)
     assert check["recorded"] == best and check["measured"] == pytest.approx(best, rel=1e-5)
-    again = load_model(layout.best_model).evaluate(
+    again = load_keras_model(layout.best_model).evaluate(
         digits.x_val, digits.y_val, verbose=0, return_dict=True
     )
     assert again["accuracy"] == pytest.approx(best, rel=1e-5)
@@ -199,7 +200,9 @@ def test_one_that_it_hands_back_is_the_one_that_is_saved(digits, tmp_path):
     found, layout, notes = searched(tmp_path, digits, fit)
     assert not found["no_model"] and found["check"]["result"] == "not compared"
     assert found["check"]["reason"] == "the score is what `fit` returned, and no epoch's"
-    for saved, expected in zip(load_model(layout.best_model).get_weights(), handed[0], strict=True):
+    for saved, expected in zip(
+        load_keras_model(layout.best_model).get_weights(), handed[0], strict=True
+    ):
         np.testing.assert_array_equal(saved, expected)
     assert set(notes.epochs[-1].metrics) == {"val_accuracy"}
 
@@ -419,7 +422,7 @@ def test_one_with_the_score_of_an_epoch_is_saved_all_the_same(digits, tmp_path):
         return {"val_accuracy": best, "model": other}
 
     _, layout, _ = searched(tmp_path, digits, fit)
-    assert not any(weight.any() for weight in load_model(layout.best_model).get_weights())
+    assert not any(weight.any() for weight in load_keras_model(layout.best_model).get_weights())
 
 
 def test_a_record_that_was_not_come_to_again_is_told(digits, tmp_path):

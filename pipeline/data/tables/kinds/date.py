@@ -125,7 +125,7 @@ def _numbers(seconds: Array, first: float, timed: bool) -> Array:
     dates = pd.to_datetime(np.where(known, seconds, 0.0), unit="s")
     turns = [
         (dates.month - 1) / 12,
-        dates.dayofweek / 7,
+        dates.day_of_week / 7,
         *([(dates.hour * 3600 + dates.minute * 60 + dates.second) / DAY_S] if timed else []),
     ]
     angles = [2 * np.pi * np.asarray(turn, np.float64) for turn in turns]

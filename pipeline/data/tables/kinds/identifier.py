@@ -34,7 +34,8 @@ class Identifier(Category):
         if len(known) < LEAST or known.nunique() < least * len(known):
             return False
         if pd.api.types.is_integer_dtype(series.dtype):
-            return called or bool((np.diff(known.to_numpy()) == 1).all())
+            counted = len(known) == len(series) and bool((np.diff(known.to_numpy()) == 1).all())
+            return called or counted
         if pd.api.types.is_numeric_dtype(series.dtype):
             return False
         from pipeline.data.tables.kinds.date import Date

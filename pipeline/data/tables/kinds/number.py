@@ -14,6 +14,10 @@ from pipeline.errors import quoted
 # What people write where a number is missing.
 NO_NUMBER = {"?", "-", "--", ".", "na", "n/a", "nan", "none", "null", "unknown", "missing"}
 
+# So many standard deviations from 0 a number loses digits in float32 that tell it from others: of
+# its seven three are left.
+FAR = 1e4
+
 
 class Number(Kind):
     """A number: missing values become the mean, and are told by an input of their own."""
@@ -63,11 +67,16 @@ class Number(Kind):
     def fit(cls, name: str, table: Values, train: Values, form: Facts) -> Self:
         """Mean and standard deviation of the training rows."""
         (mean,), (std,) = scale(train.array[:, None])
-        return cls(name, {**form, "mean": mean, "std": std, "missing": bool(table.missing.any())})
+        missing = bool(table.missing.any())
+        facts = {**form, "mean": mean, "std": std, "missing": missing}
+        if abs(mean) > FAR * std:
+            facts |= {"mean": 0.0, "minus": mean}
+        return cls(name, facts)
 
     def rows(self, values: Values) -> Array:
-        """The number itself."""
-        return values.array[:, None]
+        """The number itself; of one far from 0 what it is more than the mean."""
+        numbers: Array = values.array - self.facts.get("minus", 0.0)
+        return numbers[:, None]
 
     @property
     def numbers(self) -> list[Scaled]:
@@ -76,7 +85,8 @@ class Number(Kind):
 
     def encoding(self) -> str:
         """How it is scaled."""
-        return f"scaled (mean {self.facts['mean']:.4g}, standard deviation {self.facts['std']:.4g})"
+        mean = self.facts["mean"] + self.facts.get("minus", 0.0)
+        return f"scaled: mean {mean:.4g}, std {self.facts['std']:.4g}"
 
 
 def _numbers(text: "pd.Series[Any]", facts: Mapping[str, Any]) -> "pd.Series[Any]":

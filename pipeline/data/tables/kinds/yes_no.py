@@ -48,4 +48,4 @@ class YesNo(Number):
 
     def encoding(self) -> str:
         """How it is scaled."""
-        return f"1 or 0, scaled (share of yes {self.facts['mean']:.3g})"
+        return f"scaled: {self.facts['mean']:.1%} yes"
