@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,6 +11,8 @@ import pytest
 import yaml
 
 from pipeline.data.dataset import Dataset
+from pipeline.data.files.data_file import DataFile
+from pipeline.data.request import DataRequest
 from pipeline.digest import fingerprint, label
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
@@ -73,6 +76,16 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "start_from": None,
         "max_consecutive_failed_trials": 3,
         "max_retries_per_trial": 0,
+        "target": None,
+        "drop": (),
+        "column": (),
+        "task": None,
+        "test": None,
+        "image_size": None,
+        "folds": None,
+        "group": None,
+        "time": None,
+        "class_weight": None,
         "perturbation_interval": 2,
         "fit_plan": "auto",
         "epoch_timeout_s": None,
@@ -431,7 +444,17 @@ def test_a_setting_is_read_under_the_name_that_it_had_in_earlier_versions() -> N
 
 def test_an_experiment_comes_back_from_yaml() -> None:
     experiment = Experiment(
-        dataset="digits",
+        dataset="customers.csv",
+        target="churned",
+        drop="a,b",
+        column=["age=number", "a=b=date"],
+        task="classification",
+        test=0.3,
+        image_size="48x64",
+        folds=5,
+        group="customer",
+        time="day",
+        class_weight="balanced",
         search_space="my.space:tiny",
         objective="mine:max",
         searcher="grid",
@@ -561,3 +584,53 @@ def test_arrays_are_a_dataset_that_records_call_so() -> None:
         f"{must}a PyDataset. In its place: tuner.search(train, validation_data=val) of "
         "pipeline.keras_tuner."
     )
+
+
+# Data in files.
+
+
+def test_what_is_asked_of_data_in_files_is_told_to_what_reads_them() -> None:
+    asked = Experiment(
+        dataset="customers.csv", target="y", drop="a,b", column="a=b=date", test="0.3", group="g"
+    )
+
+    assert asked.resolved_dataset() == DataFile(
+        "customers.csv",
+        DataRequest(target="y", drop=("a", "b"), kinds={"a=b": "date"}, test=0.3, group="g"),
+    )
+    assert asked.changed(test="held_out.csv").data_request().test == "held_out.csv"
+    assert Experiment(dataset="photos/", image_size="48x64").data_request().image_size == (48, 64)
+    assert Experiment(dataset="photos/", image_size="32").data_request().image_size == (32, 32)
+
+
+def test_a_dataset_of_ours_is_no_file_of_the_same_name(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "pictures").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    assert not Experiment(dataset="mnist").has_data_file
+    assert (
+        Experiment(dataset="pictures").has_data_file
+        and Experiment(dataset="./mnist/").has_data_file
+    )
+
+
+@pytest.mark.parametrize("field", ["target", "drop", "task", "test", "image_size", "group", "time"])
+def test_what_is_asked_of_files_is_refused_of_other_data(field: str) -> None:
+    given = {"task": "regression", "image_size": "32"}.get(field, "a")
+
+    assert f"{field} is for data in files (customers.csv, photos/, data.npz)" in refusal(
+        **{field: given}
+    )
+
+
+def test_kinds_and_sizes_that_cannot_be_are_refused() -> None:
+    assert "column must be NAME=KIND, with one of the kinds number, yes/no, category, date" in (
+        refusal(dataset="a.csv", column="age=ordinal")
+    )
+    assert "got 'age'." in refusal(dataset="a.csv", column="age")
+    assert "image_size must be a number of pixels, or HEIGHTxWIDTH" in (
+        refusal(dataset="photos/", image_size="0x3")
+    )
+    assert "drop must be names of columns; got 3." in refusal(dataset="a.csv", drop=3)
+    assert "folds must be greater than or equal to 2; got 1." in refusal(folds=1)

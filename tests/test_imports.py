@@ -50,6 +50,10 @@ RULES = {
     "worker/devices": (RECORDS | {"worker", "worker/backends"}, "it runs before Keras is there"),
     "worker/backends": (RECORDS | PROTOCOL, "a backend knows no fit and no trial"),
     "worker/fitting": (RECORDS | PROTOCOL | {"worker/backends"}, "a fit knows no trial"),
+    "worker/scoring": (
+        RECORDS | PROTOCOL | {"worker/backends", "worker/fitting"},
+        "what a model is worth follows from its predictions, however it was trained",
+    ),
     "worker/serving": (
         RECORDS | {"worker/scoring"},
         "a saved model is used without the search that found it",

@@ -14,7 +14,9 @@ from pipeline.errors import RequestError, quoted
 # What reads a file, by the end of its name: "module:function", which takes (DataFile, seed).
 READERS = {
     ".csv": "pipeline.data.tables.table:read_table",
+    ".csv.gz": "pipeline.data.tables.table:read_table",
     ".tsv": "pipeline.data.tables.table:read_table",
+    ".tsv.gz": "pipeline.data.tables.table:read_table",
     ".parquet": "pipeline.data.tables.table:read_table",
     ".feather": "pipeline.data.tables.table:read_table",
     ".npz": "pipeline.data.files.numpy_files:read_npz",
@@ -49,7 +51,7 @@ class DataFile:
     @property
     def __name__(self) -> str:
         """What messages and records call it."""
-        return Path(self.path).stem
+        return Path(self.path.removesuffix(".gz")).stem
 
     @property
     def search_space(self) -> str:

@@ -33,7 +33,7 @@ def dataset_of(
 
     Args:
         frame: the rows, `index` their places in `file`.
-        request: what is asked of it.
+        request: what is asked of it; `check_names` has looked at it.
         seed: decides which row goes where.
         name: what messages and records call it.
         file: where it is from, if from a file.
@@ -43,7 +43,6 @@ def dataset_of(
         RequestError: it cannot be used; says the place.
     """
     where = _Place(file or name, file is not None)
-    check_names(request, list(frame.columns), where.called)
     assert request.target is not None  # it was checked
     frame = frame.drop(columns=[name for name in request.drop if name in frame.columns])
     tests = _test_rows(request.test, frame) if isinstance(request.test, str) else None
@@ -109,8 +108,8 @@ def check_names(request: DataRequest, names: list[str], called: str) -> None:
     listed = ", ".join(names[:20]) + ", …" * (len(names) > 20)
     if request.target is None:
         raise RequestError(
-            f"{called} needs a target, the column that is to be predicted: --target NAME. Its "
-            f"columns: {listed}."
+            "A table needs a target, the column that is to be predicted: --target NAME. Columns of "
+            f"{called}: {listed}."
         )
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:

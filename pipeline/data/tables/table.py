@@ -39,6 +39,7 @@ class Table:
         """
         frame = self.frame.reset_index(drop=True)
         frame.columns = frame.columns.map(str)
+        check_names(self.request, list(frame.columns), "the table")
         return dataset_of(frame, self.request, seed, name=self.__name__, file=None)
 
 

@@ -19,13 +19,15 @@ def prepared(model: Any, preparation: Preparation) -> Any:
     """A model of input rows `(batch, preparation.width)`, compiled as `model` is.
 
     Its first layers do what `Preparation.features` does; they are Keras's own, so that the file
-    opens where this package is not installed.
+    opens where this package is not installed. `model` becomes a part of it, and is compiled no
+    longer: else the file would hold its optimizer twice.
     """
     row = keras.Input((preparation.width,), name="row")
     whole = keras.Model(row, model(_features(row, preparation)), name=model.name)
     if model.compiled:
         # Keras keeps what `compile` was called with; its public form cannot name a user's function
         whole.compile(**model._compile_config.config)
+        model.compiled, model.optimizer = False, None
     return whole
 
 

@@ -197,20 +197,27 @@ SAID = r"Its columns: species, island, bill_length_mm, bill_depth_mm, "
 WRONG = {
     "no target": (
         {},
-        r"needs a target, the column that is to be predicted: --target NAME\. " + SAID,
+        r"A table needs a target, the column that is to be predicted: --target NAME\. Columns of the "
+        r"table: species, island, ",
     ),
     "another target": (
         {"target": "specie"},
-        rf"target must name a column of table; there is no 'specie'\. {SAID}.*"
+        rf"target must name a column of the table; there is no 'specie'\. {SAID}.*"
         r"Did you mean 'species'\?",
     ),
-    "another drop": ({"target": "species", "drop": ["x"]}, r"drop must name a column of table; "),
+    "another drop": (
+        {"target": "species", "drop": ["x"]},
+        r"drop must name a column of the table; ",
+    ),
     "another kind's": (
         {"target": "species", "columns": {"x": "number"}},
-        r"column must name a column of table; there is no 'x'",
+        r"column must name a column of the table; there is no 'x'",
     ),
-    "another group": ({"target": "species", "group": "x"}, r"group must name a column of table; "),
-    "another time": ({"target": "species", "time": "x"}, r"time must name a column of table; "),
+    "another group": (
+        {"target": "species", "group": "x"},
+        r"group must name a column of the table; ",
+    ),
+    "another time": ({"target": "species", "time": "x"}, r"time must name a column of the table; "),
     "the target left out": (
         {"target": "species", "drop": ["species"]},
         r"target and drop must differ; both name 'species'\.",

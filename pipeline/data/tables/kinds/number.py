@@ -14,9 +14,9 @@ from pipeline.errors import quoted
 # What people write where a number is missing.
 NO_NUMBER = {"?", "-", "--", ".", "na", "n/a", "nan", "none", "null", "unknown", "missing"}
 
-# So many standard deviations from 0 a number loses digits in float32 that tell it from others: of
-# its seven three are left.
-FAR = 1e4
+# So many standard deviations from 0 a number loses digits in float32 that tell it from others: two
+# of its seven.
+FAR = 100
 
 
 class Number(Kind):
