@@ -205,4 +205,3 @@ def reloaded(path: Path, model: Any) -> tuple[Any, str]:
     if loaded.compiled != model.compiled:
         return model, "its file does not say how it was compiled"
     return loaded, ""
-
