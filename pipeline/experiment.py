@@ -241,7 +241,10 @@ class Experiment(BaseModel):
         if isinstance(dataset, str):
             if not _is_file_of_data(dataset):
                 return settings
-            dataset = DataFile(dataset, DataRequest(target=settings.get("target")))
+            drop = settings.get("drop", ())
+            drop = drop.split(",") if isinstance(drop, str) else drop
+            named = tuple(drop) if isinstance(drop, list | tuple) else ()
+            dataset = DataFile(dataset, DataRequest(target=settings.get("target"), drop=named))
         return settings | {"search_space": dataset.search_space}
 
     @field_validator("search_space")

@@ -22,9 +22,11 @@ READERS = {
     ".npz": "pipeline.data.files.numpy_files:read_npz",
     ".npy": "pipeline.data.files.numpy_files:read_npy",
 }
-# The same of a folder; and what does the long part of it, and says how far it is.
-FOLDER_READER = "pipeline.data.pictures.pictures:read_folder"
-FOLDER_PREPARER = "pipeline.data.pictures.pictures:prepare_folder"
+LISTS = (".csv", ".tsv")  # these may be of pictures too
+# The same of pictures, in whatever they are: what reads them, what decodes them and says how far it
+# is, and what tells whether a file or a folder is of pictures.
+PICTURES = "pipeline.data.pictures.pictures"
+SAVED = "pipeline.data.files.hugging_face:read_saved"  # a folder of Hugging Face's
 
 
 def is_data_file(name: str) -> bool:
@@ -56,7 +58,7 @@ class DataFile:
     @property
     def search_space(self) -> str:
         """The search space for it, where none is named."""
-        return "cnn" if self._is_folder else "mlp"
+        return "cnn" if self._holds_pictures else "mlp"
 
     @property
     def distinctive(self) -> dict[str, Any]:
@@ -70,7 +72,10 @@ class DataFile:
             RequestError: it is not there, or cannot be used; says the place.
         """
         self._check()
-        reader = FOLDER_READER if self._is_folder else READERS[self._ending]
+        if self._holds_pictures:
+            reader = f"{PICTURES}:read_pictures"
+        else:
+            reader = SAVED if os.path.isdir(self._path) else READERS[self._ending]
         dataset: Dataset = _function(reader)(self, seed)
         return dataset
 
@@ -81,8 +86,8 @@ class DataFile:
             RequestError: it is not there, or cannot be used; says the place.
         """
         self._check()
-        if self._is_folder:
-            _function(FOLDER_PREPARER)(self, told)
+        if self._holds_pictures:
+            _function(f"{PICTURES}:prepare_pictures")(self, told)
 
     def _check(self) -> None:
         if not os.path.exists(self._path):
@@ -93,8 +98,9 @@ class DataFile:
         return os.path.expanduser(self.path)
 
     @property
-    def _is_folder(self) -> bool:
-        return os.path.isdir(self._path)
+    def _holds_pictures(self) -> bool:
+        may_be = os.path.isdir(self._path) or self._path.lower().endswith(LISTS)
+        return may_be and bool(_function(f"{PICTURES}:holds_pictures")(self))
 
     @property
     def _ending(self) -> str:

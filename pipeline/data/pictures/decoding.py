@@ -1,5 +1,6 @@
 """One picture, or several, from files to arrays of one size and one number of channels."""
 
+import io
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.arrays import Array
-from pipeline.errors import LISTED, RequestError, one_line, quoted
+from pipeline.data.pictures.sources import Encoded, Files, Source
+from pipeline.errors import LISTED, RequestError, one_line
 
 GREY, COLOUR = 1, 3  # channels
 ORIENTATION = 0x0112  # the EXIF tag
@@ -31,13 +33,13 @@ class Undecodable(ValueError):
     """A file is no picture that can be decoded; it says why."""
 
 
-def header(path: str | Path) -> Header:
+def header(encoded: Encoded) -> Header:
     """The size of a picture, without its pixels.
 
     Raises:
         Undecodable: it is no picture.
     """
-    with _opened(path) as picture:
+    with _opened(encoded) as picture:
         width, height = picture.size
         # a PNG that has not said it yet would be decoded to find out
         told = picture.format != "PNG" or "exif" in picture.info
@@ -47,14 +49,14 @@ def header(path: str | Path) -> Header:
         return Header(height, width, grey)
 
 
-def decoded(path: str | Path, size: tuple[int, int], channels: int) -> Array:
+def decoded(encoded: Encoded, size: tuple[int, int], channels: int) -> Array:
     """One picture as uint8 `(height, width, channels)`.
 
     It is turned as its EXIF tag says, what is transparent is white, and it is resized by
     antialiased bilinear interpolation to `size`, which does not keep its aspect.
 
     Args:
-        path: the file; of one with several pictures the first counts.
+        encoded: the file, or its bytes; of several pictures in it the first counts.
         size: height and width in pixels.
         channels: 1 for grey, 3 for red, green and blue.
 
@@ -63,7 +65,7 @@ def decoded(path: str | Path, size: tuple[int, int], channels: int) -> Array:
     """
     from PIL import Image, ImageOps
 
-    with _opened(path) as opened:
+    with _opened(encoded) as opened:
         picture = _in_eight_bits(ImageOps.exif_transpose(opened))
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
@@ -87,11 +89,11 @@ def read_pictures(paths: Sequence[str | Path], size: tuple[int, int], channels: 
         RequestError: some are no pictures; names them.
     """
     found = np.empty((len(paths), *size, channels), np.uint8)
-    check(list(decode_into(found, paths, range(len(paths)))), len(paths))
+    check(list(decode_into(found, Files(paths), range(len(paths)))), len(paths))
     return found
 
 
-def decode_into(found: Array, paths: Sequence[str | Path], rows: Iterable[int]) -> Iterator[str]:
+def decode_into(found: Array, source: Source, rows: Iterable[int]) -> Iterator[str]:
     """Decode the pictures of some rows into an array `(n, height, width, channels)`.
 
     Yields:
@@ -100,26 +102,26 @@ def decode_into(found: Array, paths: Sequence[str | Path], rows: Iterable[int]) 
     _, height, width, channels = found.shape
     for row in rows:
         try:
-            found[row] = decoded(paths[row], (height, width), channels)
+            found[row] = decoded(source.picture(row), (height, width), channels)
         except Undecodable as error:
-            yield f"{quoted(str(paths[row]))} ({error})"
+            yield f"{source.called(row)} ({error})"
         else:
             yield ""
 
 
-def headers(paths: Sequence[str | Path]) -> list[Header]:
+def headers(source: Source) -> list[Header]:
     """The header of each picture.
 
     Raises:
         RequestError: some are no pictures; names them.
     """
     found, faults = [], []
-    for path in paths:
+    for row in range(len(source)):
         try:
-            found.append(header(path))
+            found.append(header(source.picture(row)))
         except Undecodable as error:
-            faults.append(f"{quoted(str(path))} ({error})")
-    check(faults, len(paths))
+            faults.append(f"{source.called(row)} ({error})")
+    check(faults, len(source))
     return found
 
 
@@ -140,7 +142,7 @@ def check(faults: Iterable[str], count: int) -> None:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Any]:
+def _opened(encoded: Encoded) -> Iterator[Any]:
     """A picture, lazily.
 
     Raises:
@@ -151,12 +153,16 @@ def _opened(path: str | Path) -> Iterator[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is odd in a picture, but can be decoded
-            with Image.open(path) as picture:
+            with Image.open(encoded) as picture:
                 yield picture
     except Undecodable:
         raise
     except UnidentifiedImageError:
-        empty = os.path.getsize(path) == 0
+        empty = not (
+            encoded.getbuffer().nbytes
+            if isinstance(encoded, io.BytesIO)
+            else os.path.getsize(encoded)
+        )
         raise Undecodable("it is empty" if empty else "it is no picture") from None
     except OSError as error:
         raise Undecodable(one_line(error.strerror or str(error))) from error

@@ -1,23 +1,22 @@
-"""Datasets of pictures: from a folder with one folder a class."""
+"""Datasets of pictures: decoded once, cut into splits, and what is known of them."""
 
-from collections import Counter
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipeline.data.arrays import Array, Task
+from pipeline.data.arrays import Task
 from pipeline.data.dataset import Dataset
 from pipeline.data.files.data_file import DataFile
-from pipeline.data.pictures.listing import Listing, list_folder
-from pipeline.data.pictures.prepared import Prepared, Told, prepare
+from pipeline.data.files.hugging_face import is_saved
+from pipeline.data.pictures.collection import Collection, check_counts
+from pipeline.data.pictures.folders import of_folder
+from pipeline.data.pictures.lists import is_picture_list, of_list
+from pipeline.data.pictures.prepared import Told, prepare
+from pipeline.data.pictures.saved import has_pictures, of_saved
 from pipeline.data.request import DataRequest
 from pipeline.data.splits import CUT, with_splits
 from pipeline.errors import RequestError, quoted
-
-# Settings that mean nothing for pictures.
-OF_TABLES = ("drop", "kinds", "group", "time")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,145 +43,66 @@ class PictureDataset(Dataset):
         }
 
 
-def read_folder(file: DataFile, seed: int) -> PictureDataset:
-    """The dataset of a folder with one folder a class.
-
-    Raises:
-        RequestError: it cannot be used; says the place.
-    """
-    listing = listed(file)
-    prepared = prepare(listing.files, file.request.image_size, file.storage)
-    return _dataset(file.__name__, listing, prepared, file.request, seed)
+def holds_pictures(file: DataFile) -> bool:
+    """Whether a file or a folder is one of pictures; looks at little of it."""
+    path = os.path.expanduser(file.path)
+    if os.path.isdir(path):
+        return not is_saved(path) or has_pictures(path, file.request)
+    return is_picture_list(path, file.request)
 
 
-def prepare_folder(file: DataFile, told: Told) -> None:
+def prepare_pictures(file: DataFile, told: Told) -> None:
     """Decode the pictures, unless that is done.
 
     Raises:
         RequestError: they cannot be used; says the place.
     """
-    prepare(listed(file).files, file.request.image_size, file.storage, told)
+    prepare(_found(file).source, file.request.image_size, file.storage, told)
 
 
-def listed(file: DataFile) -> Listing:
-    """The pictures that a request asks for, with their labels.
+def read_pictures(file: DataFile, seed: int) -> PictureDataset:
+    """The dataset of a file or a folder of pictures.
 
     Raises:
-        RequestError: there are none, or the request is one for tables.
+        RequestError: it cannot be used; says the place.
     """
-    request = file.request
-    surplus = [name for name in OF_TABLES if getattr(request, name)]
-    if surplus or request.target is not None:
-        setting = {"kinds": "column"}.get(surplus[0], surplus[0]) if surplus else "target"
-        raise RequestError(
-            f"--{setting} is for tables; {file.path} is a folder of pictures, whose folders are "
-            "the classes."
-        )
-    listing = list_folder(file.path)
-    if isinstance(request.test, str):
-        listing = _with_test(listing, request.test, request.task)
-    elif request.test is not None and "test" in listing.paths:
-        raise RequestError(
-            f"--test must not be a fraction where there is a test split; {file.path} has one."
-        )
-    if request.task != "regression":
-        _check_counts(listing)
-    return listing
-
-
-def _with_test(listing: Listing, test: str, task: Task | None) -> Listing:
-    if "test" in listing.paths:
-        raise RequestError(f"--test must not be given beside a test split; {listing.root} has one.")
-    if not Path(test).is_dir():
-        raise RequestError(
-            f"--test must be a folder of pictures, or a fraction; got {quoted(test)}."
-        )
-    other = list_folder(test)
-    known = set(listing.all_labels)
-    surplus = sorted(set(other.all_labels) - known)
-    if surplus and task != "regression":
-        raise RequestError(
-            f"The classes of {test} must be among those of the training pictures "
-            f"({', '.join(sorted(known))}); it has {', '.join(map(quoted, surplus))} too."
-        )
-    return replace(
-        listing,
-        paths=listing.paths | {"test": other.files},
-        labels=listing.labels | {"test": other.all_labels},
-        left_out=dict(Counter(listing.left_out) + Counter(other.left_out)),
-    )
-
-
-def _check_counts(listing: Listing) -> None:
-    """Refuse a class with fewer pictures than there are splits to cut from them."""
-    cut = {"train", "val", "test"} - listing.paths.keys()
-    needed = 1 + len(cut - {"train"})
-    counts = Counter(listing.labels["train"])
-    few = {label: n for label, n in counts.items() if n < needed}
-    if few:
-        found = ", ".join(f"{quoted(label)} has {n}" for label, n in sorted(few.items()))
-        raise RequestError(
-            f"Each class must have {needed} pictures or more, one for each split; in "
-            f"{listing.root} {found}. Add pictures, or remove the folder."
-        )
-
-
-def _dataset(
-    name: str, listing: Listing, prepared: Prepared, request: DataRequest, seed: int
-) -> PictureDataset:
-    regression = request.task == "regression"
-    class_names = None if regression else tuple(sorted(set(listing.all_labels)))
-    number = _numbers(listing) if class_names is None else {n: i for i, n in enumerate(class_names)}
-    parts: dict[str, tuple[Array, Array]] = {}
-    first = 0
-    for split, labels in listing.labels.items():
-        rows = slice(first, first + len(labels))
-        first += len(labels)
-        # a view of the mapped file, of which the splits are copies
-        parts[split] = np.asarray(prepared.array[rows]), np.array([number[n] for n in labels])
+    found, request = _found(file), file.request
+    prepared = prepare(found.source, request.image_size, file.storage)
     made = with_splits(
         PictureDataset,
-        name,
-        parts,
+        file.__name__,
+        {split: (prepared.array[rows], found.targets[split]) for split, rows in found.rows.items()},
         seed,
-        task="classification" if class_names else "regression",
-        classes=len(class_names) if class_names else None,
-        test=request.test if isinstance(request.test, float) else CUT,
+        task=found.task,
+        classes=None if found.class_names is None else len(found.class_names),
+        test=CUT if request.test is None or isinstance(request.test, str) else request.test,
     )
     facts = prepared.facts
     return replace(
         made,
-        class_names=class_names,
+        class_names=found.class_names,
+        source=file.path,
         pictures={
             "size": list(made.shape[:2]),
             "asked": prepared.asked,
             "smallest": list(facts.smallest),
             "largest": list(facts.largest),
             "grey": facts.grey,
-            "count": len(listing.files),
-            "left_out": listing.left_out,
+            "count": found.count,
+            "left_out": dict(found.left_out),
             "prepared": str(prepared.folder),
         },
     )
 
 
-def _numbers(listing: Listing) -> dict[str, float]:
-    """The number that each label is.
-
-    Raises:
-        RequestError: one is none.
-    """
-    numbers: dict[str, float] = {}
-    for label in dict.fromkeys(listing.all_labels):
-        try:
-            numbers[label] = float(label)
-        except ValueError:
-            numbers[label] = np.nan
-        if not np.isfinite(numbers[label]):
-            raise RequestError(
-                f"Labels of a regression must be numbers; {listing.root} has {quoted(label)}."
-            )
-    return numbers
+def _found(file: DataFile) -> Collection:
+    path = os.path.expanduser(file.path)
+    if os.path.isdir(path):
+        found = of_saved(file) if is_saved(path) else of_folder(file)
+    else:
+        found = of_list(file)
+    check_counts(found)
+    return found
 
 
 def images(
@@ -196,12 +116,14 @@ def images(
     """Return pictures for `Experiment(dataset=…)`; they are decoded when a search begins.
 
     Args:
-        folder: has one folder a class, or such folders in `train` and `test`, perhaps in `val`.
-        target: nothing, for a folder.
-        test: another such folder, or the fraction that is kept for the test; 0.2 if not given.
+        folder: has one folder a class, or such folders in `train` and `test`, perhaps in `val`; a
+            list, CSV or TSV, of pictures and labels; or what Hugging Face's `save_to_disk` wrote.
+        target: of a list, or of Hugging Face's, the column of the labels.
+        test: another such folder or list, or the fraction that is kept for the test; 0.2 if not
+            given.
         image_size: pixels a side, or (height, width), that all are resized to; the median if not
             given.
-        task: classification, if not given.
+        task: what the labels say, if not given.
 
     Raises:
         RequestError: the size cannot be one.

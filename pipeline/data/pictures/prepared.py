@@ -13,7 +13,7 @@ import secrets
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import psutil
 from pipeline.data.arrays import Array
 from pipeline.data.pictures.decoding import COLOUR, GREY, check, decode_into, headers
 from pipeline.data.pictures.shares import WORTH_PIXELS, decode_in_processes, usable_processes
+from pipeline.data.pictures.sources import Source
 from pipeline.errors import RequestError, StorageError
 
 FORM = 1  # of what is written: another is prepared anew
@@ -66,7 +67,7 @@ def prepared_folder(storage: str) -> Path:
 
 
 def prepare(
-    paths: Sequence[str],
+    source: Source,
     size: tuple[int, int] | None,
     storage: str,
     told: Told = lambda what: None,
@@ -74,7 +75,7 @@ def prepare(
     """The pictures as an array: the one that is there, or a new one.
 
     Args:
-        paths: the files.
+        source: the pictures.
         size: height and width in pixels; None for the medians of those of the pictures.
         storage: where the runs are.
         told: hears how far it is.
@@ -84,10 +85,10 @@ def prepare(
         StorageError: it cannot be written.
     """
     within = prepared_folder(storage)
-    folder = within / _digest(paths, size)
+    folder = within / _digest(source, size)
     try:
         if not folder.is_dir():
-            _make(folder, paths, size, told)
+            _make(folder, source, size, told)
         array = np.load(folder / ARRAY, mmap_mode="r", allow_pickle=False)
         facts = json.loads((folder / FACTS).read_text())
     except OSError as error:
@@ -102,9 +103,9 @@ def prepare(
     return Prepared(array, Facts(smallest, largest, facts["grey"]), folder, size is not None)
 
 
-def _digest(paths: Sequence[str], size: tuple[int, int] | None) -> str:
-    found = hashlib.sha256(json.dumps([FORM, size]).encode())
-    for path in paths:
+def _digest(source: Source, size: tuple[int, int] | None) -> str:
+    found = hashlib.sha256(json.dumps([FORM, size, source.part]).encode())
+    for path in source.files():
         try:
             stat = os.stat(path)
         except OSError as error:
@@ -114,25 +115,23 @@ def _digest(paths: Sequence[str], size: tuple[int, int] | None) -> str:
     return found.hexdigest()[:32]
 
 
-def _make(folder: Path, paths: Sequence[str], size: tuple[int, int] | None, told: Told) -> None:
-    told(f"reading the sizes of {len(paths):,} pictures")
-    found = headers(paths)
+def _make(folder: Path, source: Source, size: tuple[int, int] | None, told: Told) -> None:
+    told(f"reading the sizes of {len(source):,} pictures")
+    found = headers(source)
     heights, widths = [h.height for h in found], [h.width for h in found]
     grey = sum(h.grey for h in found)
     if size is None:
         size = round(statistics.median(heights)), round(statistics.median(widths))
-    shape = len(paths), *size, GREY if grey == len(paths) else COLOUR
+    shape = len(source), *size, GREY if grey == len(source) else COLOUR
     _check_memory(shape)
     facts = Facts((min(heights), min(widths)), (max(heights), max(widths)), grey)
     pixels = sum(h.height * h.width for h in found)
     with _unfinished(folder) as unfinished:
-        _decode(unfinished, shape, paths, pixels, told)
+        _decode(unfinished, shape, source, pixels, told)
         (unfinished / FACTS).write_text(json.dumps(asdict(facts)) + "\n")
 
 
-def _decode(
-    folder: Path, shape: tuple[int, ...], paths: Sequence[str], pixels: int, told: Told
-) -> None:
+def _decode(folder: Path, shape: tuple[int, ...], source: Source, pixels: int, told: Told) -> None:
     array = np.lib.format.open_memmap(folder / ARRAY, "w+", np.uint8, shape)
     with open(folder / ARRAY, "r+b") as file:
         # a full disk is met here, and not as a signal where the mapped file is written
@@ -144,18 +143,18 @@ def _decode(
         if time.monotonic() - said > EVERY_S:
             said = time.monotonic()
             os.utime(folder)  # somebody is at it
-            told(f"decoding {len(paths):,} pictures: {done / len(paths):.0%}")
+            told(f"decoding {len(source):,} pictures: {done / len(source):.0%}")
 
-    told(f"decoding {len(paths):,} pictures into {folder.parent}")
+    told(f"decoding {len(source):,} pictures into {folder.parent}")
     processes = usable_processes()
     if pixels < WORTH_PIXELS or processes == 1:
         faults = []
-        for done, fault in enumerate(decode_into(array, paths, range(len(paths))), start=1):
+        for done, fault in enumerate(decode_into(array, source, range(len(source))), start=1):
             faults.append(fault)
             heard(done)
     else:
-        faults = decode_in_processes(folder / ARRAY, paths, heard, processes)
-    check(faults, len(paths))
+        faults = decode_in_processes(folder / ARRAY, source, heard, processes)
+    check(faults, len(source))
     array.flush()
 
 

@@ -10,13 +10,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.data.pictures.decoding import decode_into
+from pipeline.data.pictures.sources import Source, source_of
 from pipeline.errors import KerasweepError
 from pipeline.names import search_path
 
@@ -28,13 +29,13 @@ LOOK_S = 0.2
 
 
 def decode_in_processes(
-    array: Path, paths: Sequence[str], told: Callable[[int], None], processes: int
+    array: Path, source: Source, told: Callable[[int], None], processes: int
 ) -> list[str]:
     """Decode pictures into the `.npy` file `array`, which has their size and number.
 
     Args:
         array: the file.
-        paths: of the pictures.
+        source: the pictures.
         told: hears now and then how many are done.
         processes: how many.
 
@@ -45,7 +46,7 @@ def decode_in_processes(
         KerasweepError: a process was ended.
     """
     job = array.with_suffix(".json")
-    job.write_text(json.dumps({"array": str(array), "paths": list(paths)}))
+    job.write_text(json.dumps({"array": str(array), "source": source.plain()}))
     command = [sys.executable, "-m", __name__, str(job)]
     environment = os.environ | {"PYTHONPATH": search_path()}
     started: list[subprocess.Popen[str]] = []
@@ -96,10 +97,10 @@ def usable_processes() -> int:
 def _main(job: str, share: int, shares: int) -> None:
     """Decode every so-manieth picture, and say so."""
     asked = json.loads(Path(job).read_text())
-    found, paths = np.load(asked["array"], mmap_mode="r+"), asked["paths"]
-    rows = range(share, len(paths), shares)
+    found, source = np.load(asked["array"], mmap_mode="r+"), source_of(asked["source"])
+    rows = range(share, len(source), shares)
     faults: list[str] = []
-    for done, fault in enumerate(decode_into(found, paths, rows), start=1):
+    for done, fault in enumerate(decode_into(found, source, rows), start=1):
         faults += [fault] if fault else []
         if done % SAY_EVERY == 0 or done == len(rows):
             print(json.dumps({"done": done, "faults": faults}), flush=True)

@@ -96,17 +96,21 @@ def test_a_test_that_cannot_be_is_refused(photos: Path, tmp_path: Path) -> None:
         f"--test must not be given beside a test split; {both} has one."
     )
     assert refusal(both, test=0.1) == (
-        f"--test must not be a fraction where there is a test split; {both} has one."
+        f"--test must not be given beside a test split; {both} has one."
     )
     assert "test must be a fraction in (0, 1)" in refusal(photos, test=1.5)
 
 
 def test_what_is_for_tables_is_refused(photos: Path) -> None:
-    ending = f"is for tables; {photos} is a folder of pictures, whose folders are the classes."
-    assert refusal(photos, drop=("a",)) == f"--drop {ending}"
-    assert refusal(photos, kinds={"a": "text"}) == f"--column {ending}"
-    assert refusal(photos, group="a") == f"--group {ending}"
-    assert refusal(photos, target="a") == f"--target {ending}"
+    ending = "is a folder of pictures, whose folders are the classes."
+    assert refusal(photos, target="a") == f"--target is for tables; {photos} {ending}"
+    assert refusal(photos, drop=("a",)) == f"--drop is for tables; {photos} {ending}"
+    for setting, asked in (
+        ("column", {"kinds": {"a": "text"}}),
+        ("group", {"group": "a"}),
+        ("time", {"time": "a"}),
+    ):
+        assert refusal(photos, **asked) == f"--{setting} is for tables; {photos} holds pictures."
 
 
 def test_a_class_with_too_few_pictures_for_the_splits_is_named(photos: Path) -> None:
@@ -115,7 +119,7 @@ def test_a_class_with_too_few_pictures_for_the_splits_is_named(photos: Path) -> 
 
     assert refusal(photos) == (
         f"Each class must have 3 pictures or more, one for each split; in {photos} 'digit1' has 2. "
-        "Add pictures, or remove the folder."
+        "Add pictures, or leave the class out."
     )
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from pipeline.data.pictures import prepared, shares
 from pipeline.data.pictures.prepared import Prepared, prepare, prepared_folder
+from pipeline.data.pictures.sources import Files
 from pipeline.errors import KerasweepError, RequestError, StorageError
 
 
@@ -23,7 +24,7 @@ def paths(photos: Path) -> list[str]:
 
 
 def made(paths: Sequence[str], tmp_path: Path, size: tuple[int, int] | None = None) -> Prepared:
-    return prepare(paths, size, str(tmp_path / "runs"))
+    return prepare(Files(paths), size, str(tmp_path / "runs"))
 
 
 def names(tmp_path: Path) -> set[str]:
@@ -32,8 +33,8 @@ def names(tmp_path: Path) -> set[str]:
 
 def test_pictures_are_decoded_once_while_nothing_changes(paths: list[str], tmp_path: Path) -> None:
     said: list[str] = []
-    first = prepare(paths, None, str(tmp_path / "runs"), said.append)
-    again = prepare(paths, None, str(tmp_path / "runs"), said.append)
+    first = prepare(Files(paths), None, str(tmp_path / "runs"), said.append)
+    again = prepare(Files(paths), None, str(tmp_path / "runs"), said.append)
 
     assert first.array.shape == (30, 8, 8, 1) and first.array.dtype == np.uint8
     assert isinstance(first.array, np.memmap) and not first.array.flags.writeable
@@ -80,7 +81,7 @@ def test_several_processes_decode_the_same(
     monkeypatch.setattr(prepared, "WORTH_PIXELS", 0)
     monkeypatch.setattr(prepared, "usable_processes", lambda: 2)
 
-    together = prepare(paths, None, str(tmp_path / "other"))
+    together = prepare(Files(paths), None, str(tmp_path / "other"))
 
     np.testing.assert_array_equal(together.array, alone)
     assert sorted(os.listdir(together.folder)) == ["facts.json", "pictures.npy"]
@@ -116,12 +117,13 @@ def test_a_preparation_that_is_killed_is_not_taken_for_whole_and_is_removed_late
 ) -> None:
     code = (
         "import sys, time\nfrom pipeline.data.pictures import prepared\n"
+        "from pipeline.data.pictures.sources import Files\n"
         "slow = prepared.decode_into\n"
         "def decode_into(*given):\n"
         "    for fault in slow(*given):\n        print('one', flush=True); time.sleep(9)\n"
         "        yield fault\n"
         "prepared.decode_into = decode_into\n"
-        "prepared.prepare(sys.argv[2:], None, sys.argv[1])"
+        "prepared.prepare(Files(sys.argv[2:]), None, sys.argv[1])"
     )
     killed = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "runs"), *paths],

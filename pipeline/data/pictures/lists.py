@@ -1,0 +1,127 @@
+"""The pictures of a list: a CSV or TSV with a column of their files and one of their labels."""
+
+import csv
+import os
+from collections.abc import Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data.files.data_file import LISTS, DataFile
+from pipeline.data.pictures.collection import Collection, check_request, consecutive
+from pipeline.data.pictures.listing import is_picture
+from pipeline.data.pictures.sources import Files
+from pipeline.data.request import DataRequest
+from pipeline.data.tables.from_frame import check_names
+from pipeline.data.tables.reading import SEPARATORS, header_of, read_frame
+from pipeline.data.tables.target import read_target, understood_target
+from pipeline.errors import LISTED, RequestError, quoted
+
+SAMPLE = 20  # rows that are looked at to know
+
+
+def is_picture_list(path: str, request: DataRequest) -> bool:
+    """Whether a file is such a list, by its first rows.
+
+    Beside the target and what is dropped it has one column, which names pictures.
+    """
+    if not path.lower().endswith(LISTS):
+        return False
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            separator = max(SEPARATORS, key=first.count)
+            header = next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])
+            rows = list(islice(csv.reader(file, delimiter=separator), SAMPLE))
+    except (OSError, ValueError, csv.Error):  # whoever reads it says what is wrong
+        return False
+    inputs = [name for name in header if name not in (request.target, *request.drop)]
+    if len(inputs) != 1:
+        return False
+    place = header.index(inputs[0])
+    named = [row[place].strip() for row in rows if len(row) > place and row[place].strip()]
+    return bool(named) and all(map(is_picture, map(os.path.basename, named)))
+
+
+def of_list(file: DataFile, seed: int = 0) -> Collection:
+    """The pictures of a list, and of the list that is its test.
+
+    Raises:
+        RequestError: it cannot be read, or names what is no file; says the line.
+    """
+    request = file.request
+    check_request(request, file.path)
+    check_names(request, header_of(file.path), file.path)
+    assert request.target is not None  # it was checked
+    (column,) = (
+        name for name in header_of(file.path) if name not in (request.target, *request.drop)
+    )
+    frames = {"train": _read(file.path, column, request.target)}
+    paths = {"train": _paths(frames["train"], column, file.path)}
+    target = understood_target(frames["train"][request.target], request.task, file.path)
+    if isinstance(request.test, str):
+        if not request.test.lower().endswith(LISTS):
+            raise RequestError(
+                f"--test must be a list of pictures, or a fraction; got {quoted(request.test)}."
+            )
+        lacking = {column, request.target} - set(header_of(request.test))
+        if lacking:
+            raise RequestError(
+                f"{request.test} must have the columns of the training pictures; it lacks "
+                f"{', '.join(sorted(lacking))}."
+            )
+        frames["test"] = _read(request.test, column, request.target)
+        paths["test"] = _paths(frames["test"], column, request.test)
+    missing = 0
+    rows, targets = consecutive({split: len(found) for split, found in paths.items()}), {}
+    for split, frame in frames.items():
+        known = frame[request.target].notna().to_numpy()
+        missing += int((~known).sum())
+        place = partial(_line, file.path if split == "train" else str(request.test))
+        rows[split] = rows[split][known]
+        targets[split] = read_target(frame[known][request.target], target, place)
+    return Collection(
+        file.path,
+        Files([path for found in paths.values() for path in found]),
+        rows,
+        targets,
+        target.task,
+        target.class_names,
+        {f"without {request.target}": missing} if missing else {},
+    )
+
+
+def _line(path: str, row: Any) -> str:
+    return f"{path}, line {row + 2}"
+
+
+def _read(path: str, column: str, target: str) -> pd.DataFrame:
+    # all of it: what is drawn of a table that is too large would hide pictures
+    return read_frame(path, [column, target], most_bytes=np.inf)[0]
+
+
+def _paths(frame: pd.DataFrame, column: str, path: str) -> Sequence[str]:
+    """The files, those of relative names beside the list.
+
+    Raises:
+        RequestError: some are not there; names their lines.
+    """
+    folder = Path(path).parent
+    found, lacking = [], []
+    for row, name in frame[column].items():
+        said: Any = name.strip() if isinstance(name, str) else None
+        whole = os.path.join(folder, said or "")
+        if said is None or not os.path.isfile(whole):
+            lacking.append(f"line {int(str(row)) + 2} {quoted(said) if said else 'nothing'}")
+        found.append(whole)
+    if lacking:
+        more = f" and {len(lacking) - LISTED} more" if len(lacking) > LISTED else ""
+        raise RequestError(
+            f"{path}, column {column!r}: must name pictures, beside the list or by absolute paths; "
+            f"these are no files: {', '.join(lacking[:LISTED])}{more}."
+        )
+    return found
