@@ -13,7 +13,7 @@ from pipeline.data.dataset import SPLITS, Dataset
 from pipeline.data.files.data_file import DataFile
 from pipeline.data.request import DataRequest
 from pipeline.data.splits import CUT, with_splits
-from pipeline.data.tables.from_frame import dataset_of
+from pipeline.data.tables.from_frame import check_names, dataset_of
 from pipeline.data.tables.target import read_target, understood_target
 from pipeline.errors import RequestError, did_you_mean, one_line, quoted
 
@@ -66,6 +66,7 @@ def read_npy(file: DataFile, seed: int) -> Dataset:
     """
     target, array = file.request.target, _loaded(file.path)
     if array.dtype.names is not None:
+        check_names(file.request, list(array.dtype.names), file.path)
         return dataset_of(
             _frame(array, file.path), file.request, seed, name=file.__name__, file=file.path
         )

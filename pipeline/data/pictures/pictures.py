@@ -37,6 +37,7 @@ class PictureDataset(Dataset):
         """How a picture becomes what the model takes, and what its outputs mean, fit for JSON."""
         return {
             "kind": "pictures",
+            "task": self.task,
             "size": list(self.shape[:2]),
             "channels": self.shape[2],
             "class_names": None if self.class_names is None else list(self.class_names),

@@ -28,6 +28,7 @@ def dataset_of(
     name: str,
     file: str | None,
     notes: tuple[str, ...] = (),
+    given: Mapping[str, pd.DataFrame] | None = None,
 ) -> TableDataset:
     """Make the dataset of a table.
 
@@ -38,6 +39,7 @@ def dataset_of(
         name: what messages and records call it.
         file: where it is from, if from a file.
         notes: what a person should know of how it was read.
+        given: the rows of `val` and `test` where those are splits already.
 
     Raises:
         RequestError: it cannot be used; says the place.
@@ -45,7 +47,13 @@ def dataset_of(
     where = _Place(file or name, file is not None)
     assert request.target is not None  # it was checked
     frame = frame.drop(columns=[name for name in request.drop if name in frame.columns])
-    tests = _test_rows(request.test, frame) if isinstance(request.test, str) else None
+    given = given or {}
+    trains = int(frame[request.target].notna().sum())
+    if "val" in given:
+        frame = pd.concat([frame, given["val"][frame.columns]], ignore_index=True)
+    tests = given["test"][frame.columns] if "test" in given else None
+    if isinstance(request.test, str):
+        tests = _test_rows(request.test, frame)
     target = understood_target(frame[request.target], request.task, where.called)
     frame, more = _with_target(frame, request.target)
     notes += more
@@ -56,19 +64,19 @@ def dataset_of(
         for column in (request.group, request.time)
     )
     labels = y if target.task == "classification" else None
-    cut = partial(
-        split_rows, name, len(frame), seed=seed, labels=labels, groups=groups, times=times
-    )
+    cut = partial(split_rows, name, trains, seed=seed, labels=labels, groups=groups, times=times)
     if tests is not None:
         tests, more = _with_target(tests, request.target)
         notes += more
         train, val = cut(test=None)
-        there = _Place(str(request.test), True)
+        there = _Place(str(request.test or file), True)
         y_test = read_target(tests[request.target], target, there.at)
         test_values = _values(tests, forms, there)
     else:
         size = CUT if request.test is None else float(request.test)
         train, val, held_out = cut(test=size)
+    if "val" in given:
+        train, val = np.concatenate([train, val]), np.arange(trains, len(frame))
     values = _values(frame, forms, where)
     if tests is None:
         test_values = {name: column[held_out] for name, column in values.items()}

@@ -157,6 +157,7 @@ def test_the_plan_says_what_was_made_of_the_pictures(photos: Path) -> None:
 def test_what_a_picture_needs_before_the_model_is_known(photos: Path) -> None:
     assert loaded(photos).preprocessing() == {
         "kind": "pictures",
+        "task": "classification",
         "size": [8, 8],
         "channels": 1,
         "class_names": ["digit0", "digit1", "digit2"],
