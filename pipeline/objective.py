@@ -68,6 +68,11 @@ MAXIMISED = SHARES | {
     "specificity_at_sensitivity",
     "true_positives",
     "true_negatives",
+    # scikit-learn's, which are ours: see `pipeline.worker.scoring`
+    "balanced_accuracy",
+    "f1_macro",
+    "roc_auc",
+    "r2",
 }
 
 # Far worse than any real value, yet finite: schedulers and searchers compare and average what they

@@ -59,7 +59,9 @@ RULES = {
         "a saved model is used without the search that found it",
     ),
     "worker/training": (
-        RECORDS | PROTOCOL | {"worker/backends", "worker/fitting", "worker/serving"},
+        RECORDS
+        | PROTOCOL
+        | {"worker/backends", "worker/fitting", "worker/scoring", "worker/serving"},
         "a training is handed its search space, and talks to a session alone",
     ),
     "worker/spaces": (
@@ -85,7 +87,7 @@ RULES = {
     "engine/helper": (
         DRIVEN
         | {"engine/internals", "engine/cluster", "engine/faults", "engine/imports"}
-        | {"worker/spaces", "worker/training"},
+        | {"worker/spaces", "worker/training", "worker/scoring"},
         "the helper loads, follows and measures; it knows no search",
     ),
     "engine/imports": (

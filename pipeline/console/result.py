@@ -13,6 +13,7 @@ from pipeline.objective import Objective
 from pipeline.records.layout import at_home
 from pipeline.records.outputs.model_check import ModelCheck
 from pipeline.records.outputs.results import Results
+from pipeline.records.outputs.scores import Baseline, scores_in_words
 from pipeline.records.store.remote import location
 
 
@@ -88,6 +89,10 @@ def result_rows(run: Results) -> dict[str, str]:
             for split in ("validation", "test")
             if summary.get(split)
         }
+        for split, scores in summary.get("scores", {}).items():
+            rows[f"{split} scores"] = scores_in_words(scores)
+        if summary.get("baseline"):
+            rows["baseline"] = str(Baseline(**summary["baseline"]))
         if summary.get("check"):
             rows["check"] = str(ModelCheck(**summary["check"]))
         if summary.get("saved") == "refit" and not summary.get("no_model"):

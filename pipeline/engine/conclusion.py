@@ -19,6 +19,7 @@ from pipeline.records.entries.reports import Report
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.model_check import ModelCheck
+from pipeline.records.outputs.scores import Baseline
 from pipeline.records.outputs.summary import BestEpoch, find_best, remove_summary, write_summary
 from pipeline.records.outputs.tables import write_tables
 from pipeline.records.retention import Retention
@@ -58,14 +59,16 @@ def conclude(
     best = find_best(ledger.trials, ledger.reports, prepared.objective)
     remove_summary(layout)
     write_tables(layout, prepared.objective, ledger)
-    measured = refit_epochs = None
+    measured = refit_epochs = baseline = None
     if best is not None:
         refit_epochs = _refit_epochs(prepared, best, ledger)
         doing = "" if refit_epochs is None else ", training the best configuration on all examples"
         watcher.preparing(f"measuring the best model{doing}")
         measured = _evaluated(prepared, best, layout, refit_epochs)
-        if doubt := _doubt(measured):
-            watcher.warned(doubt)
+        baseline = _baseline(prepared, measured["scores"])
+        for doubt in (_doubt(measured), baseline.doubt() if baseline else ""):
+            if doubt:
+                watcher.warned(doubt)
     wall_clock_s = circumstances.wall_clock_s + time.monotonic() - began
     facts: dict[str, Any] = {
         "exhausted": circumstances.exhausted,
@@ -76,6 +79,9 @@ def conclude(
         "no_model": (measured or {}).get("no_model", ""),
         "scored": "validation" if prepared.experiment.folds is None else "folds",
         "saved": None if best is None else "best epoch" if refit_epochs is None else "refit",
+        "scores": (measured or {}).get("scores", {}),
+        "no_scores": (measured or {}).get("no_scores", ""),
+        "baseline": baseline and baseline.plain(),
         "wall_clock_s": round(wall_clock_s, 1),
         "concurrent": prepared.places(),
         "examples": prepared.examples,
@@ -149,6 +155,11 @@ def _evaluated(
     job = replace(job, devices=1)  # the helper has no GPU
     epoch = None if best.final else best.epoch
     return prepared.space.evaluate(job, epoch, layout, best.objective, refit_epochs)
+
+
+def _baseline(prepared: Prepared, scores: Mapping[str, Any]) -> Baseline | None:
+    found = prepared.space.baseline()
+    return found and Baseline.of(*found, prepared.objective, scores)
 
 
 def _device(experiment: Experiment) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class Layout:
         self.best_metrics = self.best / "metrics.json"
         self.best_standardisation = self.best / "standardisation.json"
         self.best_preprocessing = self.best / "preprocessing.json"
+        self.best_confusion = self.best / "confusion.csv"  # of a classification
+        self.best_residuals = self.best / "residuals.csv"  # of a regression
         self.trials = self.root / "trials"
         self.debug_log = self.root / "debug.log"  # for whoever looks into a fault; never read back
         self.lock = self.root / ".lock"

@@ -113,6 +113,14 @@ class Helper:
 
         return evaluate_best(job, self._search_space(), data, epoch, layout, recorded)
 
+    def baseline(self, data: Data) -> Any:
+        """See `worker.scoring.baseline`; None of data without a task."""
+        if not isinstance(data, Dataset):
+            return None
+        from pipeline.worker.scoring.baseline import baseline
+
+        return baseline(data)
+
     def versions(self) -> dict[str, str]:
         """Of what the trials run on."""
         machine.claim(self._cpus, gpus=0)

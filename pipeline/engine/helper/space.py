@@ -111,3 +111,11 @@ class FollowedSpace:
         """
         asked = (job, self.data, epoch, layout, recorded, refit_epochs)
         return dict(self._ask(self._helper.evaluate, *asked))
+
+    def baseline(self) -> tuple[dict[str, Any], str] | None:
+        """What the simplest models score: see `worker.scoring.baseline.baseline`.
+
+        None of data without a task.
+        """
+        found: tuple[dict[str, Any], str] | None = self._ask(self._helper.baseline, self.data)
+        return found

@@ -43,10 +43,20 @@ FILES: tuple[tuple[Path, str], ...] = (
     (_RUN.best_metrics, "its trial, its epoch and its metrics on the validation and test split"),
     (_RUN.best_preprocessing, "how a table's rows, or pictures, become its inputs"),
     (_RUN.best_standardisation, "how its inputs are scaled, of a dataset that scales them"),
+    (
+        _RUN.best_confusion,
+        "of a classification, the confusion matrix of the test split: true class, predicted class, "
+        "how many; only pairs that were met, and each class with itself",
+    ),
+    (
+        _RUN.best_residuals,
+        "of a regression, true and predicted values on the test split, of 10,000 examples at most",
+    ),
     (_RUN.checksums, "the SHA-256 of each table and of each file of `best/`"),
     (
         _RUN.summary,
-        "best trial, metrics, counts of trials, wall clock, versions, device; written last",
+        "best trial, metrics, scores with intervals of 95 %, baseline, counts of trials, wall "
+        "clock, versions, device; written last",
     ),
     (_RUN.tracker_state("<tracker>"), "what a tracker keeps from one process to the next"),
     (_RUN.debug_log, "what Ray and the search logged; for whoever looks into a fault"),

@@ -14,6 +14,7 @@ from pipeline.records.checksummed import Warned
 from pipeline.records.layout import Layout, at_home
 from pipeline.records.opening import opened
 from pipeline.records.outputs.checksums import check_sum, read_checksums
+from pipeline.records.outputs.scores import Baseline, Score
 from pipeline.records.outputs.summary import BestEpoch, read_summary
 from pipeline.records.store.remote import RemotePath
 
@@ -68,6 +69,20 @@ class Results:
         return BestEpoch(**self.summary["best"]) if self.summary["best"] else None
 
     @property
+    def scores(self) -> dict[str, dict[str, Score]]:
+        """The best model's scores, with intervals of 95 %: `run.scores["test"]["accuracy"].low`."""
+        return {
+            split: {name: Score(**score) for name, score in scores.items()}
+            for split, scores in self.summary.get("scores", {}).items()
+        }
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """What the simplest models score; None of data without a task, and of earlier versions."""
+        plain = self.summary.get("baseline")
+        return None if plain is None else Baseline(**plain)
+
+    @property
     def trials(self) -> pd.DataFrame:
         """A row a trial; a hyperparameter that a trial did not request is missing there."""
         table: pd.DataFrame = self._whole(*self._trials_table())
@@ -115,6 +130,8 @@ class Results:
                 self.layout.best_metrics: "hold the best model's metrics",
                 self.layout.best_preprocessing: "say how rows become the best model's inputs",
                 self.layout.best_standardisation: "say how the best model's inputs are scaled",
+                self.layout.best_confusion: "hold the confusion matrix of the test split",
+                self.layout.best_residuals: "hold true and predicted values of the test split",
             }
             recorded = {self.layout.root / name for name in self._recorded()}
             outputs += [(p, must, lambda file: None) for p, must in beside.items() if p in recorded]

@@ -91,6 +91,9 @@ class _Summary:
     refit_epochs: int | None = None
     spread: float | None = None
     folds: list[dict[str, float | None]] | None = None
+    scores: dict[str, dict[str, Any]] = field(default_factory=dict)  # by split, each a `Score`
+    no_scores: str = ""  # why there are none
+    baseline: dict[str, Any] | None = None  # a `Baseline`, of what has a task
     exhausted: bool = False
     interrupted: bool = False
     wall_clock_s: float = 0.0

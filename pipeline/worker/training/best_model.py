@@ -10,8 +10,9 @@ from typing import Any
 
 from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import Data
-from pipeline.records.layout import Layout, persist, write_json
+from pipeline.records.layout import Layout, persist, write_json, write_whole
 from pipeline.records.outputs.checksums import read_checksums, sum_of, write_checksums
+from pipeline.worker.scoring.task_scores import Scored
 from pipeline.worker.session import Job
 from pipeline.worker.training.optimizers import optimizer_of
 
@@ -31,6 +32,7 @@ def write_best(
     metrics: Mapping[str, Any],
     data: Data,
     model: Path | None,
+    scored: Scored,
 ) -> None:
     """Write what stands beside the best model, and remove that of a trial that was best before.
 
@@ -41,9 +43,13 @@ def write_best(
         metrics: those of the validation and the test split.
         data: what it was trained on.
         model: where it was saved; None where there is none.
+        scored: its scores.
     """
     saved = [] if model is None else [model]
-    for path in (layout.best_model, layout.best_weights):
+    for path, text in scored.tables(layout).items():
+        persist(layout, path, partial(write_whole, path, text))
+        saved.append(path)
+    for path in _sometimes(layout):
         if path not in saved:
             persist(layout, path, partial(path.unlink, missing_ok=True))
     files: dict[Path, Any] = {
@@ -59,13 +65,16 @@ def write_best(
         persist(layout, path, partial(write_json, path, plain))
     sums = {path: sum_of(path) for path in (*saved, *files)}
     kept = {
-        name: known for name, known in read_checksums(layout).items() if not _is_model(layout, name)
+        name: known
+        for name, known in read_checksums(layout).items()
+        if layout.root / name not in _sometimes(layout)
     }
     write_checksums(layout, sums, beside=kept)
 
 
-def _is_model(layout: Layout, name: str) -> bool:
-    return layout.root / name in (layout.best_model, layout.best_weights)
+def _sometimes(layout: Layout) -> tuple[Path, ...]:
+    """The files that another best trial may have left out."""
+    return layout.best_model, layout.best_weights, layout.best_confusion, layout.best_residuals
 
 
 def _save(model: Any, path: Path) -> Path:

@@ -19,6 +19,7 @@ from pipeline.records.layout import Layout
 from pipeline.records.outputs.model_check import ON_A_GPU, ModelCheck
 from pipeline.worker.fitting.grouping import SIXTEEN_BITS
 from pipeline.worker.fitting.validation import evaluation_batch
+from pipeline.worker.scoring.task_scores import NO_MODEL, task_scores
 from pipeline.worker.serving.model_file import load_keras_model
 from pipeline.worker.serving.whole_model import whole_model
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
@@ -64,6 +65,7 @@ def evaluate_best(
         `{"validation": metrics, "test": metrics, "check": check, "no_model": reason}`: None for a
         split that there is not, or where only the search space's own `fit` knows how to measure;
         `check` is a `ModelCheck` of the saved model; the reason is empty where there is one.
+        And `scores` and `no_scores`: see `Scored`.
     """
     come_to(job, space, data, epoch, recorded)
     model, state = trained(job, space, data)
@@ -71,15 +73,18 @@ def evaluate_best(
     metrics: dict[str, Any] = {"validation": None, "test": None}
     if job.repeats > 1 or recorded is None:
         recorded = state.objective
-    path = None
+    path, scored = None, NO_MODEL
     if state.no_model:
         check = ModelCheck.of(job.objective.name, recorded, None, 0.0, state.no_model)
     else:
         path = save_best(model, layout)
-        found, check = _measured(path, model, space, data, job, state, recorded)
+        loaded, unread = reloaded(path, model)
+        found, check = _measured(loaded, unread, space, data, job, state, recorded)
         metrics |= found
-    write_best(layout, job, state.epoch, metrics, data, path)
-    return metrics | {"check": check.plain(), "no_model": state.no_model}
+        unfed = "" if found else check.reason
+        scored = task_scores(loaded, data, state.batch_size or 32, job.seed, unfed)
+    write_best(layout, job, state.epoch, metrics, data, path, scored)
+    return metrics | {"check": check.plain(), "no_model": state.no_model} | scored.plain()
 
 
 def come_to(
@@ -125,8 +130,8 @@ def trained(job: Job, space: SearchSpace, data: Data) -> tuple[Any, BestState]:
 
 
 def _measured(
-    path: Path,
-    model: Any,
+    loaded: Any,
+    unread: str,
     space: SearchSpace,
     data: Data,
     job: Job,
@@ -135,11 +140,10 @@ def _measured(
 ) -> tuple[dict[str, Any], ModelCheck]:
     """Each split's metrics, and whether the model has the score that was recorded.
 
-    The model is the one that its file gives back; where Keras cannot load that alone, `model`. No
-    metrics where validation shows that the model's `fit` prepares data in its own way.
+    `loaded` and `unread` are of `reloaded`. No metrics where validation shows that the model's
+    `fit` prepares data in its own way.
     """
     objective, name = job.objective.name, job.objective.name.removeprefix("val_")
-    loaded, unread = reloaded(path, model)
     own_way = held.incomparable or (EARLIER if held.batch_size is None else "")
     drawn = isinstance(data, FitData) and data.validation_is_drawn
     incomparable = own_way or (DRAWN if drawn else "")

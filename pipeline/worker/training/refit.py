@@ -16,6 +16,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.errors import one_line
 from pipeline.records.layout import Layout
 from pipeline.records.outputs.model_check import ON_A_GPU, ModelCheck
+from pipeline.worker.scoring.task_scores import NO_MODEL, task_scores
 from pipeline.worker.serving.whole_model import whole_model
 from pipeline.worker.session import Job, SearchSpace, Stopped, TrialUpdate
 from pipeline.worker.training.best_model import save_best, write_best
@@ -61,27 +62,31 @@ def evaluate_folds(
 
     Returns:
         As of `evaluate.evaluate_best`. `validation` is the mean over the folds, `folds` has each
-        of them, `check` is of these; `test` is the test split's of the model that was saved.
+        of them, `check` is of these; `test` and `scores` are the test split's of the model that
+        was saved.
     """
     come_to(job, space, data, epoch, recorded)
     folds = _measured_again(job, space, data, recorded)
     whole = data.whole()
     model, state = _trained_anew(job, space, whole, epochs)
-    test = path = None
+    test, path, scored = None, None, NO_MODEL
     if not state.no_model:
         model = whole_model(model, whole)
         path = save_best(model, layout)
         loaded, _ = reloaded(path, model)
+        batch_size = state.batch_size or 32
         if loaded.compiled and folds.as_fed:
-            test = measure(loaded, whole.measured()["test"], state.batch_size or 32)
-    write_best(layout, job, epochs, {"validation": None, "test": test}, whole, path)
+            test = measure(loaded, whole.measured()["test"], batch_size)
+        unfed = "" if test else folds.check.reason
+        scored = task_scores(loaded, whole, batch_size, job.seed, unfed)
+    write_best(layout, job, epochs, {"validation": None, "test": test}, whole, path, scored)
     return {
         "validation": folds.mean,
         "folds": folds.each,
         "test": test,
         "check": folds.check.plain(),
         "no_model": state.no_model,
-    }
+    } | scored.plain()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,109 @@
+"""What the simplest models score on a dataset, beside the best that a search found.
+
+The majority class or the median; and a logistic or ridge regression, where that is cheap.
+"""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.dataset import Dataset
+from pipeline.worker.scoring.linear import logistic, ridge
+from pipeline.worker.scoring.outputs import labels
+from pipeline.worker.scoring.task_scores import of_predictions
+
+Array = NDArray[Any]
+
+# A logistic regression takes some 0.5 ns of one CPU for each example, feature and class of each
+# pass; 3 s in all at most (AMD EPYC).
+MOST_WORK, FEWEST_PASSES = 6e9, 12
+MOST_NUMBERS = 5e7  # in the inputs: 200 MB, once more than the data
+MOST_FEATURES = 2000  # of a ridge regression, which solves as many equations
+
+Splits = dict[str, Array]  # of each split, by its name
+
+
+def baseline(data: Dataset) -> tuple[dict[str, Any], str]:
+    """Train the simplest models on the training split, and score them on the others.
+
+    With folds they are trained on training and validation examples together, as is the model that
+    is saved, and scored on the test split alone.
+
+    Returns:
+        The scores by model, split and name; and why the linear one is left out, empty if it is not.
+    """
+    splits = {"validation": (data.x_val, data.y_val), "test": (data.x_test, data.y_test)}
+    if data.folds is not None:
+        data = data.whole()
+        del splits["validation"]
+    inputs = {name: x for name, (x, _) in splits.items()}
+    found = [_constant(data, inputs)]
+    reason = _too_much(data)
+    if not reason:
+        found += [_linear(data, inputs)]
+    targets = {name: y for name, (_, y) in splits.items()}
+    return {name: _scores(data, targets, predicted) for name, predicted in found}, reason
+
+
+def _scores(data: Dataset, targets: Splits, predicted: Splits) -> dict[str, Any]:
+    found = {}
+    for split, values in predicted.items():
+        scores = of_predictions(data, targets[split], values)
+        ones = np.ones((1, scores.examples), int)
+        plain = {name: float(value[0]) for name, value in scores(ones).items()}
+        found[split] = {n: value if np.isfinite(value) else None for n, value in plain.items()}
+    return found
+
+
+def _constant(data: Dataset, inputs: Splits) -> tuple[str, Splits]:
+    if data.task == "regression":
+        name, row = "median", np.median(data.y_train, axis=0)
+    else:
+        name = "majority class"
+        row = np.bincount(labels(data.y_train), minlength=data.classes or 0) / len(data.y_train)
+    return name, {split: np.broadcast_to(row, (len(x), *row.shape)) for split, x in inputs.items()}
+
+
+def _too_much(data: Dataset) -> str:
+    """Why a linear model would take too long, or cannot be; empty where it is cheap."""
+    name = "no ridge regression" if data.task == "regression" else "no logistic regression"
+    examples, features = len(data.x_train), int(np.prod(data.shape))
+    if data.task == "classification" and len(np.unique(labels(data.y_train))) < 2:
+        return f"{name}: all training examples are of one class"
+    if data.task == "regression" and features > MOST_FEATURES:
+        return f"{name}: {features:,} features take too long"
+    work = examples * features * (data.classes or 1) * FEWEST_PASSES
+    if examples * features > MOST_NUMBERS or work > MOST_WORK:
+        return f"{name}: {examples:,} examples of {features:,} features take too long"
+    return ""
+
+
+def _linear(data: Dataset, inputs: Splits) -> tuple[str, Splits]:
+    train, *others = _standardised(data.x_train, *inputs.values())
+    splits = dict(zip(inputs, others, strict=True))
+    if data.task == "regression":
+        y = data.y_train.reshape(len(data.y_train), -1).astype(np.float64)
+        predict = ridge(train.astype(np.float64), y)
+        shape = data.target_shape
+        return "ridge regression", {
+            split: predict(x).reshape(len(x), *shape) for split, x in splits.items()
+        }
+    classes = data.classes or 0
+    passes = int(MOST_WORK / (train.size * classes))
+    predict = logistic(train, labels(data.y_train), classes, passes)
+    return "logistic regression", {split: predict(x) for split, x in splits.items()}
+
+
+def _standardised(*inputs: Array) -> Iterator[Array]:
+    """Inputs as rows, by mean and deviation of the first ones; holes are 0."""
+    train, *others = (x.reshape(len(x), -1) for x in inputs)
+    with warnings.catch_warnings():  # of a column without any value
+        warnings.simplefilter("ignore")
+        mean = np.nanmean(train, axis=0, dtype=np.float64)
+        std = np.nanstd(train, axis=0, dtype=np.float64)
+    std = np.where(std > 0, std, 1)
+    for rows in (train, *others):
+        yield np.nan_to_num((rows - mean) / std).astype(np.float32)
