@@ -63,7 +63,8 @@ def task_scores(model: Any, data: Data, batch_size: int, seed: int, unfed: str =
     if unfed:
         return Scored(no_scores=unfed)
     try:
-        scores = of_split(model, data, *data.measured()["test"], batch_size)
+        x, y = data.measured()["test"]
+        scores = of_split(model, data, x, y, batch_size)
     except Unclear as error:
         return Scored(no_scores=str(error))
     plain = {name: score.plain() for name, score in scored(scores, seed).items()}
