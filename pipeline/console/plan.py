@@ -15,6 +15,7 @@ from pipeline.digest import label
 from pipeline.experiment import UNBOUNDED, Experiment
 from pipeline.watch import SearchPlan
 
+MOST_NAMES = 60  # characters of class names that are told
 PLURAL = {
     "number": "numbers",
     "yes/no": "yes/no",
@@ -90,6 +91,8 @@ def _described(facts: dict[str, Any]) -> str:
         low, high = facts["range"]
         what.append(f"in [{low:.4g}, {high:.4g}]")
     task = f"{facts['classes']} classes" if facts["classes"] else facts["task"]
+    if 0 < len(called := ", ".join(facts.get("class_names") or ())) <= MOST_NAMES:
+        task += f" ({called})"
     names = {"train": "train", "val": "validation", "test": "test"}
     counts = ", ".join(
         f"{count} {names[split]}" for split, count in facts["counts"].items() if count is not None

@@ -1,6 +1,6 @@
 """What a user gives, made into arrays: conversion, label encoding, splitting, scaling."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,20 @@ def as_inputs(name: str, x: Any) -> Array:
     return _narrowed(name, "x", array)
 
 
-def as_targets(
-    name: str, parts: list[Any], task: Task | None, classes: int | None
-) -> tuple[list[Array], Task, int | None]:
-    """Return the targets of all parts encoded alike, with their task and number of classes."""
+class Targets(NamedTuple):
+    """Targets of several parts, encoded alike.
+
+    `class_names` are what the labels 0, 1, … were called, where they were strings or truth values.
+    """
+
+    parts: list[Array]
+    task: Task
+    classes: int | None
+    class_names: tuple[str, ...] | None
+
+
+def as_targets(name: str, parts: list[Any], task: Task | None, classes: int | None) -> Targets:
+    """Encode the targets of all parts alike, and find their task and number of classes."""
     if task is not None and task not in TASKS:
         raise RequestError(
             f"Dataset {name!r}: task must be one of {', '.join(TASKS)}, got {task!r}."
@@ -44,9 +54,13 @@ def as_targets(
         raise RequestError(f"Dataset {name!r}: y must be (n,) or (n, k) in each part, got {got}.")
     y = np.concatenate(arrays)
     y = np.array(y.tolist()) if y.dtype.kind == "O" else y
+    called: tuple[str, ...] | None = None
     if y.dtype.kind in "US" and task != "regression":
         names, numbers = np.unique(y, return_inverse=True)
+        called = tuple(str(word, "utf-8") if y.dtype.kind == "S" else str(word) for word in names)
         y, classes = numbers.reshape(y.shape), classes or len(names)
+    elif y.dtype.kind == "b" and y.ndim == 1:
+        called = ("False", "True")
     inferred = task is None
     if task is None:
         task = "classification" if y.dtype.kind in "biu" or _is_one_hot(y) else "regression"
@@ -59,7 +73,8 @@ def as_targets(
         if classes is None:
             classes = _class_count(name, y, inferred)
     ends = np.cumsum([len(a) for a in arrays])[:-1]
-    return np.split(y, ends), task, classes
+    named = called is not None and task == "classification" and len(called) == classes
+    return Targets(np.split(y, ends), task, classes, called if named else None)
 
 
 def _class_count(name: str, y: Array, inferred: bool) -> int:

@@ -235,7 +235,8 @@ class Dataset:
         Args:
             name: what messages and records call it.
             x: inputs, `(n, *shape)`; float64 becomes float32.
-            y: targets; strings are numbered in sorted order, a column `(n, 1)` is flattened.
+            y: targets; strings are numbered in sorted order, and become the names of the classes;
+                a column `(n, 1)` is flattened.
             seed: decides which example goes where.
             task: from the targets when not given: integers, booleans, strings and one-hot rows
                 are a classification, other floats a regression.
@@ -248,7 +249,7 @@ class Dataset:
             test: likewise.
         """
         inputs = as_inputs(name, x)
-        (targets,), task, classes = as_targets(name, [y], task, classes)
+        (targets,), task, classes, class_names = as_targets(name, [y], task, classes)
         check_lengths(name, inputs, targets)
         rng = np.random.default_rng(seed)
         test_count = split_size(name, "test", test, len(inputs), len(inputs))
@@ -263,6 +264,7 @@ class Dataset:
             standardise_target,
             task=task,
             classes=classes,
+            class_names=class_names,
             source=source,
             licence=licence,
         )
@@ -288,7 +290,8 @@ class Dataset:
         `val` is a fraction of `train`, or a count.
         """
         x_train, x_test = as_inputs(name, train[0]), as_inputs(name, test[0])
-        (y_train, y_test), task, classes = as_targets(name, [train[1], test[1]], task, classes)
+        parts, task, classes, class_names = as_targets(name, [train[1], test[1]], task, classes)
+        y_train, y_test = parts
         check_lengths(name, x_train, y_train)
         labels = y_train if task == "classification" else None
         val_count = split_size(name, "val", val, len(x_train), len(x_train))
@@ -301,6 +304,7 @@ class Dataset:
             standardise_target,
             task=task,
             classes=classes,
+            class_names=class_names,
             source=source,
             licence=licence,
         )
@@ -422,6 +426,8 @@ def _target_faults(data: Dataset) -> list[str]:
         return faults
     if not isinstance(data.classes, int | np.integer) or data.classes < 2:
         return [f"a classification needs 2 classes or more, got classes={data.classes!r}"]
+    if data.class_names is not None and len(data.class_names) != data.classes:
+        return [f"{data.classes} classes need as many names, got {len(data.class_names)}"]
     if len(data.target_shape) > 1:
         return [
             f"labels must be of shape (n,), or (n, {data.classes}) when one-hot, "

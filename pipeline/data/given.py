@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from pipeline.data.arrays import as_inputs, as_targets, check_lengths
 from pipeline.data.dataset import form_of, kind_of
 from pipeline.errors import RequestError
@@ -25,7 +27,9 @@ class Arrays:
             )
         pairs = given if form == "with test" else [given]
         inputs = [as_inputs(self.__name__, x) for x, _ in pairs]
-        targets, _, _ = as_targets(self.__name__, [y for _, y in pairs], None, None)
+        targets, _, _, names = as_targets(self.__name__, [y for _, y in pairs], None, None)
+        if names is not None:  # which are to be known where a dataset is made of them
+            targets = [np.array(names)[labels] for labels in targets]
         self.pairs = tuple(zip(inputs, targets, strict=True))
         for x, y in self.pairs:
             check_lengths(self.__name__, x, y)

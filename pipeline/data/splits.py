@@ -41,12 +41,12 @@ def with_splits(
     if "val" in parts and "test" in parts:
         pairs = [parts[split] for split in SPLITS]
         inputs = [as_inputs(name, x) for x, _ in pairs]
-        targets, task, classes = as_targets(name, [y for _, y in pairs], task, classes)
+        targets, task, classes, class_names = as_targets(name, [y for _, y in pairs], task, classes)
         arrays: dict[str, Any] = {}
         for split, x, y in zip(SPLITS, inputs, targets, strict=True):
             check_lengths(name, x, y)
             arrays |= {f"x_{split}": x, f"y_{split}": y}
-        return kind(name=name, **arrays, task=task, classes=classes)
+        return kind(name=name, **arrays, task=task, classes=classes, class_names=class_names)
     if "test" in parts:
         return kind.with_test(name, train, parts["test"], seed, val=CUT, **facts)  # type: ignore[return-value]
     if "val" in parts:

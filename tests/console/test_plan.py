@@ -1,7 +1,9 @@
 """The plan of a search in words."""
 
 import io
+from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from pipeline.console.plan import describe_space, plan_rows
@@ -39,3 +41,18 @@ def test_a_dry_run_marks_what_only_other_configurations_request_and_says_what_ea
         "units_1 int 8 to 16, step 1, linear 12 the model",
         "broken boolean True, False False not known",  # no configuration with it could be built
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (None, "3 classes;"),
+        (["setosa", "versicolor", "virginica"], "3 classes (setosa, versicolor, virginica);"),
+        (["a" * 30, "b" * 30, "c"], "3 classes;"),
+    ],
+)
+def test_a_few_classes_are_named(plan_of, names, said):
+    plan = plan_of()
+    facts = {**plan.data, "classes": 3, "class_names": names, "counts": {"train": 8}}
+
+    assert said in plan_rows(replace(plan, data=facts))["dataset"]

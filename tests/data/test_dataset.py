@@ -223,6 +223,29 @@ def test_strings_are_numbered_in_sorted_order_over_both_parts() -> None:
 
     assert data.classes == 3
     assert data.y_test.tolist() == [0, 2]
+    assert data.class_names == ("ant", "cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "classes", "names"),
+    [
+        (["no", "yes"] * (N // 2), None, None, ("no", "yes")),
+        (np.array([b"no", b"yes"] * (N // 2)), None, None, ("no", "yes")),
+        (labels().astype(bool), None, None, ("False", "True")),
+        (["no", "yes"] * (N // 2), None, 3, None),  # who says that there are more has not named all
+        (labels().astype(bool), "regression", None, None),
+        (labels(), None, None, None),
+    ],
+)
+def test_strings_and_truth_values_name_the_classes(
+    y: Any, task: Any, classes: Any, names: Any
+) -> None:
+    data = Dataset.split("mine", numbered(), y, 0, task=task, classes=classes)
+
+    assert data.class_names == names
+    if names is not None:
+        assert data.recut(np.arange(5), np.arange(5, 9)).class_names == names
+        assert data.describe()["class_names"] == list(names)
 
 
 def test_given_task_overrides_what_the_labels_look_like() -> None:
@@ -269,6 +292,7 @@ NAN = np.array([[0.0], [np.nan], [np.inf], [1.0]], dtype=np.float32)
         ({"task": "clustering"}, "one of classification, regression, got 'clustering'"),
         ({"classes": None}, "2 classes or more, got classes=None"),
         ({"classes": 1}, "2 classes or more, got classes=1"),
+        ({"class_names": ("a", "b", "c")}, "2 classes need as many names, got 3"),
         ({"y_val": labels(4) + 1}, r"labels must be integers 0\.\.1, y_val has 1\.\.2"),
         ({"y_val": labels(4) - 1}, r"labels must be integers 0\.\.1, y_val has -1\.\.0"),
         ({"y_val": labels(4) / 2}, r"labels must be integers 0\.\.1, y_val is float64"),

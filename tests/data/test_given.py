@@ -89,3 +89,12 @@ def test_what_cannot_be_used_is_refused_in_one_line(given: Any, message: str) ->
     if isinstance(given, tuple) and len(given) == 2:
         with pytest.raises(RequestError, match=message.replace("arrays", "mine")):
             as_dataset(given, "mine", 0)
+
+
+@pytest.mark.parametrize("y", [np.array(["a", "b", "c"])[Y], np.array(["a", "b", "c"], object)[Y]])
+def test_strings_name_the_classes(y: Any) -> None:
+    described = as_loaded((X, y))
+
+    assert (described["classes"], described["class_names"]) == (3, ["a", "b", "c"])
+    parts = as_loaded(((X, y), (X[:1], y[:1])))
+    assert parts["class_names"] == ["a", "b", "c"]
