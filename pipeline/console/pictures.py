@@ -32,7 +32,8 @@ def _made_alike(pictures: dict[str, Any], channels: int) -> str:
     left_out = [f"{count:,} {what}" for what, count in pictures["left_out"].items()]
     if left_out:
         parts.append(f"left out: {', '.join(left_out)}")
-    parts.append(f"prepared in {short(Path(pictures['prepared']))}")
+    here = " on this machine, as runs are in an object store" if pictures["remote"] else ""
+    parts.append(f"prepared in {short(Path(pictures['prepared']))}{here}")
     return "; ".join(parts)
 
 

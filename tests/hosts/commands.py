@@ -64,14 +64,14 @@ def start_ray(head, *workers, token=True, **environment):
         worker.check(f"{join} --num-cpus=1", **environment)
 
 
-def search(head, *options, space="tiny"):
+def search(head, *options, space="tiny", dataset="digits"):
     """The README's command, for a small search, from the checkout; `options` take the place of its
     own."""
     said = the(of_readme("On a cluster"), "--storage /mnt/shared/runs")
     for written, meant in (
         ("HEAD", head.address),
         ("/mnt/shared/runs", RUNS),
-        (" mnist ", " digits "),
+        (" mnist ", f" {dataset} "),
     ):
         assert written in said
         said = said.replace(written, meant)

@@ -1,13 +1,14 @@
 """`ray start` on several hosts, then `--address`: what is refused, and what is survived."""
 
 import json
+import shlex
 import time
 from importlib.metadata import version
 
 import pytest
 
 from tests.hosts.commands import search, share_token, start_ray, starts, stop_ray
-from tests.hosts.machines import ROOT, RUNS
+from tests.hosts.machines import HOME, ROOT, RUNS
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 
@@ -101,8 +102,17 @@ def test_a_search_runs_on_every_host_and_goes_on_where_one_is_lost(make_hosts, t
     hosts = make_hosts("head", "worker1", "worker2", shared=tmp_path)
     start_ray(*hosts.all)
     space = f"{ROOT}/tests/hosts/lost_space.py"
+    # pictures that only the head has
+    writing = (
+        "from pathlib import Path; from tests.data.pictures.conftest import write_digits; "
+        f"write_digits(Path({f'{HOME}/photos'!r}), 10, 20)"
+    )
+    hosts["head"].check(f"cd {ROOT} && python -c {shlex.quote(writing)}")
     running = hosts["head"].start(
-        search(hosts["head"], "--search-space", space, "--scheduler", "none", "--name", "run")
+        search(
+            *(hosts["head"], "--search-space", space, "--scheduler", "none", "--name", "run"),
+            dataset=f"{HOME}/photos",
+        )
     )
     wait_for(lambda: lost_workers(tmp_path) == ["worker1"] * 3, running)
     began = {host.name for host in (tmp_path / "word" / "begun").glob("*/*")}

@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from pipeline.data.dataset import SPLITS
+from pipeline.data.dataset import SPLITS, kind_of
+from pipeline.data.files.data_file import READERS
 from pipeline.errors import LISTED, RequestError, quoted
 
 ENDINGS = (
@@ -60,11 +62,6 @@ def is_picture(name: str) -> bool:
     return name.lower().endswith(ENDINGS) and not _is_hidden(name)
 
 
-def holds_pictures(folder: str) -> bool:
-    """Whether a folder has pictures in its folders; looks no further than the first."""
-    return any(is_picture(name) for _, _, names in _walk(folder) for name in names)
-
-
 def list_folder(folder: str) -> Listing:
     """The pictures of a folder that has one folder a class, or such folders in train/ and test/.
 
@@ -78,6 +75,31 @@ def list_folder(folder: str) -> Listing:
         return _list_splits(root, names, left_out)
     _check_classes(root, found)
     return Listing(root, {"train": _joined(found)}, {"train": _labels(found)}, dict(left_out))
+
+
+def pictures_in(given: Any) -> list[str]:
+    """The files of pictures whose classes nobody knows.
+
+    Args:
+        given: the path of a picture, or of a folder with pictures at any depth; or a list of such.
+
+    Raises:
+        RequestError: it is none of these, or there is no such file.
+    """
+    must = "Pictures must be given as a path, a list of paths or a folder"
+    if isinstance(given, list | tuple):
+        return [path for each in given for path in pictures_in(each)]
+    if not isinstance(given, str | os.PathLike):
+        raise RequestError(f"{must}; got {kind_of(given)}.")
+    path = os.path.expanduser(os.fspath(given))
+    if os.path.isdir(path):
+        found = [os.path.join(f, n) for f, _, names in _walk(path) for n in names if is_picture(n)]
+        if not found:
+            raise RequestError(f"{must}; {path} has no pictures in it.")
+        return sorted(found)
+    if not os.path.isfile(path):
+        raise RequestError(f"{must}; there is no file {quoted(path)}.")
+    return [path]
 
 
 def _list_splits(root: Path, names: dict[str, str | None], left_out: Counter[str]) -> Listing:
@@ -160,6 +182,11 @@ def _check_classes(
             raise RequestError(
                 f"{must}; {root} has {beside} pictures and no such folders. Put the pictures of "
                 "each class in a folder of its own, or name them and their labels in a CSV."
+            )
+        tables = [name for name in names if name.lower().endswith(tuple(READERS))]
+        if tables:
+            raise RequestError(
+                f"{must}; {root} has none, but data in files. Give one: {root / tables[0]}."
             )
         more = ", …" if len(names) > LISTED else ""
         raise RequestError(

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.arrays import Task
+import numpy as np
+
+from pipeline.data.arrays import Array, Task
 from pipeline.data.dataset import Dataset
 from pipeline.data.files.data_file import DataFile
 from pipeline.data.files.hugging_face import is_saved
@@ -24,7 +26,7 @@ class PictureDataset(Dataset):
     """Pictures, uint8 `(n, height, width, channels)`.
 
     `pictures` are facts for the plan: `size` and `asked`, `smallest` and `largest`, `grey` and
-    `count`, `left_out`, and `prepared`, the folder of the array.
+    `count`, `left_out`, `prepared`, the folder of the array, and whether the runs are `remote`.
     """
 
     pictures: dict[str, Any] | None = None
@@ -72,7 +74,10 @@ def read_pictures(file: DataFile, seed: int) -> PictureDataset:
     made = with_splits(
         PictureDataset,
         file.__name__,
-        {split: (prepared.array[rows], found.targets[split]) for split, rows in found.rows.items()},
+        {
+            split: (_taken(prepared.array, rows), found.targets[split])
+            for split, rows in found.rows.items()
+        },
         seed,
         task=found.task,
         classes=None if found.class_names is None else len(found.class_names),
@@ -92,8 +97,16 @@ def read_pictures(file: DataFile, seed: int) -> PictureDataset:
             "count": found.count,
             "left_out": dict(found.left_out),
             "prepared": str(prepared.folder),
+            "remote": "://" in file.storage,
         },
     )
+
+
+def _taken(array: Array, rows: Array) -> Array:
+    """Some pictures; where none between them is left out not a copy, but the mapped file."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
+        return np.asarray(array[rows[0] : rows[-1] + 1])
+    return np.asarray(array[rows])
 
 
 def _found(file: DataFile) -> Collection:

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.arrays import Array
+from pipeline.data.pictures.decoding import read_pictures
+from pipeline.data.pictures.listing import pictures_in
 from pipeline.data.tables.kinds.kind import Misread, kind_class
 from pipeline.data.tables.preparation import Preparation
 from pipeline.data.tables.reading import header_of, read_frame
@@ -44,12 +46,16 @@ class ServedModel:
         names = self.preprocessing["class_names"]
         return None if names is None else list(names)
 
+    @property
+    def _takes_pictures(self) -> bool:
+        return bool(self.preprocessing["kind"] == "pictures")
+
     @cached_property
     def _preparation(self) -> Preparation:
         return Preparation.of_plain(self.preprocessing["columns"])
 
     def inputs(self, rows: Any) -> Array:
-        """The model's input rows, `(n, width)` float32.
+        """The model's input rows, `(n, width)` float32; or pictures, `(n, *size, channels)` uint8.
 
         A category that did not train, and a missing value, are encoded as the plan of the search
         says: as "other" or "missing" where the training rows had such, else as no category at all.
@@ -57,11 +63,16 @@ class ServedModel:
 
         Args:
             rows: a DataFrame, a dictionary of columns, a list of dictionaries, or the path of a
-                table.
+                table. Of a model of pictures the path of one, of a folder of them, or a list of
+                paths.
 
         Raises:
-            RequestError: a column is missing, or holds what it cannot; says which.
+            RequestError: a column is missing, or holds what it cannot; says which. Or a picture
+                does not decode.
         """
+        if self._takes_pictures:
+            size, channels = self.preprocessing["size"], self.preprocessing["channels"]
+            return read_pictures(pictures_in(rows), (size[0], size[1]), channels)
         columns = [column.name for column in self._preparation.columns]
         frame, called = _frame(rows, columns)
         lacking = [name for name in columns if name not in frame.columns]
@@ -89,15 +100,17 @@ class ServedModel:
             rows: see `inputs`.
 
         Returns:
-            A row for each of `rows`, under the same index. Of a classification `prediction`, the
-            name of the likeliest class, and `probability_NAME` for each class; of a regression
-            `prediction`, in the target's unit.
+            A row for each of `rows`, under the same index, or under the pictures' paths. Of a
+            classification `prediction`, the name of the likeliest class, and `probability_NAME` for
+            each class; of a regression `prediction`, in the target's unit.
 
         Raises:
             RequestError: a column is missing, or holds what it cannot; says which.
         """
         inputs = self.inputs(rows)
         index = rows.index if isinstance(rows, pd.DataFrame) else pd.RangeIndex(len(inputs))
+        if self._takes_pictures:
+            index = pd.Index(pictures_in(rows), name="picture")
         outputs = self.model.predict(inputs, verbose=0)
         names = self.class_names
         data: Any = SimpleNamespace(

@@ -1,11 +1,12 @@
 """Which files of a folder are pictures, of which class, and what is left out."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from pipeline.data.pictures.listing import holds_pictures, list_folder
+from pipeline.data.pictures.listing import list_folder, pictures_in
 from pipeline.errors import RequestError
 
 
@@ -32,7 +33,6 @@ def test_a_folder_is_a_class_with_all_that_lies_in_it(tmp_path: Path) -> None:
     ]
     assert listing.labels == {"train": ["a", "a", "b", "b"]}
     assert listing.left_out == {}
-    assert holds_pictures(str(root))
 
 
 def test_what_is_hidden_or_no_picture_is_left_out_and_counted(tmp_path: Path) -> None:
@@ -101,7 +101,10 @@ def test_a_folder_without_classes_says_what_it_has(tmp_path: Path) -> None:
     assert refusal(other) == (
         f"{must}; {other} has neither pictures nor data that are known: 'a.txt', 'b'."
     )
-    assert not holds_pictures(str(other))
+    data = touched(tmp_path / "data", "a.txt", "rows.parquet")
+    assert refusal(data) == (
+        f"{must}; {data} has none, but data in files. Give one: {data / 'rows.parquet'}."
+    )
 
 
 def test_one_class_alone_is_refused_and_a_folder_too_deep_is_named(tmp_path: Path) -> None:
@@ -143,3 +146,23 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         f"A folder of pictures must be readable; {root / 'b'}: Permission denied."
     )
     (root / "b").chmod(0o700)
+
+
+def test_pictures_to_predict_are_paths_or_folders(tmp_path: Path) -> None:
+    root = touched(tmp_path, "b/2.png", "a.jpg", "b/.hidden.png", "notes.txt")
+    a, b = str(root / "a.jpg"), str(root / "b" / "2.png")
+
+    assert pictures_in(root) == [a, b]
+    assert pictures_in([b, a]) == [b, a]
+    assert pictures_in(a) == [a]
+
+    must = "Pictures must be given as a path, a list of paths or a folder"
+    (tmp_path / "c").mkdir()
+    for given, ending in (
+        (f"{root}/none.png", f"there is no file '{root}/none.png'."),
+        (3, "got a int."),
+        ({"a": 1}, "got a dict."),
+        (root / "c", f"{root / 'c'} has no pictures in it."),
+    ):
+        with pytest.raises(RequestError, match=re.escape(f"{must}; {ending}")):
+            pictures_in(given)

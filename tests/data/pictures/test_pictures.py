@@ -154,6 +154,18 @@ def test_the_plan_says_what_was_made_of_the_pictures(photos: Path) -> None:
     assert pictures_rows({"name": "mnist"}) == {}
 
 
+def test_the_plan_says_that_beside_an_object_store_the_array_is_here(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(photos.parent / "cache"))
+
+    dataset = DataFile(str(photos), DataRequest(), "s3://bucket/runs")(0)
+
+    row = pictures_rows(dataset.describe())["pictures"]
+    assert f"prepared in {photos.parent}/cache/kerasweep/prepared/" in row
+    assert row.endswith(" on this machine, as runs are in an object store")
+
+
 def test_what_a_picture_needs_before_the_model_is_known(photos: Path) -> None:
     assert loaded(photos).preprocessing() == {
         "kind": "pictures",

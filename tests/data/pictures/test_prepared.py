@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,6 +111,32 @@ def test_a_process_that_is_killed_ends_the_preparation_and_nothing_stays(
     with pytest.raises(KerasweepError, match="2 of 2 processes that decode them ended with code 1"):
         made(paths, tmp_path)
     assert names(tmp_path) == set()
+
+
+def test_an_interruption_ends_the_processes_and_nothing_stays(
+    paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared, "WORTH_PIXELS", 0)
+    monkeypatch.setattr(prepared, "usable_processes", lambda: 2)
+    monkeypatch.setattr(prepared, "EVERY_S", 0)
+    monkeypatch.setattr(shares, "LOOK_S", 0.001)
+    started = []
+    begin = shares.subprocess.Popen
+
+    def followed(*given: Any, **more: Any) -> Any:
+        started.append(begin(*given, **more))
+        return started[-1]
+
+    def told(what: str) -> None:
+        if "%" in what:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(shares.subprocess, "Popen", followed)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(Files(paths), None, str(tmp_path / "runs"), told)
+
+    assert names(tmp_path) == set()
+    assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
 
 
 def test_a_preparation_that_is_killed_is_not_taken_for_whole_and_is_removed_later(
