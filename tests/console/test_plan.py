@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.console.plan import describe_space, plan_rows
+from pipeline.experiment import UNBOUNDED
 from pipeline.space.specs import Boolean, Float, Int
 
 
@@ -15,6 +16,20 @@ def test_the_plan_says_why_so_many_trials_share_a_gpu(plan_of):
     plan = plan_of(concurrent=16, gpus_per_trial=0.0625, measured=line)
     assert plan_rows(plan)["GPU memory"] == line
     assert plan_rows(plan)["at once"] == "16 trials, each 1 CPU and 0.0625 GPU"
+
+
+def test_the_plan_says_how_many_trainings_there_are_with_folds(plan_of):
+    def told(by, **settings):
+        plan = plan_of(**settings)
+        return plan_rows(replace(plan, data=plan.data | {"folds": {"by": by}}))["validation"]
+
+    assert told("by group", folds=4, executions_per_trial=2, trials=3) == (
+        "4 folds, by group: 8 trainings a trial, 24 at most; then the best is trained on all of it"
+    )
+    assert told("by time", folds=4, trials=UNBOUNDED) == (
+        "4 folds, by time: 4 trainings a trial; then the best is trained on all of it"
+    )
+    assert "validation" not in plan_rows(plan_of())
 
 
 def test_a_dry_run_marks_what_only_other_configurations_request_and_says_what_each_decides(
