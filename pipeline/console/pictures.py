@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.console.words import short
-from pipeline.errors import LISTED
 
 
 def pictures_rows(facts: dict[str, Any]) -> dict[str, str]:
@@ -12,7 +11,7 @@ def pictures_rows(facts: dict[str, Any]) -> dict[str, str]:
     pictures = facts.get("pictures")
     if not pictures:
         return {}
-    return {"pictures": _made_alike(pictures, facts["shape"][2]), "classes": _classes(facts)}
+    return {"pictures": _made_alike(pictures, facts["shape"][2])}
 
 
 def _made_alike(pictures: dict[str, Any], channels: int) -> str:
@@ -35,9 +34,3 @@ def _made_alike(pictures: dict[str, Any], channels: int) -> str:
     here = " on this machine, as runs are in an object store" if pictures["remote"] else ""
     parts.append(f"prepared in {short(Path(pictures['prepared']))}{here}")
     return "; ".join(parts)
-
-
-def _classes(facts: dict[str, Any]) -> str:
-    names = facts["class_names"] or []
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more

@@ -30,7 +30,8 @@ FORM = 1  # of what is written: another is prepared anew
 PREPARED = ".prepared"  # beside the runs
 UNFINISHED = ".new-"  # of a preparation that goes on
 UNFINISHED_LEFT_S = 3600.0  # it is touched every few seconds; what is so old was killed
-EVERY_S = 3.0  # between two words on how far it is
+EVERY_S = 3.0  # between two words on how far it is, and touches of the folder
+SAY_EVERY = 0.1  # of the pictures: else there is nothing to say
 ARRAY, FACTS = "pictures.npy", "facts.json"
 
 Told = Callable[[str], None]
@@ -136,14 +137,16 @@ def _decode(folder: Path, shape: tuple[int, ...], source: Source, pixels: int, t
     with open(folder / ARRAY, "r+b") as file:
         # a full disk is met here, and not as a signal where the mapped file is written
         os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
-    said = time.monotonic()
+    touched, said = time.monotonic(), 0.0
 
     def heard(done: int) -> None:
-        nonlocal said
-        if time.monotonic() - said > EVERY_S:
-            said = time.monotonic()
+        nonlocal touched, said
+        if time.monotonic() - touched > EVERY_S:
+            touched = time.monotonic()
             os.utime(folder)  # somebody is at it
-            told(f"decoding {len(source):,} pictures: {done / len(source):.0%}")
+            if done / len(source) >= said + SAY_EVERY:
+                said = done / len(source)
+                told(f"decoding {len(source):,} pictures: {said:.0%}")
 
     told(f"decoding {len(source):,} pictures into {folder.parent}")
     processes = usable_processes()

@@ -48,6 +48,18 @@ def test_pictures_are_decoded_once_while_nothing_changes(paths: list[str], tmp_p
     assert names(tmp_path) == {first.folder.name}
 
 
+def test_how_far_it_is_is_said_every_tenth(
+    paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared, "EVERY_S", 0)
+    said: list[str] = []
+
+    prepare(Files(paths), None, str(tmp_path / "runs"), said.append)
+
+    assert said[2:4] == ["decoding 30 pictures: 10%", "decoding 30 pictures: 20%"]
+    assert len(said) <= 12
+
+
 def test_another_time_size_list_or_request_is_another_array(
     paths: list[str], tmp_path: Path
 ) -> None:
@@ -119,6 +131,7 @@ def test_an_interruption_ends_the_processes_and_nothing_stays(
     monkeypatch.setattr(prepared, "WORTH_PIXELS", 0)
     monkeypatch.setattr(prepared, "usable_processes", lambda: 2)
     monkeypatch.setattr(prepared, "EVERY_S", 0)
+    monkeypatch.setattr(prepared, "SAY_EVERY", 0)
     monkeypatch.setattr(shares, "LOOK_S", 0.001)
     started = []
     begin = shares.subprocess.Popen
