@@ -32,6 +32,17 @@ class _Pair:
     y: str
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ArraysDataset(Dataset):
+    """Arrays from a file; `notes` are what a person should know of how it was read."""
+
+    notes: tuple[str, ...] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the dataset is, without the arrays, fit for JSON."""
+        return super().describe() | {"notes": list(self.notes)}
+
+
 def read_npz(file: DataFile, seed: int) -> Dataset:
     """The dataset of an `.npz` file.
 
@@ -39,7 +50,7 @@ def read_npz(file: DataFile, seed: int) -> Dataset:
         RequestError: it cannot be read, or its arrays cannot be used; says which.
     """
     _check_request(file)
-    parts, pairs = _npz_parts(file.path, file.request.target)
+    parts, pairs, left_out = _npz_parts(file.path, file.request.target)
     if isinstance(file.request.test, str):
         if "test" in parts:
             raise RequestError(
@@ -49,13 +60,14 @@ def read_npz(file: DataFile, seed: int) -> Dataset:
             raise RequestError(
                 f"--test must be an .npz file, or a fraction; got {quoted(file.request.test)}."
             )
-        given, _ = _npz_parts(file.request.test, file.request.target)
+        given, _, _ = _npz_parts(file.request.test, file.request.target)
         parts["test"] = next(iter(given.values()))
     elif file.request.test is not None and "test" in parts:
         raise RequestError(
             f"--test must not be a fraction where there is a test split; {file.path} has one."
         )
-    return _dataset(file, parts, pairs["train"].y, seed)
+    notes = [f"arrays of {file.path} that were left out: {', '.join(left_out)}"] if left_out else []
+    return replace(_dataset(file, parts, pairs["train"].y, seed), notes=tuple(notes))
 
 
 def read_npy(file: DataFile, seed: int) -> Dataset:
@@ -83,13 +95,13 @@ def read_npy(file: DataFile, seed: int) -> Dataset:
 
 def _dataset(
     file: DataFile, parts: dict[str, tuple[Array, Array]], called: str, seed: int
-) -> Dataset:
+) -> ArraysDataset:
     request = file.request
     task, class_names = request.task, None
     if parts["train"][1].ndim == 1:
         parts, task, class_names = _understood(parts, called, request, file.path)
     made = with_splits(
-        Dataset,
+        ArraysDataset,
         file.__name__,
         parts,
         seed,
@@ -115,8 +127,8 @@ def _understood(
 
 def _npz_parts(
     path: str, target: str | None
-) -> tuple[dict[str, tuple[Array, Array]], dict[str, _Pair]]:
-    """Inputs and targets of each split that an `.npz` file has, and what they are called there."""
+) -> tuple[dict[str, tuple[Array, Array]], dict[str, _Pair], list[str]]:
+    """Inputs and targets of each split in an `.npz` file, their names, and those of the others."""
     with _opened(path) as archive:
         if isinstance(archive, np.ndarray):
             raise RequestError(
@@ -129,7 +141,8 @@ def _npz_parts(
         }
     for split, (x, y) in parts.items():
         _check_pair(x, y, path, f"{pairs[split].x} and {pairs[split].y}")
-    return parts, pairs
+    used = {name for pair in pairs.values() for name in (pair.x, pair.y)}
+    return parts, pairs, [name for name in archive.files if name not in used]
 
 
 def _pairs(names: list[str], target: str | None, path: str) -> dict[str, _Pair]:

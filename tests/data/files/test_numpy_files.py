@@ -46,6 +46,9 @@ def test_arrays_are_found_by_the_names_that_people_give_them(
     assert (data.task, data.classes, data.class_names) == ("classification", 3, ("0", "1", "2"))
     assert data.x_train.dtype == np.float32 and data.name == "a"
     assert np.bincount(data.y_test).tolist() == [10, 10, 10]
+    assert data.describe()["notes"] == [
+        f"arrays of {tmp_path / 'a.npz'} that were left out: feature_names"
+    ]
 
 
 def test_splits_of_an_npz_are_used_as_they_are(tmp_path: Path) -> None:
