@@ -163,10 +163,10 @@ class Dataset:
             train: rows of the training split followed by the validation split.
             val: likewise.
         """
-        pools = {a: np.concatenate([getattr(self, f"{a}_{s}") for s in SPLITS[:2]]) for a in "xy"}
-        rows = {"train": train, "val": val}
         arrays: dict[str, Any] = {
-            f"{a}_{s}": pool[rows[s]] for a, pool in pools.items() for s in rows
+            f"{a}_{split}": _rows_of(getattr(self, f"{a}_train"), getattr(self, f"{a}_val"), rows)
+            for split, rows in (("train", train), ("val", val))
+            for a in "xy"
         }
         kept = np.concatenate([train, val])
         arrays["groups"] = None if self.groups is None else self.groups[kept]
@@ -332,6 +332,15 @@ class Dataset:
         arrays: dict[str, Any] = {f"x_{split}": x for split, x in zip(SPLITS, xs, strict=True)}
         arrays |= {f"y_{split}": y for split, y in zip(SPLITS, ys, strict=True)}
         return cls(name=name, **arrays, standardisation=used or None, **facts)
+
+
+def _rows_of(first: Array, second: Array, rows: Array) -> Array:
+    """Rows of two arrays that follow one another, which may be larger than memory."""
+    found = np.empty((len(rows), *first.shape[1:]), np.result_type(first, second))
+    in_first = rows < len(first)
+    found[in_first] = first[rows[in_first]]
+    found[~in_first] = second[rows[~in_first] - len(first)]
+    return found
 
 
 def as_dataset(loaded: Any, name: str, seed: int) -> Dataset:

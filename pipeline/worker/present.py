@@ -16,7 +16,7 @@ class Trial:
 
     Attributes:
         name: as in the records: `t0003`.
-        execution: which of its trainings this is, from 0: see `executions_per_trial`.
+        execution: which of its trainings this is, from 0: see `executions_per_trial` and `folds`.
     """
 
     name: str

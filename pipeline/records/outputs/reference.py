@@ -32,7 +32,10 @@ FILES: tuple[tuple[Path, str], ...] = (
     (_RUN.trial(_TRIAL) / LAST, "the state that an unfinished trial goes on from"),
     (
         _RUN.trial(_TRIAL) / BEST,
-        "the weights of the trial's best epoch; at the end, of the best `--keep-models` trials",
+        "the weights of the trial's best epoch; at the end, of the best `--keep-models` trials. A "
+        "trial of several trainings has both in `execution-0/` and so on; with `--folds` each has "
+        "the weights of the epoch with the best mean, and training k validates on fold k modulo "
+        "the number of folds",
     ),
     (_RUN.trial(_TRIAL) / OWN, "what your code wrote to the trial's `directory`"),
     (_RUN.trials_table, "a row a trial; written at the end"),
