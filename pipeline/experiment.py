@@ -7,7 +7,7 @@ anywhere else.
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -235,17 +235,9 @@ class Experiment(BaseModel):
     @classmethod
     def _fitting_search_space(cls, settings: Any) -> Any:
         """Where none is given, the one for such data."""
-        dataset = settings.get("dataset")
-        if "search_space" in settings or not isinstance(dataset, str | DataFile):
+        if "search_space" in settings:
             return settings
-        if isinstance(dataset, str):
-            if not _is_file_of_data(dataset):
-                return settings
-            drop = settings.get("drop", ())
-            drop = drop.split(",") if isinstance(drop, str) else drop
-            named = tuple(drop) if isinstance(drop, list | tuple) else ()
-            dataset = DataFile(dataset, DataRequest(target=settings.get("target"), drop=named))
-        return settings | {"search_space": dataset.search_space}
+        return settings | {"search_space": fitting_search_space(settings)}
 
     @field_validator("search_space")
     @classmethod
@@ -542,6 +534,18 @@ class Experiment(BaseModel):
             return cls(**plain)
         except RequestError as error:
             raise RequestError(f"{source}: {error}") from error
+
+
+def fitting_search_space(settings: Mapping[str, Any]) -> str:
+    """The search space of an experiment with such settings, not yet checked, that names none."""
+    dataset, drop = settings.get("dataset"), settings.get("drop", ())
+    if isinstance(dataset, str) and _is_file_of_data(dataset):
+        drop = drop.split(",") if isinstance(drop, str) else drop
+        left_out = tuple(drop) if isinstance(drop, list | tuple) else ()
+        dataset = DataFile(dataset, DataRequest(target=settings.get("target"), drop=left_out))
+    if isinstance(dataset, DataFile):
+        return dataset.search_space
+    return str(Experiment.model_fields["search_space"].default)
 
 
 def _is_file_of_data(name: str) -> bool:

@@ -26,7 +26,7 @@ import yaml
 from pipeline.digest import label
 from pipeline.engine.cluster.connect import address_of
 from pipeline.errors import LISTED, RequestError, all_unknown, one_line, quoted
-from pipeline.experiment import Experiment
+from pipeline.experiment import Experiment, fitting_search_space
 from pipeline.settings_text import seconds_in, settings_in
 
 KEYS = ("name", "storage", "time_budget", "parallel", "defaults", "matrix", "experiments")
@@ -185,8 +185,8 @@ def _name(settings: dict[str, Any], varied: dict[str, Any]) -> str:
 
     The same in each sitting, so that it can be compared.
     """
-    default = Experiment.model_fields["search_space"].default
-    parts = [label(settings.get("dataset")), label(settings.get("search_space", default))]
+    space = settings.get("search_space") or fitting_search_space(settings)
+    parts = [label(settings.get("dataset")), label(space)]
     for key, value in varied.items():
         if key not in ("dataset", "search_space") and value is not None:
             parts.append(value if isinstance(value, str) else f"{key}-{quoted(value)}")

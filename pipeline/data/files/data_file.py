@@ -92,6 +92,8 @@ class DataFile:
     def _check(self) -> None:
         if not os.path.exists(self._path):
             raise RequestError(f"Data must exist; there is no file {quoted(self.path)}.")
+        if self.request.image_size is not None and not self._holds_pictures:
+            raise RequestError(f"--image-size is for pictures in files; {self.path} is of none.")
 
     @property
     def _path(self) -> str:

@@ -21,7 +21,7 @@ from pipeline.errors import RequestError, did_you_mean, one_line, quoted
 INPUTS = ("x", "data", "inputs", "images", "features")
 TARGETS = ("y", "target", "targets", "label", "labels")
 SPLIT_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-OF_TABLES = ("drop", "kinds", "group", "time", "image_size")
+OF_TABLES = ("drop", "kinds", "group", "time")
 
 
 @dataclass(frozen=True)
@@ -246,9 +246,8 @@ def _objects(place: str) -> RequestError:
 def _check_request(file: DataFile) -> None:
     surplus = next((name for name in OF_TABLES if getattr(file.request, name)), None)
     if surplus is not None:
-        setting = {"kinds": "column", "image_size": "image-size"}.get(surplus, surplus)
-        what = "pictures in files" if surplus == "image_size" else "tables"
-        raise RequestError(f"--{setting} is for {what}; {file.path} holds arrays.")
+        setting = {"kinds": "column"}.get(surplus, surplus)
+        raise RequestError(f"--{setting} is for tables; {file.path} holds arrays.")
 
 
 def _check_pair(x: Array, y: Array, path: str, called: str) -> None:

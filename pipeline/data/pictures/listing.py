@@ -140,6 +140,11 @@ def _classes(root: Path) -> tuple[dict[str, list[str]], Counter[str]]:
         if not inner:
             left_out[LOOSE] += len(pictures)
         elif pictures:
+            if not inner[0].isprintable():  # what Python makes of bytes that are no UTF-8 neither
+                raise RequestError(
+                    f"A class must be called by text in one line; {root} has the folder "
+                    f"{quoted(inner[0])}."
+                )
             found.setdefault(inner[0], []).extend(os.path.join(folder, name) for name in pictures)
     return {name: sorted(found[name]) for name in sorted(found)}, +left_out
 

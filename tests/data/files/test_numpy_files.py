@@ -282,7 +282,7 @@ def test_what_is_for_tables_or_pictures_is_refused(tmp_path: Path) -> None:
     assert refusal(path, drop=("a",)) == f"--drop is for tables; {path} holds arrays."
     assert refusal(path, kinds={"a": "text"}) == f"--column is for tables; {path} holds arrays."
     assert refusal(path, image_size=(4, 4)) == (
-        f"--image-size is for pictures in files; {path} holds arrays."
+        f"--image-size is for pictures in files; {path} is of none."
     )
 
 

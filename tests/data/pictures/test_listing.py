@@ -166,3 +166,17 @@ def test_pictures_to_predict_are_paths_or_folders(tmp_path: Path) -> None:
     ):
         with pytest.raises(RequestError, match=re.escape(f"{must}; {ending}")):
             pictures_in(given)
+
+
+def test_a_folder_whose_name_is_no_text_is_refused_and_a_picture_may_be_called_so(
+    tmp_path: Path,
+) -> None:
+    root = touched(tmp_path, "a/1.png", "b/1.png", "c\n/1.png")
+    assert refusal(root) == (
+        f"A class must be called by text in one line; {root} has the folder 'c\\n'."
+    )
+    (root / "c\n").rename(root / "c")
+    os.rename(root / "c" / "1.png", os.fsencode(root / "c") + b"/\xff.png")
+    assert len(list_folder(str(root)).files) == 3
+    os.rename(root / "c", os.fsencode(root) + b"/\xff")
+    assert "has the folder '\\udcff'." in refusal(root)

@@ -14,6 +14,7 @@ from pipeline.data.pictures.pictures import PictureDataset
 from pipeline.data.request import DataRequest
 from pipeline.digest import fingerprint, label
 from pipeline.errors import RequestError
+from pipeline.sweeps.request import read_sweep
 from tests.data.pictures.conftest import write_digits
 
 
@@ -198,3 +199,20 @@ def test_pictures_use_cnn_unless_another_space_is_named(photos: Path) -> None:
     assert Experiment(dataset=str(photos)).search_space == "cnn"
     assert Experiment(dataset=f"{photos}/", search_space="mlp").search_space == "mlp"
     assert Experiment(dataset="mnist").search_space == "mlp"
+
+
+def test_a_size_for_data_without_pictures_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(RequestError) as refused:
+        DataFile(str(tmp_path / "rows.csv"), DataRequest(target="b", image_size=(3, 3)))(0)
+
+    assert str(refused.value) == (
+        f"--image-size is for pictures in files; {tmp_path / 'rows.csv'} is of none."
+    )
+
+
+def test_a_sweep_calls_its_experiments_by_the_space_that_they_have(photos: Path) -> None:
+    sweep = read_sweep(f"matrix: {{dataset: ['{photos}'], seed: [1]}}", "sweep.yaml", {})
+
+    ((name, experiment),) = sweep.experiments.items()
+    assert experiment.search_space == "cnn" and name.startswith("photos-cnn")
