@@ -48,7 +48,9 @@ def of_saved(file: DataFile) -> Collection:
         left_out[f"other columns ({', '.join(beside)})"] = len(beside)
     names = train.class_names(target)
     for split in list(labels):
-        known = ~np.asarray(labels[split].isna() if names is None else labels[split] < 0)
+        known = labels[split].notna().to_numpy()
+        if names is not None:  # -1 is no label
+            known = known & ~(labels[split] < 0).to_numpy()
         if not known.all():
             left_out[f"of {split} without {target}"] = int((~known).sum())
         labels[split], rows[split] = labels[split][known], rows[split][known]
@@ -80,7 +82,15 @@ def _columns(train: Saved, request: DataRequest, called: str) -> tuple[str, str]
 
 
 def _labels(saved: Saved, target: str) -> Any:
-    return saved.rows().column(target).to_pandas().rename(target)
+    rows = saved.rows()
+    if target not in rows.column_names:
+        raise RequestError(f"{saved.folder} must have the column {target!r}; it has not.")
+    kind = rows.schema.field(target).type
+    if kind.num_fields:  # lists, structures
+        raise RequestError(
+            f"{saved.folder}, column {target!r}: a target must be one value; it is {kind}."
+        )
+    return rows.column(target).to_pandas().rename(target)
 
 
 def _targets(

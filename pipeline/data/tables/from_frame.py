@@ -54,6 +54,7 @@ def dataset_of(
     tests = given["test"][frame.columns] if "test" in given else None
     if isinstance(request.test, str):
         tests = _test_rows(request.test, frame)
+    _check_single(frame[request.target], where)
     target = understood_target(frame[request.target], request.task, where.called)
     frame, more = _with_target(frame, request.target)
     notes += more

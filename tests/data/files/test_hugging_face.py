@@ -156,6 +156,7 @@ def test_a_column_of_lists_is_named(tmp_path: Path) -> None:
     path = saved(tmp_path / "wines", table, features(tags={"_type": "Sequence"}))
 
     assert f"{path}, row 0, column 'tags': must be one value" in refusal(path, target="target")
+    assert f"{path}, row 0, column 'tags': must be one value" in refusal(path, target="tags")
     assert loaded(path, target="target", drop=("tags",)).classes == 3
 
 
@@ -299,3 +300,26 @@ def test_targets_and_columns_of_pictures_that_cannot_be_are_refused(tmp_path: Pa
     assert refusal(split, test="more") == (
         "--test must be a fraction for pictures of Hugging Face's; got more."
     )
+
+
+def test_a_target_of_pictures_is_one_value_and_in_every_split(tmp_path: Path) -> None:
+    boxes = pictures(slice(0, 50), boxes=[[1.0, 2.0]] * 50)
+    path = saved(tmp_path / "boxes", boxes, DIGITS | {"boxes": {"_type": "Sequence"}})
+    assert refusal(path, target="boxes") == (
+        f"{path}, column 'boxes': a target must be one value; it is list<item: double>."
+    )
+
+    path = saved_dict(tmp_path / "less", {"train": boxes, "test": boxes.select(["image"])}, DIGITS)
+    assert refusal(path, target="label") == (
+        f"{path / 'test'} must have the column 'label'; it has not."
+    )
+
+
+def test_a_label_that_is_null_is_none(tmp_path: Path) -> None:
+    labels: list[Any] = load_digits().target[:100].tolist()
+    labels[3] = None
+    table = pictures(slice(0, 100)).set_column(1, "label", pa.array(labels, pa.int64()))
+
+    data = loaded(saved(tmp_path / "digits", table, DIGITS))
+
+    assert sum(data.counts.values()) == 99
