@@ -65,7 +65,9 @@ RULES = {
         "a training is handed its search space, and talks to a session alone",
     ),
     "worker/spaces": (
-        RECORDS | PROTOCOL | {"worker/backends", "worker/fitting", "worker/training"},
+        RECORDS
+        | PROTOCOL
+        | {"worker/backends", "worker/fitting", "worker/scoring", "worker/training"},
         "search spaces are followed by building, and by training a little",
     ),
     "engine/internals": (GROUND | {"watch", "engine/messages"}, "Ray's insides know none of ours"),

@@ -8,7 +8,7 @@ from a checkpoint sees what it would have seen, and lets TensorFlow run several 
 it cannot serve goes to Keras unchanged.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +41,8 @@ class Reporter(keras.callbacks.Callback):
     """A callback that knows the `others` of the `fit` it is in."""
 
     others: list[Any]
+    first: Sequence[Any] = ()  # callbacks of ours that are called before the others
+    validation: Any = None  # what the last `model.fit` is validated on
     trial = ""  # whose report it is, and of which repeat
     repeat = 0
     calls = 0  # of `model.fit` so far
@@ -97,6 +99,7 @@ def planned_fit(
         if reporter.calls > 1 and call.get("initial_epoch") == defaults.get("initial_epoch"):
             # where the trial goes on from is in the first call
             call = call.changed(initial_epoch=0)
+        reporter.validation = call.get("validation_data")
         reporter.evaluated_in = call.get("validation_batch_size") or call.batch_size
         reporter.incomparable = incomparable(given, validation_data)
         reporter.batch_size = call.batch_size
@@ -155,7 +158,7 @@ def _carried_out(
     set_steps_per_call(model, backend, call, callbacks, chosen)
     validating = with_validation_fed(with_validation_batch(call, model), backend, devices)
     if arrays is None:
-        return plain(**validating.arguments, callbacks=[order, *callbacks])
+        return plain(**validating.arguments, callbacks=[order, *reporter.first, *callbacks])
     looped = chosen.name != "plain"
     data = backend.shuffled(arrays.parts, arrays.chunks, order, looped=looped, devices=devices)
     # the pipeline shuffles; Keras would warn that it cannot
@@ -168,7 +171,7 @@ def _carried_out(
         order.listeners.append(lambda epoch: setattr(reporter, "fit_plan", planned(arrays)))
         ours = _loop_in_place(model, backend, arrays, reporter)
     with ours:
-        return plain(**fed.arguments, callbacks=[order, *callbacks])
+        return plain(**fed.arguments, callbacks=[order, *reporter.first, *callbacks])
 
 
 def _in_fixed_order(call: FitCall, reporter: Reporter) -> bool:
@@ -237,5 +240,5 @@ def set_steps_per_call(
     if steps != model.steps_per_execution:
         model.steps_per_execution = steps
         # of an earlier `fit`, traced for its number of steps
-        model.train_function = model.test_function = None
+        model.train_function = model.test_function = model.predict_function = None
         left.steps_per_call = steps

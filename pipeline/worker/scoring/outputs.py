@@ -25,9 +25,19 @@ class Unclear(Exception):
 
 
 def labels(y: Array) -> Array:
-    """Integer labels `(n,)` of integer or one-hot labels."""
-    found: Array = y.argmax(axis=1) if y.ndim > 1 else y.astype(np.int64)
+    """Integer labels `(n,)` of integer or one-hot labels, or of a column `(n, 1)`."""
+    one_hot = y.ndim > 1 and y.shape[1] > 1
+    found: Array = y.argmax(axis=1) if one_hot else y.reshape(len(y)).astype(np.int64)
     return found
+
+
+def is_classifier(model: Any) -> bool:
+    """Whether the model's loss is one of classes.
+
+    Raises:
+        Unclear: it is not known.
+    """
+    return _loss(model)[0] in ONE_UNIT | A_UNIT_A_CLASS
 
 
 def said(model: Any, data: Dataset, predicted: Any) -> Array:

@@ -23,6 +23,7 @@ from pipeline.worker.faults import classify
 from pipeline.worker.fitting.call import FitCall
 from pipeline.worker.fitting.fit import Reporter, planned_fit
 from pipeline.worker.fitting.order import Order
+from pipeline.worker.scoring.at_epochs import ScoresOfEpoch, add_scores, check_defined
 from pipeline.worker.session import Checked, Job, SearchSpace
 from pipeline.worker.spaces.blank import blank_weights
 from pipeline.worker.training.metrics import as_metrics, numbers, several_values
@@ -35,6 +36,7 @@ from pipeline.worker.training.trial import (
 )
 
 MORE = 512  # examples for a `fit` that cannot do with a few
+OURS = (Reporter, Order, ScoresOfEpoch)  # callbacks
 MOST_PRINTED = 4_000  # characters of what `build` prints
 
 
@@ -48,6 +50,7 @@ def check_default(space: SearchSpace, data: Data, objective: Objective) -> Check
         RequestError: it is no compiled model, `fit` does not train it, or does not report the
             objective.
     """
+    check_defined(objective, data)
     reporter = _Logs()
     try:
         return _tried(space, data, data.sample(), objective, reporter)
@@ -65,6 +68,7 @@ def _tried(
     hp = HyperParameters()
     by_build = 0
     printed = io.StringIO()
+    add_scores(reporter, objective, few)
     try:
         with contextlib.redirect_stdout(printed):
             model = build(space, hp, data)
@@ -155,8 +159,8 @@ def _callbacks_left_out(reporter: _Logs) -> Iterator[None]:
 
     def fit(model: Any, *args: Any, **kwargs: Any) -> Any:
         call = FitCall.of(args, kwargs)
-        ours = [c for c in call.callbacks if isinstance(c, Reporter | Order)]
-        others = [c for c in call.callbacks if not isinstance(c, Reporter | Order)]
+        ours = [c for c in call.callbacks if isinstance(c, OURS)]
+        others = [c for c in call.callbacks if not isinstance(c, OURS)]
         reporter.own_left_out |= any(map(_may_report, others))
         return plain(model, **call.changed(callbacks=ours).arguments)
 

@@ -15,10 +15,12 @@ import numpy as np
 
 from pipeline.data.fit_data import Data, FitData
 from pipeline.errors import one_line
+from pipeline.objective import Objective
 from pipeline.records.layout import Layout
 from pipeline.records.outputs.model_check import ON_A_GPU, ModelCheck
 from pipeline.worker.fitting.grouping import SIXTEEN_BITS
 from pipeline.worker.fitting.validation import evaluation_batch
+from pipeline.worker.scoring.at_epochs import scores_of, wanted
 from pipeline.worker.scoring.task_scores import NO_MODEL, task_scores
 from pipeline.worker.serving.model_file import load_keras_model
 from pipeline.worker.serving.whole_model import whole_model
@@ -158,7 +160,9 @@ def _measured(
         return {}, checked(None, "the model is not compiled")
     try:
         metrics = {
-            name: measure(loaded, split, held.batch_size or 32)
+            name: validate(loaded, data, split, held.batch_size or 32, job.objective)
+            if name == "validation"
+            else measure(loaded, split, held.batch_size or 32)
             for name, split in data.measured().items()
         }
     except Exception as error:
@@ -196,6 +200,17 @@ def measure(model: Any, split: Sequence[Any], batch_size: int) -> dict[str, floa
     size = evaluation_batch(model, given, batch_size) if arrays else batch_size if cut else None
     weighted = {} if weights is None else {"sample_weight": weights}
     return numbers(model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True, **weighted))
+
+
+def validate(
+    model: Any, data: Data, split: Sequence[Any], batch_size: int, objective: Objective
+) -> dict[str, float | None]:
+    """A validation split's metrics, and the objective where that is a score of the task."""
+    metrics = measure(model, split, batch_size)
+    missing = [name for name in wanted(objective) if name not in metrics]
+    if missing and isinstance(split[1], np.ndarray):
+        metrics |= numbers(scores_of(model, data, split, missing, batch_size))
+    return metrics
 
 
 def reloaded(path: Path, model: Any) -> tuple[Any, str]:

@@ -32,6 +32,7 @@ from pipeline.worker.training.evaluate import (
     reloaded,
     tolerance,
     trained,
+    validate,
 )
 from pipeline.worker.training.handed_back import OF_TRAINING
 from pipeline.worker.training.repeats import directories
@@ -124,7 +125,8 @@ def _measured_again(job: Job, space: SearchSpace, data: Dataset, recorded: float
             reason = "the model is not compiled"
             return _MeasuredAgain(None, None, checked(None), as_fed=False)
         try:
-            measured.append(measure(model, (part.x_val, part.y_val), state.batch_size or 32))
+            split, batch_size = (part.x_val, part.y_val), state.batch_size or 32
+            measured.append(validate(model, part, split, batch_size, job.objective))
         except Exception as error:
             if space.fit is None:
                 raise

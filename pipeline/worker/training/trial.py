@@ -21,6 +21,7 @@ from pipeline.worker.devices.parallel import on_devices
 from pipeline.worker.faults import Failure, classify
 from pipeline.worker.fitting.fit import planned_fit
 from pipeline.worker.present import taking_part
+from pipeline.worker.scoring.at_epochs import add_scores
 from pipeline.worker.session import Job, SearchSpace, Session
 from pipeline.worker.training.checkpoints import Checkpoints, State
 from pipeline.worker.training.progress import TrialProgress
@@ -83,6 +84,7 @@ def _train(
         progress = TrialProgress(
             job, hp, checkpoints, session, given=None if space.fit is None else model
         )
+        add_scores(progress, job.objective, data)
         progress.warning = checkpoints.mend()
         state = checkpoints.last_state()
         if state is not None and _can_go_on(state, job, space):
