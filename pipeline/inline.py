@@ -56,6 +56,7 @@ def run_inline(experiment: Experiment, watchers: Sequence[Watcher] = ()) -> None
         experiment.max_epochs,
         objective,
         directory,
+        class_weight=experiment.class_weight,
         fit_plan=experiment.fit_plan,
         devices=together,
     )

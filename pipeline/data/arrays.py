@@ -139,6 +139,13 @@ def check_lengths(name: str, x: Array, y: Array) -> None:
         )
 
 
+def labels_of(y: Array) -> Array:
+    """Integer labels `(n,)` of integer or one-hot labels, or of a column `(n, 1)`."""
+    one_hot = y.ndim > 1 and y.shape[1] > 1
+    found: Array = y.argmax(axis=1) if one_hot else y.reshape(len(y))
+    return found if found.dtype.kind in "iu" else found.astype(np.int64)
+
+
 def split_size(name: str, split: str, size: float | int, total: int, available: int) -> int:
     """Return a split's size in examples, given as a fraction of `total` or as a count."""
     count = round(size * total) if isinstance(size, float) and 0 < size < 1 else size
@@ -158,7 +165,7 @@ def cut(rows: Array, count: int, targets: Array | None, rng: np.random.Generator
     """
     order = rng.permutation(rows)
     if targets is not None:
-        labels = targets[order].argmax(axis=1) if targets.ndim > 1 else targets[order]
+        labels = labels_of(targets[order])
         by_label = np.argsort(labels, kind="stable")
         _, starts, sizes = np.unique(labels[by_label], return_index=True, return_counts=True)
         rank = np.arange(len(order)) - np.repeat(starts, sizes)

@@ -84,7 +84,7 @@ def prepare(
     objective = Objective.of(experiment.objective, facts["task"])
     if (devices := devices_a_trial(experiment)) > 1:
         check_devices(followed.versions()["backend"], devices)
-    checked = followed.check(objective)
+    checked = followed.check(objective, experiment.class_weight)
     measured = ""
     if experiment.gpus_per_trial == "auto":
         share, measured = share_of_a_gpu(

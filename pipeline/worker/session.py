@@ -50,6 +50,7 @@ class Job:
     folds: int = 1  # parts of the data that its trainings validate on in turn
     session_keeps: bool = False  # whether the session says which epoch's weights are kept
     retries: int = 0  # so often it is tried again where user code raised
+    class_weight: str | None = None  # "balanced": see `class_weights`
     fit_plan: str = "auto"  # how `fit` is carried out: see `plans`
     devices: int = 1  # that train it together: see `parallel`
     on_gpu: bool = False  # whether they are GPUs

@@ -61,12 +61,12 @@ class Helper:
         """What the dataset is, without its arrays; with folds, what the first one is."""
         return self._first_fold(data).describe() | {"folds": data.describe()["folds"]}
 
-    def check(self, data: Data, objective: Objective) -> Any:
+    def check(self, data: Data, objective: Objective, class_weight: str | None = None) -> Any:
         """See `worker.spaces.reveal.check_default`."""
         space = self._search_space()
         from pipeline.worker.spaces import reveal
 
-        return reveal.check_default(space, self._first_fold(data), objective)
+        return reveal.check_default(space, self._first_fold(data), objective, class_weight)
 
     def roles(self, data: Data, configuration: Mapping[str, Value], known: list[str]) -> Any:
         """See `spaces.roles.roles`."""

@@ -68,9 +68,9 @@ class FollowedSpace:
         """Versions of what the trials run on."""
         return dict(self._ask(self._helper.versions))
 
-    def check(self, objective: Objective) -> Checked:
+    def check(self, objective: Objective, class_weight: str | None = None) -> Checked:
         """Build and train the default model on a few examples: see `reveal.check_default`."""
-        checked: Checked = self._ask(self._helper.check, self.data, objective)
+        checked: Checked = self._ask(self._helper.check, self.data, objective, class_weight)
         return checked
 
     def trace(self, proposal: Mapping[str, Value], fill: Fill) -> Requested:

@@ -45,6 +45,7 @@ class Jobs:
             folds=experiment.folds or 1,
             session_keeps=experiment.folds is not None,
             retries=experiment.max_retries_per_trial,
+            class_weight=experiment.class_weight,
             fit_plan=experiment.fit_plan,
             devices=devices_a_trial(experiment),
             on_gpu=experiment.gpu_share > 0,

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from pipeline.data.arrays import labels_of
 from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import Data
 from pipeline.errors import RequestError
@@ -19,7 +20,7 @@ from pipeline.worker.backends.batches import can_feed
 from pipeline.worker.backends.known import current
 from pipeline.worker.fitting.fit import Reporter
 from pipeline.worker.fitting.validation import evaluation_batch
-from pipeline.worker.scoring.outputs import Unclear, is_classifier, labels, said
+from pipeline.worker.scoring.outputs import Unclear, is_classifier, said
 from pipeline.worker.scoring.task_scores import of_predictions
 
 VALIDATED = "val_"
@@ -110,7 +111,7 @@ def check_defined(objective: Objective, data: Data) -> None:
     """
     if "roc_auc" not in wanted(objective) or not isinstance(data, Dataset) or not data.classes:
         return
-    missing = sorted(set(range(data.classes)) - set(labels(data.y_val).tolist()))
+    missing = sorted(set(range(data.classes)) - set(labels_of(data.y_val).tolist()))
     if missing:
         names = data.class_names or range(data.classes)
         raise RequestError(

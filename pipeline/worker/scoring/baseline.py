@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.arrays import labels_of
 from pipeline.data.dataset import Dataset
 from pipeline.worker.scoring.linear import logistic, ridge
-from pipeline.worker.scoring.outputs import labels
 from pipeline.worker.scoring.task_scores import of_predictions
 
 Array = NDArray[Any]
@@ -63,7 +63,7 @@ def _constant(data: Dataset, inputs: Splits) -> tuple[str, Splits]:
         name, row = "median", np.median(data.y_train, axis=0)
     else:
         name = "majority class"
-        row = np.bincount(labels(data.y_train), minlength=data.classes or 0) / len(data.y_train)
+        row = np.bincount(labels_of(data.y_train), minlength=data.classes or 0) / len(data.y_train)
     return name, {split: np.broadcast_to(row, (len(x), *row.shape)) for split, x in inputs.items()}
 
 
@@ -71,7 +71,7 @@ def _too_much(data: Dataset) -> str:
     """Why a linear model would take too long, or cannot be; empty where it is cheap."""
     name = "no ridge regression" if data.task == "regression" else "no logistic regression"
     examples, features = len(data.x_train), int(np.prod(data.shape))
-    if data.task == "classification" and len(np.unique(labels(data.y_train))) < 2:
+    if data.task == "classification" and len(np.unique(labels_of(data.y_train))) < 2:
         return f"{name}: all training examples are of one class"
     if data.task == "regression" and features > MOST_FEATURES:
         return f"{name}: {features:,} features take too long"
@@ -93,7 +93,7 @@ def _linear(data: Dataset, inputs: Splits) -> tuple[str, Splits]:
         }
     classes = data.classes or 0
     passes = int(MOST_WORK / (train.size * classes))
-    predict = logistic(train, labels(data.y_train), classes, passes)
+    predict = logistic(train, labels_of(data.y_train), classes, passes)
     return "logistic regression", {split: predict(x) for split, x in splits.items()}
 
 

@@ -24,13 +24,6 @@ class Unclear(Exception):
     """It is not known what a model's outputs say; the text says why."""
 
 
-def labels(y: Array) -> Array:
-    """Integer labels `(n,)` of integer or one-hot labels, or of a column `(n, 1)`."""
-    one_hot = y.ndim > 1 and y.shape[1] > 1
-    found: Array = y.argmax(axis=1) if one_hot else y.reshape(len(y)).astype(np.int64)
-    return found
-
-
 def is_classifier(model: Any) -> bool:
     """Whether the model's loss is one of classes.
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.data.arrays import labels_of
 from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import Data
 from pipeline.records.layout import Layout
@@ -14,7 +15,7 @@ from pipeline.worker.fitting.validation import evaluation_batch
 from pipeline.worker.scoring.bootstrap import Scores, scored
 from pipeline.worker.scoring.class_scores import ClassScores
 from pipeline.worker.scoring.number_scores import NumberScores
-from pipeline.worker.scoring.outputs import Unclear, labels, said
+from pipeline.worker.scoring.outputs import Unclear, said
 
 MOST_RESIDUALS = 10_000
 
@@ -93,7 +94,7 @@ def of_predictions(data: Dataset, y: Any, predicted: Any) -> Scores:
         raise Unclear("its predictions are not finite")
     if data.task == "regression":
         return NumberScores(y, predicted)
-    return ClassScores(labels(y), predicted)
+    return ClassScores(labels_of(y), predicted)
 
 
 def _confusion(scores: ClassScores, names: tuple[str, ...] | None) -> str:

@@ -21,6 +21,7 @@ from pipeline.space.specs import Condition, Hyperparameter, Identity, Value
 from pipeline.worker.backends.known import current
 from pipeline.worker.faults import classify
 from pipeline.worker.fitting.call import FitCall
+from pipeline.worker.fitting.class_weights import class_weights
 from pipeline.worker.fitting.fit import Reporter, planned_fit
 from pipeline.worker.fitting.order import Order
 from pipeline.worker.scoring.at_epochs import ScoresOfEpoch, add_scores, check_defined
@@ -40,7 +41,9 @@ OURS = (Reporter, Order, ScoresOfEpoch)  # callbacks
 MOST_PRINTED = 4_000  # characters of what `build` prints
 
 
-def check_default(space: SearchSpace, data: Data, objective: Objective) -> Checked:
+def check_default(
+    space: SearchSpace, data: Data, objective: Objective, class_weight: str | None = None
+) -> Checked:
     """Build the default model and carry out its `fit` for one epoch of a few examples.
 
     No callback of the user's is called: it may write files, and count epochs.
@@ -51,19 +54,24 @@ def check_default(space: SearchSpace, data: Data, objective: Objective) -> Check
             objective.
     """
     check_defined(objective, data)
-    reporter = _Logs()
+    reporter, weighting = _Logs(), class_weights(class_weight, data)
     try:
-        return _tried(space, data, data.sample(), objective, reporter)
+        return _tried(space, data, data.sample(), weighting, objective, reporter)
     except UserCodeError:
         if not reporter.reached:
             raise
         # It may need more than these: to split them by label, to fill a batch of a fixed size.
         whole = max(1, MORE // reporter.batch_size) * reporter.batch_size
-    return _tried(space, data, data.sample(whole), objective, _Logs())
+    return _tried(space, data, data.sample(whole), weighting, objective, _Logs())
 
 
 def _tried(
-    space: SearchSpace, data: Data, few: Data, objective: Objective, reporter: "_Logs"
+    space: SearchSpace,
+    data: Data,
+    few: Data,
+    weighting: Mapping[str, Any],
+    objective: Objective,
+    reporter: "_Logs",
 ) -> Checked:
     hp = HyperParameters()
     by_build = 0
@@ -79,6 +87,7 @@ def _tried(
             model.run_eagerly = True
         fit = space.fit or plain_fit
         arguments, named = few.fit_arguments()
+        named |= weighting
         reporter.reached = True
         with _callbacks_left_out(reporter), planned_fit(model, 0, reporter, verbose=0):
             returned = fit(

@@ -19,6 +19,7 @@ from pipeline.space.specs import Hyperparameter, Value
 from pipeline.worker.backends.known import current
 from pipeline.worker.devices.parallel import on_devices
 from pipeline.worker.faults import Failure, classify
+from pipeline.worker.fitting.class_weights import class_weights
 from pipeline.worker.fitting.fit import planned_fit
 from pipeline.worker.present import taking_part
 from pipeline.worker.scoring.at_epochs import add_scores
@@ -95,6 +96,7 @@ def _train(
     if not progress.ended and progress.epoch < job.max_epochs:
         fit = space.fit or plain_fit
         arguments, named = data.fit_arguments()
+        named |= class_weights(job.class_weight, data)
         if isinstance(data, FitData) and data.alike:
             progress.alike = arguments[0]
         with planned_fit(
