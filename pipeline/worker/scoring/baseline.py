@@ -35,9 +35,10 @@ def baseline(data: Dataset) -> tuple[dict[str, Any], str]:
     Returns:
         The scores by model, split and name; and why the linear one is left out, empty if it is not.
     """
+    folds = data.folds is not None
+    data = data.whole() if folds else data  # the test split is prepared as what is trained on
     splits = {"validation": (data.x_val, data.y_val), "test": (data.x_test, data.y_test)}
-    if data.folds is not None:
-        data = data.whole()
+    if folds:
         del splits["validation"]
     inputs = {name: x for name, (x, _) in splits.items()}
     found = [_constant(data, inputs)]

@@ -187,3 +187,16 @@ def test_with_folds_it_is_trained_on_all_examples_and_scored_on_the_test_split_a
     }
     whole, _ = baseline(replace(data, **pools))
     assert found["logistic regression"]["test"] == whole["logistic regression"]["test"]
+
+
+def test_with_folds_the_test_split_is_scaled_as_what_is_trained_on():
+    data = dataset("diabetes", 60)
+
+    found, _ = baseline(data.with_folds(2, 0))
+
+    whole = data.whole()
+    x, test = rows(whole)
+    predicted = Ridge(1.0).fit(x, whole.y_train).predict(test)
+    error = np.abs(predicted - whole.y_test).mean()
+    assert found["ridge regression"]["test"]["mae"] == pytest.approx(error, rel=1e-4)
+    assert not np.allclose(whole.y_test, data.y_test)
