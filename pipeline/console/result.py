@@ -96,8 +96,9 @@ def result_rows(run: Results) -> dict[str, str]:
         if summary.get("check"):
             rows["check"] = str(ModelCheck(**summary["check"]))
         if summary.get("saved") == "refit" and not summary.get("no_model"):
+            epochs = summary["refit_epochs"]
             rows["saved"] = (
-                f"trained anew on training and validation data, {summary['refit_epochs']} epochs; "
+                f"trained anew on training and validation data, {epochs} epoch{'s' * (epochs > 1)}; "
                 "no validation score can be compared with it"
             )
         rows["model"] = summary.get("no_model") or _where_the_model_is(run)

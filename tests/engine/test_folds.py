@@ -100,8 +100,8 @@ def test_a_grid_with_folds_gives_the_numbers_of_a_loop_by_hand(search, capsys):
     assert rows["objective"] == f"val_loss {run.best.objective:.5g} {spread}, minimised"
     assert rows["check"].endswith("equal to what was recorded (the mean of the models of 5 folds)")
     assert rows["saved"] == (
-        f"trained anew on training and validation data, {summary['refit_epochs']} epochs; no "
-        "validation score can be compared with it"
+        f"trained anew on training and validation data, {summary['refit_epochs']} epochs; "
+        "no validation score can be compared with it"
     )
     planned = "5 folds, stratified: 5 trainings a trial, 10 at most; then the best is trained on"
     assert planned in capsys.readouterr().out
