@@ -98,8 +98,8 @@ def result_rows(run: Results) -> dict[str, str]:
         if summary.get("saved") == "refit" and not summary.get("no_model"):
             epochs = summary["refit_epochs"]
             rows["saved"] = (
-                f"trained anew on training and validation data, {epochs} epoch{'s' * (epochs > 1)}; "
-                "no validation score can be compared with it"
+                "trained anew on training and validation data, "
+                f"{epochs} epoch{'s' * (epochs > 1)}; no validation score can be compared with it"
             )
         rows["model"] = summary.get("no_model") or _where_the_model_is(run)
     rows["records"] = short(run.directory)

@@ -44,6 +44,8 @@ def test_every_searcher_works_with_every_scheduler(search, searcher, scheduler):
     assert len(run.trials) == 8
     assert set(run.trials["status"]) <= {"finished", "stopped"}
     assert run.summary["trials"]["unfinished"] == 0
+    assert (run.summary["scored"], run.summary["saved"]) == ("validation", "best epoch")
+    assert not {"refit_epochs", "folds", "spread"} & run.summary.keys()
     assert run.best.objective == run.history["val_accuracy"].max()
     assert not run.trials[["hidden", "units", "learning_rate"]].duplicated().any()
 

@@ -395,6 +395,9 @@ def test_what_is_measured_is_a_trial_with_all_its_executions(shares):
     task = shares.job("t0000", {})
     assert train_default(Space(), dataset("digits"), replace(task, repeats=3)) == ""
     assert len(held) == 3 and all(model.optimizer.iterations > 0 for model in held)
+    folds = replace(task, repeats=2, folds=2, session_keeps=True)
+    assert train_default(Space(), dataset("digits").with_folds(2, 0), folds) == ""
+    assert len(held) == 5
 
 
 @pytest.mark.ray

@@ -60,3 +60,13 @@ def test_what_could_not_be_measured_is_never_equal():
 
 def test_it_is_read_back_from_what_the_summary_has():
     assert ModelCheck(**check(0.49).plain()) == check(0.49)
+
+
+def test_of_folds_it_is_said_that_the_mean_of_their_models_was_measured():
+    found = ModelCheck.of("val_accuracy", 0.5, 0.5, 1e-5, folds=5)
+    assert str(found) == (
+        "measured again, and equal to what was recorded (the mean of the models of 5 folds)"
+    )
+    assert ModelCheck(**found.plain()) == found
+    apart = str(ModelCheck.of("val_accuracy", 0.5, 0.4, 1e-5, folds=5))
+    assert apart.endswith("(the mean of the models of 5 folds)")

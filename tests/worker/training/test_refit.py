@@ -12,9 +12,9 @@ from sklearn.model_selection import StratifiedKFold
 from pipeline.objective import Objective
 from pipeline.records.entries.folds import median_best_epoch
 from pipeline.records.layout import Layout
+from pipeline.worker.serving.model_file import load_keras_model
 from pipeline.worker.session import Stopped
 from pipeline.worker.training.checkpoints import Checkpoints
-from pipeline.worker.training.evaluate import load_model
 from pipeline.worker.training.refit import evaluate_folds
 from pipeline.worker.training.repeats import carry_out, directories
 from tests.worker import stage
@@ -144,7 +144,7 @@ def test_the_saved_model_is_that_of_a_training_by_hand_on_all_examples(whole, di
     model = build(None, digits)
     model.fit(x, y, epochs=3, shuffle=False, verbose=0)
     for ours, theirs in zip(
-        load_model(layout.best_model).get_weights(), model.get_weights(), strict=True
+        load_keras_model(layout.best_model).get_weights(), model.get_weights(), strict=True
     ):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
     assert found["test"] == pytest.approx(
