@@ -5,6 +5,7 @@ Parses, calls, prints; no defaults of its own, no Ray, no Keras.
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 COMMAND = "python -m pipeline.run"
 SETTINGS_FILES = (".yaml", ".yml")
+# What may stand in a dataset's place: it works on a run that ended.
+COMMANDS = {
+    "predict": "pipeline.command.predict",
+    "export": "pipeline.command.export",
+}
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -180,8 +186,11 @@ def main() -> None:
     root = str(Path(__file__).resolve().parents[1])
     if root not in sys.path:
         sys.path.insert(0, root)
+    program = app
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        program = import_module(COMMANDS[sys.argv.pop(1)]).app
     try:
-        code = app(standalone_mode=False)
+        code = program(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except typer.Abort:
         sys.exit(130)

@@ -114,6 +114,11 @@ RULES = {
     ),
     "engine": (None, "tuning, search and conclusion put the engine's rooms together"),
     "console": (TOLD | {"tracking", "search"}, "the console shows what it is told"),
+    "command/predict": ({"errors", "worker/serving"}, "a saved model is all that it takes"),
+    "command/export": (
+        ASKED | {"engine/run", "worker/serving", "worker/spaces"},
+        "it reads a run, and the data to compare by",
+    ),
     "command": (TOLD | {"settings_text", "run"}, "options are made of the fields of a request"),
     "sweeps": (None, "a sweep starts searches as a user would"),
     "testing": (None, "conformance tests meet what they test"),

@@ -80,9 +80,11 @@ class Preparation:
         return len(self._numbers) + len(self._coded)
 
     @property
-    def scaled(self) -> tuple[list[float], list[float]]:
-        """Mean and standard deviation of each scaled number of a row, in its order."""
-        return [n.mean for _, _, n in self._numbers], [n.std for _, _, n in self._numbers]
+    def scaling(self) -> tuple[Array, Array]:
+        """What each scaled number of a row is multiplied by, and what is added then; float32."""
+        mean = np.array([number.mean for _, _, number in self._numbers], np.float64)
+        std = np.array([number.std for _, _, number in self._numbers], np.float64)
+        return (1 / std).astype(np.float32), (-mean / std).astype(np.float32)
 
     @property
     def telling_missing(self) -> int:
@@ -115,15 +117,15 @@ class Preparation:
 
     def features(self, rows: Array) -> Array:
         """What the model's first layers make of input rows, `(n, features)` float32."""
-        mean, std = (np.array(numbers, np.float32) for numbers in self.scaled)
-        numbers = rows[:, : len(mean)]
+        scale, offset = self.scaling
+        numbers = rows[:, : len(scale)]
         missing = np.isnan(numbers)
         parts = [
-            np.where(missing, np.float32(0), (numbers - mean) / std),
+            np.where(missing, np.float32(0), numbers * scale + offset),
             missing[:, : self.telling_missing].astype(np.float32),
         ]
         if self.codes:
-            codes = rows[:, len(mean) :].astype(np.int64)
+            codes = rows[:, len(scale) :].astype(np.int64)
             hot = np.zeros((len(rows), self.codes + 1), np.float32)
             np.put_along_axis(hot, codes, np.float32(1), axis=1)
             parts.append(hot[:, :-1])

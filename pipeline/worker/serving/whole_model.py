@@ -32,14 +32,15 @@ def prepared(model: Any, preparation: Preparation) -> Any:
 
 
 def _features(row: Any, preparation: Preparation) -> Any:
-    mean, std = preparation.scaled
-    count = len(mean)
+    scale, offset = preparation.scaling
+    count = len(scale)
     # float32, whatever the policy: what half precision cannot hold is lost before it is scaled
     parts = []
     if count:
         numbers = row[:, :count]
-        scaled = keras.layers.Normalization(
-            mean=mean, variance=[s**2 for s in std], dtype="float32", name="scaled"
+        # not Normalization, whose constants tf2onnx takes for inputs (Keras 3.15, tf2onnx 1.17)
+        scaled = keras.layers.Rescaling(
+            scale.tolist(), offset.tolist(), dtype="float32", name="scaled"
         )(numbers)
         parts.append(ops.nan_to_num(scaled, nan=0.0))
         if preparation.telling_missing:
