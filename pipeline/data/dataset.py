@@ -114,9 +114,19 @@ class Dataset:
             "folds": None if self.folds is None else self.folds.describe(),
         }
 
-    def preprocessing(self) -> dict[str, Any] | None:
-        """What makes raw rows into inputs of the saved model, fit for JSON, if anything does."""
-        return None
+    def preprocessing(self) -> dict[str, Any]:
+        """What the saved model takes, and what its outputs mean, fit for JSON."""
+        names = self.class_names
+        if names is None and self.classes is not None:
+            names = tuple(map(str, range(self.classes)))
+        return {
+            "kind": "arrays",
+            "task": self.task,
+            "shape": list(self.shape),
+            "dtype": self.dtype,
+            "target_shape": [] if self.task == "classification" else list(self.target_shape),
+            "class_names": None if names is None else list(names),
+        }
 
     @property
     def target_scale(self) -> tuple[float, float] | None:

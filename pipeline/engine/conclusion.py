@@ -18,15 +18,28 @@ from pipeline.records.entries.folds import median_best_epoch, spread_metric
 from pipeline.records.entries.reports import Report
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
+from pipeline.records.outputs.hand_over import write_hand_over
 from pipeline.records.outputs.model_check import ModelCheck
 from pipeline.records.outputs.scores import Baseline
-from pipeline.records.outputs.summary import BestEpoch, find_best, remove_summary, write_summary
+from pipeline.records.outputs.summary import (
+    BestEpoch,
+    find_best,
+    remove_summary,
+    summary_of,
+    write_summary,
+)
 from pipeline.records.outputs.tables import write_tables
 from pipeline.records.retention import Retention
 from pipeline.search.searcher import searcher_class
 from pipeline.version import __version__
 from pipeline.watch import Watcher
 from pipeline.worker.devices.machine import processor
+
+# What a summary says of the data.
+DATA_FACTS = (
+    *("name", "source", "licence", "task", "classes", "class_names", "target"),
+    *("shape", "counts"),
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +97,8 @@ def conclude(
         "baseline": baseline and baseline.plain(),
         "wall_clock_s": round(wall_clock_s, 1),
         "concurrent": prepared.places(),
-        "examples": prepared.examples,
+        "examples": prepared.data["counts"],
+        "data": {name: prepared.data[name] for name in DATA_FACTS if name in prepared.data},
         "versions": _versions(prepared.experiment) | prepared.space.versions(),
         "device": _device(prepared.experiment),
         "sources": {
@@ -98,14 +112,12 @@ def conclude(
         facts |= {"refit_epochs": refit_epochs, "folds": measured["folds"], "spread": spread}
     shutil.rmtree(layout.engine, ignore_errors=True)
     retention.conclude(ledger.trials.values())
-    return write_summary(
-        layout,
-        best=best,
-        test=measured and measured["test"],
-        trials=ledger.trials,
-        epochs=len(ledger.reports),
-        **facts,
-    )
+    facts |= {"best": best, "test": measured and measured["test"], "trials": ledger.trials}
+    facts["epochs"] = len(ledger.reports)
+    if measured is not None and not measured["no_model"]:
+        facts["data"]["sha256"] = measured["data_sha256"]
+        write_hand_over(layout, summary_of(layout, **facts), measured["takes"])
+    return write_summary(layout, **facts)
 
 
 def _doubt(measured: Mapping[str, Any]) -> str:

@@ -176,6 +176,8 @@ class Past:
             layout.best_metrics,
             layout.best_standardisation,
             layout.best_preprocessing,
+            layout.best_card,
+            layout.best_server,
         ):
             clear_the_way(layout, path)
 

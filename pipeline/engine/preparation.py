@@ -39,15 +39,15 @@ SURVEY_S = 6.0
 class Prepared:
     """What is known before the first trial.
 
-    `experiment` has the share of a GPU that was found out; `first` are configurations to be tried
-    first, `earlier` another run's observations.
+    `experiment` has the share of a GPU that was found out; `data` says what the dataset is; `first`
+    are configurations to be tried first, `earlier` another run's observations.
     """
 
     experiment: Experiment
     objective: Objective
     space: FollowedSpace
     checked: Checked
-    examples: dict[str, int | None]
+    data: dict[str, Any]
     places: FreePlaces
     first: list[Configuration]
     earlier: list[Any]
@@ -113,9 +113,7 @@ def prepare(
         measured=measured,
         printed=checked.printed,
     )
-    prepared = Prepared(
-        experiment, objective, followed, checked, facts["counts"], places, first, earlier
-    )
+    prepared = Prepared(experiment, objective, followed, checked, facts, places, first, earlier)
     return prepared, plan
 
 

@@ -58,6 +58,8 @@ class Layout:
         self.best_hyperparameters = self.best / "hyperparameters.json"
         self.best_metrics = self.best / "metrics.json"
         self.best_standardisation = self.best / "standardisation.json"
+        self.best_card = self.best / "README.md"
+        self.best_server = self.best / "serve.py"
         self.best_preprocessing = self.best / "preprocessing.json"
         self.best_confusion = self.best / "confusion.csv"  # of a classification
         self.best_residuals = self.best / "residuals.csv"  # of a regression

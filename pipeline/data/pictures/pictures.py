@@ -87,7 +87,7 @@ def read_pictures(file: DataFile, seed: int) -> PictureDataset:
     return replace(
         made,
         class_names=found.class_names,
-        source=file.path,
+        source=os.path.basename(os.path.abspath(file.path)),
         pictures={
             "size": list(made.shape[:2]),
             "asked": prepared.asked,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def dataset_of(
         target=request.target,
         left_out=left_out,
         notes=notes,
-        source=file or "",
+        source=Path(file).name if file else "",
         groups=None if groups is None else groups[rows],
         times=None if times is None else times[rows],
     )

@@ -44,7 +44,12 @@ FILES: tuple[tuple[Path, str], ...] = (
     (_RUN.best_weights, "its weights, in place of that, of a model that Keras cannot describe"),
     (_RUN.best_hyperparameters, "its hyperparameters"),
     (_RUN.best_metrics, "its trial, its epoch and its metrics on the validation and test split"),
-    (_RUN.best_preprocessing, "how a table's rows, or pictures, become its inputs"),
+    (_RUN.best_card, "a model card: purpose, data, search, evaluation, limits"),
+    (_RUN.best_server, "a small program that answers requests with it: `uvicorn serve:app`"),
+    (
+        _RUN.best_preprocessing,
+        "what it takes, how rows or pictures become that, and what its classes are called",
+    ),
     (_RUN.best_standardisation, "how its inputs are scaled, of a dataset that scales them"),
     (
         _RUN.best_confusion,

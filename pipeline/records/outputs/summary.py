@@ -131,7 +131,14 @@ def remove_summary(layout: Layout) -> None:
         persist(layout, path, partial(path.unlink, missing_ok=True))
 
 
-def write_summary(
+def write_summary(layout: Layout, **facts: Any) -> dict[str, Any]:
+    """Write `summary.json` and return what it holds; `facts` are those of `summary_of`."""
+    summary = summary_of(layout, **facts)
+    write_checksummed(layout, layout.summary, summary)
+    return summary
+
+
+def summary_of(
     layout: Layout,
     *,
     best: BestEpoch | None,
@@ -140,7 +147,7 @@ def write_summary(
     epochs: int,
     **facts: Any,
 ) -> dict[str, Any]:
-    """Write `summary.json` and return what it holds; `facts` are wall clock, versions and the like.
+    """What `summary.json` holds; `facts` are wall clock, versions and the like.
 
     Of the trials' counts `total` is that of all but the duplicates, which are counted by
     themselves; `fit_plans` says how many were carried out in which way.
@@ -150,7 +157,7 @@ def write_summary(
         status: held[status] for status in COUNTED
     }
     counts |= {"unfinished": held["running"], "duplicate": held["duplicate"]}
-    summary = {
+    return {
         "best": None if best is None else vars(best),
         "test": test,
         "trials": counts,
@@ -162,5 +169,3 @@ def write_summary(
         "checksums": file_or_copy_exists(layout, layout.checksums),
         **facts,
     }
-    write_checksummed(layout, layout.summary, summary)
-    return summary

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -50,7 +51,9 @@ def _run_onnx(path: Path, inputs: Array) -> Array:
 def _run_litert(path: Path, inputs: Array) -> Array:
     import tensorflow as tf
 
-    interpreter = tf.lite.Interpreter(model_path=str(path))
+    with warnings.catch_warnings():  # of a package that is to take its place
+        warnings.simplefilter("ignore")
+        interpreter = tf.lite.Interpreter(model_path=str(path))
     place = interpreter.get_input_details()[0]["index"]
     interpreter.resize_tensor_input(place, inputs.shape)
     interpreter.allocate_tensors()

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import Data
+from pipeline.digest import fingerprint
 from pipeline.records.layout import Layout, persist, write_json, write_whole
 from pipeline.records.outputs.checksums import read_checksums, sum_of, write_checksums
 from pipeline.worker.scoring.task_scores import Scored
@@ -59,8 +60,8 @@ def write_best(
     standardisation = data.describe()["standardisation"]
     if standardisation:
         files[layout.best_standardisation] = json.loads(json.dumps(standardisation))
-    if isinstance(data, Dataset) and (preprocessing := data.preprocessing()):
-        files[layout.best_preprocessing] = preprocessing
+    if isinstance(data, Dataset):
+        files[layout.best_preprocessing] = data.preprocessing()
     for path, plain in files.items():
         persist(layout, path, partial(write_json, path, plain))
     sums = {path: sum_of(path) for path in (*saved, *files)}
@@ -75,6 +76,12 @@ def write_best(
 def _sometimes(layout: Layout) -> tuple[Path, ...]:
     """The files that another best trial may have left out."""
     return layout.best_model, layout.best_weights, layout.best_confusion, layout.best_residuals
+
+
+def known_data(data: Data) -> dict[str, Any]:
+    """The checksum of what a model was trained on; what it takes, None if only a `fit` knows."""
+    takes = data.preprocessing()["kind"] if isinstance(data, Dataset) else None
+    return {"data_sha256": fingerprint(data)["sha256"], "takes": takes}
 
 
 def _save(model: Any, path: Path) -> Path:

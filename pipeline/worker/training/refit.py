@@ -19,7 +19,7 @@ from pipeline.records.outputs.model_check import ON_A_GPU, ModelCheck
 from pipeline.worker.scoring.task_scores import NO_MODEL, task_scores
 from pipeline.worker.serving.whole_model import whole_model
 from pipeline.worker.session import Job, SearchSpace, Stopped, TrialUpdate
-from pipeline.worker.training.best_model import save_best, write_best
+from pipeline.worker.training.best_model import known_data, save_best, write_best
 from pipeline.worker.training.checkpoints import BestState, Checkpoints
 from pipeline.worker.training.evaluate import (
     FLOAT32,
@@ -87,7 +87,9 @@ def evaluate_folds(
         "test": test,
         "check": folds.check.plain(),
         "no_model": state.no_model,
-    } | scored.plain()
+        **scored.plain(),
+        **known_data(data),
+    }
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import load_model, table
+from pipeline import Dataset, load_model, table
 from pipeline.errors import RequestError
 from pipeline.worker.serving.whole_model import whole_model
 
 
-def saved(data, folder, loss=None, activation=None):
+def saved(data, folder, loss=None, activation=None, flat=False):
     keras.utils.set_random_seed(0)
     units, ours = (data.classes, "sparse_categorical_crossentropy") if data.classes else (1, "mse")
     activation = activation or ("softmax" if data.classes else "linear")
-    model = keras.Sequential([keras.layers.Dense(units, activation=activation)])
+    layers = [keras.layers.Flatten()] if flat else []
+    model = keras.Sequential([*layers, keras.layers.Dense(units, activation=activation)])
     model.compile("sgd", loss or ours)
     model.build((None, *data.shape))
     model.optimizer.build(model.trainable_variables)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     whole_model(model, data).save(folder / "model.keras")
     (folder / "preprocessing.json").write_text(json.dumps(data.preprocessing()))
     return model
@@ -53,7 +54,7 @@ def test_rows_give_names_and_probabilities(served, penguins):
 def test_they_are_those_of_the_model_that_was_trained(served, penguins):
     model, trained, _ = served
     every = model.predict(penguins)
-    inputs = model._preparation.features(model.inputs(penguins))
+    inputs = model._inputs.preparation.features(model.inputs(penguins))
 
     assert np.allclose(every.iloc[:, 1:], trained.predict(inputs, verbose=0), atol=1e-5)
 
@@ -75,7 +76,7 @@ def test_rows_may_come_in_several_forms(form, served, penguins, tmp_path):
 def test_what_did_not_train_has_a_defined_answer(served, penguins):
     model = served[0]
     row = penguins.drop(columns="species")[:1]
-    preparation = model._preparation
+    preparation = model._inputs.preparation
     none = preparation.codes
     sex = model.preprocessing["row"].index("sex")
     island = model.preprocessing["row"].index("island")
@@ -98,7 +99,7 @@ def test_amounts_are_told_as_they_are(penguins, tmp_path):
 
     assert list(told.columns) == ["prediction"] and len(told) == 344
     again = load_model(tmp_path / "best" / "model.keras")
-    inputs = again._preparation.features(again.inputs(penguins))
+    inputs = again._inputs.preparation.features(again.inputs(penguins))
     assert np.allclose(told["prediction"], model.predict(inputs, verbose=0)[:, 0], atol=1e-5)
 
 
@@ -155,8 +156,35 @@ def test_a_model_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(RequestError, match="must be a run's directory, or its best/model.keras; "):
         load_model(tmp_path)
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "model.keras")
-    with pytest.raises(RequestError, match="must have its preprocessing.json beside it"):
+    with pytest.raises(RequestError, match="must have its preprocessing.json beside it, which"):
         load_model(tmp_path)
     (tmp_path / "preprocessing.json").write_text("{")
     with pytest.raises(RequestError, match="preprocessing.json must be JSON; "):
         load_model(tmp_path)
+
+
+# Arrays.
+
+
+def test_arrays_are_told_by_their_labels(digits, tmp_path):
+    model = saved(digits, tmp_path, flat=True)
+    told = load_model(tmp_path).predict(digits.x_test[:5].tolist())
+
+    assert told.columns[1:].tolist() == [f"probability_{i}" for i in range(10)]
+    expected = model.predict(digits.x_test[:5], verbose=0)
+    assert np.allclose(told.iloc[:, 1:].to_numpy(), expected, atol=1e-6)
+    assert told["prediction"].tolist() == [str(i) for i in expected.argmax(axis=1)]
+    with pytest.raises(RequestError, match=r"takes arrays of shape \(n, 8, 8, 1\); "):
+        load_model(tmp_path).predict([["a"]])
+
+
+def test_several_targets_are_told_each(tmp_path):
+    rng = np.random.default_rng(0)
+    data = Dataset.split("two", rng.normal(size=(50, 3)), rng.normal(size=(50, 2)), 0)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.save(tmp_path / "model.keras")
+    (tmp_path / "preprocessing.json").write_text(json.dumps(data.preprocessing()))
+
+    told = load_model(tmp_path).predict(data.x_test)
+    assert list(told.columns) == ["prediction_0", "prediction_1"] and len(told) == 10

@@ -55,6 +55,15 @@ def test_a_folder_gives_a_row_for_each_picture_in_it(served):
     assert len(model.predict(folder / "photos")) == 12
 
 
+def test_bytes_and_pixels_are_told_too(served):
+    model, folder = served
+    path = folder / "bright.jpg"
+    told = model.predict(path).iloc[0].tolist()
+
+    assert model.predict(path.read_bytes()).iloc[0].tolist() == told
+    assert model.predict(model.inputs(path)).iloc[0].tolist() == told
+
+
 def test_what_is_no_picture_is_named(served, tmp_path):
     model, _ = served
     (tmp_path / "bad.png").write_text("text")
@@ -63,3 +72,7 @@ def test_what_is_no_picture_is_named(served, tmp_path):
         model.predict(tmp_path / "bad.png")
     with pytest.raises(RequestError, match="Pictures must be given as a path, a list of paths or"):
         model.predict(3)
+    with pytest.raises(RequestError, match="A picture must be one that can be decoded; "):
+        model.predict(b"text")
+    with pytest.raises(RequestError, match=r"takes arrays of shape \(n, 4, 6, 1\); got \(4, 6\)"):
+        model.predict(np.zeros((4, 6), np.uint8))

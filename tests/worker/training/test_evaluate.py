@@ -71,6 +71,7 @@ def test_the_files_of_best_say_what_it_is(trained, digits):
         "hyperparameters.json",
         "metrics.json",
         "model.keras",
+        "preprocessing.json",
     ]
     hyperparameters = json.loads(layout.best_hyperparameters.read_text())
     assert hyperparameters == {"learning_rate": 0.02, "batch_size": 30}, "what `fit` requested too"

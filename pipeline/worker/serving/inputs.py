@@ -1,0 +1,132 @@
+"""From things as they are to a saved model's inputs: rows of a table, pictures, arrays."""
+
+import os
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data.arrays import Array
+from pipeline.data.conversion import Unfit, as_array
+from pipeline.data.pictures.decoding import Undecodable, decoded, read_pictures
+from pipeline.data.pictures.listing import pictures_in
+from pipeline.data.tables.kinds.kind import Misread, kind_class
+from pipeline.data.tables.preparation import Preparation
+from pipeline.data.tables.reading import header_of, read_frame
+from pipeline.errors import RequestError, one_line
+
+
+class Inputs(Protocol):
+    """Makes inputs of what `predict` is given."""
+
+    def __call__(self, given: Any) -> tuple[Array, "pd.Index[Any]"]:
+        """The model's inputs `(n, …)`, and what each is called.
+
+        Raises:
+            RequestError: something is missing or cannot be; says what.
+        """
+
+
+class TableRows:
+    """Rows of a table, as a DataFrame, a dictionary of columns, a list of dictionaries or a path.
+
+    A category that did not train, and a missing value, are encoded as the plan of the search says:
+    as "other" or "missing" where the training rows had such, else as no category at all. A missing
+    number counts as the mean. Columns that the model does not take are no fault.
+    """
+
+    def __init__(self, preprocessing: Mapping[str, Any], called: str) -> None:
+        self.preparation = Preparation.of_plain(preprocessing["columns"])
+        self._called = called
+
+    def __call__(self, given: Any) -> tuple[Array, "pd.Index[Any]"]:
+        """Encode the rows."""
+        columns = [column.name for column in self.preparation.columns]
+        frame, called = _frame(given, columns)
+        lacking = [name for name in columns if name not in frame.columns]
+        if lacking:
+            raise RequestError(
+                f"{called} must have the columns that {self._called} was trained on; it lacks "
+                f"{one_line(', '.join(lacking), 400)}."
+            )
+        values = {}
+        for column in self.preparation.columns:
+            try:
+                read = kind_class(column.kind).read
+                values[column.name] = read(frame[column.name], column.facts)
+            except Misread as error:
+                raise RequestError(
+                    f"{called}, row {error.row}, column {column.name!r}: must be {error.must}; "
+                    f"got {error.came}."
+                ) from error
+        index = given.index if isinstance(given, pd.DataFrame) else frame.index
+        return self.preparation.rows(values), index
+
+
+def _frame(given: Any, columns: list[str]) -> tuple[pd.DataFrame, str]:
+    """Rows as a table, and what messages call them."""
+    if isinstance(given, str | os.PathLike):
+        path = os.path.expanduser(os.fspath(given))
+        there = set(header_of(path))
+        return read_frame(path, [name for name in columns if name in there] or None)[0], path
+    if isinstance(given, pd.DataFrame):
+        return given.rename(columns=str).reset_index(drop=True), "The table"
+    if isinstance(given, dict | list):
+        try:
+            return pd.DataFrame(given), "The table"
+        except ValueError as error:
+            raise RequestError(f"Rows must make a table; {one_line(str(error))}.") from error
+    raise RequestError(
+        "Rows must be a DataFrame, a dictionary of columns, a list of dictionaries or the path of "
+        f"a table; got {type(given).__name__}."
+    )
+
+
+class PictureFiles:
+    """Pictures: the path of one, a list of paths, a folder of them, a file's bytes, or pixels."""
+
+    def __init__(self, preprocessing: Mapping[str, Any], called: str) -> None:
+        height, width = preprocessing["size"]
+        self._shape = (height, width, preprocessing["channels"])
+        self._arrays = Arrays({"shape": self._shape, "dtype": "uint8"}, called)
+
+    def __call__(self, given: Any) -> tuple[Array, "pd.Index[Any]"]:
+        """Decode and resize them."""
+        height, width, channels = self._shape
+        if isinstance(given, bytes):
+            try:
+                picture = decoded(BytesIO(given), (height, width), channels)
+            except Undecodable as error:
+                raise RequestError(
+                    f"A picture must be one that can be decoded; {error}."
+                ) from error
+            return picture[None], pd.RangeIndex(1)
+        if hasattr(given, "shape"):
+            return self._arrays(given)
+        paths = pictures_in(given)
+        index = pd.Index(paths, name="picture")
+        return read_pictures(paths, (height, width), channels), index
+
+
+class Arrays:
+    """An array of examples."""
+
+    def __init__(self, preprocessing: Mapping[str, Any], called: str) -> None:
+        self._shape, self._dtype = tuple(preprocessing["shape"]), preprocessing["dtype"]
+        self._called = called
+
+    def __call__(self, given: Any) -> tuple[Array, "pd.Index[Any]"]:
+        """Check them."""
+        must = f"{self._called} takes arrays of shape (n, {', '.join(map(str, self._shape))})"
+        try:
+            array = as_array(given)
+        except Unfit as error:
+            raise RequestError(f"{must}; {error}") from error
+        if array.shape[1:] != self._shape or array.ndim == 0:
+            raise RequestError(f"{must}; got {array.shape}.")
+        return np.asarray(array, self._dtype), pd.RangeIndex(len(array))
+
+
+WAYS: dict[str, Any] = {"table": TableRows, "pictures": PictureFiles, "arrays": Arrays}
