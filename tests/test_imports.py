@@ -55,7 +55,7 @@ RULES = {
         "what a model is worth follows from its predictions, however it was trained",
     ),
     "worker/serving": (
-        RECORDS | {"worker/scoring"},
+        RECORDS | {"worker/scoring", "worker/backends"},
         "a saved model is used without the search that found it",
     ),
     "worker/training": (

@@ -78,7 +78,8 @@ def _same(asked: Any, recorded: Any) -> bool:
     """Whether two values are the same; of an object, in what was recorded of it."""
     if isinstance(asked, dict) and isinstance(recorded, dict):
         asked = {name: value for name, value in asked.items() if name in recorded}
-    return bool(asked == recorded)
+    # a default may be a tuple, which YAML writes as a list
+    return bool(asked == (list(recorded) if isinstance(recorded, tuple) else recorded))
 
 
 def changed_settings(text: str, layout: Layout, settings: Mapping[str, Any]) -> Experiment:

@@ -35,10 +35,15 @@ class Format:
 
 
 def _run_saved_model(path: Path, inputs: Array) -> Array:
-    import tensorflow as tf
+    from pipeline.worker.backends.exported import run_saved_model
 
-    loaded = tf.saved_model.load(str(path))  # held: its variables go with it
-    return np.asarray(loaded.serve(tf.constant(inputs)))
+    return run_saved_model(path, inputs)
+
+
+def _run_litert(path: Path, inputs: Array) -> Array:
+    from pipeline.worker.backends.exported import run_litert
+
+    return run_litert(path, inputs)
 
 
 def _run_onnx(path: Path, inputs: Array) -> Array:
@@ -46,20 +51,6 @@ def _run_onnx(path: Path, inputs: Array) -> Array:
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, {session.get_inputs()[0].name: inputs})[0])
-
-
-def _run_litert(path: Path, inputs: Array) -> Array:
-    import tensorflow as tf
-
-    with warnings.catch_warnings():  # of a package that is to take its place
-        warnings.simplefilter("ignore")
-        interpreter = tf.lite.Interpreter(model_path=str(path))
-    place = interpreter.get_input_details()[0]["index"]
-    interpreter.resize_tensor_input(place, inputs.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(place, inputs)
-    interpreter.invoke()
-    return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
 
 
 FORMATS = {
@@ -109,6 +100,7 @@ def export(model: Any, name: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     model(np.zeros((1, *model.input_shape[1:]), model.inputs[0].dtype))  # else ONNX's is refused
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
+        warnings.simplefilter("ignore")  # of how Keras uses other packages
         temporary = Path(folder) / asked.file
         try:
             model.export(str(temporary), format=asked.called, verbose=False)
