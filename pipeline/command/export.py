@@ -1,6 +1,5 @@
 """`kerasweep export RUN --format onnx`: the best model of a run for another runtime."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,11 +20,12 @@ def export(
     ] = None,
 ) -> None:
     """Write the best model in another format, and compare both on rows of the validation split."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # it exports what any backend has trained
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from pipeline.worker.backends.exports import check_format, export_here
+
+    export_here()
     from pipeline.engine.run import open_run
-    from pipeline.worker.serving.export import check_format, largest_difference
     from pipeline.worker.serving.export import export as write
+    from pipeline.worker.serving.export import largest_difference
 
     asked = check_format(format)
     opened = open_run(run)

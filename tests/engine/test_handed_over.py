@@ -14,7 +14,8 @@ import requests
 import yaml
 
 from pipeline.command.export import _inputs as rows_to_compare_by
-from pipeline.worker.serving.export import FORMATS, export, largest_difference
+from pipeline.worker.backends.exports import FORMATS
+from pipeline.worker.serving.export import export, largest_difference
 from tests.conftest import ROOT
 from tests.data.tables.conftest import RAW
 
