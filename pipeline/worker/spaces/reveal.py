@@ -27,6 +27,7 @@ from pipeline.worker.fitting.order import Order
 from pipeline.worker.scoring.at_epochs import ScoresOfEpoch, add_scores, check_defined
 from pipeline.worker.session import Checked, Job, SearchSpace
 from pipeline.worker.spaces.blank import blank_weights
+from pipeline.worker.spaces.scale import unscaled
 from pipeline.worker.training.metrics import as_metrics, numbers, several_values
 from pipeline.worker.training.trial import (
     build,
@@ -123,7 +124,7 @@ def _tried(
             "or return the "
             "objective."
         )
-    warnings = [*hp.warnings, *objective.doubts(logs)]
+    warnings = [*hp.warnings, *objective.doubts(logs), *unscaled(model, data)]
     if np.size(logs.get(objective.name, 0)) > 1:
         raise several_values(objective.name, logs[objective.name])
     missing = objective.name not in logs and objective.name not in numbers(logs)
