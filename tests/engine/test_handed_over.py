@@ -33,27 +33,6 @@ def run(ray_cluster, tmp_path_factory):
     return tune(asked, quiet=True)
 
 
-def asked(*words, **more):
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline.run", *map(str, words)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        **more,
-    )
-
-
-def test_the_command_predicts_for_a_table(run, tmp_path):
-    told = asked("predict", run.directory, RAW, "--output", tmp_path / "told.csv")
-
-    assert told.returncode == 0, told.stderr
-    assert told.stdout == f"344 predictions: {tmp_path}/told.csv\n"
-    expected = run.predict(RAW)
-    written = pd.read_csv(tmp_path / "told.csv")
-    assert (written["prediction"] == expected["prediction"]).all()
-    assert np.allclose(written.iloc[:, 1:], expected.iloc[:, 1:], atol=1e-5)
-
-
 @pytest.mark.parametrize("name", FORMATS)
 def test_an_exported_model_says_the_same_in_its_own_runtime(name, run, tmp_path):
     model = run.best_model()
@@ -68,18 +47,6 @@ def test_an_exported_model_says_the_same_in_its_own_runtime(name, run, tmp_path)
     expected = model.predict(rows, verbose=0)
     assert np.allclose(told, expected, atol=1e-5)
     assert [p.name for p in tmp_path.iterdir()] == [FORMATS[name].file]  # nothing half-made
-
-
-def test_the_command_exports_and_compares(run):
-    told = asked("export", run.directory, "--format", "litert")
-
-    assert told.returncode == 0, told.stderr
-    written, compared = told.stdout.strip().splitlines()
-    assert written == f"Written: {run.directory}/best/model.tflite"
-    assert compared.startswith(
-        "Compared with the original on 32 rows of the validation split: largest difference "
-    )
-    assert float(compared.rstrip(".").split()[-1]) < 1e-5
 
 
 def test_the_card_says_what_the_records_say(run):
