@@ -92,6 +92,8 @@ def result_rows(run: Results) -> dict[str, str]:
         for split, scores in summary.get("scores", {}).items():
             rows[f"{split} scores"] = scores_in_words(scores)
         if summary.get("baseline"):
+            if why := summary.get("no_scores"):
+                rows["test scores"] = f"none: {why}"
             rows["baseline"] = str(Baseline(**summary["baseline"]))
         if summary.get("check"):
             rows["check"] = str(ModelCheck(**summary["check"]))

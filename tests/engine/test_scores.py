@@ -56,3 +56,51 @@ def test_a_run_of_an_earlier_version_has_neither(tmp_path):
 
     assert (run.scores, run.baseline) == ({}, None)
     assert "baseline" not in str(run)
+
+
+@pytest.mark.slow
+def test_folds_are_compared_by_a_score_of_the_task_with_weighted_classes(search):
+    run = search(
+        trials=1,
+        max_epochs=2,
+        folds=2,
+        objective="val_balanced_accuracy",
+        class_weight="balanced",
+    )
+
+    assert run.summary["check"]["result"] == "equal"
+    assert run.summary["check"]["metric"] == "val_balanced_accuracy"
+    assert run.baseline.metric == "balanced_accuracy"
+    assert {name: list(of) for name, of in run.baseline.models.items()} == {
+        "majority class": ["test"],
+        "logistic regression": ["test"],
+    }
+    assert run.baseline.best_model == run.scores["test"]["balanced_accuracy"].value
+    assert "val_balanced_accuracy" in run.history
+
+
+LOGITS = """
+import keras
+
+
+def build(hp, data):
+    model = keras.Sequential(
+        [keras.Input(data.shape), keras.layers.Flatten(), keras.layers.Dense(data.classes)]
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
+    return model
+"""
+
+
+@pytest.mark.slow
+def test_a_model_whose_outputs_are_not_understood_ends_with_the_reason(search, tmp_path):
+    space = tmp_path / "logits.py"
+    space.write_text(LOGITS)
+
+    run = search(search_space=str(space), trials=1, max_epochs=1)
+
+    reason = "its outputs are no probabilities, and the loss sparse_categorical_crossentropy takes no logits"
+    assert (run.scores, run.summary["no_scores"]) == ({}, reason)
+    text = " ".join(str(run).split())
+    assert f"test scores none: {reason} baseline majority class 0." in text
+    assert (run.baseline.best_model, run.baseline.unbeaten) == (None, [])

@@ -44,7 +44,11 @@ def baseline(data: Dataset) -> tuple[dict[str, Any], str]:
     found = [_constant(data, inputs)]
     reason = _too_much(data)
     if not reason:
-        found += [_linear(data, inputs)]
+        name, predicted = _linear(data, inputs)
+        if all(np.isfinite(values).all() for values in predicted.values()):
+            found.append((name, predicted))
+        else:
+            reason = f"no {name}: its predictions are not finite"
     targets = {name: y for name, (_, y) in splits.items()}
     return {name: _scores(data, targets, predicted) for name, predicted in found}, reason
 

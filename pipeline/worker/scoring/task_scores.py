@@ -10,6 +10,7 @@ import pandas as pd
 from pipeline.data.arrays import labels_of
 from pipeline.data.dataset import Dataset
 from pipeline.data.fit_data import Data
+from pipeline.errors import one_line
 from pipeline.records.layout import Layout
 from pipeline.worker.fitting.validation import evaluation_batch
 from pipeline.worker.scoring.bootstrap import Scores, scored
@@ -68,6 +69,10 @@ def task_scores(model: Any, data: Data, batch_size: int, seed: int, unfed: str =
         scores = of_split(model, data, x, y, batch_size)
     except Unclear as error:
         return Scored(no_scores=str(error))
+    except Exception as error:  # a search that is done must not be lost on a model that differs
+        return Scored(
+            no_scores=f"its predict raised {type(error).__name__}: {one_line(str(error))}"
+        )
     plain = {name: score.plain() for name, score in scored(scores, seed).items()}
     if isinstance(scores, ClassScores):
         return Scored({"test": plain}, confusion=_confusion(scores, data.class_names))

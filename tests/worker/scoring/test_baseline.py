@@ -87,6 +87,18 @@ def test_wide_inputs_have_no_ridge_regression(monkeypatch):
     assert left_out == "no ridge regression: 10 features take too long"
 
 
+def test_a_linear_model_that_fails_is_left_out(monkeypatch):
+    def failed(x, y):
+        return lambda given: np.full((len(given), y.shape[1]), np.nan)
+
+    monkeypatch.setattr(module, "ridge", failed)
+
+    found, left_out = baseline(dataset("diabetes"))
+
+    assert list(found) == ["median"]
+    assert left_out == "no ridge regression: its predictions are not finite"
+
+
 def test_one_class_alone_in_training_has_no_logistic_regression():
     data = dataset("digits")
     data = replace(data, y_train=np.zeros_like(data.y_train))

@@ -222,3 +222,16 @@ def test_data_without_a_test_split_are_not_scored(digits):
     found = scores(None, FitData.of("mine", digits.x_train, digits.y_train))
 
     assert found.no_scores == "there is no test split"
+
+
+def test_a_model_that_only_evaluates_is_not_scored(digits):
+    class Own(keras.Sequential):
+        def predict_step(self, data):
+            raise ValueError("it gives nothing")
+
+    made = Own([keras.Input(digits.shape), keras.layers.Flatten(), keras.layers.Dense(10)])
+    made.compile("sgd", CATEGORICAL, run_eagerly=True)
+
+    found = scores(made, digits)
+
+    assert found.no_scores.startswith("its predict raised ValueError: ")
