@@ -33,7 +33,7 @@ class Score:
     def __str__(self) -> str:
         if self.value is None:
             return "none"
-        within = "" if self.low is None else f" [{self.low:.3g}, {self.high:.3g}]"
+        within = "" if self.low is None else f" [{self.low:.4g}, {self.high:.4g}]"
         return f"{self.value:.4g}{within}"
 
 
