@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.engine.run import open_run
     from pipeline.engine.tuning import tune
     from pipeline.experiment import Experiment
+    from pipeline.scikit_learn.search_cv import KerasweepSearchCV
     from pipeline.worker.present import trial
     from pipeline.worker.serving.served import load_model
 
@@ -30,6 +31,7 @@ logging.getLogger("kerasweep").addHandler(logging.NullHandler())
 _PUBLIC = {
     "Dataset": "pipeline.data.dataset",
     "Experiment": "pipeline.experiment",
+    "KerasweepSearchCV": "pipeline.scikit_learn.search_cv",
     "images": "pipeline.data.pictures.pictures",
     "load_model": "pipeline.worker.serving.served",
     "open_run": "pipeline.engine.run",
@@ -37,7 +39,17 @@ _PUBLIC = {
     "trial": "pipeline.worker.present",
     "tune": "pipeline.engine.tuning",
 }
-__all__ = ["Dataset", "Experiment", "images", "load_model", "open_run", "table", "trial", "tune"]
+__all__ = [
+    "Dataset",
+    "Experiment",
+    "KerasweepSearchCV",
+    "images",
+    "load_model",
+    "open_run",
+    "table",
+    "trial",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:

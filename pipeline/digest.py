@@ -72,6 +72,8 @@ def fingerprint(thing: Any) -> dict[str, Any]:
             thing.y_test,
         ):
             digest.update(array.tobytes())
+        for part in () if thing.folds is None else thing.folds.parts:  # that were given
+            digest.update(part.train.tobytes() + part.val.tobytes())
         return {"object": thing.name, "sha256": digest.hexdigest()}
     distinctive = getattr(thing, "distinctive", thing)
     build = getattr(thing, "original_sha256", None)  # without what a search was given beside it

@@ -3,6 +3,7 @@
     KerasweepError
     ├── RequestError            what was asked cannot be right; exit code 2
     │   ├── UserCodeError       a user's own module failed to load or to build, with its traceback
+    │   ├── EstimatorError      an estimator was given what cannot be; a ValueError too
     │   ├── NodesError          nodes of a cluster are not as they must be, with a table
     │   └── SpaceError          a search space asks `hp` for what cannot be; always one of the three
     │       ├── SpaceValueError     a ValueError too
@@ -69,6 +70,10 @@ class UserCodeError(RequestError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class EstimatorError(RequestError, ValueError):
+    """An estimator's argument cannot be right: a ValueError too, as scikit-learn raises there."""
 
 
 class NodesError(RequestError):

@@ -8,7 +8,17 @@ import pytest
 
 import pipeline
 
-PUBLIC = ["Dataset", "Experiment", "images", "load_model", "open_run", "table", "trial", "tune"]
+PUBLIC = [
+    "Dataset",
+    "Experiment",
+    "KerasweepSearchCV",
+    "images",
+    "load_model",
+    "open_run",
+    "table",
+    "trial",
+    "tune",
+]
 
 
 def test_what_is_public_is_what_is_meant() -> None:

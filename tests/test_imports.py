@@ -123,16 +123,17 @@ RULES = {
     "sweeps": (None, "a sweep starts searches as a user would"),
     "testing": (None, "conformance tests meet what they test"),
     "keras_tuner": (None, "the drop-in is a user of all of it"),
+    "scikit_learn": (None, "it is a user of all of it"),
     "inline": (None, "one trial in this process meets both sides"),
     "run": (None, "the command line calls what it was asked for"),
     "": (
-        {"version", "names", "data", "engine", "experiment", "worker"},
+        {"version", "names", "data", "engine", "experiment", "worker", "scikit_learn"},
         "the face names what is public",
     ),
 }
 # Ray is known in engine/ alone, Keras and its backends in worker/, and nothing knows both.
 OUTSIDE: dict[str, tuple[str, ...]] = {"ray": ("engine",)}
-OUTSIDE["keras"] = ("worker", "testing", "keras_tuner", "datasets", "search_spaces")
+OUTSIDE["keras"] = ("worker", "testing", "keras_tuner", "scikit_learn", "datasets", "search_spaces")
 OUTSIDE |= dict.fromkeys(("tensorflow", "jax", "torch"), ("worker/backends", "testing"))
 OUTSIDE["tensorflow"] += ("data/pipelines",)
 NO_ROLE = {"misc", "parts", "core", "utils", "common", "helpers", "base"}

@@ -4,7 +4,7 @@ One idea: the class, the ways to make one of arrays, and the checks that each of
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -60,6 +60,9 @@ class Dataset:
     groups: Array | None = None
     times: Array | None = None
     folds: Folds | None = None
+
+    may_be_empty: ClassVar[tuple[str, ...]] = ()  # of the splits
+    no_model: ClassVar[str] = ""  # why a search on it saves none, where it does not
 
     def __post_init__(self) -> None:
         """Check everything; a model trained on wrong arrays fails later and less clearly."""
@@ -147,7 +150,7 @@ class Dataset:
         """Inputs and targets of each split that the best model is measured on."""
         return {"validation": (self.x_val, self.y_val), "test": (self.x_test, self.y_test)}
 
-    def sample(self, count: int = FEW) -> "Dataset":
+    def sample(self, count: int = FEW) -> Self:
         """A few examples of each split, those of the smallest and the largest label among them.
 
         An output too narrow shows at the largest. Each fold of them has all of them.
@@ -164,7 +167,7 @@ class Dataset:
             folds = replace(self.folds, parts=(Fold(train, val),) * len(self.folds))
         return replace(self, **arrays, groups=None, times=None, folds=folds)
 
-    def recut(self, train: Array, val: Array) -> "Dataset":
+    def recut(self, train: Array, val: Array) -> Self:
         """The same examples, cut anew into a training and a validation split.
 
         What was standardised feature by feature is so anew, by the new training split alone.
@@ -193,7 +196,7 @@ class Dataset:
             arrays |= dict(zip(fields, scaled, strict=True))
         return replace(self, **arrays, standardisation=scaled_by or None, folds=None)
 
-    def with_folds(self, count: int, seed: int) -> "Dataset":
+    def with_folds(self, count: int, seed: int) -> Self:
         """The same, with training and validation examples cut into folds: see `folds.cut_folds`.
 
         Raises:
@@ -211,14 +214,14 @@ class Dataset:
         )
         return replace(self, folds=folds)
 
-    def fold(self, number: int) -> "Dataset":
+    def fold(self, number: int) -> Self:
         """The data of one fold, from 0; all of it where there are no folds."""
         if self.folds is None:
             return self
         part = self.folds.parts[number]
         return self.recut(part.train, part.val)
 
-    def whole(self) -> "Dataset":
+    def whole(self) -> Self:
         """All training and validation examples to train on, and no others to validate on."""
         rows = np.arange(len(self.x_train) + len(self.x_val))
         return self.recut(rows, rows)
@@ -400,7 +403,7 @@ def _is_pair(part: Any) -> bool:
 
 def _few_rows(labels: Array, count: int) -> list[int]:
     rows = list(range(min(count, len(labels))))
-    if labels.ndim == 1:
+    if labels.ndim == 1 and rows:
         rows = list(dict.fromkeys([int(labels.argmin()), int(labels.argmax()), *rows]))[:count]
     return rows
 
@@ -419,6 +422,8 @@ def _faults(data: Dataset) -> list[str]:
         return faults
     for split in SPLITS:
         x, y = named[f"x_{split}"], named[f"y_{split}"]
+        if split in data.may_be_empty and len(x) == len(y) == 0:
+            continue
         if x.ndim == 0 or y.ndim == 0 or len(x) == 0 or len(y) == 0:
             faults.append(f"the {split} split must not be empty, got {x.shape} and {y.shape}")
         elif len(x) != len(y):
@@ -453,7 +458,8 @@ def _target_faults(data: Dataset) -> list[str]:
             f"got (n, {', '.join(map(str, data.target_shape))})"
         ]
     check = _one_hot_fault if data.target_shape else _label_fault
-    found = (check(f"y_{split}", getattr(data, f"y_{split}"), data.classes) for split in SPLITS)
+    targets = {f"y_{split}": getattr(data, f"y_{split}") for split in SPLITS}
+    found = (check(field, y, data.classes) for field, y in targets.items() if len(y))
     return [fault for fault in found if fault][:1]
 
 

@@ -91,7 +91,7 @@ def conclude(
         "check": measured and measured["check"],
         "no_model": (measured or {}).get("no_model", ""),
         "scored": "validation" if prepared.experiment.folds is None else "folds",
-        "saved": None if best is None else "best epoch" if refit_epochs is None else "refit",
+        "saved": _saved(measured, refit_epochs),
         "scores": (measured or {}).get("scores", {}),
         "no_scores": (measured or {}).get("no_scores", ""),
         "baseline": baseline and baseline.plain(),
@@ -109,7 +109,9 @@ def conclude(
     if best is not None and measured is not None and refit_epochs is not None:
         report = next(r for r in _reports_of(best, ledger) if r.epoch == best.epoch)
         spread = report.metrics[spread_metric(prepared.objective.name)]
-        facts |= {"refit_epochs": refit_epochs, "folds": measured["folds"], "spread": spread}
+        facts["spread"] = spread
+        if "folds" in measured:
+            facts |= {"refit_epochs": refit_epochs, "folds": measured["folds"]}
     shutil.rmtree(layout.engine, ignore_errors=True)
     retention.conclude(ledger.trials.values())
     facts |= {"best": best, "test": measured and measured["test"], "trials": ledger.trials}
@@ -120,8 +122,17 @@ def conclude(
     return write_summary(layout, **facts)
 
 
+def _saved(measured: Mapping[str, Any] | None, refit_epochs: int | None) -> str | None:
+    """Which model is in `best/`."""
+    if measured is None or measured["check"] is None:
+        return None
+    return "best epoch" if refit_epochs is None else "refit"
+
+
 def _doubt(measured: Mapping[str, Any]) -> str:
     """What must be known of the saved model: that there is none, or not the one that was scored."""
+    if measured["check"] is None:  # none was to be saved
+        return ""
     if measured["no_model"]:
         return f"No model was saved: {measured['no_model']}."
     check = ModelCheck(**measured["check"])

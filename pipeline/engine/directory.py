@@ -28,7 +28,7 @@ def directory_of(experiment: Experiment) -> Path | RemotePath:
     storage = location(os.path.expanduser(experiment.storage))
     if experiment.name is not None:
         root = storage / experiment.name
-        if _exists(root):
+        if exists(root):
             raise RequestError(
                 f"A new run needs a directory of its own; {root} exists. Go on with it by --resume "
                 f"{root}, or choose "
@@ -38,13 +38,14 @@ def directory_of(experiment: Experiment) -> Path | RemotePath:
     names = f"{label(experiment.dataset)}-{label(experiment.search_space)}"
     stem = f"{names}-{time.strftime('%Y%m%d-%H%M%S')}"
     root, number = storage / stem, 1
-    while _exists(root):
+    while exists(root):
         number += 1
         root = storage / f"{stem}-{number}"
     return root
 
 
-def _exists(root: Path | RemotePath) -> bool:
+def exists(root: Path | RemotePath) -> bool:
+    """Whether something is there."""
     if isinstance(root, Path):
         return os.path.lexists(root)
     try:

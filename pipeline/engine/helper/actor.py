@@ -104,6 +104,9 @@ class Helper:
         refit_epochs: int | None = None,
     ) -> dict[str, Any]:
         """See `worker.training.evaluate.evaluate_best`, and of folds `refit.evaluate_folds`."""
+        if isinstance(data, Dataset) and data.no_model:
+            nothing = {"validation": None, "test": None, "check": None}
+            return nothing | {"no_model": data.no_model, "scores": {}, "no_scores": data.no_model}
         if refit_epochs is not None and isinstance(data, Dataset):
             from pipeline.worker.training.refit import evaluate_folds
 
@@ -115,7 +118,7 @@ class Helper:
 
     def baseline(self, data: Data) -> Any:
         """See `worker.scoring.baseline`; None of data without a task."""
-        if not isinstance(data, Dataset):
+        if not isinstance(data, Dataset) or data.no_model:
             return None
         from pipeline.worker.scoring.baseline import baseline
 

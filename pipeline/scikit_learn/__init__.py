@@ -1,0 +1,1 @@
+"""A search with the surface of scikit-learn's, on our engine."""
