@@ -3,11 +3,14 @@
 Such a backend trains by Keras's own `fit`, on one device, in whatever threads it takes.
 """
 
+import random
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
+
+import numpy as np
 
 if TYPE_CHECKING:
     from pipeline.worker.backends.batches import Chunks, Ordered
@@ -117,6 +120,22 @@ class Backend:
                 keras.src.utils.module_utils.tensorflow._available = None
         if tensorflow is not None:  # the user's own, perhaps imported after Keras had found none
             tensorflow.random.set_seed(seed)
+
+    def random_seed(self) -> int | None:
+        """The seed that Keras was last given in this thread; None if it was given none."""
+        from keras.src.utils.rng_utils import get_random_seed
+
+        seed: int | None = get_random_seed()
+        return seed
+
+    def random_state(self) -> tuple[Any, ...]:
+        """The state of all generators of random numbers that a process has one of."""
+        return random.getstate(), np.random.get_state()
+
+    def set_random_state(self, state: tuple[Any, ...]) -> None:
+        """Set what `random_state` returned."""
+        random.setstate(state[0])
+        np.random.set_state(state[1])
 
     def seed_layers(self, seed: int) -> None:
         """Seed what its layers draw from beside Keras's own seed generators."""

@@ -1,7 +1,7 @@
 """PyTorch: Keras's own `fit`, with the threads and the part of a GPU that a trial has."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pipeline.worker.backends.backend import Backend, Share
 
@@ -34,6 +34,19 @@ class Torch(Backend):
         import torch
 
         return bool(torch.cuda.is_available())
+
+    def random_state(self) -> tuple[Any, ...]:
+        """PyTorch's own generator is among them: shuffling and dropout draw from it."""
+        import torch
+
+        return *super().random_state(), torch.get_rng_state()
+
+    def set_random_state(self, state: tuple[Any, ...]) -> None:
+        """Set what `random_state` returned."""
+        import torch
+
+        super().set_random_state(state)
+        torch.set_rng_state(state[-1])
 
     def seed_layers(self, seed: int) -> None:
         """Keras's dropout draws from PyTorch's own generator."""

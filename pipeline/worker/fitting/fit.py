@@ -5,7 +5,8 @@ The same updates on the same data, in an order that follows from seed and epoch.
 The user's `fit` calls `model.fit(x, y, …)` as ever. For the time of a trial that call is ours: it
 feeds arrays through a pipeline that is shuffled by (seed, epoch), so that a trial which goes on
 from a checkpoint sees what it would have seen, and lets TensorFlow run several steps a call. What
-it cannot serve goes to Keras unchanged.
+it cannot serve goes to Keras unchanged. So does all of it where the user's own code has called
+`keras.utils.set_random_seed`: its numbers are those of a loop by hand with that seed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -104,7 +105,9 @@ def planned_fit(
         reporter.incomparable = incomparable(given, validation_data)
         reporter.batch_size = call.batch_size
         reporter.others = [c for c in call.callbacks if c is not reporter]
-        order = Order(seed, backend)
+        # Whoever seeds Keras in `build` or `fit` wants the numbers of that seed.
+        own = backend.random_seed()
+        order = Order(seed if own in (None, seed) else None, backend)
         order.listeners.append(reporter.before_epoch)
         scope.close()  # the order of the data is not to be mirrored
         try:
@@ -143,7 +146,10 @@ def _carried_out(
         of_stage = arrays.steps * (reporter.stage() or call.epochs)
         return choose(model, asked, of_stage, call.batch_size, callbacks, examples, backend)
 
-    if devices > 1:
+    if order.seed is None:
+        arrays = None
+        chosen = FitPlan("plain", "its own code sets Keras's seed")
+    elif devices > 1:
         chosen = FitPlan("plain", f"{devices} devices share each batch")
     elif backend.plans == ("plain",):
         chosen = FitPlan("plain", f"the backend is {backend.name}")

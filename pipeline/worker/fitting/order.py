@@ -16,9 +16,10 @@ class Order(keras.callbacks.Callback):
     The order of the data and every layer's seed generator.
 
     Keras does not save a seed generator's state with the weights, so it follows from (seed, epoch).
+    `seed` is None where the user's own code has seeded Keras: then nothing is set.
     """
 
-    def __init__(self, seed: int, backend: Backend | None = None) -> None:
+    def __init__(self, seed: int | None, backend: Backend | None = None) -> None:
         super().__init__()
         self.seed = seed
         self._backend = backend or current()
@@ -37,6 +38,8 @@ class Order(keras.callbacks.Callback):
         self.epoch = epoch
         for listener in self.listeners:
             listener(epoch)
+        if self.seed is None:
+            return
         generators = [v for v in self.model.variables if v.name == "seed_generator_state"]
         for place, state in enumerate(generators):
             words = np.random.SeedSequence([self.seed, epoch, place]).generate_state(2)

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from pipeline.records.entries.folds import fold_metric, spread_metric
 from pipeline.records.entries.reports import EpochReport
 from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.store.remote import RemotePath
+from pipeline.worker.backends.known import current
 from pipeline.worker.session import Job, SearchSpace, Session, Stopped, TrialUpdate
 from pipeline.worker.training.checkpoints import Checkpoints
 from pipeline.worker.training.trial import Ending, train
@@ -96,6 +97,7 @@ class _Repeat:
         )
         self._commands: queue.Queue[Literal["go on", "stop"]] = queue.Queue()
         self._answers: queue.Queue[_Reported | Ending | BaseException | None] = queue.Queue()
+        self._random: tuple[Any, ...] | None = None  # where it stood when it reported last
         self.ending: Ending | None = None
         # After a restart one that had ended reports no more: what it had reported stands.
         state = Checkpoints(job.directory).last_state()
@@ -115,11 +117,7 @@ class _Repeat:
         """Train to the next report, or to the end."""
         if not self.training:
             return
-        if self._thread.ident is None:
-            self._thread.start()
-        else:
-            self._commands.put("go on")
-        answer = self._answers.get()
+        answer = self._next_answer()
         if isinstance(answer, BaseException):
             self.ending = Ending()
             raise answer
@@ -133,6 +131,21 @@ class _Repeat:
                 self.best = answer.update.report
         else:
             self.ending = answer or Ending()
+
+    def _next_answer(self) -> "_Reported | Ending | BaseException | None":
+        """Let it train, with random numbers that no other training draws from."""
+        backend = current()
+        outside = backend.random_state()
+        if self._random is not None:
+            backend.set_random_state(self._random)
+        if self._thread.ident is None:
+            self._thread.start()
+        else:
+            self._commands.put("go on")
+        answer = self._answers.get()
+        self._random = backend.random_state()
+        backend.set_random_state(outside)
+        return answer
 
     def keep(self) -> None:
         """With folds, keep the weights of the epoch that was reported last."""
