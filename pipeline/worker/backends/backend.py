@@ -10,8 +10,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
 
-import numpy as np
-
 if TYPE_CHECKING:
     from pipeline.worker.backends.batches import Chunks, Ordered
 
@@ -130,10 +128,14 @@ class Backend:
 
     def random_state(self) -> tuple[Any, ...]:
         """The state of all generators of random numbers that a process has one of."""
+        import numpy as np
+
         return random.getstate(), np.random.get_state()
 
     def set_random_state(self, state: tuple[Any, ...]) -> None:
         """Set what `random_state` returned."""
+        import numpy as np
+
         random.setstate(state[0])
         np.random.set_state(state[1])
 
