@@ -216,11 +216,10 @@ class RunTrialSpace(HyperModelSpace):
         """The hypermodel's model; where that is none of Keras's, one without weights."""
         import keras
 
+        from pipeline.worker.spaces.blank import without_weights
+
         model = None if self.hypermodel is None else super().build(hp, data)
-        if isinstance(model, keras.Model):
-            return model
-        nothing = keras.Input((1,))
-        return keras.Model(nothing, nothing)
+        return model if isinstance(model, keras.Model) else without_weights()
 
     def fit(self, hp: HyperParameters, model: Any, *data: Any, **kwargs: Any) -> Any:
         """Call the tuner's `run_trial` with what `search` was given."""

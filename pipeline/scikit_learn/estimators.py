@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from pipeline.data.arrays import Array, Task, as_inputs
 from pipeline.errors import EstimatorError
 from pipeline.scikit_learn.examples import Examples
-from pipeline.scikit_learn.families import built
+from pipeline.scikit_learn.families import built, is_scikit_learns
 from pipeline.scikit_learn.targets import as_the_loss_takes_them
 
 AT_ONCE = 512  # examples
@@ -50,25 +50,38 @@ class KerasEstimator(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Train on examples `(n, …)` and their targets; imports Keras."""
+        """Train on examples `(n, …)` and their targets; imports Keras.
+
+        Raises:
+            EstimatorError: `build` returns no Keras model.
+        """
+        if self._fit_whatever(X, y) is not self:
+            raise EstimatorError(
+                f"The build of a {type(self).__name__} must return a compiled Keras model; an "
+                "estimator of scikit-learn's is trained by its own fit."
+            )
+        return self
+
+    def _fit_whatever(self, X: Any, y: Any) -> Any:
+        """This estimator, trained; or the one of scikit-learn's that `build` returns."""
         examples = Examples.of(*checked(self, X, y, self._task), self._task)
-        if examples.classes is not None:
-            self.classes_ = examples.classes
-        x, y = examples.x, examples.y
-        parameters = dict(self.parameters or {})
-        given = dict(self.fitting or {})
-        if "batch_size" in parameters:
-            given["batch_size"] = parameters["batch_size"]
+        parameters, given = dict(self.parameters or {}), dict(self.fitting or {})
         with _seeded(self.random_state):
             model, fit, hp = built(self.build, parameters, examples.cut())
-            y = as_the_loss_takes_them(model, y, examples.count)
+            if is_scikit_learns(model):
+                return model.fit(X, y, **given)
+            if "batch_size" in parameters:
+                given["batch_size"] = parameters["batch_size"]
+            targets = as_the_loss_takes_them(model, examples.y, examples.count)
+            data = as_inputs("X", examples.x), targets
             named = {"epochs": self.epochs, "verbose": 0} | given
-            fitted = model.fit(x, y, **named) if fit is None else fit(hp, model, x, y, **named)
+            fitted = model.fit(*data, **named) if fit is None else fit(hp, model, *data, **named)
+        if examples.classes is not None:
+            self.classes_ = examples.classes
         self.model_, self.history_ = model, getattr(fitted, "history", None)
         return self
 
     def _outputs(self, X: Any) -> Any:
-        check_is_fitted(self)
         X = validate_data(self, X, reset=False, allow_nd=True, ensure_min_features=0)
         return outputs_of(self.model_, as_inputs("X", X))
 
@@ -79,6 +92,7 @@ class KerasEstimator(BaseEstimator):  # type: ignore[misc]
         """What the model says of examples: likelihoods of the classes, or values."""
         from pipeline.worker.scoring.outputs import Unclear, said
 
+        check_is_fitted(self)
         classes = len(self.classes_) if self._task == "classification" else None
         outputs = self._outputs(X)
         units = np.shape(outputs)[1:]
@@ -103,6 +117,7 @@ class KerasClassifier(ClassifierMixin, KerasEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Array:
         """The likeliest class of each example."""
+        check_is_fitted(self)
         found: Array = self.classes_[self.predict_proba(X).argmax(axis=1)]
         return found
 
@@ -115,6 +130,13 @@ class KerasRegressor(RegressorMixin, KerasEstimator):  # type: ignore[misc]
     def predict(self, X: Any) -> Array:
         """Values `(n,)`, or `(n, k)` of several targets."""
         return self._said(X)
+
+
+def trained(
+    task: Task, X: Any, y: Any, build: Any, parameters: Mapping[str, Any], **settings: Any
+) -> Any:
+    """An estimator of one configuration, trained: one of ours, or what `build` returns."""
+    return estimator_class(task)(build, parameters, **settings)._fit_whatever(X, y)
 
 
 def outputs_of(model: Any, x: Array) -> Any:

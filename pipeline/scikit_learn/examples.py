@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from pipeline.data.arrays import Array, Task, as_inputs
+from pipeline.data.arrays import Array, Task
 from pipeline.scikit_learn.cross_validated import CrossValidated
 from pipeline.scikit_learn.targets import encoded
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs `(n, …)` in float32 or whole numbers, and targets: labels from 0, or float32.
+    """Inputs `(n, …)` and targets, labels from 0 or numbers, as precise as they were given.
 
     `classes` are what the labels stand for; None of a regression.
     """
@@ -27,13 +27,11 @@ class Examples:
 
         Raises:
             EstimatorError: there is one class alone.
-            RequestError: numbers are too large for float32.
         """
-        x = as_inputs("X", X)
         if task == "regression":
-            return cls(x, y.astype("float32"), task)
+            return cls(X, y, task)
         classes, labels = encoded(y)
-        return cls(x, labels, task, classes)
+        return cls(X, labels, task, classes)
 
     @property
     def count(self) -> int | None:

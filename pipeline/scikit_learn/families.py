@@ -41,7 +41,7 @@ def check_keywords(build: Any, given: Iterable[str]) -> None:
     for name in given:
         if name not in parameters and name not in FOR_FIT:
             called = getattr(build, "__name__", "build")
-            raise EstimatorError(unknown(f"parameter of {called}", name, [*parameters, *FOR_FIT]))
+            raise EstimatorError(unknown(f"parameter of {called}", name, {*parameters, *FOR_FIT}))
 
 
 def keywords(build: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,8 +57,13 @@ def family_of(build: Any) -> Any:
     return load_search_space(names.resolve("search space", build))
 
 
+def is_scikit_learns(made: Any) -> bool:
+    """Whether what `build` returned is an estimator of scikit-learn's kind, and no Keras model."""
+    return callable(getattr(made, "get_params", None)) and callable(getattr(made, "fit", None))
+
+
 def built(build: Any, parameters: Mapping[str, Any], data: Any) -> tuple[Any, Any, HyperParameters]:
-    """The model of a configuration, the `fit` that is its own or None, and the `hp` it had."""
+    """The model or estimator of a configuration, the `fit` that comes with it or None, and `hp`."""
     hp = HyperParameters(parameters)
     if takes_keywords(build):
         return build(**keywords(build, parameters)), None, hp

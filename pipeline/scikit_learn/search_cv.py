@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pipeline.data.arrays import Task
 from pipeline.errors import EstimatorError, quoted
-from pipeline.scikit_learn.estimators import checked, estimator_class
+from pipeline.scikit_learn.estimators import checked, estimator_class, trained
 from pipeline.scikit_learn.examples import Examples
 from pipeline.scikit_learn.results import cv_results
 from pipeline.scikit_learn.searching import searched
@@ -29,7 +29,7 @@ def _refitted(attribute: str) -> Callable[["KerasweepSearchCV"], bool]:
             raise AttributeError(
                 f"{attribute} needs the best configuration trained on all examples; refit is False."
             )
-        getattr(estimator_class(search._task), attribute)
+        getattr(getattr(search, "best_estimator_", estimator_class(search._task)), attribute)
         return True
 
     return there
@@ -229,12 +229,14 @@ class KerasweepSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc
     def _train(self, X: Any, y: Any, task: Task, seed: int) -> None:
         began = time.perf_counter()
         self.refit_epochs_ = self._epochs[self.best_index_]
-        estimator = estimator_class(task)(
+        self.best_estimator_ = trained(
+            task,
+            X,
+            y,
             self.build,
             self.best_params_,
             epochs=self.refit_epochs_,
             fitting=self.fit_params,
             random_state=seed,
         )
-        self.best_estimator_ = estimator.fit(X, y)
         self.refit_time_ = time.perf_counter() - began

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.arrays import Array
+from pipeline.data.arrays import Array, as_inputs
 from pipeline.scikit_learn.distributions import Distributions
-from pipeline.scikit_learn.families import family_of, keywords
+from pipeline.scikit_learn.families import family_of, is_scikit_learns, keywords
+from pipeline.scikit_learn.results import OBJECTIVE
 from pipeline.scikit_learn.targets import as_the_loss_takes_them
 from pipeline.space.hyperparameters import HyperParameters
 
-SCORE = "score"
+ESTIMATOR = "of_scikit_learn"  # under which a model without weights holds what it stands for
 
 
 @dataclass
@@ -73,15 +74,27 @@ class EstimatorSpace:
         return {name: value for name, value in vars(self).items() if name != "_family"}
 
     def build(self, hp: HyperParameters, data: Any) -> Any:
-        """The compiled model."""
+        """The compiled model; for an estimator of scikit-learn's one without weights."""
         if self.distributions is None:
-            return self._family.build(hp, data)
-        return self.function(**keywords(self.function, self.distributions.ask(hp)))
+            made = self._family.build(hp, data)
+        else:
+            made = self.function(**keywords(self.function, self.distributions.ask(hp)))
+        if not is_scikit_learns(made):
+            return made
+        from pipeline.worker.spaces.blank import without_weights
+
+        model = without_weights()
+        object.__setattr__(model, ESTIMATOR, made)  # Keras tracks what is assigned to a model
+        return model
 
     def fit(self, hp: HyperParameters, model: Any, x: Any, y: Any, **kwargs: Any) -> Any:
         """Train, with the fold's score among what each epoch reports."""
         ours = kwargs.pop("callbacks")
         x_val, y_val = kwargs.pop("validation_data")
+        tried = not any(hasattr(callback, "job") for callback in ours)
+        if (estimator := getattr(model, ESTIMATOR, None)) is not None:
+            return self._fitted(estimator, (x, y), (x_val, y_val), tried)
+        x, x_val = as_inputs("X", x), as_inputs("X", x_val)
         count = None if self.classes is None else len(self.classes)
         y, targets = (as_the_loss_takes_them(model, part, count) for part in (y, y_val))
         given = dict(self.fitting)
@@ -91,7 +104,7 @@ class EstimatorSpace:
                 given["batch_size"] = chosen["batch_size"]
             kwargs["epochs"] = min(kwargs["epochs"], chosen.get("epochs", kwargs["epochs"]))
         own = copy.deepcopy(given.pop("callbacks", []))
-        before, after = self._around(x_val, y_val, tried=not any(hasattr(c, "job") for c in ours))
+        before, after = self._around(x_val, y_val, tried)
         kwargs |= given | {
             "validation_data": (x_val, targets),
             "callbacks": [*own, *before, *ours, *after],
@@ -101,6 +114,21 @@ class EstimatorSpace:
         if self.as_keras:
             return type(model).fit(model, x, y, **kwargs)
         return model.fit(x, y, **kwargs)
+
+    def _fitted(
+        self, estimator: Any, train: tuple[Any, Any], test: tuple[Any, Any], tried: bool
+    ) -> dict[str, float]:
+        """Train an estimator of scikit-learn's, and score it."""
+        (x, y), (x_test, y_test) = train, test
+        if self.classes is not None:
+            y, y_test = self.classes[y], self.classes[y_test]
+        try:
+            estimator.fit(x, y, **self.fitting)
+            return {OBJECTIVE: float(self.scorer(estimator, x_test, y_test))}
+        except Exception:
+            if not tried:
+                raise
+            return {OBJECTIVE: 0.0}  # it may need more than a few examples
 
     def _around(self, x: Array, y: Array, tried: bool) -> tuple[list[Any], list[Any]]:
         """Callbacks before and after the engine's: it waits there while other folds train."""
@@ -121,7 +149,7 @@ class EstimatorSpace:
                         raise
                     value = 0.0  # a few examples may have no score
                 if logs is not None:
-                    logs[f"val_{SCORE}"] = value
+                    logs[OBJECTIVE] = value
                 held[:] = [random.getstate(), np.random.get_state()]
 
         class GoingOn(Reporter):

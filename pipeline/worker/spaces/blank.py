@@ -46,3 +46,9 @@ def blank_weights() -> Iterator[None]:
 
 def _zeros(shape: Any, dtype: Any = None, **_: Any) -> Any:
     return np.zeros(shape, keras.backend.standardize_dtype(dtype))
+
+
+def without_weights() -> Any:
+    """A model for the trial of something that is none of Keras's."""
+    nothing = keras.Input((1,))
+    return keras.Model(nothing, nothing)
