@@ -55,6 +55,7 @@ def plan_rows(plan: SearchPlan) -> dict[str, str]:
             f"a trial{_trainings(experiment)}; then the best is trained on all of it"
         )
     if columns := plan.data.get("columns"):
+        rows["target"] = _target(plan.data)
         rows["columns"] = _counted(columns)
     if plan.measured:
         rows["GPU memory"] = plan.measured
@@ -101,6 +102,17 @@ def _described(facts: dict[str, Any]) -> str:
         f"{facts['name']}: {' '.join(what)}"
         + (f", {task}" if task else "")
         + (f"; {counts}" if counts else "")
+    )
+
+
+def _target(facts: dict[str, Any]) -> str:
+    """What a table's target is, and in which unit it is learnt."""
+    scale = facts["target_scale"]
+    if scale is None:
+        return f"{facts['target']}, a classification"
+    return (
+        f"{facts['target']}, a regression: mean {scale['mean']:.4g}, std {scale['std']:.4g}; a "
+        "search space of ours learns it scaled, which loss is in, and tells it in its unit"
     )
 
 

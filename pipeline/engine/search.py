@@ -28,6 +28,7 @@ from pipeline.experiment import Experiment
 from pipeline.logs import written_to
 from pipeline.names import Source
 from pipeline.objective import Objective
+from pipeline.records.data_files import write_data_files
 from pipeline.records.entries.trials import COUNTED
 from pipeline.records.keras_settings import write_keras_settings
 from pipeline.records.layout import Layout, new_directory
@@ -282,6 +283,8 @@ class Search:
     def _write_request(self, experiment: Experiment, layout: Layout) -> None:
         write_experiment(layout, experiment.to_yaml())
         write_keras_settings(layout, settings_here())
+        if isinstance(self._dataset, DataFile):
+            write_data_files(layout, self._dataset.checksums())
         if self._starts is not None:
             write_starts(layout, self._starts)
 

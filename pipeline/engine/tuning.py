@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline import names
 from pipeline.console.display import display
+from pipeline.data.files.data_file import DataFile
 from pipeline.engine.cluster.connect import cluster
 from pipeline.engine.cluster.shipping import check_sendable, with_code
 from pipeline.engine.helper.caller import settings_here, with_settings
@@ -18,6 +19,7 @@ from pipeline.engine.search import Search
 from pipeline.experiment import Experiment
 from pipeline.logs import held
 from pipeline.names import Source
+from pipeline.records.data_files import check_data_files
 from pipeline.records.keras_settings import check_keras_settings
 from pipeline.records.layout import Layout, at_home, named_by_home, storage_of
 from pipeline.records.store.mirror import Mirror
@@ -137,6 +139,9 @@ def _carried_out(
         past.check_budget_left(experiment)
         with storage_of(past.layout), named_by_home(past.layout):
             check_keras_settings(past.layout, settings_here(), watcher.warned)
+            dataset = experiment.resolved_dataset()
+            if isinstance(dataset, DataFile):
+                check_data_files(past.layout, dataset.checksums(), watcher.warned)
     searches: list[Search] = []
 
     def layout() -> Layout | None:

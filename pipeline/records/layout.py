@@ -45,6 +45,7 @@ class Layout:
         self.experiment = self.root / "experiment.yaml"
         self.starts = self.root / "starts.json"  # of a search with --start-from
         self.keras_settings = self.root / "keras.json"  # where they are not Keras's own
+        self.data_files = self.root / "data.json"  # of a dataset in files
         self.history = self.root / "history.jsonl"
         self.decisions = self.root / "decisions.jsonl"
         self.history_table = self.root / "history.csv"

@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, mean_absolute_error
 from pipeline import Experiment, load_model, open_run, table
 from pipeline.data.files.data_file import DataFile
 from pipeline.data.request import DataRequest
+from pipeline.errors import RequestError
 from tests.data.tables.conftest import RAW
 
 pytestmark = pytest.mark.slow
@@ -80,9 +81,15 @@ def test_a_regression_is_told_in_the_targets_unit(search, penguins):
     assert run.best_model().layers[0].name == "row"
 
 
-def test_a_resume_goes_on_with_the_same_table(search, penguins):
-    given = {"dataset": RAW, "target": "Species", "search_space": "mlp", "max_epochs": 1}
+def test_a_resume_goes_on_with_the_same_table(search, penguins, tmp_path):
+    file = tmp_path / "penguins.csv"
+    penguins.to_csv(file, index=False)
+    given = {"dataset": str(file), "target": "Species", "search_space": "mlp", "max_epochs": 1}
     run = search(trials=1, name="once", **given)
     more = search(trials=2, name="once", resume=run.directory, **given)
 
     assert len(more.trials) == 2 and more.summary["check"]["result"] == "equal"
+    penguins[:-1].to_csv(file, index=False)
+    says = rf"A resumed run keeps its data; {file} has changed since the run began\."
+    with pytest.raises(RequestError, match=says):
+        search(trials=3, name="once", resume=run.directory, **given)

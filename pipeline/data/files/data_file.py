@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.dataset import Dataset
+from pipeline.data.files.checksum import checksum
 from pipeline.data.request import DataRequest
 from pipeline.errors import RequestError, quoted
 
@@ -64,6 +65,13 @@ class DataFile:
     def distinctive(self) -> dict[str, Any]:
         """What tells it from another: see `digest`."""
         return {"path": os.path.realpath(self._path)} | asdict(self.request)
+
+    def checksums(self) -> dict[str, str]:
+        """Of each file that it is made of, where it is there."""
+        paths = [self._path]
+        if isinstance(self.request.test, str):
+            paths.append(os.path.expanduser(self.request.test))
+        return {path: checksum(path) for path in paths if os.path.exists(path)}
 
     def __call__(self, seed: int) -> Dataset:
         """Read it.

@@ -99,6 +99,11 @@ class TableDataset(Dataset):
         std = float(self.y_train.std(dtype=np.float64))
         return float(self.y_train.mean(dtype=np.float64)), std or 1.0
 
+    @property
+    def _scale(self) -> dict[str, float] | None:
+        scale = self.target_scale
+        return None if scale is None else {"mean": scale[0], "std": scale[1]}
+
     def measured(self) -> dict[str, tuple[Any, ...]]:
         """Input rows and targets of each split that the saved model is measured on."""
         val = {name: values[self._val_rows] for name, values in self.values.items()}
@@ -118,6 +123,7 @@ class TableDataset(Dataset):
             "target": self.target,
             "task": self.task,
             "class_names": None if self.class_names is None else list(self.class_names),
+            "target_scale": self._scale,
             "row": self.preparation.row_names(),
             "columns": self.preparation.plain(),
             "left_out": list(self.left_out),
@@ -145,6 +151,7 @@ class TableDataset(Dataset):
         ]
         return super().describe() | {
             "target": self.target,
+            "target_scale": self._scale,
             "columns": columns,
             "notes": list(self.notes),
         }

@@ -16,6 +16,7 @@ _TRIAL = "<trial>"
 FILES: tuple[tuple[Path, str], ...] = (
     (_RUN.experiment, "every setting of the search; `--resume` reads it, and so does a new run"),
     (_RUN.starts, "what the search was started from, in a run with `--start-from`"),
+    (_RUN.data_files, "SHA-256 of each file of data, as it was when the run began"),
     (_RUN.keras_settings, "what the script had set in Keras, such as a dtype policy"),
     (
         _RUN.history,
