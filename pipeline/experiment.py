@@ -269,15 +269,6 @@ class Experiment(BaseModel):
             raise ValueError(str(error)) from error
         return name
 
-    @field_validator("drop", "column", mode="before")
-    @classmethod
-    def _separate_columns(cls, given: Any, info: ValidationInfo) -> Any:
-        if isinstance(given, str):  # as on the command line: a,b
-            return tuple(name for name in given.split(",") if name)
-        if not isinstance(given, list | tuple) or not all(isinstance(n, str) for n in given):
-            raise ValueError(f"{info.field_name} must be names of columns; got {quoted(given)}.")
-        return tuple(given)
-
     @field_validator("column")
     @classmethod
     def _known_kinds(cls, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -305,13 +296,14 @@ class Experiment(BaseModel):
             )
         return given
 
-    @field_validator("track", mode="before")
+    @field_validator("track", "drop", "column", mode="before")
     @classmethod
-    def _separate_trackers(cls, given: Any) -> Any:
+    def _separate_names(cls, given: Any, info: ValidationInfo) -> Any:
         if isinstance(given, str):  # as on the command line: a,b
             return tuple(name for name in given.split(",") if name)
         if not isinstance(given, list | tuple) or not all(isinstance(n, str) for n in given):
-            raise ValueError(f"track must be names of trackers; got {quoted(given)}.")
+            of = "trackers" if info.field_name == "track" else "columns"
+            raise ValueError(f"{info.field_name} must be names of {of}; got {quoted(given)}.")
         return tuple(given)
 
     @field_validator("track")

@@ -3,10 +3,13 @@
 import io
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
-from pipeline.console.plan import describe_space, plan_rows
+from pipeline import table
+from pipeline.console.plan import describe_columns, describe_space, plan_rows
 from pipeline.experiment import UNBOUNDED
 from pipeline.space.specs import Boolean, Float, Int
 
@@ -71,3 +74,33 @@ def test_a_few_classes_are_named(plan_of, names, said):
     facts = {**plan.data, "classes": 3, "class_names": names, "counts": {"train": 8}}
 
     assert said in plan_rows(replace(plan, data=facts))["dataset"]
+
+
+def test_the_plan_of_a_table_says_what_its_columns_and_its_target_are(plan_of):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "size": [None, *rng.normal(size=59)],
+            "colour": ["red", "green", "blue"] * 20,
+            "weight": rng.normal(size=60),
+            "one": 1,
+            "price": rng.normal(100, 5, 60),
+        }
+    )
+    facts = [table(frame, target=name)(seed=0).describe() for name in ("price", "colour")]
+    rows = [plan_rows(replace(plan_of(), data=told)) for told in facts]
+
+    assert rows[0]["columns"] == "2 numbers, 1 category, 1 left out"
+    mean, std = facts[0]["target_scale"].values()
+    assert rows[0]["target"].startswith(
+        f"price, a regression: mean {mean:.4g}, std {std:.4g}; a search space of ours learns it "
+    )
+    assert rows[1]["target"] == "colour, a classification"
+
+    console = Console(file=io.StringIO(), width=200)
+    console.print(describe_columns(facts[0]["columns"]))
+    told = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+    assert told[0] == "column kind missing encoding"
+    assert told[1].startswith("size number 1 scaled: mean ")
+    assert told[2] == "colour category 0 one-hot, 3 inputs"
+    assert told[4] == "one left out it is constant: 1"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ import yaml
 from pipeline.command.export import _inputs as rows_to_compare_by
 from pipeline.worker.backends.exports import FORMATS
 from pipeline.worker.serving.export import export, largest_difference
-from tests.conftest import ROOT
+from tests.conftest import ROOT, free_port
 from tests.data.tables.conftest import RAW
 
 pytestmark = pytest.mark.slow
@@ -71,9 +70,7 @@ def test_the_card_says_what_the_records_say(run):
 
 
 def test_the_server_answers_and_refuses_what_is_wrong(run):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "serve:app", "--port", str(port)],
         cwd=run.layout.best,
