@@ -13,6 +13,7 @@ from pipeline.errors import unknown
 from pipeline.keras_tuner import engine, errors, oracles, tuners
 from pipeline.keras_tuner.arguments import not_offered
 from pipeline.keras_tuner.hypermodel import HyperModel
+from pipeline.keras_tuner.sklearn_tuner import SklearnTuner
 from pipeline.keras_tuner.tuners import (
     BayesianOptimization,
     GridSearch,
@@ -31,6 +32,7 @@ __all__ = [
     "Hyperband",
     "Objective",
     "RandomSearch",
+    "SklearnTuner",
     "Tuner",
     "engine",
     "errors",

@@ -50,8 +50,6 @@ OF_YOUR_OWN = (
 )
 # Parts of KerasTuner that are not offered, and what takes their place.
 NOT_OFFERED = {
-    "SklearnTuner": "A tuner with a run_trial of its own tunes scikit-learn's models: it builds "
-    "one by self.hypermodel.build(trial.hyperparameters), fits it, and returns its score.",
     "Oracle": f"Those of kt.oracles are. {OF_YOUR_OWN}",
     "synchronized": f"It is for oracles of one's own. {OF_YOUR_OWN}",
 }

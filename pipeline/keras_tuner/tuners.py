@@ -12,6 +12,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -621,6 +622,8 @@ def _requested(found: BestEpoch, known: Requested) -> Requested:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "SklearnTuner":  # which is made of what is here
+        return import_module("pipeline.keras_tuner.sklearn_tuner").SklearnTuner
     not_offered(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

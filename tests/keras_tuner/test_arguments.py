@@ -533,8 +533,6 @@ def test_parts_of_kerastuner_that_are_not_offered_say_so():
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("from pipeline.keras_tuner import SklearnTuner", "fits it, and returns its score."),
-        ("from pipeline.keras_tuner.tuners import SklearnTuner", "A tuner with a run_trial of its"),
         ("from pipeline.keras_tuner import Oracle", "Those of kt.oracles are. A searcher of you"),
         ("from pipeline.keras_tuner.engine.oracle import synchronized", "It is for oracles of one"),
     ],
