@@ -18,9 +18,11 @@ from pipeline.worker.scoring.task_scores import of_predictions
 Array = NDArray[Any]
 
 # A logistic regression takes some 0.5 ns of one CPU for each example, feature and class of each
-# pass; 3 s in all at most (AMD EPYC).
-MOST_WORK, FEWEST_PASSES = 6e9, 12
-MOST_NUMBERS = 5e7  # in the inputs: 200 MB, once more than the data
+# pass: 1 s in all at most (AMD EPYC). Of a large dataset it gets as many examples as it can pass
+# through that often.
+MOST_WORK, FEWEST_PASSES = 2e9, 15
+MOST_NUMBERS = 5e7  # in the inputs of the training: 200 MB, once more than the data
+FEWEST_EXAMPLES = 1000
 MOST_FEATURES = 2000  # of a ridge regression, which solves as many equations
 
 Splits = dict[str, Array]  # of each split, by its name
@@ -80,26 +82,35 @@ def _too_much(data: Dataset) -> str:
         return f"{name}: all training examples are of one class"
     if data.task == "regression" and features > MOST_FEATURES:
         return f"{name}: {features:,} features take too long"
-    work = examples * features * (data.classes or 1) * FEWEST_PASSES
-    if examples * features > MOST_NUMBERS or work > MOST_WORK:
+    if _affordable(data) < min(examples, FEWEST_EXAMPLES):
         return f"{name}: {examples:,} examples of {features:,} features take too long"
     return ""
 
 
+def _affordable(data: Dataset) -> int:
+    """How many examples a linear model can be trained on."""
+    features = max(1, int(np.prod(data.shape)))
+    return int(min(MOST_NUMBERS, MOST_WORK / FEWEST_PASSES / (data.classes or 1)) / features)
+
+
 def _linear(data: Dataset, inputs: Splits) -> tuple[str, Splits]:
-    train, *others = _standardised(data.x_train, *inputs.values())
+    x, y = data.x_train, data.y_train
+    more = ""
+    if (most := _affordable(data)) < len(x):
+        rows = np.random.default_rng(0).choice(len(x), most, replace=False)
+        x, y, more = x[rows], y[rows], f" on {most:,} examples"
+    train, *others = _standardised(x, *inputs.values())
     splits = dict(zip(inputs, others, strict=True))
     if data.task == "regression":
-        y = data.y_train.reshape(len(data.y_train), -1).astype(np.float64)
-        predict = ridge(train.astype(np.float64), y)
+        predict = ridge(train.astype(np.float64), y.reshape(len(y), -1).astype(np.float64))
         shape = data.target_shape
-        return "ridge regression", {
+        return f"ridge regression{more}", {
             split: predict(x).reshape(len(x), *shape) for split, x in splits.items()
         }
     classes = data.classes or 0
     passes = int(MOST_WORK / (train.size * classes))
-    predict = logistic(train, labels_of(data.y_train), classes, passes)
-    return "logistic regression", {split: predict(x) for split, x in splits.items()}
+    predict = logistic(train, labels_of(y), classes, passes)
+    return f"logistic regression{more}", {split: predict(x) for split, x in splits.items()}
 
 
 def _standardised(*inputs: Array) -> Iterator[Array]:

@@ -78,6 +78,20 @@ def test_what_takes_too_long_is_left_out_and_says_so(monkeypatch):
     assert left_out == "no logistic regression: 60 examples of 64 features take too long"
 
 
+def test_of_a_large_dataset_it_learns_from_some_examples_and_says_so(monkeypatch):
+    data = dataset("digits", 400)
+    numbers = 64 * data.classes * module.FEWEST_PASSES
+    monkeypatch.setattr(module, "MOST_WORK", 150 * numbers)
+    monkeypatch.setattr(module, "FEWEST_EXAMPLES", 100)
+
+    found, left_out = baseline(data)
+
+    assert not left_out and list(found) == ["majority class", "logistic regression on 150 examples"]
+    assert found["logistic regression on 150 examples"]["test"]["accuracy"] > 0.7
+    monkeypatch.setattr(module, "FEWEST_EXAMPLES", 200)
+    assert "240 examples of 64 features take too long" in baseline(data)[1]
+
+
 def test_wide_inputs_have_no_ridge_regression(monkeypatch):
     monkeypatch.setattr(module, "MOST_FEATURES", 5)
 
