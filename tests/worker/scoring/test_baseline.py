@@ -89,7 +89,7 @@ def test_of_a_large_dataset_it_learns_from_some_examples_and_says_so(monkeypatch
     assert not left_out and list(found) == ["majority class", "logistic regression on 150 examples"]
     assert found["logistic regression on 150 examples"]["test"]["accuracy"] > 0.7
     monkeypatch.setattr(module, "FEWEST_EXAMPLES", 200)
-    assert "240 examples of 64 features take too long" in baseline(data)[1]
+    assert "400 examples of 64 features take too long" in baseline(data)[1]
 
 
 def test_wide_inputs_have_no_ridge_regression(monkeypatch):
