@@ -1,11 +1,13 @@
 """A finished run takes more: trials, and epochs for those that had all they could have."""
 
+import shutil
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
 
+from pipeline import tune
 from pipeline.engine.past import Past, earlier_seconds
 from pipeline.engine.same_search import check_same_search, resumed
 from pipeline.errors import RequestError
@@ -19,8 +21,8 @@ from pipeline.records.outputs.results import Results
 from pipeline.records.outputs.summary import write_summary
 from pipeline.records.outputs.tables import write_tables
 from pipeline.records.settings import read_settings
-from pipeline.watch import Watcher
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SPACES
+from tests.engine.hearing import Hearing
 from tests.reopened import is_complete
 
 
@@ -164,12 +166,32 @@ def test_with_more_epochs_the_best_go_on_and_nobody_else(search):
         assert list(epochs) == list(range(1, (6 if trial in best else ended.epochs[trial]) + 1))
 
 
+SETTINGS = {"searcher": "random", "scheduler": "none", "max_concurrent": 1}
+
+
+@pytest.fixture(scope="module")
+def searched(ray_cluster, tmp_path_factory):
+    """The directory of a finished run of two trials and two epochs each."""
+    experiment = Experiment(
+        dataset=str(SPACES / "few.py"),
+        search_space=str(SPACES / "tiny.py"),
+        storage=str(tmp_path_factory.mktemp("searched")),
+        **SETTINGS | {"trials": 2, "max_epochs": 2},
+    )
+    return tune(experiment, quiet=True).directory
+
+
+@pytest.fixture
+def first(searched, tmp_path):
+    """A copy of it that may be gone on with."""
+    return Layout(shutil.copytree(searched, tmp_path / "first"))
+
+
 @pytest.mark.slow
-def test_what_went_on_is_what_it_would_have_been_from_the_start(search):
-    settings = {"trials": 2, "searcher": "random", "scheduler": "none"}
-    first = search(max_epochs=2, **settings)
-    further = search(resume=first.directory, max_epochs=4, **settings)
-    whole = search(max_epochs=4, **settings)
+def test_what_went_on_is_what_it_would_have_been_from_the_start(search, first):
+    settings = SETTINGS | {"trials": 2, "max_epochs": 4}
+    further = search(resume=first.root, **settings)
+    whole = search(**settings)
     curves = [
         run.history.sort_values(["trial", "epoch"]).reset_index(drop=True)
         for run in (further, whole)
@@ -193,17 +215,13 @@ go_on(sys.argv[1], {"trials": 3})
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["checksums.json", "summary.json"])
-def test_killed_as_its_end_is_written_anew_it_is_one_that_did_not_end_and_not_damaged(search, name):
-    class Hearing(Watcher):
-        def warned(self, text):
-            pytest.fail(text)
-
-    settings = {"searcher": "random", "scheduler": "none", "max_epochs": 1}
-    first = search(trials=2, **settings)
-    tables = [first.layout.trials_table, first.layout.history_table]
+def test_killed_as_its_end_is_written_anew_it_is_one_that_did_not_end_and_not_damaged(
+    search, first, name
+):
+    tables = [first.trials_table, first.history_table]
     before = [path.read_bytes() for path in tables]
 
-    arguments = [str(first.directory), str(first.directory / name)]
+    arguments = [str(first.root), str(first.root / name)]
     done = subprocess.run(
         [sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, cwd=ROOT
     )
@@ -213,6 +231,8 @@ def test_killed_as_its_end_is_written_anew_it_is_one_that_did_not_end_and_not_da
         "it was killed after the tables were written"
     )
     with pytest.raises(RequestError, match=r"A run that ended must have a summary\.json; "):
-        Results(first.directory)
-    again = search(resume=first.directory, trials=3, watchers=[Hearing()], **settings)
+        Results(first.root)
+    settings = SETTINGS | {"trials": 3, "max_epochs": 2}
+    again = search(resume=first.root, watchers=[hearing := Hearing()], **settings)
     assert len(again.trials) == 3 and again.faults() == [] and again.best_model()
+    assert hearing.said == []
