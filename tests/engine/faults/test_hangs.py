@@ -14,8 +14,8 @@ from pipeline import Experiment, tune
 from pipeline.engine.faults import hangs
 from pipeline.engine.faults.hangs import Hangs
 from pipeline.records.entries.trials import read_trials
-from pipeline.watch import Watcher
 from pipeline.worker.devices.machine import RELEASE_S
+from tests.engine.hearing import Hearing
 
 SPACES = Path(__file__).parents[2] / "spaces"
 ray_and_slow = [pytest.mark.ray, pytest.mark.slow]
@@ -77,6 +77,12 @@ def write_space(tmp_path):
 
 
 @pytest.fixture
+def soon_up(monkeypatch):
+    """Less patience with a worker that is new, and says nothing yet."""
+    monkeypatch.setattr(hangs, "WORKER_START_S", 20.0)
+
+
+@pytest.fixture
 def hung(tmp_path):
     """The processes that hung, in order."""
     return lambda: [int(line) for line in (tmp_path / "hung").read_text().split()]
@@ -118,12 +124,6 @@ class TestInAnEpoch:
     def test_a_trial_that_hangs_once_goes_on_from_its_checkpoint(
         self, ray_cluster, write_space, hung, tmp_path, number
     ):
-        warnings = []
-
-        class Listener(Watcher):
-            def warned(self, text):
-                warnings.append(text)
-
         experiment = Experiment(
             dataset=str(SPACES / "few.py"),
             search_space=str(write_space("epoch", number)),
@@ -134,17 +134,19 @@ class TestInAnEpoch:
             epoch_timeout_s=4,
             storage=str(tmp_path / "runs"),
         )
-        run = tune(experiment, watchers=[Listener()])
+        run = tune(experiment, watchers=[hearing := Hearing()])
         assert list(run.trials["status"]) == ["finished"] * 3
         assert epochs_of(run) == in_full(3, 4)
         (trial,) = run.trials.loc[run.trials["number"] == 1, "trial"]
-        assert warnings == [
+        assert hearing.said == [
             f"{trial}: no epoch within 4 s; it goes on from its last checkpoint in another process."
         ]
         assert len(hung()) == 1
         wait_until_gone(hung())
 
-    def test_one_that_hangs_again_has_failed_and_the_others_finish(self, search, write_space, hung):
+    def test_one_that_hangs_again_has_failed_and_the_others_finish(
+        self, search, soon_up, write_space, hung
+    ):
         space = write_space("epoch", once=False)
         run = search(
             search_space=str(space),
@@ -175,7 +177,7 @@ class TestBetweenTwoTrials:
 
     pytestmark = ray_and_slow
 
-    def test_no_trial_and_no_epoch_is_lost(self, search, write_space, hung, place, number):
+    def test_no_trial_and_no_epoch_is_lost(self, search, soon_up, write_space, hung, place, number):
         space = write_space(place, number)
         run = search(
             search_space=str(space),
