@@ -125,7 +125,9 @@ def rows(run):
         return list(csv.DictReader(file))
 
 
-def test_the_wheels_command_searches_in_an_empty_folder(installed, tmp_path):
+def test_the_wheels_command_searches_in_an_empty_folder_and_the_checkout_goes_on_and_back(
+    installed, tmp_path
+):
     environment, before = installed
     environment.run("kerasweep", "digits", "--trials", 2, "--max-epochs", 1, cwd=tmp_path)
     (run,) = (tmp_path / "runs").iterdir()
@@ -139,12 +141,6 @@ def test_the_wheels_command_searches_in_an_empty_folder(installed, tmp_path):
     for place in (environment.site, ROOT, tmp_path):
         assert str(place) not in asked + json.dumps(sources)
     assert [row["status"] for row in rows(run)] == ["finished"] * 2
-    assert untouched(environment, before)
-
-
-def test_a_run_of_the_checkout_goes_on_with_the_wheel_and_back(installed, tmp_path):
-    environment, before = installed
-    run = tmp_path / "runs" / "both"
 
     def of_the_checkout(*arguments):
         done = subprocess.run(
@@ -158,11 +154,11 @@ def test_a_run_of_the_checkout_goes_on_with_the_wheel_and_back(installed, tmp_pa
         assert done.returncode == 0, done.stderr
         return json.loads((run / "summary.json").read_text())["sources"]
 
-    sources = of_the_checkout("digits", "--trials", 1, "--max-epochs", 1, "--name", "both")
-    environment.run("kerasweep", "--resume", run, "--trials", 2, cwd=tmp_path)
-    assert [row["status"] for row in rows(run)] == ["finished"] * 2
     assert of_the_checkout("--resume", run, "--trials", 3) == sources
     assert [row["status"] for row in rows(run)] == ["finished"] * 3
+    environment.run("kerasweep", "--resume", run, "--trials", 4, cwd=tmp_path)
+    assert [row["status"] for row in rows(run)] == ["finished"] * 4
+    assert json.loads((run / "summary.json").read_text())["sources"] == sources
     assert untouched(environment, before)
 
 
