@@ -3,6 +3,7 @@
 Run: python -m tests.worker.fitting.differential PLAN  (on the backend that KERAS_BACKEND names)
 """
 
+import functools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ def largest_error(y, p):
     return ops.max(ops.abs(ops.cast(y, "float32") - p))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """A model with its data; `fitting` are more arguments of `fit`."""
 
@@ -249,6 +250,7 @@ def ours(case, plan):
     return history, reporter.fit_plan
 
 
+@functools.cache  # each plan is held against it
 def keras_own(case):
     """What Keras's `fit` reports, an epoch at a time, of the same examples in the same order."""
     model = made(case)
