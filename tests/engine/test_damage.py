@@ -21,7 +21,8 @@ from pipeline.records import layout as layouts
 from pipeline.records.entries.reports import read_history
 from pipeline.records.entries.trials import read_trials
 from pipeline.records.layout import Layout
-from pipeline.watch import Interruption, Watcher
+from pipeline.watch import Interruption
+from tests.engine.hearing import Hearing
 from tests.reopened import mend
 
 SPACES = Path(__file__).parents[1] / "spaces"
@@ -38,20 +39,18 @@ SETTINGS = {
 }
 
 
-class Following(Watcher):
+class Following(Hearing):
     """Does something once after so many reports, and keeps what is said."""
 
     def __init__(self, count=None, action=None):
-        self.left, self.action, self.said = count, action, []
+        super().__init__()
+        self.left, self.action = count, action
 
     def reported(self, report):
         if self.left:
             self.left -= 1
             if self.left == 0:
                 self.action()
-
-    def warned(self, text):
-        self.said.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -183,10 +182,12 @@ def a_folder(path):
 @pytest.mark.parametrize(
     "damage",
     [
-        {"trials.csv": emptied, "best/model.keras": shortened},
-        {"history.csv": shortened, "best/model.keras": gone},
-        {"trials.csv": gone, "history.csv": a_folder, "best/model.keras": a_folder},
-        {"history.csv": flipped, "best/hyperparameters.json": gone, "best/metrics.json": shortened},
+        {"trials.csv": emptied, "history.csv": shortened, "best/model.keras": shortened},
+        {"history.csv": flipped, "best/model.keras": gone, "best/metrics.json": shortened},
+        {
+            **{"trials.csv": gone, "history.csv": a_folder},
+            **{"best/model.keras": a_folder, "best/hyperparameters.json": gone},
+        },
     ],
 )
 def test_where_what_a_finished_run_handed_back_is_damaged_its_end_is_carried_out_anew(
