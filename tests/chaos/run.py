@@ -25,7 +25,7 @@ from tests.chaos.driver import ROOT, Driver
 from tests.chaos.faults import Disk, Search, befall, draw
 
 SPACE = Path(__file__).parent / "space.py"
-EPOCH_TIMEOUT_S = 30  # of searches in which a worker is frozen
+EPOCH_TIMEOUT_S = 15  # of searches in which a worker is frozen
 GONE_S = 30.0  # after the end of a search no process of it is left
 MOST_STARTS = 12
 
