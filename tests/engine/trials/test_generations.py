@@ -6,11 +6,14 @@ import random
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import psutil
 import pytest
 
+from pipeline import Experiment, tune
+from pipeline.engine.trials import stopping
 from pipeline.engine.trials.generations import RecordedGenerations
 from pipeline.objective import Objective
 from pipeline.records.entries.reports import Report
@@ -234,6 +237,18 @@ def population(search, tmp_path):
     return run
 
 
+SIX = {"searcher": "random", "seed": 5, "trials": 6, "max_epochs": 6, "max_concurrent": 2}
+
+
+@pytest.fixture(scope="module")
+def alone(ray_cluster, tmp_path_factory):
+    """A population of six that nothing befell."""
+    folder = tmp_path_factory.mktemp("alone")
+    settings = SIX | {"scheduler": "pbt", "objective": "val_loss", "storage": str(folder)}
+    experiment = Experiment(dataset=str(FEW), search_space=space(folder), **settings)
+    return tune(experiment, quiet=True)
+
+
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_search_records_who_took_over_and_the_values_in_force_at_each_epoch(population):
@@ -355,7 +370,9 @@ def test_members_that_diverge_drop_out(search, tmp_path):
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # three searches
-def test_an_interrupted_search_goes_on_and_one_that_ended_can_be_extended(population, tmp_path):
+def test_an_interrupted_search_goes_on_and_one_that_ended_can_be_extended(
+    population, alone, tmp_path
+):
     interruption = Interruption()
 
     class StopAfter(Watcher):
@@ -366,31 +383,40 @@ def test_an_interrupted_search_goes_on_and_one_that_ended_can_be_extended(popula
             if self.count == 13:
                 interruption.signal = 15
 
-    settings = {"searcher": "random", "trials": 5, "max_epochs": 5, "max_concurrent": 2}
-    whole = population(**settings)
-    settings["storage"] = str(tmp_path / "cut")
+    settings = SIX | {"storage": str(tmp_path / "cut")}
     cut = population(**settings, watchers=[StopAfter()], interruption=interruption)
     assert cut.summary["interrupted"] and list(cut.directory.rglob("last.npz"))
     again = population(resume=cut.directory, **settings)
-    assert changes_of(again) == changes_of(whole)
-    assert_same_records(again, whole)
+    assert changes_of(again) == changes_of(alone)
+    assert_same_records(again, alone)
     before = again.trials.drop(columns="seconds")  # read before the same directory is gone on with
     more = population(resume=cut.directory, **settings | {"trials": 7})
-    assert list(more.trials["epochs"]) == [5] * 7
-    kept = more.trials.head(5).drop(columns="seconds")
+    assert list(more.trials["epochs"]) == [6] * 7
+    kept = more.trials.head(6).drop(columns="seconds")
     pd.testing.assert_frame_equal(kept, before, check_dtype=False, check_like=True)
     assert more.best.objective == more.history["val_loss"].min() and more.best_model()
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_time_budget_ends_a_population(population, tmp_path):
+def test_a_time_budget_ends_a_population(population, tmp_path, monkeypatch):
+    class Late(Watcher):
+        """An hour goes by with the sixth report: how long the workers' start takes is no matter."""
+
+        count = 0
+
+        def reported(self, report):
+            self.count += 1
+            if self.count == 6:
+                later = SimpleNamespace(monotonic=lambda: time.monotonic() + 3600)
+                monkeypatch.setattr(stopping, "time", later)
+
     run = population(
         search_space=space(tmp_path, wait=0.3),
         trials=6,
         max_epochs=400,
-        # the workers' start counts too: on two busy cores it alone took half a minute
-        time_budget_s=60,
+        time_budget_s=3600,
+        watchers=[Late()],
     )
     counts = run.summary["trials"]
     assert counts["unfinished"] == counts["total"] > 0 and run.best is not None
@@ -399,12 +425,13 @@ def test_a_time_budget_ends_a_population(population, tmp_path):
 # Processes that are killed.
 
 
-def population_of(count, tmp_path, wait):
-    """What the command line is asked for: so many trials of as many epochs, two at once."""
+def population_of_six(tmp_path, wait):
+    """The population of six, as the command line is asked for it; an epoch takes `wait` seconds
+    longer."""
     return [
         *(FEW, "--search-space", space(tmp_path, wait), "--scheduler", "pbt"),
-        *("--searcher", "random", "--objective", "val_loss", "--max-concurrent", 2),
-        *("--trials", count, "--max-epochs", count),
+        *("--searcher", "random", "--objective", "val_loss", "--seed", 5),
+        *("--trials", 6, "--max-epochs", 6, "--max-concurrent", 2),
     ]
 
 
@@ -453,26 +480,21 @@ def records(run):
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_killed_again_and_again_a_search_ends_as_one_left_alone(started_cli, cli, tmp_path):
-    arguments = [*population_of(6, tmp_path, wait=0.1), "--seed", 5]
-    code, _, errors = cli(*arguments, "--name", "alone", cwd=tmp_path)
-    assert code == 0, errors
-    alone = tmp_path / "runs" / "alone"
+def test_killed_again_and_again_a_search_ends_as_one_left_alone(started_cli, alone, tmp_path):
+    arguments = population_of_six(tmp_path, wait=0.1)
     marks = [5, 12, 17]
     run = tmp_path / "runs" / "killed"
     assert killed_and_resumed(started_cli, run, arguments, tmp_path, marks, seed=2) >= 2
-    for first, second in zip(records(run), records(alone), strict=True):
+    for first, second in zip(records(run), records(alone.directory), strict=True):
         pd.testing.assert_frame_equal(first[sorted(first)], second[sorted(first)], check_like=True)
     assert not list(run.rglob("last.npz")) and not list(run.rglob(".*.npz*"))
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_worker_that_is_killed_at_a_boundary_changes_nothing(started_cli, cli, tmp_path):
-    arguments = population_of(5, tmp_path, wait=0.2)
-    code, _, errors = cli(*arguments, "--name", "alone", cwd=tmp_path)
-    assert code == 0, errors
+def test_a_worker_that_is_killed_at_a_boundary_changes_nothing(started_cli, alone, tmp_path):
     run = tmp_path / "runs" / "hurt"
+    arguments = population_of_six(tmp_path, wait=0.2)
     process = started_cli(*arguments, "--name", "hurt", cwd=tmp_path)
     kills = 0
     while process.poll() is None and kills < 3:
@@ -493,5 +515,5 @@ def test_a_worker_that_is_killed_at_a_boundary_changes_nothing(started_cli, cli,
     _, errors = process.communicate(timeout=250)
     assert process.returncode == 0, errors
     assert kills == 3
-    for first, second in zip(records(run), records(tmp_path / "runs" / "alone"), strict=True):
+    for first, second in zip(records(run), records(alone.directory), strict=True):
         pd.testing.assert_frame_equal(first[sorted(first)], second[sorted(first)])
