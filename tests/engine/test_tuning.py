@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline import Experiment, tune
 from pipeline.data.dataset import Dataset
 from pipeline.errors import ProgramError, RequestError, UserCodeError
 from pipeline.records.entries.trials import read_trials
@@ -23,11 +24,9 @@ pytestmark = pytest.mark.ray
 # Each scheduler, and each searcher where trials pause and where they do not. The chaos searches
 # draw from all pairs.
 PAIRS = [
-    ("asha", "hyperopt"),
     ("asha", "grid"),
     ("asha-stopping", "random"),
     ("hyperband", "random"),
-    ("hyperband", "hyperopt"),
     ("median", "grid"),
     ("pbt", "hyperopt"),
     ("none", "hyperopt"),
@@ -51,31 +50,20 @@ def test_every_searcher_works_with_every_scheduler(search, searcher, scheduler):
 
 
 @pytest.mark.slow
-def test_hyperband_on_two_slots_trains_what_its_arithmetic_says(search):
-    run = search(
-        search_space=str(SPACES / "tiny.py"),
-        scheduler="hyperband",
-        searcher="random",
-        trials=17,
-        max_epochs=10,
-        reduction_factor=3,
-    )
+def test_hyperband_on_two_slots_trains_what_its_arithmetic_says_as_it_is_trained_undisturbed(
+    search,
+):
+    settings = {"searcher": "random", "trials": 17, "max_epochs": 10}
+    run = search(scheduler="hyperband", reduction_factor=3, **settings)
     # Brackets of 3, 5 and 9 trials: 3 x 10; 5 x 3 + 2 x 6; 9 x 1 + 3 x 2 + 1 x 6 epochs.
     assert sorted(run.trials["epochs"]) == [1] * 6 + [3] * 2 + [3] * 3 + [9] * 3 + [10] * 3
     assert run.summary["epochs"] == 78
-
-
-@pytest.mark.slow
-def test_a_trial_that_hyperband_paused_reports_what_an_undisturbed_one_does(search):
-    settings = {"searcher": "random", "trials": 17, "max_epochs": 10}
-    paused, undisturbed = (
-        search(scheduler="hyperband", **settings),
-        search(scheduler="none", **settings),
-    )
-    both = paused.history.merge(
+    # A trial that was paused reports what one does that was not: those of the first two brackets.
+    undisturbed = search(scheduler="none", **settings | {"trials": 8})
+    both = run.history.merge(
         undisturbed.history, on=["trial", "epoch"], suffixes=("", "_undisturbed")
     )
-    assert len(both) == 78
+    assert len(both) == 57
     np.testing.assert_allclose(both["val_loss"], both["val_loss_undisturbed"], rtol=1e-4)
 
 
@@ -154,24 +142,35 @@ def test_four_trials_share_two_gpus_each_with_its_own_device_list(search, tmp_pa
     assert max(r.started for r in records) < min(r.ended for r in records)  # all four at once
 
 
-@pytest.mark.slow
-def test_with_one_trial_at_a_time_two_runs_are_identical_times_aside(search):
-    settings = {
-        "trials": 9,
-        "max_epochs": 3,
-        "max_concurrent": 1,
-        "seed": 3,
-        "search_space": str(SPACES / "tiny.py"),
-    }
-    one, two, other = (
-        search(**settings),
-        search(**settings),
-        search(**settings | {"seed": 4, "trials": 2}),
-    )
+def assert_identical(one, two):
+    """Two runs are, times aside."""
     for table in ("trials", "history"):
         first, second = (getattr(run, table).drop(columns="seconds") for run in (one, two))
         pd.testing.assert_frame_equal(first, second)
-    assert not one.trials["learning_rate"][:2].equals(other.trials["learning_rate"])
+
+
+@pytest.fixture(scope="module")
+def whole(ray_cluster, tmp_path_factory):
+    """A search with one trial at a time that nothing befell."""
+    experiment = Experiment(
+        dataset=str(SPACES / "few.py"),
+        search_space=str(SPACES / "tiny.py"),
+        storage=str(tmp_path_factory.mktemp("whole")),
+        trials=9,
+        max_epochs=3,
+        max_concurrent=1,
+        scheduler="asha",
+        seed=3,
+    )
+    return tune(experiment, quiet=True)
+
+
+@pytest.mark.slow
+def test_with_one_trial_at_a_time_two_runs_are_identical_times_aside(search, whole, tmp_path):
+    settings = yaml_of(whole) | {"storage": str(tmp_path / "runs")}
+    assert_identical(whole, search(**settings))
+    other = search(**settings | {"seed": 4, "trials": 2})
+    assert not whole.trials["learning_rate"][:2].equals(other.trials["learning_rate"])
 
 
 @pytest.mark.slow
@@ -195,6 +194,7 @@ def test_what_only_fit_asks_for_is_tuned_and_recorded(search):
         search_space=str(SPACES / "slow.py"),
         trials=4,
         max_epochs=1,
+        max_concurrent=1,
         searcher="random",
         scheduler="none",
     )
@@ -211,6 +211,7 @@ def test_a_trial_that_diverges_is_a_recorded_result(search):
         searcher="grid",
         trials=5,
         max_epochs=3,
+        max_concurrent=1,
     )
     assert run.summary["trials"] == {
         "total": 2,
@@ -291,7 +292,12 @@ def test_dataset_and_space_may_be_objects_and_the_best_model_predicts(search):
     x = np.random.default_rng(0).normal(size=(200, 3)).astype("float32")
     data = Dataset.split("plane", x, x.sum(axis=1), seed=0)
     run = search(
-        dataset=data, search_space=tiny_build, trials=2, max_epochs=2, objective="val_loss"
+        dataset=data,
+        search_space=tiny_build,
+        trials=2,
+        max_epochs=2,
+        max_concurrent=1,
+        objective="val_loss",
     )
     recorded = run.layout.experiment.read_text()
     assert "object: plane" in recorded and "tiny_build" in recorded and "sha256" in recorded
@@ -301,10 +307,8 @@ def test_dataset_and_space_may_be_objects_and_the_best_model_predicts(search):
 
 
 @pytest.mark.slow
-def test_a_resumed_run_trains_the_trials_that_were_cut_off_first(search):
+def test_a_resumed_run_trains_the_trials_that_were_cut_off_first(search, whole, tmp_path):
     """The driver is stopped from inside, so that what is cut off is known."""
-    from pipeline import Experiment, tune
-
     interruption = Interruption()
 
     class StopAfterFive(Watcher):
@@ -313,14 +317,10 @@ def test_a_resumed_run_trains_the_trials_that_were_cut_off_first(search):
             if self.count == 5:
                 interruption.signal = 15
 
-    whole = search(trials=6, max_epochs=3, max_concurrent=1, scheduler="asha")
-    settings = yaml_of(whole) | {"storage": str(whole.directory.parent / "cut")}
+    settings = yaml_of(whole) | {"storage": str(tmp_path / "cut")}
     cut = tune(Experiment(**settings), watchers=[StopAfterFive()], interruption=interruption)
     assert cut.summary["interrupted"] and len(cut.history) == 5
-    again = search(resume=cut.directory, **settings)
-    for table in ("trials", "history"):
-        first, second = (getattr(run, table).drop(columns="seconds") for run in (whole, again))
-        pd.testing.assert_frame_equal(first, second)
+    assert_identical(whole, search(resume=cut.directory, **settings))
 
 
 def yaml_of(run):
