@@ -1,11 +1,11 @@
-"""A node holds the data once: eight trials on a large array need little more memory than eight on a
+"""A node holds the data once: four trials on a large array need little more memory than four on a
 small one."""
 
 import pytest
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-TRIALS = 8
+TRIALS = 4
 
 FILE = '''
 import os
@@ -74,6 +74,6 @@ def memory_of(search, tmp_path):
 
 
 @pytest.mark.parametrize("plan", ["auto", "compiled"])
-def test_eight_trials_hold_a_large_array_once(plan, memory_of):
+def test_four_trials_hold_a_large_array_once(plan, memory_of):
     small, large = memory_of(1_000, plan), memory_of(105_000, plan)  # 4 MB, and 420 MB
     assert large < 1.1 * small
