@@ -116,9 +116,9 @@ class Distributions:
         return chosen
 
     def parameters(self, recorded: Mapping[str, Any]) -> dict[str, Any]:
-        """What a recorded configuration stands for."""
+        """What a recorded configuration stands for; one that failed may lack parameters."""
         part = self.parts[int(recorded.get(GRID, 0))]
-        return {name: one.value(recorded[name]) for name, one in part.items()}
+        return {name: one.value(recorded[name]) for name, one in part.items() if name in recorded}
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Estimators that train one configuration of a user's `build`: what a search hands back."""
 
+import copy
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -65,7 +66,8 @@ class KerasEstimator(BaseEstimator):  # type: ignore[misc]
     def _fit_whatever(self, X: Any, y: Any) -> Any:
         """This estimator, trained; or the one of scikit-learn's that `build` returns."""
         examples = Examples.of(*checked(self, X, y, self._task), self._task)
-        parameters, given = dict(self.parameters or {}), dict(self.fitting or {})
+        parameters = dict(self.parameters or {})
+        given = copy.deepcopy(dict(self.fitting or {}))  # callbacks note what they see
         with _seeded(self.random_state):
             model, fit, hp = built(self.build, parameters, examples.cut())
             if is_scikit_learns(model):

@@ -53,7 +53,7 @@ def candidates(
     """
     found = []
     for trial, record in trials.items():
-        if record.status not in COUNTED or not record.hyperparameters.keys() >= set():
+        if record.status not in COUNTED:
             continue
         own = [report for report in reports if report.trial == trial]
         counts = _counting(own, best_epoch) if record.status != "failed" else None

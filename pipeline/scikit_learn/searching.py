@@ -80,7 +80,7 @@ def _distributions(asked: Any, seed: int) -> Distributions | None:
                 "tried, by hp; give a function of keyword arguments, or no distributions."
             )
         return None
-    found = Distributions(asked.param_distributions or {}, asked.n_iter or N_ITER, seed)
+    found = Distributions(asked.param_distributions or {}, max(asked.n_iter or 0, N_ITER), seed)
     check_keywords(asked.build, found.names)
     return found
 

@@ -71,6 +71,12 @@ def test_several_dictionaries_are_parts_of_the_space():
     assert distributions.names == {"kind", "units"} and distributions.finite
 
 
+def test_a_candidate_that_failed_before_it_asked_has_the_parameters_that_are_known():
+    distributions = Distributions({"units": [1, 2], "rate": stats.uniform()})
+
+    assert distributions.parameters({"rate": 0.5}) == {"rate": 0.5}
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

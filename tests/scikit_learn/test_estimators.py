@@ -135,3 +135,16 @@ def test_outputs_that_say_nothing_of_classes_are_refused():
 
     with pytest.raises(EstimatorError, match="known what the model's outputs say; the loss hinge"):
         fitted.predict(X)
+
+
+def test_a_callback_that_it_was_given_stays_as_it_is():
+    class Counting(keras.callbacks.Callback):
+        epochs = 0
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.epochs += 1
+
+    counting = Counting()
+    KerasClassifier(classifier, fitting={"callbacks": [counting]}).fit(X, LABELS)
+
+    assert counting.epochs == 0

@@ -68,6 +68,7 @@ def test_scikit_learns_checks_of_an_estimator_pass(in_this_process):
     )
 
 
+@pytest.mark.slow
 def test_it_works_in_a_pipeline_with_columns_of_text_under_cross_validation(in_this_process):
     frame = pd.DataFrame(X, columns=list("abcd")).assign(town=np.where(X[:, 1] > 0, "Ulm", "Bonn"))
     columns = make_column_transformer(
