@@ -1,4 +1,4 @@
-"""`kerasweep predict RUN rows.csv`: what the best model of a run says of new rows."""
+"""`kerasweep predict RUN rows.csv`: what the best model of a run says of new rows, or pictures."""
 
 import sys
 from pathlib import Path
@@ -15,13 +15,18 @@ WRITERS = {".csv": "to_csv", ".parquet": "to_parquet", ".feather": "to_feather"}
 @app.command()
 def predict(
     run: Annotated[str, typer.Argument(help="A run's directory, or its best/model.keras.")],
-    rows: Annotated[str, typer.Argument(help="A table with the columns that were trained on.")],
+    rows: Annotated[
+        str,
+        typer.Argument(
+            help="A table with the columns that were trained on; or a picture, or a folder of them."
+        ),
+    ],
     output: Annotated[
         str | None,
         typer.Option(help="File for the predictions, by its ending CSV, Parquet or Feather."),
     ] = None,
 ) -> None:
-    """Predict for each row of a table; CSV on standard output unless a file is given."""
+    """Predict for each row or picture; CSV on standard output unless a file is given."""
     ending = ".csv" if output is None else Path(output).suffix.lower()
     if ending not in WRITERS:
         raise RequestError(
@@ -30,6 +35,8 @@ def predict(
     from pipeline.worker.serving.served import load_model
 
     told = load_model(run).predict(rows)
+    if told.index.name is not None:  # of pictures their files
+        told = told.reset_index()
     if output is None:
         told.to_csv(sys.stdout, index=False)
         return

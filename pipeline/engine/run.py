@@ -46,18 +46,19 @@ class Run(Results):
         return load_keras_model(path)
 
     def predict(self, rows: Any) -> pd.DataFrame:
-        """Predict for raw rows of a table like the one that was searched on; imports Keras.
+        """Predict for examples like those that were searched on, as they are; imports Keras.
 
         Args:
-            rows: a DataFrame, a dictionary of columns, a list of dictionaries, or the path of a
-                table.
+            rows: of a run on a table a DataFrame, a dictionary of columns, a list of dictionaries
+                or the path of a table; of one on pictures the path of a picture or of a folder, a
+                list of paths, or pixels; of any other an array.
 
         Returns:
             A row for each of `rows`: see `pipeline.load_model(…).predict`.
 
         Raises:
-            RequestError: the run was not on a table, its model is damaged, or the rows lack a
-                column.
+            RequestError: the model is damaged, only its own `fit` knows what it takes, or `rows`
+                cannot be, such as a table that lacks a column.
         """
         path = self.model_file()
         from pipeline.worker.serving.served import load_model

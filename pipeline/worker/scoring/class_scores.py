@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import quoted
+
 Array = NDArray[Any]
 
 
@@ -17,12 +19,15 @@ class ClassScores:
     Args:
         true: labels `(n,)` in 0..classes-1.
         chances: `(n, classes)`: the larger, the likelier the class; the largest is predicted.
+        class_names: what the labels are called, for messages; their numbers if None.
     """
 
     names: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc")
 
-    def __init__(self, true: Array, chances: Array) -> None:
-        self.true, self.chances = true, chances
+    def __init__(
+        self, true: Array, chances: Array, class_names: Sequence[str] | None = None
+    ) -> None:
+        self.true, self.chances, self.class_names = true, chances, class_names
         self.classes = chances.shape[1]
         self.predicted = chances.argmax(axis=1)
 
@@ -56,7 +61,9 @@ class ClassScores:
         missing = sorted(set(range(self.classes)) - set(self.true.tolist()))
         if name != "roc_auc" or not missing:
             return "it is not defined on these examples"
-        return f"no example is of class {missing[0]}"
+        label = missing[0]
+        name = str(label) if self.class_names is None else quoted(self.class_names[label])
+        return f"no example is of class {name}"
 
     def _counted(self, weights: Array) -> dict[str, Array]:
         hits = weights * (self.true == self.predicted)

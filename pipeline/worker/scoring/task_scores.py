@@ -99,7 +99,7 @@ def of_predictions(data: Dataset, y: Any, predicted: Any) -> Scores:
         raise Unclear("its predictions are not finite")
     if data.task == "regression":
         return NumberScores(y, predicted)
-    return ClassScores(labels_of(y), predicted)
+    return ClassScores(labels_of(y), predicted, data.class_names)
 
 
 def _confusion(scores: ClassScores, names: tuple[str, ...] | None) -> str:

@@ -1,5 +1,6 @@
 """From things as they are to a saved model's inputs: rows of a table, pictures, arrays."""
 
+import math
 import os
 from collections.abc import Mapping
 from io import BytesIO
@@ -10,12 +11,13 @@ import pandas as pd
 
 from pipeline.data.arrays import Array
 from pipeline.data.conversion import Unfit, as_array
+from pipeline.data.dataset import kind_of
 from pipeline.data.pictures.decoding import Undecodable, decoded, read_pictures
 from pipeline.data.pictures.listing import pictures_in
 from pipeline.data.tables.kinds.kind import Misread, kind_class
 from pipeline.data.tables.preparation import Preparation
 from pipeline.data.tables.reading import header_of, read_frame
-from pipeline.errors import RequestError, one_line
+from pipeline.errors import RequestError, one_line, quoted
 
 
 class Inputs(Protocol):
@@ -27,6 +29,9 @@ class Inputs(Protocol):
         Raises:
             RequestError: something is missing or cannot be; says what.
         """
+
+    def made_up(self, count: int, rng: np.random.Generator) -> Array:
+        """So many inputs that mean nothing, and that the model takes."""
 
 
 class TableRows:
@@ -64,16 +69,39 @@ class TableRows:
         index = given.index if isinstance(given, pd.DataFrame) else frame.index
         return self.preparation.rows(values), index
 
+    def made_up(self, count: int, rng: np.random.Generator) -> Array:
+        """Numbers as far apart as those that trained; each code is one of its column's."""
+        scale, offset = self.preparation.scaling
+        parts = [(rng.normal(size=(count, len(scale))) - offset) / scale]
+        first = 0
+        for codes in (column.codes for column in self.preparation.columns if column.codes):
+            parts.append(rng.integers(first, first + codes, size=(count, 1)))
+            first += codes
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
 
 def _frame(given: Any, columns: list[str]) -> tuple[pd.DataFrame, str]:
     """Rows as a table, and what messages call them."""
     if isinstance(given, str | os.PathLike):
         path = os.path.expanduser(os.fspath(given))
         there = set(header_of(path))
-        return read_frame(path, [name for name in columns if name in there] or None)[0], path
+        held = [name for name in columns if name in there] or None
+        # all of it, however large: each row wants its answer
+        return read_frame(path, held, most_bytes=math.inf)[0], path
     if isinstance(given, pd.DataFrame):
-        return given.rename(columns=str).reset_index(drop=True), "The table"
+        frame = given.rename(columns=str).reset_index(drop=True)
+        doubled = frame.columns[frame.columns.duplicated()]
+        if len(doubled):
+            raise RequestError(
+                f"The table must name each column once; {quoted(doubled[0])} stands twice."
+            )
+        return frame, "The table"
     if isinstance(given, dict | list):
+        rows = given if isinstance(given, list) else []
+        if other := [row for row in rows if not isinstance(row, dict)]:
+            raise RequestError(
+                f"A list of rows must hold dictionaries; it holds {kind_of(other[0])}."
+            )
         try:
             return pd.DataFrame(given), "The table"
         except ValueError as error:
@@ -109,6 +137,10 @@ class PictureFiles:
         index = pd.Index(paths, name="picture")
         return read_pictures(paths, (height, width), channels), index
 
+    def made_up(self, count: int, rng: np.random.Generator) -> Array:
+        """Pixels of any brightness."""
+        return rng.integers(256, size=(count, *self._shape)).astype(np.uint8)
+
 
 class Arrays:
     """An array of examples."""
@@ -116,6 +148,13 @@ class Arrays:
     def __init__(self, preprocessing: Mapping[str, Any], called: str) -> None:
         self._shape, self._dtype = tuple(preprocessing["shape"]), preprocessing["dtype"]
         self._called = called
+
+    def made_up(self, count: int, rng: np.random.Generator) -> Array:
+        """Numbers around 0; of whole numbers, which may be places in a list, 0 and 1."""
+        shape = (count, *self._shape)
+        whole = np.dtype(self._dtype).kind in "iub"
+        drawn = rng.integers(2, size=shape) if whole else rng.normal(size=shape)
+        return drawn.astype(self._dtype)
 
     def __call__(self, given: Any) -> tuple[Array, "pd.Index[Any]"]:
         """Check them."""

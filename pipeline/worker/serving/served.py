@@ -34,17 +34,23 @@ class ServedModel:
         self.model = model
         self.preprocessing = preprocessing
         self._called = called
+        self._task = preprocessing["task"]
+        names = preprocessing["class_names"]
+        self._class_names = None if names is None else list(map(str, names))
         self._inputs: Inputs = WAYS[preprocessing["kind"]](preprocessing, called)
 
     @property
     def class_names(self) -> list[str] | None:
         """The classes in the order of the model's labels; None of a regression."""
-        names = self.preprocessing["class_names"]
-        return None if names is None else list(names)
+        return self._class_names
 
     def inputs(self, given: Any) -> Array:
         """The model's inputs, made of what `predict` takes."""
         return self._inputs(given)[0]
+
+    def made_up_inputs(self, count: int) -> Array:
+        """So many inputs that mean nothing, and that the model takes; the same each time."""
+        return self._inputs.made_up(count, np.random.default_rng(0))
 
     def predict(self, given: Any) -> pd.DataFrame:
         """Predict.
@@ -64,10 +70,12 @@ class ServedModel:
             RequestError: something is missing or cannot be; says what.
         """
         inputs, index = self._inputs(given)
+        if not len(inputs):
+            raise RequestError(f"{self._called} needs a row or more to predict for; got none.")
         outputs = self.model.predict(inputs, verbose=0)
         names = self.class_names
         data: Any = SimpleNamespace(
-            task=self.preprocessing["task"],
+            task=self._task,
             classes=None if names is None else len(names),
             target_shape=tuple(self.preprocessing.get("target_shape", ())),
         )
@@ -99,7 +107,7 @@ def load_model(path: str | os.PathLike[str]) -> ServedModel:
     """
     given = Path(os.path.expanduser(path))
     best = next((f for f in (given / "best", given) if f.is_dir()), given.parent)
-    file = given if given.is_file() else best / "model.keras"
+    file = best / "model.keras" if given.is_dir() else given
     if not file.is_file():
         raise RequestError(
             f"A model must be a run's directory, or its best/model.keras; there is no file "
@@ -115,4 +123,10 @@ def load_model(path: str | os.PathLike[str]) -> ServedModel:
         preprocessing = json.loads(beside.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RequestError(f"{beside} must be JSON; {one_line(str(error))}.") from error
-    return ServedModel(load_keras_model(file), preprocessing, str(file))
+    model = load_keras_model(file)
+    try:
+        return ServedModel(model, preprocessing, str(file))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise RequestError(
+            f"{beside} must be what a search wrote beside the model; it is something else."
+        ) from error

@@ -65,6 +65,8 @@ def test_a_class_that_is_missing_counts_as_scikit_learn_counts_it():
 
     assert found["roc_auc"].value is None
     assert found["roc_auc"].reason == "no example is of class 2"
+    named = ClassScores(true, chances, ("a", "b", "c d"))
+    assert scored(named, 0)["roc_auc"].reason == "no example is of class 'c d'"
     predicted = chances.argmax(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,6 +1,8 @@
 """From raw rows to predictions in the user's words."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -8,6 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline import Dataset, load_model, table
+from pipeline.data.tables import reading
 from pipeline.errors import RequestError
 from pipeline.worker.serving.whole_model import whole_model
 
@@ -134,6 +137,16 @@ ROWS = {
         "a table; got int",
     ),
     "lengths": (lambda p: {"a": [1, 2], "b": [1]}, "Rows must make a table; All arrays must be of"),
+    "a list": (
+        lambda p: [*p[:1].to_dict("records"), 5],
+        "A list of rows must hold dictionaries; it holds a int",
+    ),
+    "a name": (
+        lambda p: pd.concat([p, p["year"]], axis=1),
+        r"The table must name each column once; 'year' stands twice\.",
+    ),
+    "no rows": (lambda p: p[:0], "model.keras needs a row or more to predict for; got none"),
+    "an empty list": (lambda p: [], "The table must have the columns that .* was trained on; it"),
     "a file": (lambda p: "nowhere.csv", "nowhere.csv must be a file that can be read; No such "),
 }
 
@@ -161,6 +174,50 @@ def test_a_model_that_is_not_there_is_one_line(tmp_path):
     (tmp_path / "preprocessing.json").write_text("{")
     with pytest.raises(RequestError, match="preprocessing.json must be JSON; "):
         load_model(tmp_path)
+    for other in ("{}", "[1]", "3", '{"kind": "table"}', '{"kind": "tables"}'):
+        (tmp_path / "preprocessing.json").write_text(other)
+        with pytest.raises(RequestError, match="preprocessing.json must be what a search wrote "):
+            load_model(tmp_path)
+
+
+def test_a_misspelt_file_is_not_another_model(served, tmp_path):
+    best = Path(served[0]._called).parent
+    for name in (best / "model.kears", best / "none" / "model.keras", tmp_path / "nowhere"):
+        with pytest.raises(RequestError, match=f"there is no file '{name}'"):
+            load_model(name)
+
+
+def test_a_model_that_is_cut_off_is_one_line(served, tmp_path):
+    whole = Path(served[0]._called)
+    (tmp_path / "model.keras").write_bytes(whole.read_bytes()[:-100])
+    (tmp_path / "preprocessing.json").write_text(json.dumps(served[0].preprocessing))
+
+    with pytest.raises(RequestError, match=r"must be a whole .keras file; '.*' is cut off, or is"):
+        load_model(tmp_path)
+
+
+def test_a_file_above_the_memory_it_may_take_is_told_whole(served, penguins, tmp_path, monkeypatch):
+    rows = penguins.dropna().reset_index(drop=True)
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    small = SimpleNamespace(available=10_000)  # bytes
+    monkeypatch.setattr(reading.psutil, "virtual_memory", lambda: small)
+
+    told = served[0].predict(tmp_path / "rows.csv")
+    pd.testing.assert_frame_equal(told, served[0].predict(rows))
+    assert len(reading.read_frame(str(tmp_path / "rows.csv"))[0]) < len(rows)
+
+
+def test_made_up_rows_are_such_as_could_be(served):
+    model = served[0]
+    rows = model.made_up_inputs(200)
+    codes = rows[:, len(model._inputs.preparation.scaling[0]) :]
+
+    assert rows.shape == (200, model.model.input_shape[1]) and rows.dtype == np.float32
+    preparation = model._inputs.preparation
+    ends = np.cumsum([column.codes for column in preparation.columns if column.codes])
+    for place, (first, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        assert set(codes[:, place]) == set(range(first, end))
+    assert abs(preparation.features(rows)[:, 0].std() - 1) < 0.3
 
 
 # Arrays.
