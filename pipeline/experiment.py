@@ -28,7 +28,7 @@ from pipeline.data.dataset import Dataset, kind_of
 from pipeline.data.files.data_file import DataFile, is_data_file
 from pipeline.data.fit_data import FitData
 from pipeline.data.given import Arrays
-from pipeline.data.request import KINDS, DataRequest
+from pipeline.data.request import KINDS, DataRequest, image_size_of
 from pipeline.digest import fingerprint
 from pipeline.errors import LONGEST, RequestError, UserCodeError, all_unknown, one_line, quoted
 from pipeline.names import Component, find, registered, resolve
@@ -289,11 +289,10 @@ class Experiment(BaseModel):
     @field_validator("image_size")
     @classmethod
     def _possible_size(cls, given: str | None) -> str | None:
-        if given is not None and not re.fullmatch(r"[1-9]\d{0,4}(x[1-9]\d{0,4})?", given):
-            raise ValueError(
-                "image_size must be a number of pixels, or HEIGHTxWIDTH (64, 48x64); got "
-                f"{quoted(given)}."
-            )
+        try:
+            image_size_of(given)
+        except RequestError as error:
+            raise ValueError(str(error)) from error
         return given
 
     @field_validator("track", "drop", "column", mode="before")
@@ -466,14 +465,13 @@ class Experiment(BaseModel):
 
     def data_request(self) -> DataRequest:
         """What is asked of data in files."""
-        size = [int(side) for side in (self.image_size or "").split("x") if side]
         return DataRequest(
             target=self.target,
             drop=self.drop,
             kinds={n: kind for n, _, kind in (part.rpartition("=") for part in self.column)},
             task=self.task,
             test=self.test if self.test is None else _fraction(self.test),
-            image_size=(size[0], size[-1]) if size else None,
+            image_size=image_size_of(self.image_size),
             group=self.group,
             time=self.time,
         )

@@ -629,7 +629,7 @@ def test_kinds_and_sizes_that_cannot_be_are_refused() -> None:
         refusal(dataset="a.csv", column="age=ordinal")
     )
     assert "got 'age'." in refusal(dataset="a.csv", column="age")
-    assert "image_size must be a number of pixels, or HEIGHTxWIDTH" in (
+    assert "image_size must be a number of pixels, HEIGHTxWIDTH (64, 48x64)" in (
         refusal(dataset="photos/", image_size="0x3")
     )
     assert "drop must be names of columns; got 3." in refusal(dataset="a.csv", drop=3)

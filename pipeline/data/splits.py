@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 
 from pipeline.data.arrays import Task, as_inputs, as_targets, check_lengths
 from pipeline.data.dataset import SPLITS, Dataset
+from pipeline.data.request import CUT as CUT
 
 Kind = TypeVar("Kind", bound=Dataset)
-CUT = 0.2  # of the examples: for validation, and for the test
 
 Pair = tuple[Any, Any]
 

@@ -102,6 +102,8 @@ class DataFile:
             raise RequestError(f"Data must exist; there is no file {quoted(self.path)}.")
         if self.request.image_size is not None and not self._holds_pictures:
             raise RequestError(f"--image-size is for pictures in files; {self.path} is of none.")
+        if self._path.lower().endswith(LISTS) and not self._holds_pictures:
+            _function("pipeline.data.pictures.lists:check_no_list")(self)
 
     @property
     def _path(self) -> str:

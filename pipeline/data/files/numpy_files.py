@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline.data.arrays import Array, Task
 from pipeline.data.dataset import SPLITS, Dataset
 from pipeline.data.files.data_file import DataFile
 from pipeline.data.request import DataRequest
-from pipeline.data.splits import CUT, with_splits
+from pipeline.data.splits import with_splits
 from pipeline.data.tables.from_frame import check_names, dataset_of
 from pipeline.data.tables.target import read_target, understood_target
 from pipeline.errors import RequestError, did_you_mean, one_line, quoted
@@ -21,7 +22,6 @@ from pipeline.errors import RequestError, did_you_mean, one_line, quoted
 INPUTS = ("x", "data", "inputs", "images", "features")
 TARGETS = ("y", "target", "targets", "label", "labels")
 SPLIT_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-OF_TABLES = ("drop", "kinds", "group", "time")
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,9 @@ def read_npz(file: DataFile, seed: int) -> Dataset:
     Raises:
         RequestError: it cannot be read, or its arrays cannot be used; says which.
     """
-    _check_request(file)
+    file.request.check_no_table(file.path, "arrays")
     parts, pairs, left_out = _npz_parts(file.path, file.request.target)
+    targets = {split: (file.path, pair.y) for split, pair in pairs.items()}
     if isinstance(file.request.test, str):
         if "test" in parts:
             raise RequestError(
@@ -60,14 +61,15 @@ def read_npz(file: DataFile, seed: int) -> Dataset:
             raise RequestError(
                 f"--test must be an .npz file, or a fraction; got {quoted(file.request.test)}."
             )
-        given, _, _ = _npz_parts(file.request.test, file.request.target)
-        parts["test"] = next(iter(given.values()))
+        given, others, _ = _npz_parts(file.request.test, file.request.target)
+        split = next(iter(given))
+        parts["test"], targets["test"] = given[split], (file.request.test, others[split].y)
     elif file.request.test is not None and "test" in parts:
         raise RequestError(
             f"--test must not be a fraction where there is a test split; {file.path} has one."
         )
     notes = [f"arrays of {file.path} that were left out: {', '.join(left_out)}"] if left_out else []
-    return replace(_dataset(file, parts, pairs["train"].y, seed), notes=tuple(notes))
+    return replace(_dataset(file, parts, targets, seed), notes=tuple(notes))
 
 
 def read_npy(file: DataFile, seed: int) -> Dataset:
@@ -82,7 +84,7 @@ def read_npy(file: DataFile, seed: int) -> Dataset:
         return dataset_of(
             _frame(array, file.path), file.request, seed, name=file.__name__, file=file.path
         )
-    _check_request(file)
+    file.request.check_no_table(file.path, "arrays")
     if isinstance(file.request.test, str):
         raise RequestError(f"--test must be a fraction for an .npy file; got {file.request.test}.")
     if target is not None and target.lower().endswith(".npy"):
@@ -90,16 +92,20 @@ def read_npy(file: DataFile, seed: int) -> Dataset:
     else:
         x, y, called = _column_cut_off(array, target, file.path)
     _check_pair(x, y, file.path, called)
-    return _dataset(file, {"train": (x, y)}, called, seed)
+    return _dataset(file, {"train": (x, y)}, {"train": (file.path, called)}, seed)
 
 
 def _dataset(
-    file: DataFile, parts: dict[str, tuple[Array, Array]], called: str, seed: int
+    file: DataFile,
+    parts: dict[str, tuple[Array, Array]],
+    targets: dict[str, tuple[str, str]],
+    seed: int,
 ) -> ArraysDataset:
+    """The dataset of arrays; `targets` are, by split, the file and the name of its targets."""
     request = file.request
     task, class_names = request.task, None
     if parts["train"][1].ndim == 1:
-        parts, task, class_names = _understood(parts, called, request, file.path)
+        parts, task, class_names = _understood(parts, targets, request)
     made = with_splits(
         ArraysDataset,
         file.__name__,
@@ -107,22 +113,29 @@ def _dataset(
         seed,
         task=task,
         classes=None if class_names is None else len(class_names),
-        test=CUT if request.test is None or isinstance(request.test, str) else request.test,
+        test=request.test_share,
     )
     return replace(made, class_names=class_names, source=file.path)
 
 
 def _understood(
-    parts: dict[str, tuple[Array, Array]], called: str, request: DataRequest, path: str
+    parts: dict[str, tuple[Array, Array]],
+    targets: dict[str, tuple[str, str]],
+    request: DataRequest,
 ) -> tuple[dict[str, tuple[Array, Array]], Task, tuple[str, ...] | None]:
     """Targets as a table's target column would be read: the same numbers are classes."""
-    columns = {split: pd.Series(y, name=called) for split, (_, y) in parts.items()}
-    target = understood_target(columns["train"], request.task, path)
-    read = {
-        split: (parts[split][0], read_target(column, target, lambda row: f"{path}, row {row}"))
-        for split, column in columns.items()
-    }
+    path, called = targets["train"]
+    target = understood_target(pd.Series(parts["train"][1], name=called), request.task, path)
+    read = {}
+    for split, (x, y) in parts.items():
+        path, called = targets[split]
+        column, place = pd.Series(y, name=called), partial(_row, path)
+        read[split] = x, read_target(column, replace(target, name=called), place)
     return read, target.task, target.class_names
+
+
+def _row(path: str, row: Any) -> str:
+    return f"{path}, row {row}"
 
 
 def _npz_parts(
@@ -241,13 +254,6 @@ def _objects(place: str) -> RequestError:
         f"{place} must hold numbers or text; it holds Python objects, which are not loaded: they "
         "could run any code. Save it with another dtype, such as float32."
     )
-
-
-def _check_request(file: DataFile) -> None:
-    surplus = next((name for name in OF_TABLES if getattr(file.request, name)), None)
-    if surplus is not None:
-        setting = {"kinds": "column"}.get(surplus, surplus)
-        raise RequestError(f"--{setting} is for tables; {file.path} holds arrays.")
 
 
 def _check_pair(x: Array, y: Array, path: str, called: str) -> None:

@@ -12,9 +12,6 @@ from pipeline.data.pictures.sources import Source
 from pipeline.data.request import DataRequest
 from pipeline.errors import RequestError, quoted
 
-# Settings that mean nothing for pictures.
-OF_TABLES = {"kinds": "column", "group": "group", "time": "time"}
-
 
 @dataclass(frozen=True)
 class Collection:
@@ -43,17 +40,6 @@ class Collection:
     def count(self) -> int:
         """How many pictures there are, in all splits."""
         return sum(map(len, self.rows.values()))
-
-
-def check_request(request: DataRequest, called: str) -> None:
-    """Refuse what is asked of tables alone.
-
-    Raises:
-        RequestError: names the setting.
-    """
-    for name, setting in OF_TABLES.items():
-        if getattr(request, name):
-            raise RequestError(f"--{setting} is for tables; {called} holds pictures.")
 
 
 def check_test(request: DataRequest, called: str, has_test: bool) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data.files.data_file import DataFile
-from pipeline.data.pictures.collection import Collection, check_request, check_test, consecutive
-from pipeline.data.pictures.listing import Listing, list_folder
+from pipeline.data.pictures.collection import Collection, check_test, consecutive
+from pipeline.data.pictures.listing import Listing, check_known, list_folder
 from pipeline.data.pictures.sources import Files
 from pipeline.errors import RequestError, quoted
 
@@ -26,7 +26,7 @@ def of_folder(file: DataFile) -> Collection:
             f"--{setting} is for tables; {file.path} is a folder of pictures, whose folders are "
             "the classes."
         )
-    check_request(request, file.path)
+    request.check_no_table(file.path, "pictures", allowed=("drop",))
     listing = list_folder(file.path)
     check_test(request, file.path, "test" in listing.paths)
     regression = request.task == "regression"
@@ -54,13 +54,8 @@ def _with_test(listing: Listing, test: str, regression: bool) -> Listing:
             f"--test must be a folder of pictures, or a fraction; got {quoted(test)}."
         )
     other = list_folder(test)
-    known = set(listing.all_labels)
-    surplus = sorted(set(other.all_labels) - known)
-    if surplus and not regression:
-        raise RequestError(
-            f"The classes of {test} must be among those of the training pictures "
-            f"({', '.join(sorted(known))}); it has {', '.join(map(quoted, surplus))} too."
-        )
+    if not regression:
+        check_known(other.all_labels, listing.all_labels, test)
     return replace(
         listing,
         paths=listing.paths | {"test": other.files},

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,21 @@ def pictures_in(given: Any) -> list[str]:
     return [path]
 
 
+def check_known(classes: Iterable[str], known: Iterable[str], called: Any) -> None:
+    """Refuse classes that training knows nothing of.
+
+    Raises:
+        RequestError: names them.
+    """
+    trained = sorted(set(known))
+    surplus = sorted(set(classes).difference(trained))
+    if surplus:
+        raise RequestError(
+            f"The classes of {called} must be among those of the training pictures "
+            f"({', '.join(trained)}); it has {', '.join(map(quoted, surplus))} too."
+        )
+
+
 def _list_splits(root: Path, names: dict[str, str | None], left_out: Counter[str]) -> Listing:
     """Pictures that lie in train/, val/ and test/ already."""
     splits: dict[str, dict[str, list[str]]] = {}
@@ -199,12 +214,7 @@ def _check_classes(
             f"{', '.join(map(quoted, names[:LISTED]))}{more}."
         )
     if known is not None:
-        surplus = [name for name in found if name not in known]
-        if surplus:
-            raise RequestError(
-                f"The classes of {root} must be among those of the training pictures "
-                f"({', '.join(known)}); it has {', '.join(map(quoted, surplus))} too."
-            )
+        check_known(found, known, root)
     elif len(found) == 1:
         (name,) = found
         inner = {Path(path).relative_to(root / name).parts[0] for path in found[name]}

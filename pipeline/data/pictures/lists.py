@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.files.data_file import LISTS, DataFile
-from pipeline.data.pictures.collection import Collection, check_request, consecutive
+from pipeline.data.pictures.collection import Collection, consecutive
 from pipeline.data.pictures.listing import is_picture
 from pipeline.data.pictures.sources import Files
 from pipeline.data.request import DataRequest
@@ -29,8 +29,35 @@ def is_picture_list(path: str, request: DataRequest) -> bool:
 
     Beside the target and what is dropped it has one column, which names pictures.
     """
+    columns = _columns(path, request)
+    return len(columns) == 1 and all(columns.values())
+
+
+def check_no_list(file: DataFile) -> None:
+    """Refuse a list of pictures that has more columns: a model would see their names alone.
+
+    A column whose kind is asked for is what it is said to be.
+
+    Raises:
+        RequestError: names them.
+    """
+    columns = _columns(file.path, file.request)
+    for name in (n for n, pictures in columns.items() if pictures):
+        if file.request.target is None or name in file.request.kinds:
+            continue
+        others = [other for other in columns if other != name]
+        raise RequestError(
+            f"{file.path}, column {name!r}: it names pictures, and must then be the only column "
+            f"beside the target; there is {', '.join(map(repr, others[:LISTED]))} too. For a model "
+            f"of the pictures: --drop {','.join(others)}. For one of a table without them: --drop "
+            f"{name}."
+        )
+
+
+def _columns(path: str, request: DataRequest) -> dict[str, bool]:
+    """The inputs, each with whether it names pictures in the first rows; none of no such table."""
     if not path.lower().endswith(LISTS):
-        return False
+        return {}
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             first = file.readline()
@@ -38,13 +65,13 @@ def is_picture_list(path: str, request: DataRequest) -> bool:
             header = next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])
             rows = list(islice(csv.reader(file, delimiter=separator), SAMPLE))
     except (OSError, ValueError, csv.Error):  # whoever reads it says what is wrong
-        return False
-    inputs = [name for name in header if name not in (request.target, *request.drop)]
-    if len(inputs) != 1:
-        return False
-    place = header.index(inputs[0])
-    named = [row[place].strip() for row in rows if len(row) > place and row[place].strip()]
-    return bool(named) and all(map(is_picture, map(os.path.basename, named)))
+        return {}
+    found = {}
+    for place, name in enumerate(header):
+        if name not in (request.target, *request.drop):
+            named = [row[place].strip() for row in rows if len(row) > place and row[place].strip()]
+            found[name] = bool(named) and all(map(is_picture, map(os.path.basename, named)))
+    return found
 
 
 def of_list(file: DataFile, seed: int = 0) -> Collection:
@@ -54,7 +81,7 @@ def of_list(file: DataFile, seed: int = 0) -> Collection:
         RequestError: it cannot be read, or names what is no file; says the line.
     """
     request = file.request
-    check_request(request, file.path)
+    request.check_no_table(file.path, "pictures", allowed=("drop",))
     check_names(request, header_of(file.path), file.path)
     assert request.target is not None  # it was checked
     (column,) = (

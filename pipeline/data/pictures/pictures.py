@@ -16,9 +16,8 @@ from pipeline.data.pictures.folders import of_folder
 from pipeline.data.pictures.lists import is_picture_list, of_list
 from pipeline.data.pictures.prepared import Told, prepare
 from pipeline.data.pictures.saved import has_pictures, of_saved
-from pipeline.data.request import DataRequest
-from pipeline.data.splits import CUT, with_splits
-from pipeline.errors import RequestError, quoted
+from pipeline.data.request import DataRequest, image_size_of
+from pipeline.data.splits import with_splits
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,7 +80,7 @@ def read_pictures(file: DataFile, seed: int) -> PictureDataset:
         seed,
         task=found.task,
         classes=None if found.class_names is None else len(found.class_names),
-        test=CUT if request.test is None or isinstance(request.test, str) else request.test,
+        test=request.test_share,
     )
     facts = prepared.facts
     return replace(
@@ -142,19 +141,10 @@ def images(
     Raises:
         RequestError: the size cannot be one.
     """
-    size = (image_size, image_size) if isinstance(image_size, int) else image_size
-    if size is not None and not (
-        isinstance(size, tuple | list)
-        and len(size) == 2
-        and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in size)
-    ):
-        raise RequestError(
-            f"image_size must be a number of pixels, or (height, width); got {quoted(image_size)}."
-        )
     request = DataRequest(
         target=target,
         task=task,
         test=str(test) if isinstance(test, Path) else test,
-        image_size=None if size is None else (size[0], size[1]),
+        image_size=image_size_of(image_size),
     )
     return DataFile(str(folder), request)

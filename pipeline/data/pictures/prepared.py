@@ -176,15 +176,17 @@ def _check_memory(shape: tuple[int, ...]) -> None:
 def _unfinished(folder: Path) -> Iterator[Path]:
     """A folder to be filled, which is at `folder` once it is, and not before.
 
-    Where another process was faster its folder stays: it holds the same.
+    Where another process was faster its folder stays: it holds the same. What holds nothing in the
+    end, and was not there before, is removed.
     """
+    new = [within for within in folder.parents if not within.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     for left in folder.parent.glob(f"{UNFINISHED}*"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > UNFINISHED_LEFT_S:
                 shutil.rmtree(left, ignore_errors=True)
     unfinished = folder.parent / f"{UNFINISHED}{secrets.token_hex(8)}"
-    unfinished.mkdir()
+    unfinished.mkdir(parents=True)  # another, who failed, may just have removed its folder
     try:
         yield unfinished
         for path in (*unfinished.iterdir(), unfinished):
@@ -197,6 +199,9 @@ def _unfinished(folder: Path) -> Iterator[Path]:
         _sync(folder.parent)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it holds something
+            for within in new:
+                within.rmdir()
 
 
 def _sync(path: Path) -> None:

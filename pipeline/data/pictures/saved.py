@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.data.arrays import Array
 from pipeline.data.files.data_file import DataFile
 from pipeline.data.files.hugging_face import Saved, saved_splits
-from pipeline.data.pictures.collection import Collection, check_request, check_test, consecutive
+from pipeline.data.pictures.collection import Collection, check_test, consecutive
 from pipeline.data.pictures.sources import ArrowColumn
 from pipeline.data.request import DataRequest
 from pipeline.data.tables.from_frame import check_names
@@ -31,7 +31,7 @@ def of_saved(file: DataFile) -> Collection:
         RequestError: it cannot be used; says the place.
     """
     request = file.request
-    check_request(request, file.path)
+    request.check_no_table(file.path, "pictures", allowed=("drop",))
     splits, others = saved_splits(file.path)
     train = splits["train"]
     column, target = _columns(train, request, file.path)

@@ -72,7 +72,7 @@ class TableRows:
     def made_up(self, count: int, rng: np.random.Generator) -> Array:
         """Numbers as far apart as those that trained; each code is one of its column's."""
         scale, offset = self.preparation.scaling
-        parts = [(rng.normal(size=(count, len(scale))) - offset) / scale]
+        parts: list[Array] = [(rng.normal(size=(count, len(scale))) - offset) / scale]
         first = 0
         for codes in (column.codes for column in self.preparation.columns if column.codes):
             parts.append(rng.integers(first, first + codes, size=(count, 1)))

@@ -28,6 +28,22 @@ def refusal(path: Path, **asked: Any) -> str:
     return str(refused.value)
 
 
+def test_a_wrong_label_is_named_by_the_array_and_the_file_that_it_is_in(tmp_path: Path) -> None:
+    words = np.array(["a", "b"] * 10)
+    wrong = np.array(["a", "c"])
+    splits = {"x_train": X[:20], "y_train": words, "x_test": X[:2], "y_test": wrong}
+    np.savez(tmp_path / "a.npz", **splits)
+    np.savez(tmp_path / "train.npz", x=X[:20], y=words)
+    np.savez(tmp_path / "test.npz", images=X[:2], labels=wrong)
+
+    says = "must be one of the classes that train (a, b); got 'c'."
+    assert refusal(tmp_path / "a.npz") == (f"{tmp_path / 'a.npz'}, row 1, column 'y_test': {says}")
+    test = tmp_path / "test.npz"
+    assert refusal(tmp_path / "train.npz", test=str(test)) == (
+        f"{test}, row 1, column 'labels': {says}"
+    )
+
+
 @pytest.mark.parametrize(
     ("x", "y"),
     [

@@ -83,6 +83,23 @@ def test_an_experiment_on_a_list_uses_cnn(frame: pd.DataFrame, tmp_path: Path) -
     assert Experiment(dataset=path, target="digit").search_space == "mlp"
 
 
+def test_a_list_with_one_more_column_is_no_table_of_names(
+    frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    path = written(tmp_path, frame)
+    with pytest.raises(RequestError) as refused:
+        DataFile(str(path), DataRequest(target="digit"))(0)
+
+    assert str(refused.value) == (
+        f"{path}, column 'file': it names pictures, and must then be the only column beside the "
+        "target; there is 'light' too. For a model of the pictures: --drop light. For one of a "
+        "table without them: --drop file."
+    )
+    asked = DataRequest(target="digit", kinds={"file": "text"})
+    assert DataFile(str(path), asked)(0).shape != (1,)
+    assert DataFile(str(path), DataRequest(target="digit", drop=("file",)))(0).shape == (1,)
+
+
 def test_another_list_is_the_test_with_names_beside_itself(
     frame: pd.DataFrame, tmp_path: Path
 ) -> None:

@@ -110,7 +110,7 @@ def test_a_picture_that_does_not_decode_is_named_and_nothing_stays(
         monkeypatch.setattr(prepared, "usable_processes", lambda n=processes: n)
         with pytest.raises(RequestError, match=rf"1 of 30 does not: '{paths[4]}' \(.*\)\. Mend"):
             made(paths, tmp_path)
-        assert names(tmp_path) == set()
+        assert not (tmp_path / "runs").exists()
 
 
 def test_a_process_that_is_killed_ends_the_preparation_and_nothing_stays(
@@ -122,7 +122,7 @@ def test_a_process_that_is_killed_ends_the_preparation_and_nothing_stays(
 
     with pytest.raises(KerasweepError, match="2 of 2 processes that decode them ended with code 1"):
         made(paths, tmp_path)
-    assert names(tmp_path) == set()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_an_interruption_ends_the_processes_and_nothing_stays(
@@ -148,7 +148,7 @@ def test_an_interruption_ends_the_processes_and_nothing_stays(
     with pytest.raises(KeyboardInterrupt):
         prepare(Files(paths), None, str(tmp_path / "runs"), told)
 
-    assert names(tmp_path) == set()
+    assert not (tmp_path / "runs").exists()
     assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
 
 
@@ -219,6 +219,18 @@ def test_a_folder_that_cannot_be_written_to_is_named(paths: list[str], tmp_path:
         StorageError, match=r"Prepared pictures must be kept in .*: Not a directory"
     ):
         made(paths, tmp_path)
+
+
+def test_pictures_that_do_not_decode_leave_a_storage_as_it_was(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.png"
+    Image.new("RGB", (64, 64), "red").save(whole)
+    (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:-60])
+    paths = [str(whole), str(tmp_path / "cut.png")]
+
+    (tmp_path / "old").mkdir()
+    with pytest.raises(RequestError, match=r"cut\.png"):
+        prepare(Files(paths), None, str(tmp_path / "old"))
+    assert list((tmp_path / "old").iterdir()) == []
 
 
 def test_an_array_that_somebody_damaged_is_named(paths: list[str], tmp_path: Path) -> None:
