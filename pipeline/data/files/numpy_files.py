@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from pipeline.data.files.data_file import DataFile
 from pipeline.data.request import DataRequest
 from pipeline.data.splits import with_splits
 from pipeline.data.tables.from_frame import check_names, dataset_of
+from pipeline.data.tables.place import Place
 from pipeline.data.tables.target import read_target, understood_target
 from pipeline.errors import RequestError, did_you_mean, one_line, quoted
 
@@ -125,17 +125,15 @@ def _understood(
 ) -> tuple[dict[str, tuple[Array, Array]], Task, tuple[str, ...] | None]:
     """Targets as a table's target column would be read: the same numbers are classes."""
     path, called = targets["train"]
-    target = understood_target(pd.Series(parts["train"][1], name=called), request.task, path)
+    target = understood_target(
+        pd.Series(parts["train"][1], name=called), request.task, Place(path, False)
+    )
     read = {}
     for split, (x, y) in parts.items():
         path, called = targets[split]
-        column, place = pd.Series(y, name=called), partial(_row, path)
+        column, place = pd.Series(y, name=called), Place(path, False)
         read[split] = x, read_target(column, replace(target, name=called), place)
     return read, target.task, target.class_names
-
-
-def _row(path: str, row: Any) -> str:
-    return f"{path}, row {row}"
 
 
 def _npz_parts(

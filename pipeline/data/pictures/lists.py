@@ -3,7 +3,6 @@
 import csv
 import os
 from collections.abc import Sequence
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from pipeline.data.pictures.listing import is_picture
 from pipeline.data.pictures.sources import Files
 from pipeline.data.request import DataRequest
 from pipeline.data.tables.from_frame import check_names
+from pipeline.data.tables.place import Place
 from pipeline.data.tables.reading import SEPARATORS, header_of, read_frame
-from pipeline.data.tables.target import read_target, understood_target
+from pipeline.data.tables.target import missing_target, read_target, understood_target
 from pipeline.errors import LISTED, RequestError, quoted
 
 SAMPLE = 20  # rows that are looked at to know
@@ -89,7 +89,9 @@ def of_list(file: DataFile, seed: int = 0) -> Collection:
     )
     frames = {"train": _read(file.path, column, request.target)}
     paths = {"train": _paths(frames["train"], column, file.path)}
-    target = understood_target(frames["train"][request.target], request.task, file.path)
+    target = understood_target(
+        frames["train"][request.target], request.task, Place(file.path, True)
+    )
     if isinstance(request.test, str):
         if not request.test.lower().endswith(LISTS):
             raise RequestError(
@@ -106,9 +108,9 @@ def of_list(file: DataFile, seed: int = 0) -> Collection:
     missing = 0
     rows, targets = consecutive({split: len(found) for split, found in paths.items()}), {}
     for split, frame in frames.items():
-        known = frame[request.target].notna().to_numpy()
+        known = ~missing_target(frame[request.target])
         missing += int((~known).sum())
-        place = partial(_line, file.path if split == "train" else str(request.test))
+        place = Place(file.path if split == "train" else str(request.test), True)
         rows[split] = rows[split][known]
         targets[split] = read_target(frame[known][request.target], target, place)
     return Collection(
@@ -120,10 +122,6 @@ def of_list(file: DataFile, seed: int = 0) -> Collection:
         target.class_names,
         {f"without {request.target}": missing} if missing else {},
     )
-
-
-def _line(path: str, row: Any) -> str:
-    return f"{path}, line {row + 2}"
 
 
 def _read(path: str, column: str, target: str) -> pd.DataFrame:
@@ -143,7 +141,7 @@ def _paths(frame: pd.DataFrame, column: str, path: str) -> Sequence[str]:
         said: Any = name.strip() if isinstance(name, str) else None
         whole = os.path.join(folder, said or "")
         if said is None or not os.path.isfile(whole):
-            lacking.append(f"line {int(str(row)) + 2} {quoted(said) if said else 'nothing'}")
+            lacking.append(f"line {row} {quoted(said) if said else 'nothing'}")
         found.append(whole)
     if lacking:
         more = f" and {len(lacking) - LISTED} more" if len(lacking) > LISTED else ""

@@ -11,6 +11,7 @@ from pipeline.data.pictures.collection import Collection, check_test, consecutiv
 from pipeline.data.pictures.sources import ArrowColumn
 from pipeline.data.request import DataRequest
 from pipeline.data.tables.from_frame import check_names
+from pipeline.data.tables.place import Place
 from pipeline.data.tables.target import read_target, understood_target
 from pipeline.errors import RequestError
 
@@ -102,9 +103,8 @@ def _targets(
         if len(names) < 2:
             raise RequestError(f"Pictures must be of two classes or more; {called} has {names}.")
         return whole, "classification", tuple(names)
-    target = understood_target(labels["train"], request.task, called)
+    target = understood_target(labels["train"], request.task, Place(called, False))
     read = {
-        split: read_target(found, target, lambda row: f"{called}, row {row}")
-        for split, found in labels.items()
+        split: read_target(found, target, Place(called, False)) for split, found in labels.items()
     }
     return read, target.task, target.class_names

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.data.arrays import Array
 from pipeline.data.request import DataRequest
 from pipeline.data.splits import CUT
 from pipeline.data.tables.kinds import COLUMN_KINDS
-from pipeline.data.tables.kinds.kind import Facts, Misread, kind_class
-from pipeline.data.tables.reading import header_of, read_frame
+from pipeline.data.tables.kinds.kind import Facts, Misread, kind_class, text_of
+from pipeline.data.tables.orders import orders
+from pipeline.data.tables.place import Place
+from pipeline.data.tables.reading import TABLES, header_of, read_frame
 from pipeline.data.tables.splits import split_rows
 from pipeline.data.tables.table_dataset import TableDataset
-from pipeline.data.tables.target import read_target, understood_target
+from pipeline.data.tables.target import missing_target, read_target, understood_target
 from pipeline.data.tables.values import Values
 from pipeline.errors import RequestError, did_you_mean, one_line, quoted
 
@@ -45,49 +46,60 @@ def dataset_of(
     Raises:
         RequestError: it cannot be used; says the place.
     """
-    where = _Place(file or name, file is not None)
+    where = Place(file or name, file is not None)
     assert request.target is not None  # it was checked
-    frame = frame.drop(columns=[name for name in request.drop if name in frame.columns])
+    kept = (request.target, request.group, request.time)
+    unused = [n for n in request.drop if n in frame.columns and n not in kept]
+    frame = frame.drop(columns=unused)
     given = given or {}
-    trains = int(frame[request.target].notna().sum())
+    trains = len(_with_target(frame, request.target)[0])
     if "val" in given:
         frame = pd.concat([frame, given["val"][frame.columns]], ignore_index=True)
     tests = given["test"][frame.columns] if "test" in given else None
+    there = where
     if isinstance(request.test, str):
-        tests = _test_rows(request.test, frame)
-    _check_single(frame[request.target], where)
-    target = understood_target(frame[request.target], request.task, where.called)
+        tests, more = _test_rows(request.test, frame, request)
+        there, notes = Place(request.test, True), notes + more
+    for series in (frame[column] for column in frame.columns):
+        _check_single(series, where)
+    target = understood_target(frame[request.target], request.task, where)
     frame, more = _with_target(frame, request.target)
     notes += more
-    forms, left_out = _forms(frame, request, where)
-    y = read_target(frame[request.target], target, where.at)
-    groups, times = (
-        None if column is None else _in_order(frame[column], where)
-        for column in (request.group, request.time)
-    )
+    y = read_target(frame[request.target], target, where)
+    ordered = orders(frame, tests, request, where, there)
     labels = y if target.task == "classification" else None
-    cut = partial(split_rows, name, trains, seed=seed, labels=labels, groups=groups, times=times)
+    cut = partial(
+        split_rows,
+        name,
+        trains,
+        seed=seed,
+        labels=labels,
+        groups=ordered["groups"],
+        times=ordered["times"],
+    )
     if tests is not None:
         tests, more = _with_target(tests, request.target)
         notes += more
         train, val = cut(test=None)
-        there = _Place(str(request.test or file), True)
-        y_test = read_target(tests[request.target], target, there.at)
-        test_values = _values(tests, forms, there)
+        y_test = read_target(tests[request.target], target, there)
     else:
         size = CUT if request.test is None else float(request.test)
         train, val, held_out = cut(test=size)
+        tests, y_test = frame.iloc[held_out], y[held_out]
     if "val" in given:
         train, val = np.concatenate([train, val]), np.arange(trains, len(frame))
-    values = _values(frame, forms, where)
-    if tests is None:
-        test_values = {name: column[held_out] for name, column in values.items()}
-        y_test = y[held_out]
+    if (y[train] == y[train[0]]).all():
+        raise RequestError(
+            f"{where.called}, column {request.target!r}: the rows that train must have two values "
+            f"or more; they have one, {frame[request.target].iloc[train[0]]}."
+        )
     rows = np.concatenate([train, val])
+    # what a test row says decides nothing, not even what a column is taken for
+    forms, left_out = _forms(frame.iloc[rows], request, where)
     return TableDataset.of(
         forms,
-        {name: column[rows] for name, column in values.items()},
-        test_values,
+        _values(frame.iloc[rows], forms, where),
+        _values(tests, forms, there),
         (y[train], y[val], y_test),
         name=name,
         task=target.task,
@@ -97,24 +109,12 @@ def dataset_of(
         left_out=left_out,
         notes=notes,
         source=Path(file).name if file else "",
-        groups=None if groups is None else groups[rows],
-        times=None if times is None else times[rows],
+        **{field: None if order is None else order[rows] for field, order in ordered.items()},
     )
 
 
-class _Place:
-    """Names the line of a row in a file, or the row of a table in memory."""
-
-    def __init__(self, called: str, in_file: bool) -> None:
-        self.called, self._in_file = called, in_file
-
-    def at(self, row: Any) -> str:
-        lined = self._in_file and self.called.lower().removesuffix(".gz").endswith((".csv", ".tsv"))
-        return f"{self.called}, line {row + 2}" if lined else f"{self.called}, row {row}"
-
-
 def check_names(request: DataRequest, names: list[str], called: str) -> None:
-    """Refuse columns that are not there, and a table without its target."""
+    """Refuse columns that are not there or stand twice, and requests that contradict themselves."""
     listed = ", ".join(names[:20]) + ", …" * (len(names) > 20)
     if request.target is None:
         raise RequestError(
@@ -138,53 +138,72 @@ def check_names(request: DataRequest, names: list[str], called: str) -> None:
                     f"{setting} must name a column of {called}; there is no {quoted(column)}. Its "
                     f"columns: {listed}." + did_you_mean(column, names)
                 )
-    if request.target in request.drop:
-        raise RequestError(f"target and drop must differ; both name {request.target!r}.")
+    for setting in ("drop", "column"):
+        if request.target in asked[setting]:
+            raise RequestError(f"target and {setting} must differ; both name {request.target!r}.")
+    if request.group and request.time:
+        raise RequestError("group and time must not be given together; give one of them.")
 
 
 def _with_target(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The rows that have a target."""
-    missing = frame[target].isna()
+    missing = missing_target(frame[target])
     if not missing.any():
         return frame, ()
     count = int(missing.sum())
     return frame[~missing], (f"{count} rows have no {target} and were left out",)
 
 
-def _test_rows(path: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """The test rows in a file of their own.
+def _test_rows(
+    path: str, frame: pd.DataFrame, request: DataRequest
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The test rows in a file of their own, and what a person should know of how they were read.
 
     Raises:
-        RequestError: it lacks a column.
+        RequestError: it is no table, or lacks a column.
     """
+    if not path.lower().endswith(TABLES):
+        raise RequestError(
+            f"test must be a fraction, or the file of a table ({', '.join(TABLES)}); got "
+            f"{quoted(path)}."
+        )
     there = set(header_of(path))
     lacking = [name for name in frame.columns if name not in there]
     if lacking:
         raise RequestError(
             f"{path} must have the columns of the training rows; it lacks {', '.join(lacking)}."
         )
-    return read_frame(path, list(frame.columns))[0]
+    tests, notes = read_frame(path, list(frame.columns), text=text_columns(request))
+    return tests, tuple(notes)
+
+
+def text_columns(request: DataRequest) -> list[str]:
+    """Columns that are read as text, since they were said to be of names: 00501 is no number."""
+    return [name for name, kind in request.kinds.items() if kind in ("category", "text")]
 
 
 def _forms(
-    frame: pd.DataFrame, request: DataRequest, where: _Place
+    frame: pd.DataFrame, request: DataRequest, where: Place
 ) -> tuple[dict[str, tuple[str, Facts]], dict[str, str]]:
     """Of each column that is an input its kind and form; of each other one why it is none."""
     forms: dict[str, tuple[str, Facts]] = {}
     left_out: dict[str, str] = {}
     for name in frame.columns:
         series = frame[name]
-        _check_single(series, where)
         if name == request.target:
             continue
         if name == request.group:
             left_out[name] = "it says which rows stay together"
+        elif name in request.drop:
+            left_out[name] = "it says which rows are later"
         elif series.isna().all():
             left_out[name] = "it has no values"
         elif series.nunique(dropna=False) == 1:
             left_out[name] = f"it is constant: {one_line(str(series.iloc[0]), 40)}"
         elif (kind := request.kinds.get(name) or _kind_of(series)) == "identifier":
             left_out[name] = "an identifier: each row has another"
+        elif kind == "text" and not text_of(series).str.contains(r"\w", na=False).any():
+            left_out[name] = "it has no words"
         else:
             forms[name] = (kind, kind_class(kind).form(series))
     if not forms:
@@ -201,13 +220,16 @@ def _kind_of(series: "pd.Series[Any]") -> str:
     return next(kind for kind in COLUMN_KINDS if kind_class(kind).suits(series))
 
 
-def _check_single(series: "pd.Series[Any]", where: _Place) -> None:
+def _check_single(series: "pd.Series[Any]", where: Place) -> None:
     """Refuse a column whose values are lists, arrays or the like."""
-    if series.dtype != object:
-        return
-    several = series.map(lambda value: isinstance(value, list | tuple | dict | set | np.ndarray))
-    if several.any():
-        row = series.index[int(np.argmax(several.to_numpy()))]
+    several: Any = None
+    if series.dtype == object:
+        kinds = (list, tuple, dict, set, np.ndarray)
+        several = series.map(lambda value: isinstance(value, kinds)).to_numpy()
+    elif str(series.dtype).startswith(("list", "large_list", "fixed_size_list", "struct", "map")):
+        several = series.notna().to_numpy()  # Arrow's
+    if several is not None and several.any():
+        row = series.index[int(np.argmax(several))]
         raise RequestError(
             f"{where.at(row)}, column {series.name!r}: must be one value; got a "
             f"{type(series[row]).__name__}. Give each part a column of its own, or leave it out: "
@@ -216,7 +238,7 @@ def _check_single(series: "pd.Series[Any]", where: _Place) -> None:
 
 
 def _values(
-    frame: pd.DataFrame, forms: Mapping[str, tuple[str, Facts]], where: _Place
+    frame: pd.DataFrame, forms: Mapping[str, tuple[str, Facts]], where: Place
 ) -> dict[str, Values]:
     """The columns' values, read as their kinds and forms say."""
     found = {}
@@ -229,16 +251,3 @@ def _values(
                 f"{error.came}. If the column is of another kind: --column {name}=KIND."
             ) from error
     return found
-
-
-def _in_order(series: "pd.Series[Any]", where: _Place) -> Array:
-    """A number for each value, in their order: dates by time, numbers by size, else by name."""
-    if series.isna().any():
-        place = where.at(series.index[int(np.argmax(series.isna().to_numpy()))])
-        raise RequestError(f"{place}, column {series.name!r}: must have a value; it is missing.")
-    date = kind_class("date")
-    if not pd.api.types.is_numeric_dtype(series.dtype) and date.suits(series):
-        values: Array = date.read(series, date.form(series)).array
-    else:
-        values = series.to_numpy()
-    return np.unique(values, return_inverse=True)[1]

@@ -5,30 +5,40 @@ import gzip
 import io
 import re
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import psutil
+from numpy.typing import NDArray
 
 from pipeline.errors import RequestError, one_line, quoted
 
+TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather")
 SEPARATORS = (",", ";", "\t", "|")
 CHUNK = 100_000  # rows that are read at once where a table is sampled
 SHARE = 0.25  # of the free memory that a table may take
+LOOKED_AT = 2e8  # bytes of a file of text whose lines are looked at one by one: some 5 s
+UNREADABLE = (OSError, EOFError, zlib.error)
 IN_MEMORY = 3.0  # times the size of a file of text, measured on columns of numbers and short names
 
 
 def read_frame(
-    path: str, columns: list[str] | None = None, seed: int = 0, most_bytes: float | None = None
+    path: str,
+    columns: Sequence[str] | None = None,
+    seed: int = 0,
+    most_bytes: float | None = None,
+    text: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Read a table; `index` is each row's place in it, from 0.
+    """Read a table; `index` is the line that each row begins in, else its number from 0.
 
     Args:
         path: of the file.
         columns: the ones that are read; all of them if None.
+        text: those of a file of text that are read as text, so that 00501 is no number.
         seed: of the rows that are drawn where the table is too large.
         most_bytes: what it may take in memory; a quarter of what is free if None.
 
@@ -45,8 +55,8 @@ def read_frame(
         if kind in (".parquet", ".feather"):
             frame, share = _read_columnar(path, kind, columns, seed, most_bytes)
         else:
-            frame, share = _read_text(path, kind, columns, seed, most_bytes)
-    except OSError as error:
+            frame, share = _read_text(path, kind, columns, text, seed, most_bytes)
+    except UNREADABLE as error:
         raise RequestError(f"{path} must be a file that can be read; {_said(error)}.") from error
     if not len(frame) or not len(frame.columns):
         raise RequestError(f"{path} must hold rows; it has {len(frame)}.")
@@ -71,74 +81,115 @@ def header_of(path: str) -> list[str]:
         if kind in (".parquet", ".feather"):
             return [str(name) for name in _schema(path, kind).names]
         with _opened(path) as file:
-            separator = _separator(path, file.readline())
-            file.seek(0)
-            return next(csv.reader(file, delimiter=separator, skipinitialspace=True), [])
+            separator = _separator(path, file)
+            rows = csv.reader(file, delimiter=separator, skipinitialspace=True)
+            names = next(filter(None, rows), [])
+            # what pandas calls a column without a name, such as the index that it writes
+            return [name.strip() or f"Unnamed: {i}" for i, name in enumerate(names)]
     except UnicodeDecodeError:
         raise _no_utf8(path) from None
-    except OSError as error:
+    except csv.Error as error:
+        raise RequestError(f"{path}, line 1: must be names of columns; {_said(error)}.") from error
+    except UNREADABLE as error:
         raise RequestError(f"{path} must be a file that can be read; {_said(error)}.") from error
 
 
 def _read_text(
-    path: str, kind: str, columns: list[str] | None, seed: int, most_bytes: float
+    path: str,
+    kind: str,
+    columns: Sequence[str] | None,
+    text: Sequence[str],
+    seed: int,
+    most_bytes: float,
 ) -> tuple[pd.DataFrame, float]:
     header = header_of(path)
     if not header:
         raise RequestError(f"{path} must begin with the names of its columns; it is empty.")
+    lines = _lines(path, header)
     with _opened(path) as file:
-        separator = _separator(path, file.readline())
-        second = next(csv.reader([file.readline()], delimiter=separator), [])
-    if len(second) > len(header):
-        raise _wrong_fields(path, 2, len(header), len(second))
+        separator = _separator(path, file)
     asked: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "skipinitialspace": True}
-    asked |= {"usecols": columns} if columns is not None else {}
-    share = min(1.0, most_bytes / (IN_MEMORY * Path(path).stat().st_size))
+    asked |= {"header": 0, "names": header, "index_col": False, "low_memory": False}
+    asked |= {"usecols": list(columns)} if columns is not None else {}
+    asked["dtype"] = dict.fromkeys(text, "str")
+    share = min(1.0, most_bytes / (IN_MEMORY * _text_bytes(path)))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+            warnings.simplefilter("ignore")  # of types that differ, which we look at ourselves
             if share == 1:
-                frame = pd.read_csv(path, **asked, low_memory=False)
+                frame = pd.read_csv(path, **asked)
             else:
-                parts = pd.read_csv(path, **asked, chunksize=CHUNK)
-                frame = _drawn(parts, share, seed)
+                frame = _drawn(pd.read_csv(path, **asked, chunksize=CHUNK), share, seed)
     except pd.errors.ParserError as error:
         found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
         if found is None:
             raise RequestError(f"{path} must be a table; {_said(error)}.") from error
         fields, line, came = map(int, found.groups())
         raise _wrong_fields(path, line, fields, came) from error
-    except UnicodeDecodeError:
-        raise _no_utf8(path) from None
-    if len(header) > 1:
-        _check_one_separator(path, frame, separator)
+    # each row knows the line that it begins in
+    frame.index = frame.index + 2 if lines is None else pd.Index(lines[frame.index])
     return frame, share
 
 
-def _check_one_separator(path: str, frame: pd.DataFrame, separator: str) -> None:
-    """Refuse lines with another separator, which would be rows with one value and holes."""
-    if len(frame.columns) < 2 or pd.api.types.is_numeric_dtype(frame.iloc[:, 0].dtype):
-        return
-    alone = frame.iloc[:, 1:].isna().all(axis=1)
+def _lines(path: str, header: list[str]) -> NDArray[np.int64] | None:
+    """The line that each row begins in; None of a file that is too large to look at each line.
+
+    Raises:
+        RequestError: a line has more values than the header, or fewer; or is no UTF-8.
+    """
+    if _text_bytes(path) > LOOKED_AT:
+        return None
+    found: list[int] = []
+    try:
+        with _opened(path) as file:
+            separator = _separator(path, file)
+            rows = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True)
+            begins = 1
+            for row in rows:
+                if row:  # else the line is empty
+                    if len(row) != len(header):
+                        raise _wrong_line(path, begins, row, header, separator)
+                    found.append(begins)
+                begins = rows.line_num + 1
+    except UnicodeDecodeError:
+        raise _no_utf8(path) from None
+    except csv.Error as error:
+        raise RequestError(f"{path}, line {begins}: must be a row; {_said(error)}.") from error
+    return np.array(found[1:], np.int64)
+
+
+def _wrong_line(
+    path: str, line: int, row: list[str], header: list[str], separator: str
+) -> RequestError:
     for other in SEPARATORS:
-        if other == separator or not alone.any():
-            continue
-        held = frame.iloc[:, 0].astype("str")[alone].str.count(re.escape(other))
-        if (held == len(frame.columns) - 1).any():
-            line = int(held.index[int(np.argmax(held.to_numpy()))]) + 2
-            raise RequestError(
+        if len(row) == 1 and len(header) > 1 and row[0].count(other) == len(header) - 1:
+            return RequestError(
                 f"{path} must have one separator; its header has {separator!r}, line {line} has "
                 f"{other!r}."
             )
+    return _wrong_fields(path, line, len(header), len(row))
 
 
 def _wrong_fields(path: str, line: int, fields: int, came: int) -> RequestError:
     return RequestError(
-        f"{path}, line {line}: must have {fields} values, as the lines before; it has {came}."
+        f"{path}, line {line}: must have {fields} values, as the header; it has {came}."
     )
 
 
-def _separator(path: str, header: str) -> str:
+def _text_bytes(path: str) -> int:
+    """Bytes of a file of text, of an archive what is in it."""
+    size = Path(path).stat().st_size
+    if not path.lower().endswith(".gz"):
+        return size
+    with open(path, "rb") as file:  # the last four bytes say how much it is, modulo 4 GiB
+        file.seek(max(0, size - 4))
+        return max(size, int.from_bytes(file.read(4), "little"))
+
+
+def _separator(path: str, file: Any) -> str:
+    """What parts the names of the columns; the open file is at its beginning again."""
+    header = next(filter(str.strip, file), "")
+    file.seek(0)
     if path.lower().removesuffix(".gz").endswith(".tsv"):
         return "\t"
     plain = re.sub(r'"[^"]*"', "", header)
@@ -181,18 +232,19 @@ def _schema(path: str, kind: str) -> Any:
 
 
 def _read_columnar(
-    path: str, kind: str, columns: list[str] | None, seed: int, most_bytes: float
+    path: str, kind: str, columns: Sequence[str] | None, seed: int, most_bytes: float
 ) -> tuple[pd.DataFrame, float]:
     import pyarrow as pa
     import pyarrow.dataset
 
     _schema(path, kind)
+    columns = None if columns is None else list(columns)
     try:
         source = pyarrow.dataset.dataset(path, format=kind[1:])
         size = _size(path, kind)
         share = min(1.0, most_bytes / max(size, 1))
         if share == 1:
-            return source.to_table(columns=columns).to_pandas(), share
+            return source.to_table(columns=columns).to_pandas(ignore_metadata=True), share
         batches = source.to_batches(columns=columns, batch_size=CHUNK)
         return _drawn((batch.to_pandas() for batch in batches), share, seed), share
     except pa.ArrowInvalid as error:

@@ -40,14 +40,26 @@ def split_rows(
             continue
         many = split_size(name, split, size, count, len(rest))
         if times is not None:
-            order = rest[np.argsort(times[rest], kind="stable")]
-            rest, taken = order[:-many], order[-many:]
+            rest, taken = _latest(name, split, rest, times[rest], many)
         elif groups is not None:
             rest, taken = _whole_groups(name, split, rest, groups[rest], many, rng)
         else:
             rest, taken = cut(rest, many, labels, rng)
         parts.insert(0, taken)
     return [rest, *parts]
+
+
+def _latest(name: str, split: str, rows: Array, times: Array, many: int) -> tuple[Array, Array]:
+    """Cut about `many` rows off the end, between two different times."""
+    order = np.argsort(times, kind="stable")
+    changes = np.flatnonzero(np.diff(times[order])) + 1
+    if not len(changes):
+        raise RequestError(
+            f"Dataset {name!r}: time must have a later value for each split; none is left for "
+            f"{split}."
+        )
+    at = changes[np.argmin(abs(changes - (len(rows) - many)))]
+    return rows[order[:at]], rows[order[at:]]
 
 
 def _whole_groups(
@@ -59,7 +71,6 @@ def _whole_groups(
         raise RequestError(
             f"Dataset {name!r}: group must have a value for each split; none is left for {split}."
         )
-    sizes = np.cumsum([int((groups == group).sum()) for group in there])
-    drawn = max(1, int(np.searchsorted(sizes, many, side="right")))
-    chosen = np.isin(groups, there[:drawn])
+    sizes = np.cumsum([int((groups == group).sum()) for group in there[:-1]])
+    chosen = np.isin(groups, there[: int(np.argmin(abs(sizes - many))) + 1])
     return rng.permutation(rows[~chosen]), rng.permutation(rows[chosen])

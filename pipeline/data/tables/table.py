@@ -11,7 +11,7 @@ from pipeline.data.arrays import Task
 from pipeline.data.dataset import Dataset
 from pipeline.data.files.data_file import DataFile
 from pipeline.data.request import KINDS, DataRequest
-from pipeline.data.tables.from_frame import check_names, dataset_of
+from pipeline.data.tables.from_frame import check_names, dataset_of, text_columns
 from pipeline.data.tables.reading import header_of, read_frame
 from pipeline.errors import RequestError, quoted
 
@@ -50,7 +50,7 @@ def table(
     drop: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
     task: Task | None = None,
-    test: str | float | None = None,
+    test: str | Path | float | None = None,
     group: str | None = None,
     time: str | None = None,
 ) -> Any:
@@ -77,14 +77,18 @@ def table(
     Raises:
         RequestError: `data` is no table.
     """
+    if not isinstance(test, str | Path | float | int | None):
+        raise RequestError(
+            f"test must be a fraction, or the path of a table; got {type(test).__name__}."
+        )
     request = DataRequest(
-        target=target,
-        drop=tuple(drop),
-        kinds=dict(columns or {}),
+        target=None if target is None else str(target),
+        drop=tuple(map(str, drop)),
+        kinds={str(name): kind for name, kind in (columns or {}).items()},
         task=task,
-        test=test,
-        group=group,
-        time=time,
+        test=str(test) if isinstance(test, Path) else test,
+        group=None if group is None else str(group),
+        time=None if time is None else str(time),
     )
     for column, kind in request.kinds.items():
         if kind not in KINDS:
@@ -110,8 +114,9 @@ def read_table(file: DataFile, seed: int) -> Dataset:
     """
     header = header_of(file.path)
     check_names(file.request, header, file.path)
-    kept = [name for name in header if name not in file.request.drop]
-    frame, notes = read_frame(file.path, kept, seed)
+    ordering = (file.request.group, file.request.time)
+    kept = [n for n in header if n not in file.request.drop or n in ordering]
+    frame, notes = read_frame(file.path, kept, seed, text=text_columns(file.request))
     return dataset_of(
         frame, file.request, seed, name=file.__name__, file=file.path, notes=tuple(notes)
     )

@@ -131,10 +131,9 @@ class TableDataset(Dataset):
 
     def describe(self) -> dict[str, Any]:
         """What the dataset is, with its columns."""
-        rows = {**self.values}
         missing = {
             name: int(values.missing.sum() + self.test_values[name].missing.sum())
-            for name, values in rows.items()
+            for name, values in self.values.items()
         }
         columns = [
             {

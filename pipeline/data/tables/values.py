@@ -36,9 +36,10 @@ class Values:
 
     @property
     def missing(self) -> Array:
-        """Whether each row's value is missing, `(n,)` bool; a text never is."""
+        """Whether each row's value is missing, `(n,)` bool; a text without a word is."""
         if self.ends is not None:
-            return np.zeros(len(self.ends), bool)
+            empty: Array = np.diff(self.ends, prepend=0) == 0
+            return empty
         found: Array = self.array < 0 if self.array.dtype.kind == "i" else np.isnan(self.array)
         return found
 

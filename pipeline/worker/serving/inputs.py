@@ -15,6 +15,7 @@ from pipeline.data.dataset import kind_of
 from pipeline.data.pictures.decoding import Undecodable, decoded, read_pictures
 from pipeline.data.pictures.listing import pictures_in
 from pipeline.data.tables.kinds.kind import Misread, kind_class
+from pipeline.data.tables.place import Place
 from pipeline.data.tables.preparation import Preparation
 from pipeline.data.tables.reading import header_of, read_frame
 from pipeline.errors import RequestError, one_line, quoted
@@ -49,7 +50,9 @@ class TableRows:
     def __call__(self, given: Any) -> tuple[Array, "pd.Index[Any]"]:
         """Encode the rows."""
         columns = [column.name for column in self.preparation.columns]
-        frame, called = _frame(given, columns)
+        names = [c.name for c in self.preparation.columns if c.kind in ("category", "text")]
+        frame, place = _frame(given, columns, names)
+        called = place.called
         lacking = [name for name in columns if name not in frame.columns]
         if lacking:
             raise RequestError(
@@ -63,10 +66,10 @@ class TableRows:
                 values[column.name] = read(frame[column.name], column.facts)
             except Misread as error:
                 raise RequestError(
-                    f"{called}, row {error.row}, column {column.name!r}: must be {error.must}; "
-                    f"got {error.came}."
+                    f"{place.at(frame.index[error.row])}, column {column.name!r}: must be "
+                    f"{error.must}; got {error.came}."
                 ) from error
-        index = given.index if isinstance(given, pd.DataFrame) else frame.index
+        index = given.index if isinstance(given, pd.DataFrame) else pd.RangeIndex(len(frame))
         return self.preparation.rows(values), index
 
     def made_up(self, count: int, rng: np.random.Generator) -> Array:
@@ -80,14 +83,15 @@ class TableRows:
         return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def _frame(given: Any, columns: list[str]) -> tuple[pd.DataFrame, str]:
-    """Rows as a table, and what messages call them."""
+def _frame(given: Any, columns: list[str], names: list[str]) -> tuple[pd.DataFrame, Place]:
+    """Rows as a table, those of `names` read as text, and how messages call a row."""
     if isinstance(given, str | os.PathLike):
         path = os.path.expanduser(os.fspath(given))
         there = set(header_of(path))
         held = [name for name in columns if name in there] or None
         # all of it, however large: each row wants its answer
-        return read_frame(path, held, most_bytes=math.inf)[0], path
+        text = [name for name in names if name in there]
+        return read_frame(path, held, most_bytes=math.inf, text=text)[0], Place(path, True)
     if isinstance(given, pd.DataFrame):
         frame = given.rename(columns=str).reset_index(drop=True)
         doubled = frame.columns[frame.columns.duplicated()]
@@ -95,7 +99,7 @@ def _frame(given: Any, columns: list[str]) -> tuple[pd.DataFrame, str]:
             raise RequestError(
                 f"The table must name each column once; {quoted(doubled[0])} stands twice."
             )
-        return frame, "The table"
+        return frame, Place("The table", False)
     if isinstance(given, dict | list):
         rows = given if isinstance(given, list) else []
         if other := [row for row in rows if not isinstance(row, dict)]:
@@ -103,7 +107,7 @@ def _frame(given: Any, columns: list[str]) -> tuple[pd.DataFrame, str]:
                 f"A list of rows must hold dictionaries; it holds {kind_of(other[0])}."
             )
         try:
-            return pd.DataFrame(given), "The table"
+            return pd.DataFrame(given), Place("The table", False)
         except ValueError as error:
             raise RequestError(f"Rows must make a table; {one_line(str(error))}.") from error
     raise RequestError(

@@ -101,6 +101,21 @@ def test_numbers_in_text_are_read_with_their_commas_and_signs_for_none():
     assert np.isnan(numbers).tolist() == [False, True, True, True, False]
 
 
+def test_a_comma_parts_thousands_or_decimals_and_the_plan_says_which():
+    column, values = fitted("number", ["1,500", "900", "2,000,000", "1,000.5"])
+    assert values.array.tolist() == [1500, 900, 2_000_000, 1000.5]
+    assert column.encoding().endswith("(commas part thousands)")
+    assert fitted("number", ["1,5", "2"])[0].encoding().endswith("(commas are decimal)")
+
+
+def test_what_stands_for_a_missing_value_is_one_in_a_frame_as_in_a_file():
+    assert fitted("category", ["a", "NA", "null", "b", ""])[1].missing.tolist() == [0, 1, 1, 0, 1]
+
+
+def test_large_whole_numbers_are_told_apart():
+    assert len(fitted("category", [2**62 + i for i in range(5)])[1].names) == 5
+
+
 def test_an_infinity_is_missing():
     assert np.isnan(fitted("number", [1.0, np.inf, -np.inf])[1].array).tolist() == [0, 1, 1]
 
@@ -147,12 +162,19 @@ def test_a_date_tells_its_days_and_its_place_in_year_and_week():
     column, values = fitted("date", ["2024-01-01", "2024-07-01", None], train=[0, 1])
     rows = column.rows(values)
 
-    assert column.facts["first"] == "2024-01-01 00:00:00"
+    assert column.facts["first"] == "2024-01-01T00:00:00"
     assert rows.shape == (3, 5)
     assert rows[:2, 0].tolist() == [0, 182]
     assert np.allclose(rows[:2, 1:3], [[0, 1], [0, -1]], atol=1e-12)  # January, July
     assert np.isnan(rows[2]).all()
     assert [n.tells_missing for n in column.numbers] == [True, False, False, False, False]
+
+
+def test_dates_reach_as_far_as_calendars_do():
+    for dates in (["0001-01-01", "9999-12-31"], np.array(["1500-01-01"] * 2, "datetime64[s]")):
+        column, values = fitted("date", dates)
+        assert np.isfinite(column.rows(values)).all()
+    assert fitted("date", ["2024-01-01", "9999-12-31"])[0].facts["first"].startswith("2024-01-01")
 
 
 def test_the_time_of_day_counts_where_there_is_one():
@@ -186,6 +208,7 @@ def test_a_text_tells_which_words_it_holds():
     ("kind", "values", "must", "row"),
     [
         ("number", ["1", "two"], "a number", 1),
+        ("number", [1.0, 1e300], r"a number of at most 3.4e\+38", 1),
         ("yes/no", ["yes", "perhaps"], "yes or no", 1),
         ("date", ["2024-01-01", "soon"], r"a date \(ISO8601\)", 1),
     ],
@@ -204,3 +227,7 @@ def test_some_rows_of_the_values_are_those_rows(kind):
 
     assert len(values[rows]) == 4
     assert np.array_equal(column.rows(values[rows]), column.rows(values)[rows], equal_nan=True)
+
+
+def test_a_text_without_words_is_missing():
+    assert fitted("text", ["a word", "", "...", None])[1].missing.tolist() == [0, 1, 1, 1]

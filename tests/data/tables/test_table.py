@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from pipeline import Experiment, table
@@ -113,8 +114,30 @@ def test_rows_of_one_group_stay_together():
     train, val, test = x[: len(data.y_train)], x[len(data.y_train) :], data.test_values["x"].array
     parts = [set((part // 10).astype(int)) for part in (train, val, test)]
     assert sum(map(len, parts)) == 30 and set.union(*parts) == set(range(30))
-    assert 40 <= len(test) <= 80 and len(data.groups) == 300 - len(test)
+    assert len(test) == len(val) == 60 and len(data.groups) == 300 - len(test)
     assert "who" not in data.forms
+
+
+def test_rows_of_one_day_are_in_one_split():
+    days = np.repeat(pd.date_range("2024-01-01", periods=10).strftime("%d.%m.%Y"), 12)
+    frame = pd.DataFrame({"day": days, "x": np.arange(120.0), "y": np.arange(120) % 2})
+    data = table(frame, target="y", time="day")(seed=0)
+
+    assert data.counts == {"train": 72, "val": 24, "test": 24}
+    frame["day"] = "Jan 2020"
+    says = r"table, column 'day': must be numbers, or dates in one format, .* got 'Jan 2020'\."
+    with pytest.raises(RequestError, match=says):
+        table(frame, target="y", time="day")(seed=0)
+    frame["day"] = 1
+    with pytest.raises(RequestError, match="time must have a later value for each split; none is"):
+        table(frame, target="y", time="day")(seed=0)
+
+
+def test_what_orders_the_rows_need_be_no_input(penguins):
+    data = table(penguins, target="species", time="year", drop=["year"])(seed=0)
+
+    assert "year" not in data.forms and data.left_out["year"] == "it says which rows are later"
+    assert data.times is not None
 
 
 def test_what_is_tested_is_later_by_the_column_of_time():
@@ -136,6 +159,43 @@ def test_test_rows_may_have_a_file_of_their_own(penguins, tmp_path):
 
     assert data.counts == {"train": 240, "val": 60, "test": 44}
     assert list(data.y_test) == [data.class_names.index(i) for i in penguins["island"][300:]]
+
+
+def test_no_test_row_changes_anything_that_is_fitted(written):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "number": rng.normal(size=100).round(3).astype(str),
+            "day": pd.date_range("2024-01-01", periods=100).strftime("%Y-%m-%d"),
+            "colour": rng.choice(["red", "green"], 100),
+            "same": "x",
+            "y": rng.integers(0, 2, 100),
+        }
+    )
+    rest, tests = frame[:80], frame[80:]
+    one = table(
+        written(rest.to_csv(index=False)), target="y", test=written(tests.to_csv(), "t.csv")
+    )
+    changed = tests.assign(number="99", day="2030-01-01", colour="mauve", same="y")
+    other = table(
+        written(rest.to_csv(index=False)), target="y", test=written(changed.to_csv(), "other.csv")
+    )
+    before, after = one(seed=0), other(seed=0)
+
+    assert before.preprocessing() == after.preprocessing()
+    assert np.array_equal(before.x_train, after.x_train)
+    # of one table it is the same: what is odd in a test row is told, and decides no kind
+    tested = numbers_of_test_rows(frame)
+    place = int(np.flatnonzero(np.isin(frame["number"].astype(float), tested))[0])
+    frame.loc[place, "number"] = "odd"
+    with pytest.raises(
+        RequestError, match=rf"table, row {place}, column 'number': must be a number"
+    ):
+        table(frame, target="y")(seed=0)
+
+
+def numbers_of_test_rows(frame):
+    return table(frame, target="y")(seed=0).test_values["number"].array
 
 
 def test_rows_without_a_target_are_left_out_and_counted(penguins):
@@ -224,16 +284,28 @@ WRONG = {
     ),
     "a regression of words": (
         {"target": "species", "task": "regression"},
-        r"table, column 'species': the target of a regression must be numbers; got 'Adelie'\.",
+        r"table, row 0, column 'species': the target of a regression must be a number; got 'Adelie'\.",
     ),
     "a kind that it is not": (
         {"target": "species", "columns": {"island": "number"}},
-        r"table, row 0, column 'island': must be a number; got 'Torgersen'\. If the column is of "
+        r"table, row \d+, column 'island': must be a number; got '[A-Z][a-z]+'\. If the column is of "
         r"another kind: --column island=KIND\.",
     ),
     "a hole in the groups": (
         {"target": "species", "group": "sex"},
         r"table, row 3, column 'sex': must have a value; it is missing\.",
+    ),
+    "the target's kind": (
+        {"target": "species", "columns": {"species": "category"}},
+        r"target and column must differ; both name 'species'\.",
+    ),
+    "groups and times": (
+        {"target": "species", "group": "island", "time": "year"},
+        r"group and time must not be given together; give one of them\.",
+    ),
+    "a test of another form": (
+        {"target": "species", "test": "later.npy"},
+        r"test must be a fraction, or the file of a table \(.csv, .* got 'later.npy'\.",
     ),
     "one group": (
         {"target": "sex", "group": "one", "columns": {}},
@@ -273,8 +345,24 @@ FRAMES = {
         r"table, column 'y': a target must have two values or more; it has no values\.",
     ),
     "nothing to predict from": (
-        {"x": [1, 1, 1], "y": ["a", "b", "a"]},
+        {"x": [1] * 20, "y": ["a", "b"] * 10},
         r"table must have a column to predict 'y' from; it has none \(x: it is constant: 1\)\.",
+    ),
+    "a class in each row": (
+        {"x": range(60), "y": [f"name {i}" for i in range(60)]},
+        r"table, column 'y': a class must be that of several rows; 60 of 60 values differ\. It may ",
+    ),
+    "numbers but for one": (
+        {"x": range(60), "y": [*map(str, range(59)), "abc"]},
+        r"60 of 60 values differ\. They are numbers, but for 'abc' at table, row 59\.",
+    ),
+    "Arrow's lists": (
+        {"x": pd.array([[1], [2], [3]], pd.ArrowDtype(pa.list_(pa.int64()))), "y": list("aba")},
+        r"table, row 0, column 'x': must be one value; got a ",
+    ),
+    "no words": (
+        {"x": ["...", "!", "?!"] * 20, "y": ["a", "b"] * 30},
+        r"it has none \(x: it has no words\)\.",
     ),
     "a column of lists": (
         {"x": [[1], [2], [3]], "y": ["a", "b", "a"]},
@@ -287,7 +375,54 @@ FRAMES = {
 @pytest.mark.parametrize(("held", "says"), FRAMES.values(), ids=FRAMES)
 def test_a_table_that_tells_nothing_is_one_line(held, says):
     with pytest.raises(RequestError, match=says):
-        table(pd.DataFrame(held), target="y")(seed=0)
+        table(
+            pd.DataFrame(held), target="y", columns={"x": "text"} if "..." in held["x"] else None
+        )(seed=0)
+
+
+def test_a_hole_among_numbers_is_one_in_the_target_too(written):
+    path = written("x,y\n" + "".join(f"{i},{i}.5\n" for i in range(40)) + "40,?\n41,n/a\n")
+    data = DataFile(path, DataRequest(target="y"))(seed=0)
+
+    assert data.task == "regression" and sum(data.counts.values()) == 40
+    assert data.notes == ("2 rows have no y and were left out",)
+
+
+def test_names_that_look_like_numbers_are_text_where_that_is_said(written):
+    path = written("zip,y\n" + "00501,1\n2139,2\n" * 30)
+    data = DataFile(path, DataRequest(target="y", kinds={"zip": "category"}))(seed=0)
+
+    assert sorted(data.preparation.columns[0].facts["categories"]) == ["00501", "2139"]
+
+
+def test_rows_of_a_test_file_are_of_other_groups_and_later(written):
+    rows = [f"{i % 4},{2000 + i},{i},{i % 2}\n" for i in range(60)]
+    train = written("g,t,x,y\n" + "".join(rows))
+    test = written("g,t,x,y\n" + "3,2030,1,0\n9,2031,2,1\n", "test.csv")
+    later = written("g,t,x,y\n" + "8,2090,1,0\n9,2091,2,1\n", "later.csv")
+
+    says = (
+        r"test.csv must have no rows of a group that trains; 1 values of 'g' are in both, '3' among"
+    )
+    with pytest.raises(RequestError, match=says):
+        DataFile(train, DataRequest(target="y", group="g", test=test))(seed=0)
+    with pytest.raises(
+        RequestError, match=r"test.csv must have rows that are all later by 't' than"
+    ):
+        DataFile(train, DataRequest(target="y", time="t", test=test))(seed=0)
+    for how in ({"group": "g"}, {"time": "t"}):
+        assert (
+            DataFile(train, DataRequest(target="y", test=later, **how))(seed=0).counts["test"] == 2
+        )
+
+
+def test_other_tests_are_refused_where_they_are_asked_for(penguins, tmp_path):
+    with pytest.raises(
+        RequestError, match="test must be a fraction, or the path of a table; got Da"
+    ):
+        table(penguins, target="species", test=penguins)
+    penguins.to_csv(tmp_path / "t.csv")
+    assert table(penguins, target="species", test=tmp_path / "t.csv")(0).counts["test"] == 344
 
 
 def test_a_file_names_its_lines(written):

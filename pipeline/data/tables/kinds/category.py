@@ -30,9 +30,6 @@ class Category(Kind):
     @classmethod
     def read(cls, series: "pd.Series[Any]", facts: Mapping[str, Any]) -> Values:
         """A number for each different value."""
-        if pd.api.types.is_numeric_dtype(series.dtype):
-            # 3.0, which stands for 3 in a column with holes, is 3
-            series = series.map(lambda v: f"{v:.15g}", na_action="ignore")
         codes, names = pd.factorize(text_of(series))
         return Values(np.asarray(codes, np.int64), tuple(map(str, names)))
 

@@ -75,8 +75,9 @@ class Date(Kind):
         if wrong.any():
             row = int(np.argmax(wrong.to_numpy()))
             raise Misread(row, f"a date ({written})", quoted(text.iloc[row]))
-        seconds = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-        return Values(seconds.to_numpy(dtype=np.float64, na_value=np.nan))
+        # in seconds, which reach further than the years 1677 to 2262 of nanoseconds
+        seconds = dates.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
+        return Values(np.where(dates.isna(), np.nan, seconds.astype(np.int64).astype(np.float64)))
 
     @classmethod
     def fit(cls, name: str, table: Values, train: Values, form: Facts) -> Self:
@@ -84,15 +85,15 @@ class Date(Kind):
         known = table.array[~table.missing]
         timed = bool((known % DAY_S != 0).any())
         first = float(np.nanmin(train.array)) if not train.missing.all() else 0.0
-        facts = {**form, "first": str(pd.Timestamp(first, unit="s")), "time_of_day": timed}
+        facts = {**form, "first": str(np.datetime64(int(first), "s")), "time_of_day": timed}
         mean, std = scale(_numbers(train.array, first, timed))
         missing = bool(table.missing.any())
         return cls(name, {**facts, "mean": mean, "std": std, "missing": missing})
 
     def rows(self, values: Values) -> Array:
         """Days since the first date, and sine and cosine of each cycle."""
-        first = (pd.Timestamp(self.facts["first"]) - pd.Timestamp(0)) / pd.Timedelta(seconds=1)
-        return _numbers(values.array, float(first), self.facts["time_of_day"])
+        first = float(np.datetime64(self.facts["first"], "s").astype(np.int64))
+        return _numbers(values.array, first, self.facts["time_of_day"])
 
     @property
     def numbers(self) -> list[Scaled]:
@@ -122,7 +123,7 @@ def _parsed(series: "pd.Series[Any]", written: str) -> "pd.Series[Any]":
 def _numbers(seconds: Array, first: float, timed: bool) -> Array:
     """`(n, 5)`, or `(n, 7)` with the time of day."""
     known = ~np.isnan(seconds)
-    dates = pd.to_datetime(np.where(known, seconds, 0.0), unit="s")
+    dates = pd.DatetimeIndex(np.where(known, seconds, 0.0).astype("datetime64[s]"))
     turns = [
         (dates.month - 1) / 12,
         dates.day_of_week / 7,

@@ -45,7 +45,7 @@ class Identifier(Category):
         return single and not Number.suits(series) and not Date.suits(series)
 
     def rows(self, values: Values) -> Array:
-        """Nothing."""
+        """No number: it is no input."""
         return np.empty((len(values), 0))
 
     @property
@@ -54,5 +54,5 @@ class Identifier(Category):
         return 0
 
     def encoding(self) -> str:
-        """Nothing."""
+        """How it is not."""
         return "left out"

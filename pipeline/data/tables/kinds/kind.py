@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, ClassVar, Self
 
@@ -13,6 +14,12 @@ from pipeline.data.tables.kinds import COLUMN_KINDS
 from pipeline.data.tables.values import Values
 
 Facts = dict[str, Any]
+
+# Texts that stand for a missing value, in a file as in a frame: those that pandas takes for it.
+MISSING = {
+    *("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>"),
+    *("#N/A", "#N/A N/A", "#NA", "#IND", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN"),
+}
 
 
 class Kind(ABC):
@@ -92,14 +99,16 @@ class Kind(ABC):
         return {"name": self.name, "kind": self.kind, **self.facts}
 
 
+@dataclass(frozen=True)
 class Scaled:
     """How one number of an input row is scaled: `(value - mean) / std`, and 0 if it is missing.
 
     `tells_missing` says whether one more input tells if it is missing.
     """
 
-    def __init__(self, mean: float, std: float, tells_missing: bool) -> None:
-        self.mean, self.std, self.tells_missing = mean, std, tells_missing
+    mean: float
+    std: float
+    tells_missing: bool
 
 
 class Misread(ValueError):
@@ -136,6 +145,16 @@ def scale(numbers: Array) -> tuple[list[float], list[float]]:
 
 
 def text_of(series: "pd.Series[Any]") -> "pd.Series[Any]":
-    """The values as text without spaces around them; NA where nothing is left."""
-    text = series.astype("str").str.strip()
-    return text.mask(series.isna() | (text == ""))
+    """The values as text without spaces around them; NA where one is missing.
+
+    Whole numbers are written as such, also where holes have made them floats.
+    """
+    if pd.api.types.is_bool_dtype(series.dtype):
+        text = series.astype("str")
+    elif pd.api.types.is_integer_dtype(series.dtype):
+        text = series.astype("Int64").astype("str")
+    elif pd.api.types.is_numeric_dtype(series.dtype):
+        text = series.map(lambda value: f"{value:.15g}", na_action="ignore").astype("str")
+    else:
+        text = series.astype("str").str.strip()
+    return text.mask(series.isna() | text.isin(MISSING))

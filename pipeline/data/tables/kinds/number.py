@@ -17,6 +17,7 @@ NO_NUMBER = {"?", "-", "--", ".", "na", "n/a", "nan", "none", "null", "unknown",
 # So many standard deviations from 0 a number loses digits in float32 that tell it from others: two
 # of its seven.
 FAR = 100
+LARGEST = 3.4e38  # that float32 holds, which Keras computes in
 
 
 class Number(Kind):
@@ -40,13 +41,19 @@ class Number(Kind):
 
     @classmethod
     def form(cls, series: "pd.Series[Any]") -> Facts:
-        """Whether decimals stand after a comma, as they do beside semicolons."""
+        """What a comma means where numbers have one.
+
+        1,500 and 2,000,000 are thousands; 1,5 and 2,25 have decimals.
+        """
         if pd.api.types.is_numeric_dtype(series.dtype):
             return {}
         known = text_of(series).dropna()
-        comma = known.str.contains(",")
-        decimal = known[comma].str.fullmatch(r"[-+]?\d*,\d+").all()
-        return {"decimal": ","} if comma.any() and decimal else {}
+        comma = known[known.str.contains(",")]
+        if len(comma) and comma.str.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?").all():
+            return {"thousands": ","}
+        if len(comma) and comma.str.fullmatch(r"[-+]?\d*,\d+").all():
+            return {"decimal": ","}
+        return {}
 
     @classmethod
     def read(cls, series: "pd.Series[Any]", facts: Mapping[str, Any]) -> Values:
@@ -61,6 +68,10 @@ class Number(Kind):
                 row = int(np.argmax(wrong.to_numpy()))
                 raise Misread(row, "a number", quoted(text.iloc[row]))
             numbers = found.to_numpy(dtype=np.float64, na_value=np.nan)
+        far = (np.abs(numbers) > LARGEST) & np.isfinite(numbers)
+        if far.any():
+            row = int(np.argmax(far))
+            raise Misread(row, f"a number of at most {LARGEST:.3g}", quoted(str(series.iloc[row])))
         return Values(np.where(np.isfinite(numbers), numbers, np.nan))
 
     @classmethod
@@ -86,9 +97,14 @@ class Number(Kind):
     def encoding(self) -> str:
         """How it is scaled."""
         mean = self.facts["mean"] + self.facts.get("minus", 0.0)
-        return f"scaled: mean {mean:.4g}, std {self.facts['std']:.4g}"
+        commas = " (commas are decimal)" * ("decimal" in self.facts)
+        commas += " (commas part thousands)" * ("thousands" in self.facts)
+        return f"scaled: mean {mean:.4g}, std {self.facts['std']:.4g}{commas}"
 
 
 def _numbers(text: "pd.Series[Any]", facts: Mapping[str, Any]) -> "pd.Series[Any]":
-    plain = text.str.replace(",", ".", regex=False) if facts.get("decimal") == "," else text
-    return pd.to_numeric(plain, errors="coerce")
+    if "decimal" in facts:
+        text = text.str.replace(",", ".", regex=False)
+    elif "thousands" in facts:
+        text = text.str.replace(",", "", regex=False)
+    return pd.to_numeric(text, errors="coerce")

@@ -43,7 +43,7 @@ class YesNo(Number):
 
     @classmethod
     def form(cls, series: "pd.Series[Any]") -> dict[str, Any]:
-        """Nothing."""
+        """Nothing more: the words are known."""
         return {}
 
     def encoding(self) -> str:
