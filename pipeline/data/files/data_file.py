@@ -51,6 +51,10 @@ class DataFile:
     request: DataRequest
     storage: str = "runs"
 
+    def __post_init__(self) -> None:
+        """A home directory is one for every reader of the path."""
+        object.__setattr__(self, "path", os.path.expanduser(self.path))
+
     @property
     def __name__(self) -> str:
         """What messages and records call it."""
@@ -64,11 +68,11 @@ class DataFile:
     @property
     def distinctive(self) -> dict[str, Any]:
         """What tells it from another: see `digest`."""
-        return {"path": os.path.realpath(self._path)} | asdict(self.request)
+        return {"path": os.path.realpath(self.path)} | asdict(self.request)
 
     def checksums(self) -> dict[str, str]:
         """Of each file that it is made of, where it is there."""
-        paths = [self._path]
+        paths = [self.path]
         if isinstance(self.request.test, str):
             paths.append(os.path.expanduser(self.request.test))
         return {path: checksum(path) for path in paths if os.path.exists(path)}
@@ -83,7 +87,7 @@ class DataFile:
         if self._holds_pictures:
             reader = f"{PICTURES}:read_pictures"
         else:
-            reader = SAVED if os.path.isdir(self._path) else READERS[self._ending]
+            reader = SAVED if os.path.isdir(self.path) else READERS[self._ending]
         dataset: Dataset = _function(reader)(self, seed)
         return dataset
 
@@ -98,20 +102,18 @@ class DataFile:
             _function(f"{PICTURES}:prepare_pictures")(self, told)
 
     def _check(self) -> None:
-        if not os.path.exists(self._path):
+        if not os.path.exists(self.path):
             raise RequestError(f"Data must exist; there is no file {quoted(self.path)}.")
+        if os.path.isdir(self.path) and self.path.lower().endswith(tuple(READERS)):
+            raise RequestError(f"{self.path} must be a file, as its name says; it is a folder.")
         if self.request.image_size is not None and not self._holds_pictures:
             raise RequestError(f"--image-size is for pictures in files; {self.path} is of none.")
-        if self._path.lower().endswith(LISTS) and not self._holds_pictures:
+        if self.path.lower().endswith(LISTS) and not self._holds_pictures:
             _function("pipeline.data.pictures.lists:check_no_list")(self)
 
     @property
-    def _path(self) -> str:
-        return os.path.expanduser(self.path)
-
-    @property
     def _holds_pictures(self) -> bool:
-        may_be = os.path.isdir(self._path) or self._path.lower().endswith(LISTS)
+        may_be = os.path.isdir(self.path) or self.path.lower().endswith(LISTS)
         return may_be and bool(_function(f"{PICTURES}:holds_pictures")(self))
 
     @property

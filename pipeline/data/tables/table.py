@@ -1,5 +1,6 @@
 """A table as a dataset, from a file or from memory: what `Experiment(dataset=…)` takes."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,7 @@ def table(
         drop=tuple(map(str, drop)),
         kinds={str(name): kind for name, kind in (columns or {}).items()},
         task=task,
-        test=str(test) if isinstance(test, Path) else test,
+        test=os.path.expanduser(test) if isinstance(test, str | Path) else test,
         group=None if group is None else str(group),
         time=None if time is None else str(time),
     )

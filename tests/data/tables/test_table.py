@@ -447,6 +447,16 @@ def test_a_test_file_has_the_columns_and_classes_that_train(written):
         DataFile(train, DataRequest(target="y", test=more))(seed=0)
 
 
+def test_a_file_may_be_at_home_and_is_no_folder(penguins, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    penguins.to_csv(tmp_path / "penguins.csv", index=False)
+    assert table("~/penguins.csv", target="species", test="~/penguins.csv")(0).counts["test"] == 344
+
+    (tmp_path / "a.parquet").mkdir()
+    with pytest.raises(RequestError, match=r"a.parquet must be a file, as its name says; it is a "):
+        table("~/a.parquet", target="species")(0)
+
+
 def test_a_file_that_is_not_there_is_one_line():
     with pytest.raises(RequestError, match=r"Data must exist; there is no file 'nowhere.csv'\."):
         Experiment(dataset="nowhere.csv", target="y").resolved_dataset()(0)
