@@ -13,7 +13,7 @@ from pipeline.objective import Objective
 from pipeline.records.layout import at_home
 from pipeline.records.outputs.model_check import ModelCheck
 from pipeline.records.outputs.results import Results
-from pipeline.records.outputs.scores import Baseline, scores_in_words
+from pipeline.records.outputs.scores import Baseline, scaled_loss_in_words, scores_in_words
 from pipeline.records.store.remote import location
 
 
@@ -91,6 +91,8 @@ def result_rows(run: Results) -> dict[str, str]:
         }
         for split, scores in summary.get("scores", {}).items():
             rows[f"{split} scores"] = scores_in_words(scores)
+        if scale := summary.get("loss_target_divided_by"):
+            rows["loss"] = scaled_loss_in_words(scale)
         if summary.get("baseline"):
             if why := summary.get("no_scores"):
                 rows["test scores"] = f"none: {why}"

@@ -14,6 +14,7 @@ from pipeline.engine.trials.jobs import Jobs
 from pipeline.errors import ProgramError
 from pipeline.experiment import Experiment
 from pipeline.names import Source
+from pipeline.records.data_files import recorded_files
 from pipeline.records.entries.folds import median_best_epoch, spread_metric
 from pipeline.records.entries.reports import Report
 from pipeline.records.layout import Layout
@@ -94,6 +95,7 @@ def conclude(
         "saved": _saved(measured, refit_epochs),
         "scores": (measured or {}).get("scores", {}),
         "no_scores": (measured or {}).get("no_scores", ""),
+        "loss_target_divided_by": (measured or {}).get("loss_target_divided_by"),
         "baseline": baseline and baseline.plain(),
         "wall_clock_s": round(wall_clock_s, 1),
         "concurrent": prepared.places(),
@@ -111,13 +113,18 @@ def conclude(
         spread = report.metrics[spread_metric(prepared.objective.name)]
         facts["spread"] = spread
         if "folds" in measured:
-            facts |= {"refit_epochs": refit_epochs, "folds": measured["folds"]}
+            facts |= {name: measured[name] for name in ("refit_examples", "folds")}
+            facts["refit_epochs"] = refit_epochs
     shutil.rmtree(layout.engine, ignore_errors=True)
     retention.conclude(ledger.trials.values())
     facts |= {"best": best, "test": measured and measured["test"], "trials": ledger.trials}
     facts["epochs"] = len(ledger.reports)
     if measured is not None and not measured["no_model"]:
-        facts["data"]["sha256"] = measured["data_sha256"]
+        facts["data"] |= (
+            {"files_sha256": files}
+            if (files := recorded_files(layout))
+            else {"arrays_sha256": measured["data_sha256"]}
+        )
         write_hand_over(layout, summary_of(layout, **facts), measured["takes"])
     return write_summary(layout, **facts)
 

@@ -1,6 +1,9 @@
 """What the data in files of a run were when it began: a resume must find the same."""
 
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 from pipeline.errors import RequestError, one_line
 from pipeline.records.checksummed import (
@@ -16,6 +19,21 @@ def write_data_files(layout: Layout, checksums: Mapping[str, str]) -> None:
     """Record the checksum of each file, if there are any."""
     if checksums:
         write_checksummed(layout, layout.data_files, dict(checksums))
+
+
+def recorded_files(layout: Layout) -> dict[str, str]:
+    """The checksum of each file by what it is called, fit for a summary; empty of no such data."""
+    recorded: dict[str, str] = {}
+    if file_or_copy_exists(layout, layout.data_files):
+        with suppress(OSError, ValueError):  # a search that is done must not be lost on it
+            recorded = read_checksummed(layout, layout.data_files)
+    names = Counter(Path(path).name for path in recorded)
+    return {_called(Path(path), names): checksum for path, checksum in recorded.items()}
+
+
+def _called(path: Path, names: Mapping[str, int]) -> str:
+    name = path.name if names[path.name] == 1 else f"{path.parent.name}/{path.name}"
+    return f"the names and sizes of the files in {name}" if path.is_dir() else name
 
 
 def check_data_files(

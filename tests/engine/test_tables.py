@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
 from pipeline import Experiment, load_model, open_run, table
+from pipeline.console.result import result_rows
 from pipeline.data.files.data_file import DataFile
 from pipeline.data.request import DataRequest
 from pipeline.errors import RequestError
@@ -52,6 +53,7 @@ def test_a_classification_is_what_scikit_learn_scores_by_hand(search, penguins, 
         run.summary["test"]["accuracy"], abs=1e-6
     )
     assert run.summary["check"]["result"] == "equal"
+    assert run.summary["loss_target_divided_by"] is None
     # moved, opened again, and from a file
     moved = (tmp_path / "runs").rename(tmp_path / "moved") / run.directory.name
     again = open_run(moved)
@@ -77,6 +79,12 @@ def test_a_regression_is_told_in_the_targets_unit(search, penguins):
     measured = run.summary["validation"]
     errors = (split["grams"] - told) / data.target_scale[1]
     assert (errors**2).mean() == pytest.approx(measured["loss"], rel=1e-4)
+    std = run.summary["loss_target_divided_by"]
+    assert std == pytest.approx(data.target_scale[1], rel=1e-6)
+    named = f"of the target divided by {std:.5g}, its standard deviation in the rows that train"
+    card = (run.layout.best / "README.md").read_text()
+    assert result_rows(run)["loss"] == named and f"- loss: {named}\n" in card
+    assert "SHA-256 of the arrays: `" in card  # a frame has no file
     assert run.summary["check"]["result"] == "equal"
     assert run.best_model().layers[0].name == "row"
 

@@ -75,6 +75,9 @@ class DataFile:
         paths = [self.path]
         if isinstance(self.request.test, str):
             paths.append(os.path.expanduser(self.request.test))
+        target = str(self.request.target)
+        if self.path.lower().endswith(".npy") and target.lower().endswith(".npy"):
+            paths.append(target)
         return {path: checksum(path) for path in paths if os.path.exists(path)}
 
     def __call__(self, seed: int) -> Dataset:

@@ -7,7 +7,7 @@ import yaml
 
 from pipeline.objective import Objective
 from pipeline.records.outputs.model_check import ModelCheck
-from pipeline.records.outputs.scores import Baseline, scores_in_words
+from pipeline.records.outputs.scores import Baseline, scaled_loss_in_words, scores_in_words
 
 # The hub's names of what a model is for, by what it takes and what it tells.
 PIPELINE_TAGS: dict[tuple[str | None, str | None], str] = {
@@ -39,7 +39,7 @@ def model_card(summary: Mapping[str, Any], takes: str | None) -> str:
     sections = {
         f"The best model of a search on {data['name']}": _purpose(data),
         "Use": _use(takes),
-        "Data": _data(data),
+        "Data": _data(summary, data),
         "Search": _search(summary),
         "Evaluation": _evaluation(summary),
         "Limits": _limits(summary, data),
@@ -83,18 +83,30 @@ def _use(takes: str | None) -> str:
     )
 
 
-def _data(data: Mapping[str, Any]) -> str:
+def _data(summary: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    examples = dict(data["counts"])
+    if _is_refit(summary):  # these are the first fold's
+        examples |= {"train": summary["refit_examples"], "val": None}
     counts = ", ".join(
-        f"{count:,} {SPLITS[split]}" for split, count in data["counts"].items() if count is not None
+        f"{count:,} {SPLITS[split]}" for split, count in examples.items() if count is not None
     )
+    sums = data.get("files_sha256") or {"the arrays": data["arrays_sha256"]}
     rows = {
         "Name": data["name"],
         "Source": data["source"] or "not stated",
         "Licence": data["licence"] or "not stated",
         "Examples": counts,
-        "SHA-256": f"`{data['sha256']}`",
-    }
+    } | {f"SHA-256 of {called}": f"`{found}`" for called, found in sums.items()}
     return "\n".join(f"- {heading}: {value}" for heading, value in rows.items())
+
+
+def _is_refit(summary: Mapping[str, Any]) -> bool:
+    """Whether the model that was saved learnt from the validation examples too."""
+    return bool(summary["saved"] == "refit")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _search(summary: Mapping[str, Any]) -> str:
@@ -102,16 +114,18 @@ def _search(summary: Mapping[str, Any]) -> str:
     objective = Objective.parse(summary["objective"])
     values = "\n".join(f"| `{name}` | {value} |" for name, value in best["hyperparameters"].items())
     saved = (
-        f"trained anew on training and validation examples for {summary['refit_epochs']} epochs"
-        if summary["saved"] == "refit"
+        "trained anew on training and validation examples for "
+        f"{_counted(summary['refit_epochs'], 'epoch')}"
+        if _is_refit(summary)
         else f"of epoch {best['epoch']} of trial {best['trial']}"
     )
     versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
+    tried = _counted(counts["total"], "configuration")
+    tried += " was" if counts["total"] == 1 else " were"
+    took = f"{_counted(summary['epochs'], 'epoch')} and {summary['wall_clock_s']:,.0f} s"
     return (
-        f"{counts['total']} configurations were tried in {summary['epochs']} epochs and "
-        f"{summary['wall_clock_s']:,.0f} s; {objective.name} was {objective.direction}imised. The "
-        f"model is {saved}.\n\n| hyperparameter | value |\n|---|---|\n{values}\n\n"
-        f"Versions: {versions}."
+        f"{tried} tried in {took}; {objective.name} was {objective.direction}imised. The model is "
+        f"{saved}.\n\n| hyperparameter | value |\n|---|---|\n{values}\n\nVersions: {versions}."
     )
 
 
@@ -125,22 +139,32 @@ def _evaluation(summary: Mapping[str, Any]) -> str:
     if not summary["scores"] and summary["test"]:
         told = ", ".join(f"{name} {value:.5g}" for name, value in summary["test"].items())
         lines.append(f"- test: {told}")
+    if scale := summary.get("loss_target_divided_by"):
+        lines.append(f"- loss: {scaled_loss_in_words(scale)}")
     if summary["baseline"]:
         lines.append(f"- baseline: {Baseline(**summary['baseline'])}")
     if summary["check"]:
-        lines.append(f"- the saved model, {ModelCheck(**summary['check'])}")
+        check = ModelCheck(**summary["check"])
+        lines.append(f"- the {'models of the folds' if check.folds else 'saved model'}, {check}")
+    if _is_refit(summary):
+        lines.append(
+            "- the saved model could be compared with nothing: it learnt from the validation "
+            "examples too"
+        )
     return "\n".join(lines)
 
 
 def _limits(summary: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    refit = _is_refit(summary)
+    learnt = summary["refit_examples"] if refit else data["counts"]["train"]
+    whose = "Its configuration's" if refit else "Its"
+    believed = (
+        "the test score is the one to believe" if summary["test"] else "there was no test split"
+    )
     limits: Sequence[str] = [
-        f"It learnt from {data['counts']['train']:,} examples, and answers as if all others were "
-        "like them.",
-        "Its validation score chose it among others, so that it is too good by some; the test "
-        "score is the one to believe."
-        if summary["test"]
-        else "Its validation score chose it among others, so that it is too good by some; there "
-        "was no test split.",
+        f"It learnt from {learnt:,} examples, and answers as if all others were like them.",
+        f"{whose} validation score chose it among others, so that it is too good by some; "
+        f"{believed}.",
     ]
     if summary["baseline"]:
         doubt = Baseline(**summary["baseline"]).doubt()

@@ -16,7 +16,11 @@ _TRIAL = "<trial>"
 FILES: tuple[tuple[Path, str], ...] = (
     (_RUN.experiment, "every setting of the search; `--resume` reads it, and so does a new run"),
     (_RUN.starts, "what the search was started from, in a run with `--start-from`"),
-    (_RUN.data_files, "SHA-256 of each file of data, as it was when the run began"),
+    (
+        _RUN.data_files,
+        "SHA-256 of each file of data, as it was when the run began; of a folder, of the names and "
+        "sizes of the files in it",
+    ),
     (_RUN.keras_settings, "what the script had set in Keras, such as a dtype policy"),
     (
         _RUN.history,

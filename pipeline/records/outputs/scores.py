@@ -44,6 +44,13 @@ def scores_in_words(plain: Mapping[str, Mapping[str, Any]]) -> str:
     return parts if certain else f"{parts} (95 % intervals)"
 
 
+def scaled_loss_in_words(divided_by: float) -> str:
+    """What a loss is of beside scores in the target's unit: see `summary.json`."""
+    return (
+        f"of the target divided by {divided_by:.5g}, its standard deviation in the rows that train"
+    )
+
+
 @dataclass(frozen=True)
 class Baseline:
     """What the simplest models score, beside the best model.

@@ -86,9 +86,12 @@ class _Summary:
     no_model: str = ""  # why there is no best model, where a trial was best
     scored: str = "validation"  # what the objective was measured on; or "folds"
     saved: str | None = "best epoch"  # which model was; or "refit"
-    # of a run with folds: epochs of the refit, the spread of the objective over folds, and the
-    # metrics of each fold, measured again
+    # where a family scaled the target itself: the standard deviation that each loss is divided by
+    loss_target_divided_by: float | None = None
+    # of a run with folds: epochs and examples of the refit, the spread of the objective over
+    # folds, and the metrics of each fold, measured again
     refit_epochs: int | None = None
+    refit_examples: int | None = None
     spread: float | None = None
     folds: list[dict[str, float | None]] | None = None
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)  # by split, each a `Score`

@@ -19,6 +19,8 @@ from pipeline.worker.training.optimizers import optimizer_of
 
 # Of classes that stand for Keras's own on one backend.
 OF_A_BACKEND = "keras.src.backend."
+# The layer by which a family of ours tells a target that it scaled in its unit.
+IN_UNITS = "in_units"
 
 
 def save_best(model: Any, layout: Layout) -> Path:
@@ -82,6 +84,19 @@ def known_data(data: Data) -> dict[str, Any]:
     """The checksum of what a model was trained on; what it takes, None if only a `fit` knows."""
     takes = data.preprocessing()["kind"] if isinstance(data, Dataset) else None
     return {"data_sha256": fingerprint(data)["sha256"], "takes": takes}
+
+
+def loss_scale(model: Any, data: Data) -> float | None:
+    """What the target is divided by where a family scaled it itself; None where its loss is of it.
+
+    Args:
+        model: of such a family, or of any other.
+        data: what it was trained on.
+    """
+    scale = data.target_scale if isinstance(data, Dataset) else None
+    if scale is None or all(layer.name != IN_UNITS for layer in model._flatten_layers()):
+        return None
+    return scale[1]
 
 
 def _save(model: Any, path: Path) -> Path:

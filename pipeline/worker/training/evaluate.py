@@ -25,7 +25,7 @@ from pipeline.worker.scoring.task_scores import NO_MODEL, task_scores
 from pipeline.worker.serving.model_file import load_keras_model
 from pipeline.worker.serving.whole_model import whole_model
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
-from pipeline.worker.training.best_model import known_data, save_best, write_best
+from pipeline.worker.training.best_model import known_data, loss_scale, save_best, write_best
 from pipeline.worker.training.checkpoints import BestState, Checkpoints
 from pipeline.worker.training.handed_back import DRAWN, OF_TRAINING
 from pipeline.worker.training.metrics import numbers
@@ -67,7 +67,8 @@ def evaluate_best(
         `{"validation": metrics, "test": metrics, "check": check, "no_model": reason}`: None for a
         split that there is not, or where only the search space's own `fit` knows how to measure;
         `check` is a `ModelCheck` of the saved model; the reason is empty where there is one.
-        And `scores` and `no_scores`: see `Scored`; `data_sha256` and `takes`: see `known_data`.
+        And `scores` and `no_scores`: see `Scored`; `data_sha256` and `takes`: see `known_data`;
+        `loss_target_divided_by`: see `loss_scale`.
     """
     come_to(job, space, data, epoch, recorded)
     model, state = trained(job, space, data)
@@ -90,6 +91,7 @@ def evaluate_best(
         **metrics,
         "check": check.plain(),
         "no_model": state.no_model,
+        "loss_target_divided_by": loss_scale(model, data),
         **scored.plain(),
         **known_data(data),
     }

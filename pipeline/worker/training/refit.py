@@ -19,7 +19,7 @@ from pipeline.records.outputs.model_check import ON_A_GPU, ModelCheck
 from pipeline.worker.scoring.task_scores import NO_MODEL, task_scores
 from pipeline.worker.serving.whole_model import whole_model
 from pipeline.worker.session import Job, SearchSpace, Stopped, TrialUpdate
-from pipeline.worker.training.best_model import known_data, save_best, write_best
+from pipeline.worker.training.best_model import known_data, loss_scale, save_best, write_best
 from pipeline.worker.training.checkpoints import BestState, Checkpoints
 from pipeline.worker.training.evaluate import (
     FLOAT32,
@@ -64,14 +64,15 @@ def evaluate_folds(
     Returns:
         As of `evaluate.evaluate_best`. `validation` is the mean over the folds, `folds` has each
         of them, `check` is of these; `test` and `scores` are the test split's of the model that
-        was saved.
+        was saved. `refit_examples` are how many this learnt from.
     """
     come_to(job, space, data, epoch, recorded)
     folds = _measured_again(job, space, data, recorded)
     whole = data.whole()
     model, state = _trained_anew(job, space, whole, epochs)
-    test, path, scored = None, None, NO_MODEL
+    test, path, scored, scale = None, None, NO_MODEL, None
     if not state.no_model:
+        scale = loss_scale(model, whole)
         model = whole_model(model, whole)
         path = save_best(model, layout)
         loaded, _ = reloaded(path, model)
@@ -87,6 +88,8 @@ def evaluate_folds(
         "test": test,
         "check": folds.check.plain(),
         "no_model": state.no_model,
+        "refit_examples": len(whole.x_train),
+        "loss_target_divided_by": scale,
         **scored.plain(),
         **known_data(data),
     }
