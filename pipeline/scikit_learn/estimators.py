@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from pipeline.data.arrays import Array, Task, as_inputs
 from pipeline.errors import EstimatorError
@@ -185,7 +185,8 @@ def checked(estimator: Any, X: Any, y: Any, task: Task | None) -> tuple[Array, A
         multi_output=task != "classification",
         y_numeric=task == "regression",
     )
-    return X, y
+    column = y.ndim == 2 and y.shape[1] == 1
+    return X, column_or_1d(y, warn=True) if column else y
 
 
 def refuse_text(X: Any) -> None:

@@ -32,6 +32,8 @@ def encoded(y: Array) -> tuple[Array, Array]:
         ValueError: they are real numbers, as scikit-learn says it.
     """
     check_classification_targets(y)
+    if y.ndim > 1:
+        raise EstimatorError(f"y must have one label an example, (n,); got {y.shape}.")
     classes, places = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise EstimatorError(

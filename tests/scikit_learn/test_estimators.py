@@ -118,6 +118,7 @@ def test_a_frame_is_known_by_its_columns():
         ),
         (X, ["one"] * 60, classifier, "y must have labels of 2 classes or more"),
         (X, X[:, 0], classifier, "Unknown label type: continuous"),
+        (X, np.eye(60, dtype=int), classifier, "y should be a 1d array"),
         (X, LABELS, forest, "build of a KerasClassifier must return a compiled Keras model"),
         (X, LABELS, 7, "build must be a function of hp or of keyword arguments"),
     ],

@@ -173,6 +173,11 @@ def test_refit_may_choose(found):
         quick(refit=lambda results: 2).fit(X, Y)
 
 
+def test_labels_that_are_several_an_example_are_refused():
+    with pytest.raises(EstimatorError, match=r"one label an example, \(n,\); got \(60, 3\)."):
+        quick().fit(X, np.ones((60, 3), int))
+
+
 def test_what_it_is_for_is_known_before_it_is_fitted():
     assert is_classifier(quick()) and is_regressor(quick(task="regression"))
 
