@@ -116,7 +116,8 @@ RULES = {
     "console": (TOLD | {"tracking", "search"}, "the console shows what it is told"),
     "command/predict": ({"errors", "worker/serving"}, "a saved model is all that it takes"),
     "command/export": (
-        ASKED | {"engine/run", "worker/backends", "worker/serving", "worker/spaces"},
+        ASKED
+        | {"settings_text", "engine/run", "worker/backends", "worker/serving", "worker/spaces"},
         "it reads a run, and the data to compare by",
     ),
     "command": (TOLD | {"settings_text", "run"}, "options are made of the fields of a request"),

@@ -1,11 +1,20 @@
 """`kerasweep export RUN --format onnx`: the best model of a run for another runtime."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
-from pipeline.errors import RequestError
+from pipeline.data.files.data_file import DataFile
+from pipeline.data.files.hugging_face import is_saved
+from pipeline.data.pictures.listing import pictures_in
+from pipeline.data.tables.reading import read_frame
+from pipeline.errors import KerasweepError, RequestError, one_line
+from pipeline.experiment import Experiment
+from pipeline.records.settings import read_experiment
+from pipeline.settings_text import settings_in
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 COMPARED = 32  # rows
@@ -19,19 +28,20 @@ def export(
         str | None, typer.Option(help="Where it is written [default: in the run's best]")
     ] = None,
 ) -> None:
-    """Write the best model in another format, and compare both on rows of the validation split."""
+    """Write the best model in another format, and compare both on examples of the run's data."""
     from pipeline.worker.backends.exports import check_format, export_here
 
     export_here()
     from pipeline.engine.run import open_run
+    from pipeline.worker.serving.export import check_single_input, largest_difference
     from pipeline.worker.serving.export import export as write
-    from pipeline.worker.serving.export import largest_difference
 
     asked = check_format(format)
     opened = open_run(run)
     model = opened.best_model()
     path = Path(output) if output else opened.layout.best / asked.file
-    inputs, what = _inputs(opened, model)
+    check_single_input(model)
+    inputs, what = inputs_to_compare_by(opened, model)
     write(model, format, path)
     print(f"Written: {path}")
     difference = largest_difference(model, format, path, inputs)
@@ -41,20 +51,56 @@ def export(
         print(f"Compared with the original on {what}: largest difference {difference:.2g}.")
 
 
-def _inputs(run: Any, model: Any) -> tuple[Any, str]:
-    """Inputs to compare by, and what they are."""
-    import numpy as np
+def inputs_to_compare_by(run: Any, model: Any) -> tuple[Any, str]:
+    """Inputs of a run's best model, and what they are: those of real rows where that can be."""
+    from pipeline.worker.serving.served import ServedModel, served
 
-    from pipeline.experiment import Experiment
-    from pipeline.records.settings import read_experiment
+    knows: ServedModel | None = None
+    try:
+        if (
+            run.layout.best_preprocessing.is_file()
+        ):  # of data that only a `fit` can feed there is none
+            knows = served(model, run.layout.best_model)
+        inputs, what = _real_inputs(run, knows)
+        wanted = tuple(model.input_shape[1:])
+        if inputs.shape[1:] != wanted:
+            raise RequestError(f"its data are of shape {inputs.shape[1:]} now; it takes {wanted}")
+        return inputs, what
+    except KerasweepError as error:
+        why = one_line(str(error)).rstrip(".")
+    if knows is not None:
+        inputs = knows.made_up_inputs(COMPARED)
+    else:
+        shape = (COMPARED, *model.input_shape[1:])
+        inputs = np.random.default_rng(0).normal(size=shape).astype(model.inputs[0].dtype)
+    return inputs, f"{COMPARED} made-up inputs (of its data there are none: {why})"
+
+
+def _real_inputs(run: Any, knows: Any) -> tuple[Any, str]:
+    """Inputs made of a run's first rows, or pictures, by what stands beside its model.
+
+    Of data that are neither in a file of rows nor in a folder of pictures, those of the validation
+    split.
+
+    Raises:
+        KerasweepError: they are not there, or no longer what they were.
+    """
+    settings = settings_in(read_experiment(run.layout), str(run.layout.experiment))
+    if not isinstance(settings.get("dataset"), str):
+        raise RequestError("they were a Python object, which no file holds")
+    experiment = Experiment(**settings | {"search_space": "mlp"})  # any: it may have been an object
+    source = experiment.resolved_dataset()
+    if isinstance(source, DataFile) and knows is not None:
+        path, kind = source.path, knows.preprocessing["kind"]
+        if kind == "table" and source.is_table:
+            rows = read_frame(path)[0][:COMPARED]
+            return knows.inputs(rows), f"{len(rows)} rows of {Path(path).name}"
+        if kind == "pictures" and os.path.isdir(path) and not is_saved(path):
+            pictures = pictures_in(path)[:COMPARED]
+            return knows.inputs(pictures), f"{len(pictures)} pictures of {Path(path).name}"
     from pipeline.worker.spaces.loading import load_dataset
 
-    try:
-        experiment = Experiment.from_yaml(read_experiment(run.layout), str(run.layout.experiment))
-        data = load_dataset(experiment.resolved_dataset(), experiment.seed)
-        x = data.measured()["validation"][0][:COMPARED]
-        return np.asarray(x), f"{len(x)} rows of the validation split"
-    except RequestError:  # a Python object's, or a file that is gone
-        shape = (COMPARED, *model.input_shape[1:])
-        drawn = np.random.default_rng(0).normal(size=shape).astype(model.inputs[0].dtype)
-        return drawn, f"{COMPARED} rows that were drawn at random, since its data are not here"
+    x = load_dataset(source, experiment.seed).measured()["validation"][0]
+    if not isinstance(x, np.ndarray):
+        raise RequestError("they are no single array")
+    return x[:COMPARED], f"{len(x[:COMPARED])} rows of the validation split"

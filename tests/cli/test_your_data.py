@@ -55,7 +55,7 @@ def test_what_the_page_says_works_in_its_order(tmp_path):
     assert np.allclose(table.iloc[:, 1:], again.iloc[:, 1:], atol=1e-5)
     assert "probability_Chinstrap" in python
     difference = exported.strip().rstrip(".").split()[-1]
-    assert "on 32 rows of the validation split: largest difference" in exported
+    assert "on 32 rows of penguins.csv: largest difference" in exported
     assert float(difference) < 1e-5
     for name in ("model.keras", "preprocessing.json", "README.md", "serve.py", "confusion.csv"):
         assert (tmp_path / "runs" / "penguins" / "best" / name).is_file()

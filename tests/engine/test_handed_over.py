@@ -14,7 +14,7 @@ import pytest
 import requests
 import yaml
 
-from pipeline.command.export import _inputs as rows_to_compare_by
+from pipeline.command.export import inputs_to_compare_by
 from pipeline.worker.backends.exports import FORMATS
 from pipeline.worker.serving.export import export, largest_difference
 from tests.conftest import ROOT, free_port
@@ -40,9 +40,9 @@ def test_an_exported_model_says_the_same_in_its_own_runtime(name, run, tmp_path)
     path = tmp_path / FORMATS[name].file
     export(model, name, path)
     export(model, name, path)  # in the place of the first
-    rows, what = rows_to_compare_by(run, model)
+    rows, what = inputs_to_compare_by(run, model)
 
-    assert what == "32 rows of the validation split"
+    assert what == "32 rows of penguins-raw.csv"
     assert largest_difference(model, name, path, rows) < 1e-5
     told = FORMATS[name].run(path, rows)
     expected = model.predict(rows, verbose=0)

@@ -12,14 +12,15 @@ from pipeline.data.files.checksum import checksum
 from pipeline.data.request import DataRequest
 from pipeline.errors import RequestError, quoted
 
+TABLE = "pipeline.data.tables.table:read_table"
 # What reads a file, by the end of its name: "module:function", which takes (DataFile, seed).
 READERS = {
-    ".csv": "pipeline.data.tables.table:read_table",
-    ".csv.gz": "pipeline.data.tables.table:read_table",
-    ".tsv": "pipeline.data.tables.table:read_table",
-    ".tsv.gz": "pipeline.data.tables.table:read_table",
-    ".parquet": "pipeline.data.tables.table:read_table",
-    ".feather": "pipeline.data.tables.table:read_table",
+    ".csv": TABLE,
+    ".csv.gz": TABLE,
+    ".tsv": TABLE,
+    ".tsv.gz": TABLE,
+    ".parquet": TABLE,
+    ".feather": TABLE,
     ".npz": "pipeline.data.files.numpy_files:read_npz",
     ".npy": "pipeline.data.files.numpy_files:read_npy",
 }
@@ -64,6 +65,11 @@ class DataFile:
     def search_space(self) -> str:
         """The search space for it, where none is named."""
         return "cnn" if self._holds_pictures else "mlp"
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a file of rows."""
+        return not os.path.isdir(self.path) and READERS[self._ending] == TABLE
 
     @property
     def distinctive(self) -> dict[str, Any]:

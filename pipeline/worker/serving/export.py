@@ -43,6 +43,17 @@ def export(model: Any, name: str, path: Path) -> None:
         temporary.replace(path)
 
 
+def check_single_input(model: Any) -> None:
+    """Refuse what no format of ours takes.
+
+    Raises:
+        RequestError: the model has several inputs, or was never built.
+    """
+    count = len(getattr(model, "inputs", None) or ())
+    if count != 1:
+        raise RequestError(f"A model must have one input to be exported; this one has {count}.")
+
+
 def largest_difference(model: Any, name: str, path: Path, inputs: Array) -> float | None:
     """Between what the model and its exported form make of the same inputs, by its own runtime.
 

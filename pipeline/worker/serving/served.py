@@ -113,7 +113,16 @@ def load_model(path: str | os.PathLike[str]) -> ServedModel:
             f"A model must be a run's directory, or its best/model.keras; there is no file "
             f"{quoted(str(file))}."
         )
-    beside = best / "preprocessing.json"
+    return served(load_keras_model(file), file)
+
+
+def served(model: Any, file: Path) -> ServedModel:
+    """A model that was loaded from `file`, with what makes its inputs.
+
+    Raises:
+        RequestError: what it takes does not stand beside it.
+    """
+    beside = file.with_name("preprocessing.json")
     if not beside.is_file():
         raise RequestError(
             f"{file} must have its preprocessing.json beside it, which says what it takes; there "
@@ -123,7 +132,6 @@ def load_model(path: str | os.PathLike[str]) -> ServedModel:
         preprocessing = json.loads(beside.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RequestError(f"{beside} must be JSON; {one_line(str(error))}.") from error
-    model = load_keras_model(file)
     try:
         return ServedModel(model, preprocessing, str(file))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
