@@ -17,7 +17,8 @@ from pipeline.data.pictures.sources import Files
 from pipeline.data.request import DataRequest
 from pipeline.data.tables.from_frame import check_names
 from pipeline.data.tables.place import Place
-from pipeline.data.tables.reading import SEPARATORS, header_of, read_frame
+from pipeline.data.tables.reading import _separator as separator_of
+from pipeline.data.tables.reading import header_of, read_frame
 from pipeline.data.tables.target import missing_target, read_target, understood_target
 from pipeline.errors import LISTED, RequestError, quoted
 
@@ -60,10 +61,9 @@ def _columns(path: str, request: DataRequest) -> dict[str, bool]:
         return {}
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            separator = max(SEPARATORS, key=first.count)
-            header = next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])
-            rows = list(islice(csv.reader(file, delimiter=separator), SAMPLE))
+            separator = separator_of(path, file)
+            lines = csv.reader(file, delimiter=separator, skipinitialspace=True)
+            header, *rows = islice(filter(None, lines), 1 + SAMPLE)
     except (OSError, ValueError, csv.Error):  # whoever reads it says what is wrong
         return {}
     found = {}

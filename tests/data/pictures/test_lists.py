@@ -83,6 +83,22 @@ def test_an_experiment_on_a_list_uses_cnn(frame: pd.DataFrame, tmp_path: Path) -
     assert Experiment(dataset=path, target="digit").search_space == "mlp"
 
 
+def test_a_list_has_the_separator_that_a_table_would_have(
+    frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    rows = [f"{file},{digit}" for file, digit in zip(frame["file"], frame["digit"], strict=True)]
+    path = tmp_path / "quoted.csv"
+    path.write_text("\n".join(['"file; its name; beside",digit', *rows]))
+    tabs = written(
+        tmp_path, frame[["file", "digit"]].rename(columns={"file": "a,b,c"}), "t.tsv", sep="\t"
+    )
+    empty = tmp_path / "empty.csv"
+    empty.write_text("")
+
+    assert len(loaded(path, target="digit").x_test) == len(loaded(tabs, target="digit").x_test) == 6
+    assert not is_picture_list(str(empty), DataRequest(target="digit"))
+
+
 def test_a_list_with_one_more_column_is_no_table_of_names(
     frame: pd.DataFrame, tmp_path: Path
 ) -> None:
