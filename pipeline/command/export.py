@@ -73,7 +73,7 @@ def inputs_to_compare_by(run: Any, model: Any) -> tuple[Any, str]:
     else:
         shape = (COMPARED, *model.input_shape[1:])
         inputs = np.random.default_rng(0).normal(size=shape).astype(model.inputs[0].dtype)
-    return inputs, f"{COMPARED} made-up inputs (of its data there are none: {why})"
+    return inputs, f"{COMPARED} made-up inputs, since its data could not be taken ({why})"
 
 
 def _real_inputs(run: Any, knows: Any) -> tuple[Any, str]:
@@ -87,7 +87,7 @@ def _real_inputs(run: Any, knows: Any) -> tuple[Any, str]:
     """
     settings = settings_in(read_experiment(run.layout), str(run.layout.experiment))
     if not isinstance(settings.get("dataset"), str):
-        raise RequestError("they were a Python object, which no file holds")
+        raise RequestError("they were a Python object, which is not recorded")
     experiment = Experiment(**settings | {"search_space": "mlp"})  # any: it may have been an object
     source = experiment.resolved_dataset()
     if isinstance(source, DataFile) and knows is not None:

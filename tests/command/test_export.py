@@ -75,7 +75,7 @@ def test_why_there_are_no_real_rows_is_said_as_it_is(change, says, table_run, pe
     change(path, penguins)
     inputs, what = compared(run)
 
-    assert what.startswith("32 made-up inputs (of its data there are none: ")
+    assert what.startswith("32 made-up inputs, since its data could not be taken (")
     assert says in what
     np.testing.assert_array_equal(inputs, load_model(run.layout.root).made_up_inputs(32))
 
@@ -95,9 +95,7 @@ def test_a_table_in_memory_is_in_no_file(run_on, penguins):
     run = run_on(given(0), dataset=given, search_space="mlp")
     inputs, what = compared(run)
 
-    assert what.endswith(
-        "(of its data there are none: they were a Python object, which no file holds)"
-    )
+    assert what.endswith("could not be taken (they were a Python object, which is not recorded)")
     assert inputs.shape[0] == 32
 
 
@@ -126,7 +124,7 @@ def test_arrays_are_of_the_validation_split_while_they_are_of_one_shape(run_on, 
     np.testing.assert_array_equal(inputs, data.x_val)
     np.savez(path, x=x[:, :3], y=y)
     inputs, what = compared(run)
-    assert what.endswith("none: its data are of shape (3,) now; it takes (4,))")
+    assert what.endswith("taken (its data are of shape (3,) now; it takes (4,))")
     assert inputs.shape == (32, 4)
 
 

@@ -132,8 +132,9 @@ def _predicted(model: Any, x: Any, y: Any, batch_size: int) -> Any:
 
 def _as_the_model_takes_it(model: Any, y: Any) -> Any:
     """What a dataset would say of these targets."""
+    known: dict[str, Any] = {"target_shape": y.shape[1:], "class_names": None}
     if not is_classifier(model):
-        return SimpleNamespace(task="regression", classes=None, target_shape=y.shape[1:])
+        return SimpleNamespace(task="regression", classes=None, **known)
     units = np.shape(model.outputs[0])[-1] if len(model.outputs or ()) == 1 else 1
     classes = y.shape[1] if y.ndim > 1 and y.shape[1] > 1 else max(2, int(units))
-    return SimpleNamespace(task="classification", classes=classes, target_shape=y.shape[1:])
+    return SimpleNamespace(task="classification", classes=classes, **known)
