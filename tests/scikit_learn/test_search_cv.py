@@ -12,7 +12,11 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.estimator_checks import (
+    check_dict_unchanged,
+    check_estimator,
+    check_estimators_pickle,
+)
 
 from pipeline import KerasweepSearchCV
 from pipeline.errors import EstimatorError
@@ -66,6 +70,13 @@ def test_scikit_learns_checks_of_an_estimator_pass(in_this_process):
             "unless task='classification' says otherwise"
         },
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("check", [check_dict_unchanged, check_estimators_pickle])
+def test_some_of_them_pass_on_ray_too(check, ray_cluster):
+    check("KerasweepSearchCV", quick(max_epochs=1, scheduler="none"))
 
 
 @pytest.mark.slow
