@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.errors import KerasweepError, RequestError
-from pipeline.experiment import LARGEST, LEAST_SHARE, Experiment
+from pipeline.experiment import LARGEST, LEAST_SHARE, OF_FILES, Experiment
 from pipeline.objective import Objective
 from pipeline.schedulers import SCHEDULERS
 from pipeline.search import SEARCHERS
@@ -78,7 +78,7 @@ paths = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_
 seconds = st.floats(0, LARGEST, exclude_min=True)
 shares = st.floats(LEAST_SHARE, 1) | st.integers(1, LARGEST)
 POSSIBLE = {
-    "dataset": paths,
+    "dataset": paths | st.just("rows.csv"),
     "search_space": paths,
     "objective": st.none()
     | st.sampled_from(["val_loss", "accuracy", "auc_3", "mine:min", "a b:max"]),
@@ -108,13 +108,28 @@ POSSIBLE = {
     "storage": paths.filter(lambda path: "://" not in path),
     "track": st.just(()) | st.just((TRACKER,)),
     "name": st.none() | st.from_regex(r"\A\w([\w.\- ]{0,40}[\w.\-])?\Z"),
+    "target": st.none() | paths,
+    "drop": st.lists(paths, max_size=3).map(tuple),
+    "column": st.sampled_from([(), ("a,b=number",), ("a=text", "b=yes/no")]),
+    "task": st.sampled_from([None, "classification", "regression"]),
+    "test": st.none() | st.just("0.25") | paths,
+    "image_size": st.sampled_from([None, "64", "48x64"]),
+    "folds": st.none() | st.integers(2, LARGEST),
+    "group": st.none() | paths,
+    "time": st.none() | paths,
+    "class_weight": st.sampled_from([None, "balanced"]),
 }
 
 
 def together(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings that are possible each, with brackets that grow."""
+    """Settings that are possible each, with brackets that grow, and those of files for a file."""
     least = 2.0 if settings["scheduler"] == "hyperband" else 0.0
-    return settings | {"reduction_factor": max(settings["reduction_factor"], least)}
+    settings = settings | {"reduction_factor": max(settings["reduction_factor"], least)}
+    if settings["dataset"] != "rows.csv":
+        settings |= {name: Experiment.model_fields[name].default for name in OF_FILES}
+    if settings["scheduler"] == "pbt":
+        settings["folds"] = None
+    return settings
 
 
 @given(st.fixed_dictionaries(POSSIBLE).map(together))
