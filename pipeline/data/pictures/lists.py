@@ -17,8 +17,8 @@ from pipeline.data.pictures.sources import Files
 from pipeline.data.request import DataRequest
 from pipeline.data.tables.from_frame import check_names
 from pipeline.data.tables.place import Place
-from pipeline.data.tables.reading import _separator as separator_of
 from pipeline.data.tables.reading import header_of, read_frame
+from pipeline.data.tables.reading import separator_of as separator_of
 from pipeline.data.tables.target import missing_target, read_target, understood_target
 from pipeline.errors import LISTED, RequestError, quoted
 

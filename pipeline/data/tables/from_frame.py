@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.request import DataRequest
-from pipeline.data.splits import CUT
 from pipeline.data.tables.kinds import COLUMN_KINDS
 from pipeline.data.tables.kinds.kind import Facts, Misread, kind_class, text_of
 from pipeline.data.tables.orders import orders
@@ -83,7 +82,7 @@ def dataset_of(
         train, val = cut(test=None)
         y_test = read_target(tests[request.target], target, there)
     else:
-        size = CUT if request.test is None else float(request.test)
+        size = request.test_share
         train, val, held_out = cut(test=size)
         tests, y_test = frame.iloc[held_out], y[held_out]
     if "val" in given:

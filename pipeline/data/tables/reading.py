@@ -81,7 +81,7 @@ def header_of(path: str) -> list[str]:
         if kind in (".parquet", ".feather"):
             return [str(name) for name in _schema(path, kind).names]
         with _opened(path) as file:
-            separator = _separator(path, file)
+            separator = separator_of(path, file)
             rows = csv.reader(file, delimiter=separator, skipinitialspace=True)
             names = next(filter(None, rows), [])
             # what pandas calls a column without a name, such as the index that it writes
@@ -107,7 +107,7 @@ def _read_text(
         raise RequestError(f"{path} must begin with the names of its columns; it is empty.")
     lines = _lines(path, header)
     with _opened(path) as file:
-        separator = _separator(path, file)
+        separator = separator_of(path, file)
     asked: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "skipinitialspace": True}
     asked |= {"header": 0, "names": header, "index_col": False, "low_memory": False}
     asked |= {"usecols": list(columns)} if columns is not None else {}
@@ -142,7 +142,7 @@ def _lines(path: str, header: list[str]) -> NDArray[np.int64] | None:
     found: list[int] = []
     try:
         with _opened(path) as file:
-            separator = _separator(path, file)
+            separator = separator_of(path, file)
             rows = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True)
             begins = 1
             for row in rows:
@@ -186,7 +186,7 @@ def _text_bytes(path: str) -> int:
         return max(size, int.from_bytes(file.read(4), "little"))
 
 
-def _separator(path: str, file: Any) -> str:
+def separator_of(path: str, file: Any) -> str:
     """What parts the names of the columns; the open file is at its beginning again."""
     header = next(filter(str.strip, file), "")
     file.seek(0)

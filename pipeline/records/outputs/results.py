@@ -128,6 +128,8 @@ class Results:
             beside = {
                 self.layout.best_hyperparameters: "hold the best trial's hyperparameters",
                 self.layout.best_metrics: "hold the best model's metrics",
+                self.layout.best_card: "be the best model's card",
+                self.layout.best_server: "be the program that serves the best model",
                 self.layout.best_preprocessing: "say how rows become the best model's inputs",
                 self.layout.best_standardisation: "say how the best model's inputs are scaled",
                 self.layout.best_confusion: "hold the confusion matrix of the test split",
