@@ -113,7 +113,17 @@ def load_model(path: str | os.PathLike[str]) -> ServedModel:
             f"A model must be a run's directory, or its best/model.keras; there is no file "
             f"{quoted(str(file))}."
         )
-    return served(load_keras_model(file), file)
+    try:
+        model = load_keras_model(file)
+    except RequestError:
+        raise
+    except Exception as error:  # whatever a class that is not known lets Keras raise
+        raise RequestError(
+            f"{file} must be of classes that this process knows; Keras raised "
+            f"{type(error).__name__}. Import what registers your own first "
+            "(keras.saving.register_keras_serializable)."
+        ) from error
+    return served(model, file)
 
 
 def served(model: Any, file: Path) -> ServedModel:

@@ -245,3 +245,16 @@ def test_several_targets_are_told_each(tmp_path):
 
     told = load_model(tmp_path).predict(data.x_test)
     assert list(told.columns) == ["prediction_0", "prediction_1"] and len(told) == 10
+
+
+def test_a_model_of_an_unknown_class_is_one_line(tmp_path):
+    class Own(keras.layers.Dense):
+        pass
+
+    keras.Sequential([keras.Input((2,)), Own(1)]).save(tmp_path / "model.keras")
+
+    says = (
+        r"model.keras must be of classes that this process knows; Keras raised TypeError\. Import"
+    )
+    with pytest.raises(RequestError, match=says):
+        load_model(tmp_path)
