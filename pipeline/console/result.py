@@ -96,7 +96,10 @@ def result_rows(run: Results) -> dict[str, str]:
         if summary.get("baseline"):
             if why := summary.get("no_scores"):
                 rows["test scores"] = f"none: {why}"
-            rows["baseline"] = str(Baseline(**summary["baseline"]))
+            baseline = Baseline(**summary["baseline"])
+            rows["baseline"] = str(baseline)
+            if baseline.doubt():
+                rows["beaten"] = baseline.doubt()
         if summary.get("check"):
             rows["check"] = str(ModelCheck(**summary["check"]))
         if summary.get("saved") == "refit" and not summary.get("no_model"):

@@ -80,9 +80,8 @@ def conclude(
         watcher.preparing(f"measuring the best model{doing}")
         measured = _evaluated(prepared, best, layout, refit_epochs)
         baseline = _baseline(prepared, measured["scores"])
-        for doubt in (_doubt(measured), baseline.doubt() if baseline else ""):
-            if doubt:
-                watcher.warned(doubt)
+        if doubt := _doubt(measured):
+            watcher.warned(doubt)
     wall_clock_s = circumstances.wall_clock_s + time.monotonic() - began
     facts: dict[str, Any] = {
         "exhausted": circumstances.exhausted,
@@ -125,7 +124,8 @@ def conclude(
             if (files := recorded_files(layout))
             else {"arrays_sha256": measured["data_sha256"]}
         )
-        write_hand_over(layout, summary_of(layout, **facts), measured["takes"])
+        summary = summary_of(layout, **facts)
+        write_hand_over(layout, summary, measured["takes"], measured["checksums"])
     return write_summary(layout, **facts)
 
 

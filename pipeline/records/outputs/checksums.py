@@ -20,12 +20,16 @@ _FILES = TypeAdapter(dict[str, dict[str, str]])
 
 def write_checksums(
     layout: Layout, written: Mapping[Path, str], beside: Mapping[str, str] = MappingProxyType({})
-) -> None:
-    """Record files with their checksums, and what is recorded of others `beside` them."""
+) -> dict[str, str]:
+    """Record files with their checksums, and what is recorded of others `beside` them.
+
+    Returns all that is recorded, by the paths in the run.
+    """
     sums = dict(beside)
     for path, checksum in written.items():
         sums[path.relative_to(layout.root).as_posix()] = checksum
     write_checksummed(layout, layout.checksums, {"sha256": sums})
+    return sums
 
 
 def read_checksums(layout: Layout, warned: Warned | None = None) -> dict[str, str]:

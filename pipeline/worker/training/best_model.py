@@ -36,7 +36,7 @@ def write_best(
     data: Data,
     model: Path | None,
     scored: Scored,
-) -> None:
+) -> dict[str, str]:
     """Write what stands beside the best model, and remove that of a trial that was best before.
 
     Args:
@@ -47,6 +47,9 @@ def write_best(
         data: what it was trained on.
         model: where it was saved; None where there is none.
         scored: its scores.
+
+    Returns:
+        The checksum of each file of the run that has one, by its path in the run.
     """
     saved = [] if model is None else [model]
     for path, text in scored.tables(layout).items():
@@ -72,12 +75,15 @@ def write_best(
         for name, known in read_checksums(layout).items()
         if layout.root / name not in _sometimes(layout)
     }
-    write_checksums(layout, sums, beside=kept)
+    return write_checksums(layout, sums, beside=kept)
 
 
 def _sometimes(layout: Layout) -> tuple[Path, ...]:
     """The files that another best trial may have left out."""
-    return layout.best_model, layout.best_weights, layout.best_confusion, layout.best_residuals
+    return (
+        *(layout.best_model, layout.best_weights, layout.best_confusion, layout.best_residuals),
+        *(layout.best_card, layout.best_server),
+    )
 
 
 def known_data(data: Data) -> dict[str, Any]:

@@ -86,13 +86,14 @@ def evaluate_best(
         metrics |= found
         unfed = "" if found else check.reason
         scored = task_scores(loaded, data, state.batch_size or 32, job.seed, unfed)
-    write_best(layout, job, state.epoch, metrics, data, path, scored)
+    sums = write_best(layout, job, state.epoch, metrics, data, path, scored)
     return {
         **metrics,
         "check": check.plain(),
         "no_model": state.no_model,
         "loss_target_divided_by": loss_scale(model, data),
         **scored.plain(),
+        "checksums": sums,
         **known_data(data),
     }
 

@@ -81,7 +81,7 @@ def evaluate_folds(
             test = measure(loaded, whole.measured()["test"], batch_size)
         unfed = "" if test else folds.check.reason
         scored = task_scores(loaded, whole, batch_size, job.seed, unfed)
-    write_best(layout, job, epochs, {"validation": None, "test": test}, whole, path, scored)
+    sums = write_best(layout, job, epochs, {"validation": None, "test": test}, whole, path, scored)
     return {
         "validation": folds.mean,
         "folds": folds.each,
@@ -91,6 +91,7 @@ def evaluate_folds(
         "refit_examples": len(whole.x_train),
         "loss_target_divided_by": scale,
         **scored.plain(),
+        "checksums": sums,
         **known_data(data),
     }
 
