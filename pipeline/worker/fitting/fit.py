@@ -80,6 +80,7 @@ def planned_fit(
     building: Callable[[], AbstractContextManager[Any]] = nullcontext,
     backend: Backend | None = None,
     validation_data: Any = None,
+    seeded: int | None = None,
     **defaults: Any,
 ) -> Iterator[None]:
     """Carry out every `model.fit` inside in our way.
@@ -88,10 +89,12 @@ def planned_fit(
 
     `asked` is a plan's name or "auto" (see `plans`); what is inside runs in `building`, for it may
     compile a model (see `parallel`); `backend` is Keras's unless another is to stand for it;
-    `validation_data` is what the trial has;
+    `validation_data` is what the trial has; `seeded` is what Keras was seeded with before the model
+    was built, else what it is seeded with now: with another seed the user's own code has seeded it;
     `defaults` are arguments that hold where a `fit` of one's own does not pass others on.
     """
     plain, backend = model.fit, backend or current()
+    ours = backend.random_seed() if seeded is None else seeded
 
     def fit(*args: Any, **kwargs: Any) -> Any:
         given = FitCall.of(args, defaults | kwargs)
@@ -105,9 +108,8 @@ def planned_fit(
         reporter.incomparable = incomparable(given, validation_data)
         reporter.batch_size = call.batch_size
         reporter.others = [c for c in call.callbacks if c is not reporter]
-        # Whoever seeds Keras in `build` or `fit` wants the numbers of that seed.
-        own = backend.random_seed()
-        order = Order(seed if own in (None, seed) else None, backend)
+        # Code that seeds Keras in `build` or `fit` is to have the numbers of that seed.
+        order = Order(seed if backend.random_seed() == ours else None, backend)
         order.listeners.append(reporter.before_epoch)
         scope.close()  # the order of the data is not to be mirrored
         try:

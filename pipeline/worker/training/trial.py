@@ -106,6 +106,7 @@ def _train(
             job.fit_plan,
             building,
             validation_data=named.get("validation_data"),
+            seeded=seed,
             initial_epoch=progress.epoch,
             verbose=0,
         ):
