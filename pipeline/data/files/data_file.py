@@ -35,6 +35,8 @@ def is_data_file(name: str) -> bool:
     """Whether a dataset's name means data in a file, or in a folder that is no Python package."""
     if name.lower().endswith(tuple(READERS)):
         return True
+    if name.endswith((".py", ".yaml", ".yml")):
+        return False
     path = os.path.expanduser(name)
     return name.endswith(os.sep) or (
         os.path.isdir(path) and not os.path.exists(os.path.join(path, "__init__.py"))

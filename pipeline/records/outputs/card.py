@@ -95,7 +95,7 @@ def _data(summary: Mapping[str, Any], data: Mapping[str, Any]) -> str:
         "Name": data["name"],
         "Source": data["source"] or "not stated",
         "Licence": data["licence"] or "not stated",
-        "Examples": counts,
+        "Examples": counts or "not known",
     } | {f"SHA-256 of {called}": f"`{found}`" for called, found in sums.items()}
     return "\n".join(f"- {heading}: {value}" for heading, value in rows.items())
 
@@ -162,7 +162,8 @@ def _limits(summary: Mapping[str, Any], data: Mapping[str, Any]) -> str:
         "the test score is the one to believe" if summary["test"] else "there was no test split"
     )
     limits: Sequence[str] = [
-        f"It learnt from {learnt:,} examples, and answers as if all others were like them.",
+        f"It learnt from {'examples' if learnt is None else _counted(learnt, 'example')}, and answers "
+        "as if all others were like them.",
         f"{whose} validation score chose it among others, so that it is too good by some; "
         f"{believed}.",
     ]
