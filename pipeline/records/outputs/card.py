@@ -162,8 +162,8 @@ def _limits(summary: Mapping[str, Any], data: Mapping[str, Any]) -> str:
         "the test score is the one to believe" if summary["test"] else "there was no test split"
     )
     limits: Sequence[str] = [
-        f"It learnt from {'examples' if learnt is None else _counted(learnt, 'example')}, and answers "
-        "as if all others were like them.",
+        f"It learnt from {'examples' if learnt is None else _counted(learnt, 'example')}, and "
+        "answers as if all others were like them.",
         f"{whose} validation score chose it among others, so that it is too good by some; "
         f"{believed}.",
     ]
