@@ -57,9 +57,8 @@ def inputs_to_compare_by(run: Any, model: Any) -> tuple[Any, str]:
 
     knows: ServedModel | None = None
     try:
-        if (
-            run.layout.best_preprocessing.is_file()
-        ):  # of data that only a `fit` can feed there is none
+        # there is none for data that only a `fit` can feed
+        if run.layout.best_preprocessing.is_file():
             knows = served(model, run.layout.best_model)
         inputs, what = _real_inputs(run, knows)
         wanted = tuple(model.input_shape[1:])

@@ -1,4 +1,4 @@
-"""What a plan says of pictures."""
+"""Pictures in the plan of a search."""
 
 from pathlib import Path
 from typing import Any

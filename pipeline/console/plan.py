@@ -106,7 +106,7 @@ def _described(facts: dict[str, Any]) -> str:
 
 
 def _target(facts: dict[str, Any]) -> str:
-    """What a table's target is, and in which unit it is learnt."""
+    """Describe a table's target and the unit in which it is learnt."""
     scale = facts["target_scale"]
     if scale is None:
         return f"{facts['target']}, a classification"

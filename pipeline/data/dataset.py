@@ -118,7 +118,7 @@ class Dataset:
         }
 
     def preprocessing(self) -> dict[str, Any]:
-        """What the saved model takes, and what its outputs mean, fit for JSON."""
+        """Facts, fit for JSON: what the saved model takes, and what its outputs mean."""
         names = self.class_names
         if names is None and self.classes is not None:
             names = tuple(map(str, range(self.classes)))

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pipeline.data.arrays import Task, as_inputs, as_targets, check_lengths
 from pipeline.data.dataset import SPLITS, Dataset
-from pipeline.data.request import CUT as CUT
+from pipeline.data.request import CUT
 
 Kind = TypeVar("Kind", bound=Dataset)
 

@@ -1,4 +1,4 @@
-"""What tells whether data in files are still what they were."""
+"""Checksums that tell whether data in files have changed."""
 
 import hashlib
 import os

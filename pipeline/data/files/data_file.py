@@ -12,15 +12,10 @@ from pipeline.data.files.checksum import checksum
 from pipeline.data.request import DataRequest
 from pipeline.errors import RequestError, quoted
 
-TABLE = "pipeline.data.tables.table:read_table"
-# What reads a file, by the end of its name: "module:function", which takes (DataFile, seed).
+TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather")
+# The "module:function" that reads a file, by the end of its name; it takes (DataFile, seed).
 READERS = {
-    ".csv": TABLE,
-    ".csv.gz": TABLE,
-    ".tsv": TABLE,
-    ".tsv.gz": TABLE,
-    ".parquet": TABLE,
-    ".feather": TABLE,
+    **dict.fromkeys(TABLES, "pipeline.data.tables.table:read_table"),
     ".npz": "pipeline.data.files.numpy_files:read_npz",
     ".npy": "pipeline.data.files.numpy_files:read_npy",
 }
@@ -60,7 +55,7 @@ class DataFile:
 
     @property
     def __name__(self) -> str:
-        """What messages and records call it."""
+        """The name of the dataset in messages and records."""
         return Path(self.path.removesuffix(".gz")).stem
 
     @property
@@ -71,15 +66,15 @@ class DataFile:
     @property
     def is_table(self) -> bool:
         """Whether it is a file of rows."""
-        return not os.path.isdir(self.path) and READERS[self._ending] == TABLE
+        return not os.path.isdir(self.path) and self._ending in TABLES
 
     @property
     def distinctive(self) -> dict[str, Any]:
-        """What tells it from another: see `digest`."""
+        """Facts that tell it from another: see `digest`."""
         return {"path": os.path.realpath(self.path)} | asdict(self.request)
 
     def checksums(self) -> dict[str, str]:
-        """Of each file that it is made of, where it is there."""
+        """SHA-256 of each file that it is made of and that is there, by path."""
         paths = [self.path]
         if isinstance(self.request.test, str):
             paths.append(os.path.expanduser(self.request.test))

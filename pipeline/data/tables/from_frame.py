@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.data.files.data_file import TABLES
 from pipeline.data.request import DataRequest
 from pipeline.data.tables.kinds import COLUMN_KINDS
 from pipeline.data.tables.kinds.kind import Facts, Misread, kind_class, text_of
 from pipeline.data.tables.orders import orders
 from pipeline.data.tables.place import Place
-from pipeline.data.tables.reading import TABLES, header_of, read_frame
+from pipeline.data.tables.reading import header_of, read_frame
 from pipeline.data.tables.splits import split_rows
 from pipeline.data.tables.table_dataset import TableDataset
 from pipeline.data.tables.target import missing_target, read_target, understood_target
@@ -82,8 +83,7 @@ def dataset_of(
         train, val = cut(test=None)
         y_test = read_target(tests[request.target], target, there)
     else:
-        size = request.test_share
-        train, val, held_out = cut(test=size)
+        train, val, held_out = cut(test=request.test_share)
         tests, y_test = frame.iloc[held_out], y[held_out]
     if "val" in given:
         train, val = np.concatenate([train, val]), np.arange(trains, len(frame))

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from pipeline.errors import RequestError, one_line, quoted
 
-TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather")
 SEPARATORS = (",", ";", "\t", "|")
 CHUNK = 100_000  # rows that are read at once where a table is sampled
 SHARE = 0.25  # of the free memory that a table may take

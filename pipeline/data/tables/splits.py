@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.data.arrays import Array, cut, split_size
-from pipeline.data.splits import CUT
+from pipeline.data.request import CUT
 from pipeline.errors import RequestError
 
 
