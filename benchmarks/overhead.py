@@ -180,7 +180,7 @@ def ours(trials, reports, every_s, folder):
             Objective("val_accuracy", "max"),
             Traced(),
             Checked(requested, len(requested), 0, ()),
-            examples={},
+            data={},
             places=FreePlaces(experiment),
             first=[],
             earlier=[],
