@@ -34,7 +34,7 @@ from pipeline.records.entries.trials import TrialFacts, as_plain
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
-from pipeline.records.outputs.summary import find_best, write_summary
+from pipeline.records.outputs.summary import find_best, summary_of, write_summary
 from pipeline.records.outputs.tables import write_tables
 from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import configuration_of
@@ -74,11 +74,14 @@ def write_run(layout):
     epochs = len(ledger.reports)
     write_summary(
         layout,
-        best=None,
-        test=None,
-        trials=ledger.trials,
-        epochs=epochs,
-        objective="val_accuracy:max",
+        summary_of(
+            layout,
+            best=None,
+            test=None,
+            trials=ledger.trials,
+            epochs=epochs,
+            objective="val_accuracy:max",
+        ),
     )
     ledger.close()
 

@@ -10,7 +10,7 @@ import typer
 from pipeline.data.files.data_file import DataFile
 from pipeline.data.files.hugging_face import is_saved
 from pipeline.data.pictures.listing import pictures_in
-from pipeline.data.tables.reading import read_frame
+from pipeline.data.tables.preparation import Preparation
 from pipeline.errors import KerasweepError, RequestError, one_line
 from pipeline.experiment import Experiment
 from pipeline.records.settings import read_experiment
@@ -84,6 +84,9 @@ def _real_inputs(run: Any, knows: Any) -> tuple[Any, str]:
     Raises:
         KerasweepError: they are not there, or no longer what they were.
     """
+    from pipeline.worker.serving.inputs import read_rows
+    from pipeline.worker.spaces.loading import load_dataset
+
     settings = settings_in(read_experiment(run.layout), str(run.layout.experiment))
     if not isinstance(settings.get("dataset"), str):
         raise RequestError("they were a Python object, which is not recorded")
@@ -92,13 +95,12 @@ def _real_inputs(run: Any, knows: Any) -> tuple[Any, str]:
     if isinstance(source, DataFile) and knows is not None:
         path, kind = source.path, knows.preprocessing["kind"]
         if kind == "table" and source.is_table:
-            rows = read_frame(path)[0][:COMPARED]
+            preparation = Preparation.of_plain(knows.preprocessing["columns"])
+            rows = read_rows(path, preparation)[:COMPARED]
             return knows.inputs(rows), f"{len(rows)} rows of {Path(path).name}"
         if kind == "pictures" and os.path.isdir(path) and not is_saved(path):
             pictures = pictures_in(path)[:COMPARED]
             return knows.inputs(pictures), f"{len(pictures)} pictures of {Path(path).name}"
-    from pipeline.worker.spaces.loading import load_dataset
-
     x = load_dataset(source, experiment.seed).measured()["validation"][0]
     if not isinstance(x, np.ndarray):
         raise RequestError("they are no single array")

@@ -118,15 +118,18 @@ def conclude(
     retention.conclude(ledger.trials.values())
     facts |= {"best": best, "test": measured and measured["test"], "trials": ledger.trials}
     facts["epochs"] = len(ledger.reports)
-    if measured is not None and not measured["no_model"]:
+    saved = None if measured is None or measured["no_model"] else measured
+    if saved is not None:
         facts["data"] |= (
             {"files_sha256": files}
             if (files := recorded_files(layout))
-            else {"arrays_sha256": measured["data_sha256"]}
+            else {"arrays_sha256": saved["data_sha256"]}
         )
-        summary = summary_of(layout, **facts)
-        write_hand_over(layout, summary, measured["takes"], measured["checksums"])
-    return write_summary(layout, **facts)
+    summary = summary_of(layout, **facts)
+    if saved is not None:
+        write_hand_over(layout, summary, saved["takes"], saved["checksums"])
+    write_summary(layout, summary)
+    return summary
 
 
 def _saved(measured: Mapping[str, Any] | None, refit_epochs: int | None) -> str | None:

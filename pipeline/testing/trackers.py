@@ -26,7 +26,7 @@ from pipeline.records.entries.trials import TrialFacts, TrialRecord, as_plain
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
-from pipeline.records.outputs.summary import find_best, write_summary
+from pipeline.records.outputs.summary import find_best, summary_of, write_summary
 from pipeline.records.outputs.tables import write_tables
 from pipeline.records.settings import write_experiment
 from pipeline.records.tracker_state import TrackerState
@@ -222,13 +222,16 @@ class PastRun:
         self._tell(watcher, "preparing", "measuring the best model")
         write_summary(
             self.layout,
-            best=find_best(trials, reports, OBJECTIVE),
-            test=None,
-            trials=trials,
-            epochs=len(reports),
-            objective=str(OBJECTIVE),
-            interrupted=interrupted,
-            wall_clock_s=1.0,
+            summary_of(
+                self.layout,
+                best=find_best(trials, reports, OBJECTIVE),
+                test=None,
+                trials=trials,
+                epochs=len(reports),
+                objective=str(OBJECTIVE),
+                interrupted=interrupted,
+                wall_clock_s=1.0,
+            ),
         )
         place, results = self.layout.place, Results(self.layout.root)
         watcher.concluded(Conclusion(place, results, interrupted, error))

@@ -60,6 +60,18 @@ def test_the_rows_are_those_of_the_file_as_the_saved_model_takes_them(table_run,
     np.testing.assert_array_equal(inputs, expected)
 
 
+def test_an_identifier_of_digits_keeps_its_zeros(run_on, penguins, tmp_path):
+    path = tmp_path / "birds.csv"
+    islands = penguins["island"].map({"Torgersen": "00501", "Biscoe": "00502", "Dream": "10003"})
+    penguins.assign(island=islands).to_csv(path, index=False)
+    settings = {"dataset": str(path), "target": "species", "column": ["island=category"]}
+    run = run_on(Experiment(**settings).resolved_dataset()(0).whole(), **settings)
+    inputs, what = compared(run)
+
+    assert what == "32 rows of birds.csv"
+    np.testing.assert_array_equal(inputs, load_model(run.layout.root).inputs(str(path))[:32])
+
+
 GONE = {
     "changed": (
         lambda path, frame: frame.drop(columns="sex").to_csv(path, index=False),

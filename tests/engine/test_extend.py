@@ -18,7 +18,7 @@ from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
-from pipeline.records.outputs.summary import write_summary
+from pipeline.records.outputs.summary import summary_of, write_summary
 from pipeline.records.outputs.tables import write_tables
 from pipeline.records.settings import read_settings
 from tests.conftest import ROOT, SPACES
@@ -36,7 +36,10 @@ def summarise(layout, ledger):
     write_tables(layout, Objective("val_accuracy", "max"), ledger)
     facts = {"exhausted": True, "wall_clock_s": 12.5, "objective": "val_accuracy:max"}
     write_summary(
-        layout, best=None, test=None, trials=ledger.trials, epochs=len(ledger.reports), **facts
+        layout,
+        summary_of(
+            layout, best=None, test=None, trials=ledger.trials, epochs=len(ledger.reports), **facts
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from pipeline.engine.run import Run
 from pipeline.errors import RequestError
 from pipeline.records.entries.trials import TrialRecord
 from pipeline.records.layout import Layout
-from pipeline.records.outputs.summary import BestEpoch, write_summary
+from pipeline.records.outputs.summary import BestEpoch, summary_of, write_summary
 from pipeline.records.settings import write_experiment
 
 BEST = BestEpoch("t0001", {"units": 64, "layer": "<dense>"}, 0.91234567, 3)
@@ -29,7 +29,9 @@ def end(layout, best=BEST, **facts):
     trials = {f"t000{n}": TrialRecord(f"t000{n}", {}, status=s) for n, s in enumerate(statuses)}
     test = {"accuracy": 0.9, "loss": 0.25} if best else None
     known = {"validation": None, "wall_clock_s": 75.0, "objective": "val_accuracy:max"} | facts
-    write_summary(layout, best=best, test=test, trials=trials, epochs=12, **known)
+    write_summary(
+        layout, summary_of(layout, best=best, test=test, trials=trials, epochs=12, **known)
+    )
 
 
 def test_printed_it_says_what_came_out_and_where_the_records_are(layout):

@@ -22,7 +22,7 @@ from pipeline.records.entries.trials import TrialFacts, as_plain, read_trials
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
-from pipeline.records.outputs.summary import find_best, write_summary
+from pipeline.records.outputs.summary import find_best, summary_of, write_summary
 from pipeline.records.outputs.tables import write_tables
 from pipeline.records.settings import write_experiment
 from pipeline.records.starts import read_starts, recorded_starts, write_starts
@@ -88,19 +88,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     write_tables(layout, LOSS)
     write_summary(
         layout,
-        best=find_best(ledger.trials, ledger.reports, LOSS),
-        test={"loss": 0.5},
-        trials=ledger.trials,
-        epochs=6,
-        exhausted=False,
-        interrupted=False,
-        objective=str(LOSS),
-        validation={"loss": 0.25},
-        wall_clock_s=3.5,
-        concurrent=2,
-        versions={"keras": "3"},
-        device={"machine": "x86_64"},
-        sources={},
+        summary_of(
+            layout,
+            best=find_best(ledger.trials, ledger.reports, LOSS),
+            test={"loss": 0.5},
+            trials=ledger.trials,
+            epochs=6,
+            exhausted=False,
+            interrupted=False,
+            objective=str(LOSS),
+            validation={"loss": 0.25},
+            wall_clock_s=3.5,
+            concurrent=2,
+            versions={"keras": "3"},
+            device={"machine": "x86_64"},
+            sources={},
+        ),
     )
     return layout
 

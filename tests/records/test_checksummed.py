@@ -21,7 +21,7 @@ from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.lines import Lines, read_lines
 from pipeline.records.outputs.results import Results
-from pipeline.records.outputs.summary import write_summary
+from pipeline.records.outputs.summary import summary_of, write_summary
 from pipeline.records.outputs.tables import write_tables
 from pipeline.records.settings import read_experiment, read_settings
 from pipeline.records.settings import write_experiment as write_text
@@ -56,7 +56,10 @@ def run(tmp_path: Path) -> Layout:
     ledger.end("t0000", "finished")
     write_tables(layout, Objective("val_loss", "min"), ledger)
     write_summary(
-        layout, best=None, test=None, trials=ledger.trials, epochs=6, objective="val_loss:min"
+        layout,
+        summary_of(
+            layout, best=None, test=None, trials=ledger.trials, epochs=6, objective="val_loss:min"
+        ),
     )
     ledger.close()
     return layout

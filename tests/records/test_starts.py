@@ -12,7 +12,7 @@ from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.layout import Layout, write_whole
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
-from pipeline.records.outputs.summary import BestEpoch, write_summary
+from pipeline.records.outputs.summary import BestEpoch, summary_of, write_summary
 from pipeline.records.starts import read_starts, recorded_starts, write_starts
 from pipeline.space.starts import EarlierTrial
 
@@ -39,7 +39,10 @@ def run(tmp_path: Path) -> Layout:
     write_whole(layout.experiment, "dataset: mnist\n")
     best = BestEpoch("t0000", {"units": 8}, 0.25, 2)
     write_summary(
-        layout, best=best, test=None, trials=ledger.trials, epochs=4, objective="val_loss:min"
+        layout,
+        summary_of(
+            layout, best=best, test=None, trials=ledger.trials, epochs=4, objective="val_loss:min"
+        ),
     )
     return layout
 

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.objective import Objective
 from pipeline.records.layout import Layout
-from pipeline.records.outputs.summary import BestEpoch, write_summary
+from pipeline.records.outputs.summary import BestEpoch, summary_of, write_summary
 from pipeline.sweeps.request import read_sweep
 from pipeline.sweeps.sitting import Outcome, Sittings
 
@@ -36,12 +36,15 @@ def sat():
             layout.root.mkdir(parents=True)
             write_summary(
                 layout,
-                best=None if value is None else BestEpoch("t0000", {}, value, 1),
-                test=None if test is None else {"loss": 1.0, metric: test},
-                trials={},
-                epochs=1,
-                objective=str(Objective.parse(f"val_{metric}")),
-                examples={"train": 1000, "val": examples, "test": examples},
+                summary_of(
+                    layout,
+                    best=None if value is None else BestEpoch("t0000", {}, value, 1),
+                    test=None if test is None else {"loss": 1.0, metric: test},
+                    trials={},
+                    epochs=1,
+                    objective=str(Objective.parse(f"val_{metric}")),
+                    examples={"train": 1000, "val": examples, "test": examples},
+                ),
             )
         return sitting
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline.data.files.data_file import TABLES
 from pipeline.data.request import DataRequest
-from pipeline.data.tables.kinds import COLUMN_KINDS
+from pipeline.data.tables.kinds import COLUMN_KINDS, READ_AS_TEXT
 from pipeline.data.tables.kinds.kind import Facts, Misread, kind_class, text_of
 from pipeline.data.tables.orders import orders
 from pipeline.data.tables.place import Place
@@ -177,8 +177,8 @@ def _test_rows(
 
 
 def text_columns(request: DataRequest) -> list[str]:
-    """Columns that are read as text, since they were said to be of names: 00501 is no number."""
-    return [name for name, kind in request.kinds.items() if kind in ("category", "text")]
+    """Columns that are read as text, since they were said to be of such a kind."""
+    return [name for name, kind in request.kinds.items() if kind in READ_AS_TEXT]
 
 
 def _forms(

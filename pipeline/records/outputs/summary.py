@@ -134,11 +134,9 @@ def remove_summary(layout: Layout) -> None:
         persist(layout, path, partial(path.unlink, missing_ok=True))
 
 
-def write_summary(layout: Layout, **facts: Any) -> dict[str, Any]:
-    """Write `summary.json` and return what it holds; `facts` are those of `summary_of`."""
-    summary = summary_of(layout, **facts)
-    write_checksummed(layout, layout.summary, summary)
-    return summary
+def write_summary(layout: Layout, summary: Mapping[str, Any]) -> None:
+    """Write `summary.json`: what `summary_of` made."""
+    write_checksummed(layout, layout.summary, dict(summary))
 
 
 def summary_of(

@@ -14,6 +14,7 @@ from pipeline.data.conversion import Unfit, as_array
 from pipeline.data.dataset import kind_of
 from pipeline.data.pictures.decoding import Undecodable, decoded, read_pictures
 from pipeline.data.pictures.listing import pictures_in
+from pipeline.data.tables.kinds import READ_AS_TEXT
 from pipeline.data.tables.kinds.kind import Misread, kind_class
 from pipeline.data.tables.place import Place
 from pipeline.data.tables.preparation import Preparation
@@ -49,10 +50,9 @@ class TableRows:
 
     def __call__(self, given: Any) -> tuple[Array, "pd.Index[Any]"]:
         """Encode the rows."""
-        columns = [column.name for column in self.preparation.columns]
-        names = [c.name for c in self.preparation.columns if c.kind in ("category", "text")]
-        frame, place = _frame(given, columns, names)
+        frame, place = _frame(given, self.preparation)
         called = place.called
+        columns = [column.name for column in self.preparation.columns]
         lacking = [name for name in columns if name not in frame.columns]
         if lacking:
             raise RequestError(
@@ -83,15 +83,30 @@ class TableRows:
         return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def _frame(given: Any, columns: list[str], names: list[str]) -> tuple[pd.DataFrame, Place]:
-    """Rows as a table, those of `names` read as text, and how messages call a row."""
+def read_rows(path: str, preparation: Preparation, most_bytes: float | None = None) -> pd.DataFrame:
+    """Read the columns of a file that a model takes, as they were read when it was trained.
+
+    Args:
+        path: of the file.
+        preparation: what was fitted on the training rows.
+        most_bytes: as `read_frame`'s.
+
+    Raises:
+        RequestError: it cannot be read; says the line.
+    """
+    names = set(header_of(path))
+    there = [column for column in preparation.columns if column.name in names]
+    text = [column.name for column in there if column.kind in READ_AS_TEXT]
+    held = [column.name for column in there] or None
+    return read_frame(path, held, most_bytes=most_bytes, text=text)[0]
+
+
+def _frame(given: Any, preparation: Preparation) -> tuple[pd.DataFrame, Place]:
+    """Rows as a table, and how messages call a row."""
     if isinstance(given, str | os.PathLike):
         path = os.path.expanduser(os.fspath(given))
-        there = set(header_of(path))
-        held = [name for name in columns if name in there] or None
         # all of it, however large: each row wants its answer
-        text = [name for name in names if name in there]
-        return read_frame(path, held, most_bytes=math.inf, text=text)[0], Place(path, True)
+        return read_rows(path, preparation, math.inf), Place(path, True)
     if isinstance(given, pd.DataFrame):
         frame = given.rename(columns=str).reset_index(drop=True)
         doubled = frame.columns[frame.columns.duplicated()]

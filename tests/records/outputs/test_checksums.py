@@ -10,7 +10,7 @@ from pipeline.records.layout import Layout, write_json
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.checksums import read_checksums, sum_of, write_checksums
 from pipeline.records.outputs.results import Results
-from pipeline.records.outputs.summary import BestEpoch, read_summary, write_summary
+from pipeline.records.outputs.summary import BestEpoch, read_summary, summary_of, write_summary
 from pipeline.records.outputs.tables import write_tables
 
 
@@ -29,7 +29,10 @@ def run(tmp_path: Path) -> Layout:
     sums = {path: sum_of(path) for path in written}
     write_checksums(layout, sums, beside=read_checksums(layout))
     best = BestEpoch("t0000", {"units": 4}, 0.5, 1)
-    write_summary(layout, best=best, test=None, trials={}, epochs=0, objective="val_loss:min")
+    write_summary(
+        layout,
+        summary_of(layout, best=best, test=None, trials={}, epochs=0, objective="val_loss:min"),
+    )
     return layout
 
 

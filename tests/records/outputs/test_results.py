@@ -21,7 +21,7 @@ from pipeline.records.entries.trials import TrialFacts, TrialRecord
 from pipeline.records.layout import Layout
 from pipeline.records.ledger import Ledger
 from pipeline.records.outputs.results import Results
-from pipeline.records.outputs.summary import BestEpoch, find_best, write_summary
+from pipeline.records.outputs.summary import BestEpoch, find_best, summary_of, write_summary
 from pipeline.records.outputs.tables import history_table, in_order, trials_table, write_tables
 
 ACCURACY, LOSS = Objective("val_accuracy", "max"), Objective("val_loss", "min")
@@ -266,7 +266,9 @@ def summary(layout: Layout, **settings: Any) -> dict[str, Any]:
         "epochs": 0,
         "objective": str(ACCURACY),
     }
-    return write_summary(layout, **defaults | settings)
+    made = summary_of(layout, **defaults | settings)
+    write_summary(layout, made)
+    return made
 
 
 def test_summary_counts_trials_by_their_status(layout: Layout) -> None:

@@ -23,7 +23,7 @@ from pipeline.records.layout import write_whole
 from pipeline.records.ledger import Ledger
 from pipeline.records.opening import opened
 from pipeline.records.outputs.results import Results
-from pipeline.records.outputs.summary import find_best, remove_summary, write_summary
+from pipeline.records.outputs.summary import find_best, remove_summary, summary_of, write_summary
 from pipeline.records.outputs.tables import write_tables
 from pipeline.records.retention import Retention
 from pipeline.records.settings import write_experiment
@@ -509,7 +509,10 @@ def test_results_are_read_from_there(mirror, ledger, bucket):
     write_tables(first.layout, ACCURACY, kept)
     best = find_best(kept.trials, kept.reports, ACCURACY)
     facts = {"objective": "val_accuracy:max"}
-    write_summary(first.layout, best=best, test=None, trials=kept.trials, epochs=6, **facts)
+    write_summary(
+        first.layout,
+        summary_of(first.layout, best=best, test=None, trials=kept.trials, epochs=6, **facts),
+    )
     write_whole(first.layout.best_model, b"a model")
     first.finish()
     results = Results(f"{bucket}/runs/mine/")
@@ -539,11 +542,14 @@ def test_wherever_it_is_lost_as_it_is_ended_anew_nothing_there_is_taken_for_dama
         write_tables(first.layout, ACCURACY, kept)
         write_summary(
             first.layout,
-            best=None,
-            test=None,
-            trials=kept.trials,
-            epochs=len(kept.reports),
-            objective=str(ACCURACY),
+            summary_of(
+                first.layout,
+                best=None,
+                test=None,
+                trials=kept.trials,
+                epochs=len(kept.reports),
+                objective=str(ACCURACY),
+            ),
         )
 
     for _ in search(kept):

@@ -12,3 +12,5 @@ COLUMN_KINDS = {
     "text": "pipeline.data.tables.kinds.text:Text",
     "category": "pipeline.data.tables.kinds.category:Category",
 }
+# Columns of these kinds are read from a file of text as they stand: 00501 is no number.
+READ_AS_TEXT = ("category", "text")
