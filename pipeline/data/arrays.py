@@ -177,8 +177,22 @@ def cut(rows: Array, count: int, targets: Array | None, rng: np.random.Generator
 
 def standardised(splits: list[Array]) -> tuple[list[Array], Any, Any]:
     """Scale every split by the first one's mean and standard deviation, feature by feature."""
-    train = splits[0].astype(np.float64)
-    mean = train.mean(axis=0)
-    constant = train.min(axis=0) == train.max(axis=0)
-    std = np.where(constant, 1.0, train.std(axis=0))
+    mean, std = scale_of(splits[0])
     return [((s - mean) / std).astype(np.float32) for s in splits], mean.tolist(), std.tolist()
+
+
+def scale_of(x: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation of each feature `(n, …)`, of its finite values.
+
+    The deviation of a constant feature counts as 1, as that of one without values, whose mean
+    counts as 0.
+    """
+    x = x.astype(np.float64)
+    known = np.isfinite(x)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, x, 0.0).sum(axis=0) / count
+    std = np.sqrt((np.where(known, x - mean, 0.0) ** 2).sum(axis=0) / count)
+    # rounding may have given a constant feature a deviation
+    least = x.min(axis=0, initial=np.inf, where=known)
+    most = x.max(axis=0, initial=-np.inf, where=known)
+    return mean, np.where(least < most, std, 1.0)

@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse
 
 from pipeline.data import conversion
+from pipeline.data.arrays import scale_of
 from pipeline.data.dataset import as_dataset
 from pipeline.errors import RequestError
 
@@ -216,3 +217,12 @@ def test_a_sparse_matrix_that_is_too_large_when_dense_is_refused(
         "dense. Make it narrower first, such as by scikit-learn's TruncatedSVD; search(x, y) of "
         "pipeline.keras_tuner takes it as it is."
     )
+
+
+def test_features_are_scaled_by_what_is_known_of_them_and_constant_ones_not_at_all():
+    column = np.array([1.0, 3.0, np.nan])
+    x = np.stack([column, np.full(3, 0.1), np.full(3, np.nan)], axis=1)
+    mean, std = scale_of(x)
+
+    assert mean.tolist() == pytest.approx([2.0, 0.1, 0.0])
+    assert std.tolist() == [1.0, 1.0, 1.0]

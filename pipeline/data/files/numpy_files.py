@@ -85,14 +85,34 @@ def read_npy(file: DataFile, seed: int) -> Dataset:
             _frame(array, file.path), file.request, seed, name=file.__name__, file=file.path
         )
     file.request.check_no_table(file.path, "arrays")
-    if isinstance(file.request.test, str):
-        raise RequestError(f"--test must be a fraction for an .npy file; got {file.request.test}.")
+    test = file.request.test
     if target is not None and target.lower().endswith(".npy"):
         x, y, called = array, _loaded(target), target
+        if isinstance(test, str):
+            raise RequestError(
+                f"--test must be a fraction where targets are in a file of their own; got {test}."
+            )
     else:
         x, y, called = _column_cut_off(array, target, file.path)
     _check_pair(x, y, file.path, called)
-    return _dataset(file, {"train": (x, y)}, {"train": (file.path, called)}, seed)
+    parts, targets = {"train": (x, y)}, {"train": (file.path, called)}
+    if isinstance(test, str):
+        parts["test"], targets["test"] = _test_matrix(test, array, called), (test, called)
+    return _dataset(file, parts, targets, seed)
+
+
+def _test_matrix(path: str, train: Array, target: str) -> tuple[Array, Array]:
+    """Inputs and targets of a matrix of test examples, which has the columns of the other."""
+    if not path.lower().endswith(".npy"):
+        raise RequestError(f"--test must be an .npy file, or a fraction; got {quoted(path)}.")
+    array = _loaded(path)
+    if array.dtype.names is not None or array.shape[1:] != train.shape[1:]:
+        raise RequestError(
+            f"{path} must have the columns of the training examples, {train.shape[1]}; its shape "
+            f"is {array.shape}."
+        )
+    x, y, _ = _column_cut_off(array, target, path)
+    return x, y
 
 
 def _dataset(

@@ -3,14 +3,12 @@
 The majority class or the median; and a logistic or ridge regression, where that is cheap.
 """
 
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.arrays import labels_of
+from pipeline.data.arrays import labels_of, scale_of
 from pipeline.data.dataset import Dataset
 from pipeline.worker.scoring.linear import logistic, ridge
 from pipeline.worker.scoring.task_scores import of_predictions
@@ -99,7 +97,11 @@ def _linear(data: Dataset, inputs: Splits) -> tuple[str, Splits]:
     if (most := _affordable(data)) < len(x):
         rows = np.random.default_rng(0).choice(len(x), most, replace=False)
         x, y, more = x[rows], y[rows], f" on {most:,} examples"
-    train, *others = _standardised(x, *inputs.values())
+    mean, std = scale_of(x := x.reshape(len(x), -1))
+    train, *others = (
+        np.nan_to_num((rows.reshape(len(rows), -1) - mean) / std).astype(np.float32)
+        for rows in (x, *inputs.values())
+    )
     splits = dict(zip(inputs, others, strict=True))
     if data.task == "regression":
         predict = ridge(train.astype(np.float64), y.reshape(len(y), -1).astype(np.float64))
@@ -111,15 +113,3 @@ def _linear(data: Dataset, inputs: Splits) -> tuple[str, Splits]:
     passes = int(MOST_WORK / (train.size * classes))
     predict = logistic(train, labels_of(y), classes, passes)
     return f"logistic regression{more}", {split: predict(x) for split, x in splits.items()}
-
-
-def _standardised(*inputs: Array) -> Iterator[Array]:
-    """Inputs as rows, by mean and deviation of the first ones; holes are 0."""
-    train, *others = (x.reshape(len(x), -1) for x in inputs)
-    with warnings.catch_warnings():  # of a column without any value
-        warnings.simplefilter("ignore")
-        mean = np.nanmean(train, axis=0, dtype=np.float64)
-        std = np.nanstd(train, axis=0, dtype=np.float64)
-    std = np.where(std > 0, std, 1)
-    for rows in (train, *others):
-        yield np.nan_to_num((rows - mean) / std).astype(np.float32)

@@ -264,6 +264,25 @@ def test_inputs_and_targets_are_of_one_length(tmp_path: Path) -> None:
     )
 
 
+def test_the_test_examples_of_a_matrix_may_be_in_another(tmp_path: Path) -> None:
+    path, test = tmp_path / "both.npy", tmp_path / "later.npy"
+    np.save(path, np.column_stack([X, Y])[:120])
+    np.save(test, np.column_stack([X, Y])[120:])
+    data = loaded(path, target="4", test=str(test))
+
+    np.testing.assert_array_equal(data.x_test, X[120:].astype("float32"))
+    np.testing.assert_array_equal(data.y_test, Y[120:])
+    assert len(data.x_train) + len(data.x_val) == 120
+
+    np.save(test, X[120:])
+    assert refusal(path, target="4", test=str(test)) == (
+        f"{test} must have the columns of the training examples, 5; its shape is (30, 4)."
+    )
+    assert refusal(path, target="4", test="later.npz") == (
+        "--test must be an .npy file, or a fraction; got 'later.npz'."
+    )
+
+
 def test_the_target_of_an_npy_is_asked_for_and_checked(tmp_path: Path) -> None:
     path, cube = tmp_path / "x.npy", tmp_path / "cube.npy"
     np.save(path, X)
@@ -281,8 +300,8 @@ def test_the_target_of_an_npy_is_asked_for_and_checked(tmp_path: Path) -> None:
         f"{cube} must have two axes, and two columns or more, for a target column; its shape is "
         "(5, 2, 2)."
     )
-    assert refusal(path, target="0", test="more.npy") == (
-        "--test must be a fraction for an .npy file; got more.npy."
+    assert refusal(path, target=str(path), test="more.npy") == (
+        "--test must be a fraction where targets are in a file of their own; got more.npy."
     )
     rows = np.zeros(3, [("a", "f4", (2,))])
     np.save(path, rows)

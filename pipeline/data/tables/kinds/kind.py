@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import pandas as pd
 
-from pipeline.data.arrays import Array
+from pipeline.data.arrays import Array, scale_of
 from pipeline.data.tables.kinds import COLUMN_KINDS
 from pipeline.data.tables.values import Values
 
@@ -133,15 +132,9 @@ def kind_class(kind: str) -> type[Kind]:
 
 
 def scale(numbers: Array) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each column of `(n, k)`, without NaN.
-
-    1 for a standard deviation of 0, and 0 for the mean of nothing.
-    """
-    known = np.isfinite(numbers)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, numbers, 0.0).sum(axis=0) / count
-    std = np.sqrt((np.where(known, numbers - mean, 0.0) ** 2).sum(axis=0) / count)
-    return mean.tolist(), np.where(std > 0, std, 1.0).tolist()
+    """Mean and standard deviation of each column of `(n, k)`, as `scale_of`, for JSON."""
+    mean, std = scale_of(numbers)
+    return mean.tolist(), std.tolist()
 
 
 def text_of(series: "pd.Series[Any]") -> "pd.Series[Any]":

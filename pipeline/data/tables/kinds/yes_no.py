@@ -27,7 +27,10 @@ class YesNo(Number):
         """A column of truth values, of 0 and 1, or of words for yes and no."""
         if pd.api.types.is_bool_dtype(series.dtype):
             return True
-        found = set(text_of(series.dropna().drop_duplicates()).dropna().str.lower())
+        # the first values tell of most columns that they are none of these
+        if not _words(series.head(100)) <= WORDS.keys():
+            return False
+        found = _words(series)
         return len(found) == 2 and found <= WORDS.keys()
 
     @classmethod
@@ -49,3 +52,8 @@ class YesNo(Number):
     def encoding(self) -> str:
         """How it is scaled."""
         return f"scaled: {self.facts['mean']:.1%} yes"
+
+
+def _words(series: "pd.Series[Any]") -> set[str]:
+    """What stands in it, each once."""
+    return set(text_of(series.dropna().drop_duplicates()).dropna().str.lower())
