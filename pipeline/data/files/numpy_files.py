@@ -1,7 +1,5 @@
 """Arrays in NumPy's files: `.npz` with inputs and targets by name, `.npy` with targets beside."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,12 +9,13 @@ import pandas as pd
 from pipeline.data.arrays import Array, Task
 from pipeline.data.dataset import SPLITS, Dataset
 from pipeline.data.files.data_file import DataFile
+from pipeline.data.files.numpy_reading import opened, plain, read_array, read_matrix
 from pipeline.data.request import DataRequest
 from pipeline.data.splits import with_splits
 from pipeline.data.tables.from_frame import check_names, dataset_of
 from pipeline.data.tables.place import Place
 from pipeline.data.tables.target import read_target, understood_target
-from pipeline.errors import RequestError, did_you_mean, one_line, quoted
+from pipeline.errors import RequestError, did_you_mean, quoted
 
 # What the arrays of an .npz file may be called, alone or with a split: x_train, train_images.
 INPUTS = ("x", "data", "inputs", "images", "features")
@@ -78,7 +77,7 @@ def read_npy(file: DataFile, seed: int) -> Dataset:
     Raises:
         RequestError: it cannot be read, or used.
     """
-    target, array = file.request.target, _loaded(file.path)
+    target, array = file.request.target, read_matrix(file.path)
     if array.dtype.names is not None:
         check_names(file.request, list(array.dtype.names), file.path)
         return dataset_of(
@@ -87,7 +86,7 @@ def read_npy(file: DataFile, seed: int) -> Dataset:
     file.request.check_no_table(file.path, "arrays")
     test = file.request.test
     if target is not None and target.lower().endswith(".npy"):
-        x, y, called = array, _loaded(target), target
+        x, y, called = array, read_matrix(target), target
         if isinstance(test, str):
             raise RequestError(
                 f"--test must be a fraction where targets are in a file of their own; got {test}."
@@ -105,7 +104,7 @@ def _test_matrix(path: str, train: Array, target: str) -> tuple[Array, Array]:
     """Inputs and targets of a matrix of test examples, which has the columns of the other."""
     if not path.lower().endswith(".npy"):
         raise RequestError(f"--test must be an .npy file, or a fraction; got {quoted(path)}.")
-    array = _loaded(path)
+    array = read_matrix(path)
     if array.dtype.names is not None or array.shape[1:] != train.shape[1:]:
         raise RequestError(
             f"{path} must have the columns of the training examples, {train.shape[1]}; its shape "
@@ -160,14 +159,14 @@ def _npz_parts(
     path: str, target: str | None
 ) -> tuple[dict[str, tuple[Array, Array]], dict[str, _Pair], list[str]]:
     """Inputs and targets of each split in an `.npz` file, their names, and those of the others."""
-    with _opened(path) as archive:
+    with opened(path) as archive:
         if isinstance(archive, np.ndarray):
             raise RequestError(
                 f"{path} must be an .npz file; it holds one array, as .npy files do."
             )
         pairs = _pairs(list(archive.files), target, path)
         parts = {
-            split: (_read(archive, pair.x, path), _read(archive, pair.y, path))
+            split: (read_array(archive, pair.x, path), read_array(archive, pair.y, path))
             for split, pair in pairs.items()
         }
     for split, (x, y) in parts.items():
@@ -218,62 +217,6 @@ def _pairs(names: list[str], target: str | None, path: str) -> dict[str, _Pair]:
     return pairs
 
 
-def _read(archive: Any, name: str, path: str) -> Array:
-    try:
-        array: Array = archive[name]
-    except ValueError as error:
-        if "allow_pickle" in str(error):
-            raise _objects(f"{path}, array {name!r}") from error
-        raise
-    return _plain(array)
-
-
-def _loaded(path: str) -> Array:
-    with _opened(path) as array:
-        if not isinstance(array, np.ndarray):
-            raise RequestError(f"{path} must be one array; it holds several, as .npz files do.")
-        return _plain(array)
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[Any]:
-    """What NumPy finds in a file.
-
-    Raises:
-        RequestError: in place of whatever is raised, here or while it is read.
-    """
-    try:
-        # NumPy would leave a file open that it cannot read
-        with open(path, "rb") as file, ExitStack() as stack:
-            found = np.load(file, allow_pickle=False)
-            if not isinstance(found, np.ndarray):
-                stack.enter_context(found)
-            yield found
-    except RequestError:
-        raise
-    except Exception as error:  # of damaged bytes: ValueError, BadZipFile, zlib.error, KeyError, …
-        said = "it is cut off, or damaged"
-        if isinstance(error, OSError) and error.strerror:
-            said = one_line(error.strerror)
-        elif "Object arrays" in str(error):
-            raise _objects(path) from error
-        elif "pickle" in str(error):
-            said = "it is no file of NumPy's"
-        raise RequestError(f"{path} must be a file of arrays that can be read; {said}.") from error
-
-
-def _plain(array: Array) -> Array:
-    """Text of bytes as text."""
-    return np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
-
-
-def _objects(place: str) -> RequestError:
-    return RequestError(
-        f"{place} must hold numbers or text; it holds Python objects, which are not loaded: they "
-        "could run any code. Save it with another dtype, such as float32."
-    )
-
-
 def _check_pair(x: Array, y: Array, path: str, called: str) -> None:
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
         lengths = " and ".join(str(len(a)) if a.ndim else "a single number" for a in (x, y))
@@ -314,4 +257,4 @@ def _frame(array: Array, path: str) -> pd.DataFrame:
         raise RequestError(
             f"{path} must have one value in each field of each row; its type is {array.dtype}."
         )
-    return pd.DataFrame({name: _plain(array[name]) for name in names})
+    return pd.DataFrame({name: plain(array[name]) for name in names})
