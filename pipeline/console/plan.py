@@ -95,8 +95,12 @@ def _described(facts: dict[str, Any]) -> str:
     if 0 < len(called := ", ".join(facts.get("class_names") or ())) <= MOST_NAMES:
         task += f" ({called})"
     names = {"train": "train", "val": "validation", "test": "test"}
+    if facts.get("folds"):
+        names = {"train": "train and validation", "test": "test"}
     counts = ", ".join(
-        f"{count} {names[split]}" for split, count in facts["counts"].items() if count is not None
+        f"{facts['counts'][split]} {called}"
+        for split, called in names.items()
+        if facts["counts"].get(split) is not None
     )
     return (
         f"{facts['name']}: {' '.join(what)}"

@@ -96,8 +96,9 @@ class Dataset:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Examples in each split."""
-        return {split: len(getattr(self, f"x_{split}")) for split in SPLITS}
+        """Examples in each split; with folds, those that are in any of them."""
+        counts = {split: len(getattr(self, f"x_{split}")) for split in SPLITS}
+        return counts if self.folds is None else counts | self.folds.counts
 
     def describe(self) -> dict[str, Any]:
         """Return what the dataset is, without the arrays, fit for JSON."""

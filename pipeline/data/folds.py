@@ -31,6 +31,13 @@ class Folds:
     def __len__(self) -> int:
         return len(self.parts)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many examples are cut into folds, and how many of them are validated."""
+        val = np.unique(np.concatenate([part.val for part in self.parts]))
+        train = np.concatenate([part.train for part in self.parts])
+        return {"train": len(np.union1d(train, val)), "val": len(val)}
+
     def describe(self) -> dict[str, Any]:
         """What is told and recorded of them."""
         return {"count": len(self), "by": self.by}

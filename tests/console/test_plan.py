@@ -33,6 +33,10 @@ def test_the_plan_says_how_many_trainings_there_are_with_folds(plan_of):
         "4 folds, by time: 4 trainings a trial; then the best is trained on all of it"
     )
     assert "validation" not in plan_rows(plan_of())
+    plan = plan_of(folds=4)
+    counts = {"train": 455, "val": 455, "test": 114}
+    described = plan_rows(replace(plan, data=plan.data | {"folds": {"by": "x"}, "counts": counts}))
+    assert described["dataset"].endswith("; 455 train and validation, 114 test")
 
 
 def test_a_dry_run_marks_what_only_other_configurations_request_and_says_what_each_decides(

@@ -34,6 +34,18 @@ def test_classes_are_stratified_as_by_scikit_learn():
     assert_same_parts(one_hot, sklearn.StratifiedKFold(5, **SHUFFLED), LABELS)
 
 
+def test_examples_are_counted_in_all_folds_together():
+    times = np.arange(61)
+    by_time = cut_folds("d", 4, LABELS, "classification", 9, times=times)
+    assert cut_folds("d", 5, LABELS, "classification", 9).counts == {"train": 61, "val": 61}
+    # the earliest part of five validates nothing
+    assert by_time.counts == {"train": 61, "val": 48}
+
+    data = load_dataset(resolve("dataset", "breast_cancer"), seed=4)
+    counts = data.with_folds(3, 4).counts
+    assert counts == {"train": 455, "val": 455, "test": 114} and sum(data.counts.values()) == 569
+
+
 def test_numbers_are_shuffled_as_by_scikit_learn():
     folds = cut_folds("d", 4, NUMBERS, "regression", 9)
     assert_same_parts(folds, sklearn.KFold(4, **SHUFFLED), NUMBERS)

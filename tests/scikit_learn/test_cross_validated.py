@@ -21,7 +21,7 @@ def test_a_fold_has_the_rows_that_were_given_in_their_order():
         np.testing.assert_array_equal(fold.y_val, Y[test])
         assert fold.measured().keys() == {"validation"}
     assert data.describe()["folds"] == {"count": 2, "by": "as given"}
-    assert data.describe()["counts"] == {"train": 6, "val": 0, "test": 0} and not data.measured()
+    assert data.describe()["counts"] == {"train": 6, "val": 5, "test": 0} and not data.measured()
 
 
 def test_one_part_is_a_validation_split_and_none_is_all_of_it():

@@ -32,6 +32,7 @@ from pipeline.worker.session import Job
 
 HELPER_EVERY_S = 2.0
 FOLLOW_S = 300.0  # a model is built in seconds
+OF_ALL_FOLDS = ("folds", "counts")  # facts of a dataset
 
 
 @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3)
@@ -58,8 +59,9 @@ class Helper:
         return load_dataset(ray.get(held[0]), seed, folds)
 
     def describe(self, data: Data) -> dict[str, Any]:
-        """What the dataset is, without its arrays; with folds, what the first one is."""
-        return self._first_fold(data).describe() | {"folds": data.describe()["folds"]}
+        """What the dataset is, without its arrays; with folds, as the first one is prepared."""
+        whole = data.describe()
+        return self._first_fold(data).describe() | {n: whole[n] for n in OF_ALL_FOLDS}
 
     def check(self, data: Data, objective: Objective, class_weight: str | None = None) -> Any:
         """See `worker.spaces.reveal.check_default`."""

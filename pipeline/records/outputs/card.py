@@ -85,7 +85,7 @@ def _use(takes: str | None) -> str:
 
 def _data(summary: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     examples = dict(data["counts"])
-    if _is_refit(summary):  # these are the first fold's
+    if _is_refit(summary):  # it learnt from the validation examples too
         examples |= {"train": summary["refit_examples"], "val": None}
     counts = ", ".join(
         f"{count:,} {SPLITS[split]}" for split, count in examples.items() if count is not None

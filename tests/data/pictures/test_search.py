@@ -1,4 +1,4 @@
-"""A search on a folder of pictures, from the command line, twice."""
+"""Searches on a folder of pictures: from the command line, twice, and with folds."""
 
 import json
 from collections.abc import Callable
@@ -41,3 +41,21 @@ def test_a_folder_of_digits_gives_a_good_model_and_is_decoded_once(
     model = keras.saving.load_model(best / "model.keras")
     x = np.stack([np.asarray(Image.open(path)) for path in pictures])[..., None]
     np.testing.assert_allclose(np.asarray(model(x)), told.iloc[:, 1:], atol=1e-5)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_pictures_are_decoded_once_for_all_folds(
+    search: Callable[..., Any], tmp_path: Path
+) -> None:
+    photos = write_digits(tmp_path / "photos", 3, 20)
+    asked = {"searcher": "random", "scheduler": "none", "trials": 2, "max_epochs": 2}
+    run = search(dataset=f"{photos}/", folds=3, **asked)
+
+    assert len(list((tmp_path / "runs" / ".prepared").iterdir())) == 1
+    summary = run.summary
+    assert summary["saved"] == "refit" and summary["check"]["result"] == "equal"
+    assert summary["examples"] == {"train": 48, "val": 48, "test": 12}
+    assert summary["refit_examples"] == 48 and len(summary["folds"]) == 3
+    told = run.predict(sorted(photos.rglob("*.png")))
+    assert len(told) == 60 and set(told["prediction"]) <= {"digit0", "digit1", "digit2"}
