@@ -137,6 +137,23 @@ def test_a_search_runs_on_every_host_and_goes_on_where_one_is_lost(make_hosts, t
     assert [host.run("cat /proc/[0-9]*/comm | grep -x raylet")[0] for host in left] == [1, 1]
 
 
+def test_folds_are_trained_on_each_host_and_measured_again_on_the_head(make_hosts, tmp_path):
+    hosts = make_hosts("head", "worker", shared=tmp_path)
+    start_ray(*hosts.all)
+    asked = ("--folds", 2, "--scheduler", "none", "--searcher", "random", "--name", "run")
+    output = hosts["head"].check(search(hosts["head"], *asked), timeout=600)
+
+    assert "2 folds, stratified: 2 trainings a trial" in output
+    records = [
+        json.loads(path.read_text()) for path in (tmp_path / "run" / "trials").glob("*/trial.json")
+    ]
+    assert {record["node"] for record in records} == {host.address for host in hosts.all}
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["trials"]["finished"] == 3 and summary["epochs"] == 9
+    assert summary["check"]["result"] == "equal" and len(summary["folds"]) == 2
+    assert summary["saved"] == "refit"
+
+
 def test_a_host_that_comes_later_and_is_not_fit_ends_the_search_with_its_name(make_hosts, tmp_path):
     head, late = make_hosts("head", "late", shared=tmp_path).all
     share_token(head, late)
