@@ -1,7 +1,8 @@
 """Pictures as one array in a file, decoded once and found again while nothing changed.
 
 The array is at `<storage>/.prepared/<digest>`; the digest is of the files' names, sizes and times,
-and of the size that is asked for. It is written whole or not at all.
+and of the size that is asked for. It is written whole or not at all. What was not
+used for long is removed, as far as there is more than 10 GiB.
 """
 
 import contextlib
@@ -33,6 +34,9 @@ UNFINISHED_LEFT_S = 3600.0  # it is touched every few seconds; what is so old wa
 EVERY_S = 3.0  # between two words on how far it is, and touches of the folder
 SAY_EVERY = 0.1  # of the pictures: else there is nothing to say
 ARRAY, FACTS = "pictures.npy", "facts.json"
+# So much is kept for other searches, and whatever was used so lately: a search that runs, or that
+# is gone on with, would have to decode it again.
+MOST_BYTES, LATELY_S = 10 * 2**30, 7 * 86_400.0
 
 Told = Callable[[str], None]
 
@@ -88,8 +92,11 @@ def prepare(
     within = prepared_folder(storage)
     folder = within / _digest(source, size)
     try:
-        if not folder.is_dir():
+        if folder.is_dir():
+            _mark_used(folder)
+        else:
             _make(folder, source, size, told)
+            _remove_unused(within)
         array = np.load(folder / ARRAY, mmap_mode="r", allow_pickle=False)
         facts = json.loads((folder / FACTS).read_text())
     except OSError as error:
@@ -130,6 +137,29 @@ def _make(folder: Path, source: Source, size: tuple[int, int] | None, told: Told
     with _unfinished(folder) as unfinished:
         _decode(unfinished, shape, source, pixels, told)
         (unfinished / FACTS).write_text(json.dumps(asdict(facts)) + "\n")
+
+
+def _mark_used(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # of somebody else's folder
+        os.utime(folder)
+
+
+def _remove_unused(within: Path) -> None:
+    """Remove what was not used for longest, as far as there is more than is kept."""
+    held = []
+    for folder in within.iterdir():
+        with contextlib.suppress(OSError):  # another process was faster
+            if not folder.name.startswith(UNFINISHED):
+                size = (folder / ARRAY).stat().st_size
+                held.append((folder.stat().st_mtime, size, folder))
+    room = MOST_BYTES
+    for used, size, folder in sorted(held, reverse=True):
+        room -= size
+        if room < 0 and time.time() - used > LATELY_S:
+            removed = within / f"{UNFINISHED}{secrets.token_hex(8)}"
+            with contextlib.suppress(OSError):
+                folder.rename(removed)  # at once, so that nobody finds half of it
+            shutil.rmtree(removed, ignore_errors=True)
 
 
 def _decode(folder: Path, shape: tuple[int, ...], source: Source, pixels: int, told: Told) -> None:

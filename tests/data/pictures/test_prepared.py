@@ -72,6 +72,27 @@ def test_another_time_size_list_or_request_is_another_array(
     assert len(folders) == 4
 
 
+def test_what_was_not_used_for_longest_makes_room_for_others(
+    paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = 86_400.0
+    ages = {(4, 4): 30.0, (5, 5): 20.0, (6, 6): 10.0, (7, 7): 1.0}
+    folders = {size: made(paths, tmp_path, size).folder for size in ages}
+    for size, days in ages.items():
+        then = time.time() - days * day
+        os.utime(folders[size], (then, then))
+    monkeypatch.setattr(prepared, "MOST_BYTES", 3500)  # each takes 600 to 1,600 bytes
+
+    again = made(paths, tmp_path, (4, 4)).folder  # it is used, and the oldest no more
+    new = made(paths, tmp_path, (3, 3)).folder
+
+    assert names(tmp_path) == {folder.name for folder in (again, new, folders[7, 7])}
+    # what was used lately stays, however much it is
+    monkeypatch.setattr(prepared, "MOST_BYTES", 0)
+    made(paths, tmp_path, (2, 2))
+    assert names(tmp_path) >= {again.name, new.name, folders[7, 7].name}
+
+
 def test_sizes_are_the_medians_unless_they_are_asked_for(tmp_path: Path) -> None:
     found = []
     for place, size in enumerate([(10, 20), (30, 20), (14, 28)]):
