@@ -123,9 +123,10 @@ class Experiment(BaseModel):
     cpus_per_trial: Annotated[float, Field(gt=0, le=LARGEST)] = Field(
         default=1, description="CPUs of a trial."
     )
-    gpus_per_trial: Annotated[float, Field(ge=0, le=LARGEST)] | Literal["auto"] = Field(
-        default=0.0,
-        description="GPUs of a trial: a share like 0.25 packs several on one, auto as many as fit.",
+    gpus_per_trial: Annotated[float, Field(ge=0, le=LARGEST)] | Literal["auto"] | None = _left_open(
+        "auto where the cluster has a GPU, else 0",
+        "GPUs of a trial: a share like 0.25 packs several on one, auto as many as are fastest; 0 "
+        "keeps to CPUs.",
     )
     fit_plan: Literal["auto", "plain", "looped", "compiled"] = Field(
         default="auto",
@@ -337,7 +338,7 @@ class Experiment(BaseModel):
     @field_validator("cpus_per_trial", "gpus_per_trial")
     @classmethod
     def _countable_share(cls, share: Any, info: ValidationInfo) -> Any:
-        if share != "auto" and 0 < share < LEAST_SHARE:
+        if share not in ("auto", None) and 0 < share < LEAST_SHARE:
             raise ValueError(
                 f"{info.field_name} must be at least {LEAST_SHARE:g}, if not 0; got {share:g}."
             )
@@ -346,7 +347,7 @@ class Experiment(BaseModel):
     @field_validator("gpus_per_trial")
     @classmethod
     def _possible_share(cls, share: Any) -> Any:
-        if share != "auto" and share > 1 and share != int(share):
+        if share not in ("auto", None) and share > 1 and share != int(share):
             raise ValueError(
                 "gpus_per_trial must be a share of one GPU (0.25, 0.5) or a whole number; got "
                 f"{share:g}."
@@ -478,8 +479,12 @@ class Experiment(BaseModel):
 
     @property
     def gpu_share(self) -> float:
-        """GPUs of a trial as a number: until it is known how many share one, a whole one."""
-        return 1.0 if self.gpus_per_trial == "auto" else self.gpus_per_trial
+        """GPUs of a trial as a number.
+
+        A whole one until it is known how many share one, none until it is known whether there is
+        one to be used.
+        """
+        return 1.0 if self.gpus_per_trial == "auto" else self.gpus_per_trial or 0.0
 
     @property
     def repeats(self) -> int:

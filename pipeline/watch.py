@@ -49,7 +49,8 @@ class SearchPlan:
     conditional: tuple[Hyperparameter, ...] = ()
     # of each of both, "model" or "algorithm", if it can be built; from a dry run
     roles: dict[str, str] | None = None
-    measured: str = ""  # why so many trials share a GPU, where that was left to us
+    on_gpus: str = ""  # what is used of the GPUs and why, where that was left to us
+    left_idle: str = ""  # of the cluster, because trials take GPUs
     printed: str = ""  # by the `build` of the default model
 
 

@@ -63,7 +63,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "grace_epochs": 1,
         "reduction_factor": 3,
         "cpus_per_trial": 1,
-        "gpus_per_trial": 0,
+        "gpus_per_trial": None,
         "max_concurrent": None,
         "cpus": None,
         "gpus": None,

@@ -92,6 +92,12 @@ RULES = {
         | {"worker/spaces", "worker/training", "worker/scoring"},
         "the helper loads, follows and measures; it knows no search",
     ),
+    "engine/gpus": (
+        DRIVEN
+        | {"engine/internals", "engine/cluster", "engine/imports"}
+        | {"worker/backends", "worker/spaces", "worker/training"},
+        "what is used of the GPUs is measured by one training, and knows no search",
+    ),
     "engine/imports": (
         {"worker/training", "worker/spaces", "worker/backends"},
         "it is what a trial imports",
@@ -102,7 +108,8 @@ RULES = {
         "what a fault means is decided apart from the parts that meet it",
     ),
     "engine/preparation": (
-        DRIVEN | {"engine/cluster", "engine/helper", "engine/trials", "engine/imports"},
+        DRIVEN
+        | {"engine/cluster", "engine/helper", "engine/gpus", "engine/trials", "engine/imports"},
         "what is found out before the first trial is handed to the trials as a value",
     ),
     "engine/trials": (

@@ -57,8 +57,10 @@ def plan_rows(plan: SearchPlan) -> dict[str, str]:
     if columns := plan.data.get("columns"):
         rows["target"] = _target(plan.data)
         rows["columns"] = _counted(columns)
-    if plan.measured:
-        rows["GPU memory"] = plan.measured
+    if plan.on_gpus:
+        rows["GPU"] = plan.on_gpus
+    if plan.left_idle:
+        rows["left idle"] = plan.left_idle
     if plan.warnings:
         rows["warning"] = "; ".join(plan.warnings)
     return rows

@@ -84,6 +84,11 @@ class Past:
         return settings_of(self.layout, self._text)
 
     @property
+    def gpus_per_trial(self) -> float:
+        """GPUs of a trial as the run was last gone on with; 0 where that was not recorded."""
+        return float(self._settings.get("gpus_per_trial") or 0.0)
+
+    @property
     def epochs_before(self) -> int:
         """How many epochs a trial could have when the run was last gone on with."""
         return max_epochs_of(self._settings)

@@ -1,24 +1,27 @@
 """All that a search finds out before its first trial."""
 
+import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.engine.cluster.autoscaler import check_place
 from pipeline.engine.cluster.capacity import (
     FreePlaces,
     concurrent,
     devices_a_trial,
+    left_idle,
     live_nodes,
     packing_warning,
 )
 from pipeline.engine.cluster.growth import Growth
 from pipeline.engine.helper.space import FollowedSpace
 from pipeline.engine.imports import import_quickly
+from pipeline.errors import NodesError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.entries.trial_ids import id_of
@@ -28,7 +31,10 @@ from pipeline.space.configuration import Configuration, configuration_of
 from pipeline.space.starts import Starts
 from pipeline.watch import Interruption, SearchPlan
 from pipeline.worker.devices.parallel import check_devices
-from pipeline.worker.session import Checked
+from pipeline.worker.session import Checked, Job
+
+if TYPE_CHECKING:
+    from pipeline.engine.gpus.measuring import OnGpu
 
 # A dry run looks for conditional hyperparameters at most so long: `mlp` takes a few seconds, large
 # models more.
@@ -39,8 +45,9 @@ SURVEY_S = 6.0
 class Prepared:
     """What is known before the first trial.
 
-    `experiment` has the share of a GPU that was found out; `data` says what the dataset is; `first`
-    are configurations to be tried first, `earlier` another run's observations.
+    `experiment` has the share of a GPU that was found out, and `gpu_plan` is the fit plan that is
+    fastest on it, "" where none was measured; `data` says what the dataset is; `first` are
+    configurations to be tried first, `earlier` another run's observations.
     """
 
     experiment: Experiment
@@ -51,10 +58,10 @@ class Prepared:
     places: FreePlaces
     first: list[Configuration]
     earlier: list[Any]
+    gpu_plan: str = ""
 
 
 def prepare(
-    experiment: Experiment,
     space: Callable[[], FollowedSpace],
     layout: Layout,
     growth: Growth,
@@ -65,33 +72,42 @@ def prepare(
     """Check the nodes, load the data, try the search space, and find out what shares a GPU.
 
     Args:
-        experiment: what is asked for.
         space: starts the helper.
         layout: where the run is, or will be.
-        growth: the nodes.
+        growth: the nodes, and what is asked for.
         starts: what the search is started from.
         preparing: is told of each step.
         await_place: waits for a node that holds a trial; None where nothing is waited for.
     """
-    check_place(experiment)
-    growth.check()
-    preparing("loading data, checking the search space")
-    followed = space()
-    # These imports take the driver seconds in which it otherwise only waits for the data.
-    slow = ["ray.tune", *searcher_class(experiment.searcher).requires]
-    threading.Thread(target=import_quickly, args=[slow], daemon=True).start()
-    facts = followed.describe()
-    objective = Objective.of(experiment.objective, facts["task"])
-    if (devices := devices_a_trial(experiment)) > 1:
-        check_devices(followed.versions()["backend"], devices)
-    checked = followed.check(objective, experiment.class_weight)
-    measured = ""
-    if experiment.gpus_per_trial == "auto":
-        share, measured = share_of_a_gpu(
-            experiment, followed, objective, layout, preparing, await_place
-        )
-        if share is not None:
-            experiment = growth.experiment = experiment.changed(gpus_per_trial=share)
+    check_place(growth.settle_gpus())
+    said = check_nodes(growth)
+    experiment = growth.experiment
+    with contextlib.ExitStack() as entered:
+        on_gpu = None
+        if experiment.gpus_per_trial == "auto" and concurrent(experiment, live_nodes()):
+            # its process starts while the data are loaded
+            on_gpu = entered.enter_context(started_on_gpu(growth))
+        preparing("loading data, checking the search space")
+        followed = space()
+        # These imports take the driver seconds in which it otherwise only waits for the data.
+        slow = ["ray.tune", *searcher_class(experiment.searcher).requires]
+        threading.Thread(target=import_quickly, args=[slow], daemon=True).start()
+        facts = followed.describe()
+        objective = Objective.of(experiment.objective, facts["task"])
+        if (devices := devices_a_trial(experiment)) > 1:
+            check_devices(followed.versions()["backend"], devices)
+        checked = followed.check(objective, experiment.class_weight)
+        gpu_plan = ""
+        if experiment.gpus_per_trial == "auto" and on_gpu is None and await_place is not None:
+            await_place()
+            on_gpu = entered.enter_context(started_on_gpu(growth))
+        if on_gpu is not None:
+            job = default_job(experiment, objective, layout)
+            choice = on_gpu.choose(followed.source, followed.data, job, facts, preparing)
+            said, gpu_plan = choice.why, choice.plan
+            experiment = growth.experiment = experiment.changed(gpus_per_trial=choice.share)
+        elif experiment.gpus_per_trial == "auto":
+            said = "measured once the cluster has a node that holds a trial on a GPU"
     first: list[Configuration] = []
     earlier: list[Any] = []
     if starts is not None:
@@ -110,35 +126,57 @@ def prepare(
         min(places(), experiment.trials),
         (*facts.get("notes", ()), *checked.warnings, *([warning] if warning else [])),
         layout.place,
-        measured=measured,
+        on_gpus=said,
+        left_idle=left_idle(experiment, live_nodes()),
         printed=checked.printed,
     )
-    prepared = Prepared(experiment, objective, followed, checked, facts, places, first, earlier)
+    prepared = Prepared(
+        experiment, objective, followed, checked, facts, places, first, earlier, gpu_plan
+    )
     return prepared, plan
 
 
-def share_of_a_gpu(
-    experiment: Experiment,
-    space: FollowedSpace,
-    objective: Objective,
-    layout: Layout,
-    preparing: Callable[[str], None],
-    await_place: Callable[[], None] | None,
-) -> tuple[float | None, str]:
-    """How much of a GPU a trial needs, measured on the default model, and a line on why.
+def check_nodes(growth: Growth) -> str:
+    """Ask the nodes whether they are fit for trials.
 
-    None where no node holds a trial on a GPU, and none is waited for.
+    Where one is not, and GPUs are used only because they are there, trials keep to CPUs if all
+    nodes are fit for that.
+
+    Returns:
+        A line on why GPUs are not used; "" where nothing speaks against it.
+
+    Raises:
+        NodesError: a node is not as it must be.
     """
-    from pipeline.engine.helper.gpu_share import measured_share
+    try:
+        growth.check()
+    except NodesError as error:
+        if not growth.gpus_left_open or not growth.experiment.gpu_share:
+            raise
+        growth.experiment = growth.experiment.changed(gpus_per_trial=0)
+        growth.check()
+        node, fault, _ = error.rows[0]
+        return f"not used, trials keep to CPUs: {node}: {fault}"
+    return ""
+
+
+@contextlib.contextmanager
+def started_on_gpu(growth: Growth) -> "Iterator[OnGpu]":
+    """A process that has a GPU, for as long as it is entered."""
+    from pipeline.engine.gpus.measuring import OnGpu
+
+    on_gpu = OnGpu(growth.experiment, left_open=growth.gpus_left_open)
+    try:
+        yield on_gpu
+    finally:
+        on_gpu.end()
+
+
+def default_job(experiment: Experiment, objective: Objective, layout: Layout) -> Job:
+    """A trial of the default configuration."""
     from pipeline.engine.trials.jobs import Jobs
 
-    if await_place is None and not concurrent(experiment, live_nodes()):
-        return None, "measured once the cluster has a node that holds a trial on a GPU"
-    if await_place is not None:
-        await_place()
-    preparing("measuring the default model's memory on a GPU")
-    job = Jobs(experiment, objective, layout)(id_of(0), {})
-    return measured_share(experiment, space.source, space.data, job)
+    return Jobs(experiment, objective, layout)(id_of(0), {})
 
 
 def surveyed(plan: SearchPlan, space: FollowedSpace, interruption: Interruption) -> SearchPlan:

@@ -107,8 +107,9 @@ class Search:
 
         `inherited` says whether Ray's processes have this one's environment.
         """
+        experiment = self._growth.settle_gpus()
         if not inherited:  # else it is this machine
-            trials = self.experiment.trials if self.experiment.gpus_per_trial != "auto" else 1
+            trials = experiment.trials if experiment.gpus_per_trial != "auto" else 1
             self._growth.trials = lambda: trials
             self._growth.ask()
         try:
@@ -218,7 +219,6 @@ class Search:
         if isinstance(self._dataset, DataFile):
             self._dataset.prepare(self.watcher.preparing)
         return prepare(
-            self.experiment,
             self._start_helper,
             self.layout,
             self._growth,

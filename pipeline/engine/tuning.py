@@ -132,6 +132,8 @@ def _carried_out(
     insecure: bool,
 ) -> Run:
     if past is not None:
+        if experiment.gpus_per_trial is None:  # what its trials have is not to change by itself
+            experiment = experiment.changed(gpus_per_trial=past.gpus_per_trial)
         with storage_of(past.layout):
             past.read()
         if past.is_complete(experiment):

@@ -54,6 +54,7 @@ from pipeline.records.settings import read_settings
 from pipeline.space.hyperparameters import HyperParameters, Requested
 from pipeline.space.specs import Fixed, Hyperparameter, Value
 from pipeline.watch import Watcher
+from pipeline.worker.devices import cuda
 
 
 class Tuner(TrialRunner):
@@ -85,7 +86,8 @@ class Tuner(TrialRunner):
         scheduler: what stops poor trials early: asha, asha-stopping, hyperband, median, pbt or
             none.
         cpus_per_trial: CPUs, and so threads, of a trial.
-        gpus_per_trial: GPUs of a trial; 0.25 puts four on one, "auto" as many as its memory allows.
+        gpus_per_trial: GPUs of a trial; 0.25 puts four on one, "auto" as many as are fastest, 0
+            keeps to CPUs; None is auto where there is a GPU.
         max_concurrent: trials at once, at most.
         address: HOST:PORT of a Ray cluster, or "auto".
 
@@ -121,7 +123,7 @@ class Tuner(TrialRunner):
         keep_models: int = 10,
         scheduler: str | None = None,
         cpus_per_trial: float = 1,
-        gpus_per_trial: float | Literal["auto"] = 0,
+        gpus_per_trial: float | Literal["auto"] | None = None,
         max_concurrent: int | None = None,
         address: str | None = None,
         **others: Any,
@@ -472,7 +474,9 @@ class Tuner(TrialRunner):
 
     def _met_by_default(self) -> list[Hyperparameter]:
         data = self._known_data()
-        if self._settings["gpus_per_trial"] == 0:  # Keras is the caller's already
+        gpus = self._settings["gpus_per_trial"]
+        # Keras is the caller's already
+        if gpus == 0 or (gpus is None and not cuda.has_driver()):
             from pipeline.worker.spaces import reveal
             from pipeline.worker.spaces.loading import load_search_space
 

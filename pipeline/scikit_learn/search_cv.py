@@ -68,7 +68,7 @@ class KerasweepSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc
         random_state: of the search and of each training.
         max_concurrent: candidates at once, at most.
         cpus_per_trial: CPUs of a candidate.
-        gpus_per_trial: GPUs of a candidate.
+        gpus_per_trial: GPUs of a candidate; None uses those that there are, 0 keeps to CPUs.
         storage: where the records are kept; None keeps none.
         name: of the run's directory there.
         resume: go on with the run of this name, if there is one.
@@ -99,7 +99,7 @@ class KerasweepSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc
         random_state: Any = 0,
         max_concurrent: int | None = None,
         cpus_per_trial: float = 1,
-        gpus_per_trial: float | Literal["auto"] = 0,
+        gpus_per_trial: float | Literal["auto"] | None = None,
         storage: str | None = None,
         name: str | None = None,
         resume: bool = False,

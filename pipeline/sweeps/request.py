@@ -213,7 +213,7 @@ def _experiment(name: Any, settings: dict[str, Any]) -> Experiment:
 def _beside(experiment: Experiment, parallel: int) -> Experiment:
     """An experiment that runs beside others.
 
-    On one machine they divide its CPUs, a cluster they share.
+    On one machine they divide its CPUs and leave its GPUs, a cluster they share.
     """
     if address_of(experiment) is not None:
         return experiment
@@ -224,7 +224,8 @@ def _beside(experiment: Experiment, parallel: int) -> Experiment:
             f"address: auto below defaults); got {parallel}."
         )
     return experiment.changed(
-        cpus=experiment.cpus or max(1, len(os.sched_getaffinity(0)) // parallel)
+        cpus=experiment.cpus or max(1, len(os.sched_getaffinity(0)) // parallel),
+        gpus_per_trial=0,  # each would take all GPUs for its own
     )
 
 

@@ -18,6 +18,9 @@ from pipeline.space.configuration import Configuration
 from pipeline.space.hyperparameters import Requested
 from pipeline.worker.faults import Failure
 
+# The reason of a trial's fit plan that was chosen by a measurement on a GPU, as records have it.
+MEASURED = "fastest where it was measured"
+
 
 class Stopped(BaseException):
     """Raised out of `report` when the trial is to end there.
@@ -52,6 +55,7 @@ class Job:
     retries: int = 0  # so often it is tried again where user code raised
     class_weight: str | None = None  # "balanced": see `class_weights`
     fit_plan: str = "auto"  # how `fit` is carried out: see `plans`
+    gpu_plan: str = ""  # what auto is on its GPU, as was measured; "" where nothing was
     devices: int = 1  # that train it together: see `parallel`
     on_gpu: bool = False  # whether they are GPUs
     keep_spare: bool = False  # whether its checkpoints are kept twice: see `checkpoints`

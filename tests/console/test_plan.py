@@ -14,11 +14,12 @@ from pipeline.experiment import UNBOUNDED
 from pipeline.space.specs import Boolean, Float, Int
 
 
-def test_the_plan_says_why_so_many_trials_share_a_gpu(plan_of):
-    line = "the default model's peak is 812 of 81,559 MiB: 16 trials a GPU, 4,497 MiB each"
-    plan = plan_of(concurrent=16, gpus_per_trial=0.0625, measured=line)
-    assert plan_rows(plan)["GPU memory"] == line
-    assert plan_rows(plan)["at once"] == "16 trials, each 1 CPU and 0.0625 GPU"
+def test_the_plan_says_what_is_used_of_the_gpus_and_why_and_what_of_the_cluster_is_not(plan_of):
+    line, idle = "2 trials on each", "1 node without a GPU trains nothing"
+    plan = plan_of(concurrent=2, gpus_per_trial=0.5, on_gpus=line, left_idle=idle)
+    assert plan_rows(plan)["GPU"] == line and plan_rows(plan)["left idle"] == idle
+    assert plan_rows(plan)["at once"] == "2 trials, each 1 CPU and 0.5 GPU"
+    assert not {"GPU", "left idle"} & plan_rows(plan_of()).keys()
 
 
 def test_the_plan_says_how_many_trainings_there_are_with_folds(plan_of):

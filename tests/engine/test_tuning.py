@@ -270,7 +270,9 @@ def test_an_objective_of_a_family_with_its_own_fit_is_checked_too(search, tmp_pa
 @pytest.mark.slow
 def test_more_than_the_cluster_will_ever_have_is_refused(search, tmp_path):
     with pytest.raises(
-        RequestError, match="it needs 1 CPU, 3 GPU, and the cluster's nodes have 4 CPU, 2 GPU."
+        RequestError,
+        match="it needs 1 CPU, 3 GPU, and the cluster's nodes have 4 CPU, 2 GPU. "
+        "With --gpus-per-trial 0 it fits.",
     ):
         search(gpus_per_trial=3)
     assert not (tmp_path / "runs").exists()

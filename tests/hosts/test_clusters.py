@@ -69,7 +69,7 @@ def test_a_cluster_that_lets_anybody_in_is_refused_unless_that_is_said_or_it_is_
     start_ray(head, token=False)
     # What is refused next, once the cluster is joined.
     too_large = ("--gpus-per-trial", "1")
-    no_place = "A trial must fit on one node; it needs 1 CPU, 1 GPU, and the cluster's nodes have 1 CPU, 0 GPU."
+    no_place = "A trial must fit on one node; it needs 1 CPU, 1 GPU, and the cluster's nodes have 1 CPU, 0 GPU. With --gpus-per-trial 0 it fits."
 
     code, _, errors = head.run(search(head, *too_large))
     assert (code, errors) == (

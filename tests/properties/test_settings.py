@@ -93,7 +93,7 @@ POSSIBLE = {
     "reduction_factor": st.floats(1.1, LARGEST),
     "perturbation_interval": counts,
     "cpus_per_trial": shares,
-    "gpus_per_trial": shares | st.just(0) | st.just(-0.0) | st.just("auto"),
+    "gpus_per_trial": st.none() | shares | st.just(0) | st.just(-0.0) | st.just("auto"),
     "fit_plan": st.sampled_from(["auto", "plain", "looped", "compiled"]),
     "max_concurrent": st.none() | counts,
     "max_retries_per_trial": st.integers(0, LARGEST),

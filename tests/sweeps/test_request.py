@@ -73,6 +73,9 @@ def test_experiments_side_by_side_divide_a_machine_and_share_a_cluster(monkeypat
     text = "parallel: 2\nmatrix: {dataset: [digits, mnist, diabetes]}\n"
     half = max(1, len(os.sched_getaffinity(0)) // 2)
     assert [each.cpus for each in read(text).experiments.values()] == [half] * 3
+    assert [each.gpus_per_trial for each in read(text).experiments.values()] == [0] * 3
+    alone = read("matrix: {dataset: [digits, mnist]}").experiments.values()
+    assert [each.gpus_per_trial for each in alone] == [None] * 2, "its GPUs are not divided"
     assert [each.cpus for each in read(f"{text}defaults: {{cpus: 1}}").experiments.values()] == [
         1
     ] * 3

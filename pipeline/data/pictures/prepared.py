@@ -22,6 +22,7 @@ import numpy as np
 import psutil
 
 from pipeline.data.arrays import Array
+from pipeline.data.files.cache import cache_folder
 from pipeline.data.pictures.decoding import COLOUR, GREY, check, decode_into, headers
 from pipeline.data.pictures.shares import WORTH_PIXELS, decode_in_processes, usable_processes
 from pipeline.data.pictures.sources import Source
@@ -67,8 +68,7 @@ def prepared_folder(storage: str) -> Path:
     """Where prepared arrays are kept: beside the runs, or on this machine if those are remote."""
     if "://" not in storage:
         return Path(storage) / PREPARED
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "kerasweep" / "prepared"
+    return cache_folder() / "prepared"
 
 
 def prepare(

@@ -35,9 +35,10 @@ def check_place(experiment: Experiment) -> None:
         f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU"
         for node in sorted(nodes, key=lambda n: (-n.get("GPU", 0), -n.get("CPU", 0)))[:4]
     )
+    fits = experiment.gpu_share and concurrent(experiment.changed(gpus_per_trial=0), nodes)
     raise RequestError(
         f"A trial must fit on one node; it needs {needs(experiment)}, and the cluster's nodes have "
-        f"{has}."
+        f"{has}." + " With --gpus-per-trial 0 it fits." * bool(fits)
     )
 
 

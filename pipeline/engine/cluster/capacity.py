@@ -3,10 +3,12 @@
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
+from pipeline.worker.devices import cuda
 
 NODES_EVERY_S = 5.0
 
@@ -45,9 +47,43 @@ def devices_a_trial(experiment: Experiment) -> int:
 
 def live_nodes() -> list[dict[str, float]]:
     """The resources of each node of the cluster."""
+    return [node["Resources"] for node in _alive()]
+
+
+def is_alone(nodes: Iterable[dict[str, Any]]) -> bool:
+    """Whether there is only Ray on this machine's loopback, by the nodes that are there."""
+    return all(node["NodeManagerAddress"].startswith("127.") for node in nodes)
+
+
+def _alive() -> list[dict[str, Any]]:
     import ray
 
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def has_gpu(experiment: Experiment) -> bool:
+    """Whether a node that is there now holds a trial on a whole GPU.
+
+    A GPU that only may come is none: whoever did not ask for one is not to pay for its machine. On
+    this machine alone nothing is a GPU that has no driver of CUDA's, whatever Ray was told.
+    """
+    whole = experiment.changed(gpus_per_trial=1)
+    return bool(concurrent(whole, live_nodes())) and (not is_alone(_alive()) or cuda.has_driver())
+
+
+def may_have_gpu(experiment: Experiment) -> bool:
+    """Whether this machine may have a GPU for trials, known before Ray is started."""
+    return experiment.gpus != 0 and cuda.has_driver()
+
+
+def left_idle(experiment: Experiment, nodes: list[dict[str, float]]) -> str:
+    """A line on the nodes that train nothing because trials take GPUs; "" where there are none."""
+    without = [node.get("CPU", 0.0) for node in nodes if not node.get("GPU", 0)]
+    if not experiment.gpu_share or not without:
+        return ""
+    count, cpus = len(without), f"{sum(without):g} CPU"
+    said = "1 node without a GPU trains" if count == 1 else f"{count} nodes without a GPU train"
+    return f"{said} nothing ({cpus}); with --gpus-per-trial 0 all nodes train, on CPUs alone"
 
 
 def needs(experiment: Experiment) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.cluster.capacity import concurrent
+from pipeline.engine.cluster.capacity import concurrent, may_have_gpu
 from pipeline.engine.internals.ray_process import (
     TOKEN,
     agents_ending,
@@ -180,4 +180,5 @@ def _uses_most(experiment: Experiment) -> bool:
     held = experiment.cpus or cpus_here()
     fit = concurrent(experiment, [{"CPU": held}])
     needed = 1 + min(fit, experiment.max_concurrent or held, experiment.trials)
-    return experiment.gpu_share == 0 and needed > held / 2
+    gpus = experiment.gpu_share or (experiment.gpus_per_trial is None and may_have_gpu(experiment))
+    return not gpus and needed > held / 2

@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from pipeline.engine.cluster.autoscaler import Demand, await_place
+from pipeline.engine.cluster.capacity import has_gpu
 from pipeline.engine.cluster.nodes import check_nodes
 from pipeline.experiment import Experiment
 from pipeline.records.store.remote import RemotePath
@@ -15,7 +17,7 @@ class Growth:
     """The nodes that a search may use.
 
     Args:
-        experiment: what trials need; set anew once a share of a GPU was found out.
+        experiment: what trials need; set anew once it was found out what they take of a GPU.
         place: the run's directory.
         watcher: is told what is waited for.
         interruption: ends the waiting.
@@ -29,11 +31,23 @@ class Growth:
         interruption: Interruption,
     ) -> None:
         self.experiment, self.place = experiment, place
+        # whether nobody asked for GPUs, and they are used because they are there
+        self.gpus_left_open = experiment.gpus_per_trial is None
         self._watcher, self._interruption = watcher, interruption
         self._demand = Demand(experiment)
         self.fit: set[str] = set()  # nodes that were asked whether they are
         self.waited_s = 0.0  # for a place
         self.trials: Callable[[], int] | None = None  # how many may still run; None asks for none
+
+    def settle_gpus(self) -> Experiment:
+        """Where it was not said whether trials take GPUs, they do if the cluster has any now.
+
+        What trials need, after that.
+        """
+        if self.experiment.gpus_per_trial is None:
+            gpus: float | Literal["auto"] = "auto" if has_gpu(self.experiment) else 0
+            self.experiment = self.experiment.changed(gpus_per_trial=gpus)
+        return self.experiment
 
     def check(self) -> None:
         """Ask every node that was not asked yet whether it is fit for trials."""

@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.cluster.capacity import trials_a_gpu
+from pipeline.engine.cluster.capacity import is_alone, trials_a_gpu
 from pipeline.engine.cluster.node_facts import DRIVER, Finding, answer, facts, findings
 from pipeline.engine.directory import made, not_writable
 from pipeline.errors import NodesError
@@ -154,7 +154,7 @@ def _refuse(nodes: dict[str, Any], found: dict[str, list[Finding]], slow: int = 
 def _unknown(asked: set[str]) -> dict[str, Any]:
     """Nodes that are to be asked: none where there is only Ray on this machine's loopback."""
     alive = _alive()
-    if all(node["NodeManagerAddress"].startswith("127.") for node in alive.values()):
+    if is_alone(alive.values()):
         return {}
     return {name: node for name, node in alive.items() if name not in asked}
 

@@ -1,14 +1,24 @@
 """From a configuration to a trial's task."""
 
+import re
+from collections.abc import Iterable
+
 from pipeline.engine.cluster.capacity import devices_a_trial
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.entries.trial_ids import number_of
+from pipeline.records.entries.trials import TrialRecord
 from pipeline.records.layout import Layout
 from pipeline.schedulers.scheduler import scheduler_class
 from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import Configuration
-from pipeline.worker.session import Job
+from pipeline.worker.session import MEASURED, Job
+
+
+def measured_plan(trials: Iterable[TrialRecord]) -> str:
+    """The fit plan that was measured to be fastest on the GPUs of a run's trials; "" for none."""
+    found = (re.search(rf"(\w+): {MEASURED}", record.fit_plan or "") for record in trials)
+    return next((plan[1] for plan in found if plan), "")
 
 
 class Jobs:
@@ -19,13 +29,19 @@ class Jobs:
         objective: what trials are compared by.
         layout: where the run is.
         starts: how many configurations were given to be tried first.
+        gpu_plan: the fit plan that is fastest on their GPU; "" where none was measured.
     """
 
     def __init__(
-        self, experiment: Experiment, objective: Objective, layout: Layout, starts: int = 0
+        self,
+        experiment: Experiment,
+        objective: Objective,
+        layout: Layout,
+        starts: int = 0,
+        gpu_plan: str = "",
     ) -> None:
         self._experiment, self._objective, self._layout = experiment, objective, layout
-        self._starts = starts
+        self._starts, self._gpu_plan = starts, gpu_plan
         self._searcher = searcher_class(experiment.searcher)
         self._scheduler = scheduler_class(experiment.scheduler)
         self._rungs = (*self._scheduler.rungs(experiment), experiment.max_epochs)
@@ -47,6 +63,7 @@ class Jobs:
             retries=experiment.max_retries_per_trial,
             class_weight=experiment.class_weight,
             fit_plan=experiment.fit_plan,
+            gpu_plan=self._gpu_plan,
             devices=devices_a_trial(experiment),
             on_gpu=experiment.gpu_share > 0,
             keep_spare=self._scheduler.keeps_spares,

@@ -14,7 +14,7 @@ from pipeline.engine.preparation import Prepared
 from pipeline.engine.trials.ask_tell import AskTell, Trials
 from pipeline.engine.trials.generations import RecordedGenerations
 from pipeline.engine.trials.gpu_shares import Shares
-from pipeline.engine.trials.jobs import Jobs
+from pipeline.engine.trials.jobs import Jobs, measured_plan
 from pipeline.engine.trials.recorder import Recorder, tell_past
 from pipeline.engine.trials.replay import replay
 from pipeline.engine.trials.stopping import StopRule
@@ -65,7 +65,8 @@ def run_trials(
     experiment, objective, space = prepared.experiment, prepared.objective, prepared.space
     searcher = _searcher(prepared)
     tell_past(ledger, searcher, objective)
-    jobs = Jobs(experiment, objective, layout, len(prepared.first))
+    gpu_plan = prepared.gpu_plan or measured_plan(ledger.trials.values())
+    jobs = Jobs(experiment, objective, layout, len(prepared.first), gpu_plan)
     shares = Shares(experiment, ledger, jobs, space.weights, watcher.warned)
 
     def give(trial: str, values: dict[str, Any]) -> None:

@@ -54,6 +54,8 @@ class Backend:
 
     title: ClassVar[str] = ""  # as a person writes it
     plans: ClassVar[tuple[PlanName, ...]] = ("plain",)  # those that it can carry out
+    # those that are tried on a GPU before a search, beside Keras's own way
+    plans_to_measure: ClassVar[tuple[PlanName, ...]] = ()
     data_parallel: ClassVar[bool] = (
         False  # whether Keras trains one model on several of its devices
     )

@@ -22,6 +22,18 @@ class GpuMemory:
     free_mib: int | None  # None: not known
 
 
+def has_driver() -> bool:
+    """Whether CUDA's driver is on this machine; takes no time where it is not."""
+    return _driver() is not None
+
+
+def _driver() -> Any:
+    try:
+        return ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+
+
 def memory() -> GpuMemory | None:
     """The memory of the GPU; None where there is no driver, or no GPU to be seen.
 
@@ -31,11 +43,18 @@ def memory() -> GpuMemory | None:
     return None if found is None else GpuMemory(found[0], _free_mib(found[1]))
 
 
+def model() -> str:
+    """What the maker calls the GPU, as "NVIDIA H200"; "" where there is none."""
+    name = ctypes.create_string_buffer(128)
+    if first() is None or _driver().cuDeviceGetName(name, len(name), _device()) != SUCCESS:
+        return ""
+    return name.value.decode(errors="replace")
+
+
 def first() -> tuple[int, str] | None:
     """The GPU's MiB, and the name that it has in NVML but for a prefix."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
+    driver = _driver()
+    if driver is None:
         return None
     count, total, name = ctypes.c_int(), ctypes.c_size_t(), (ctypes.c_ubyte * 16)()
     if (
@@ -44,11 +63,17 @@ def first() -> tuple[int, str] | None:
         or not count.value
     ):
         return None
-    device = ctypes.c_int()
-    driver.cuDeviceGet(ctypes.byref(device), 0)
+    device = _device()
     driver.cuDeviceTotalMem_v2(ctypes.byref(total), device)
     driver.cuDeviceGetUuid_v2(ctypes.byref(name), device)
     return total.value // 2**20, str(uuid.UUID(bytes=bytes(name)))
+
+
+def _device() -> ctypes.c_int:
+    """CUDA's number of the GPU; CUDA must have been begun."""
+    device = ctypes.c_int()
+    _driver().cuDeviceGet(ctypes.byref(device), 0)
+    return device
 
 
 def _free_mib(name: str) -> int | None:

@@ -53,6 +53,7 @@ class Reporter(keras.callbacks.Callback):
     evaluated_in = 32
     incomparable = ""
     fit_plan: FitPlan | None = None  # how the last epoch was carried out
+    gpu_plan = ""  # what "auto" is on a GPU, where that was measured
     alike: Any = None  # the trial's data, if each epoch of it is known to be the same
     # whether the data of the last `model.fit` is in each epoch what follows from its number
     follows = True
@@ -146,7 +147,8 @@ def _carried_out(
 
     def planned(arrays: Arrays, examples: tuple[Any, ...] = ()) -> FitPlan:
         of_stage = arrays.steps * (reporter.stage() or call.epochs)
-        return choose(model, asked, of_stage, call.batch_size, callbacks, examples, backend)
+        size, on_gpu = call.batch_size, reporter.gpu_plan
+        return choose(model, asked, of_stage, size, callbacks, examples, backend, on_gpu)
 
     if order.seed is None:
         arrays = None

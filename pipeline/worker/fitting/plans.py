@@ -9,7 +9,8 @@ Keras's own way, or many batches a call inside one graph.
 
 All three make the same updates on the same batches in the same order; sums differ in the last
 places. What is fastest depends on the model: benchmarks/fit_plans.py makes the measurements that
-`choose` follows.
+`choose` follows on CPUs. On a GPU it follows what was measured there before the search
+(`engine/gpus`), of the plans that a backend names; no other was ever run on one.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ import keras
 from pipeline.worker.backends.backend import Backend, PlanName
 from pipeline.worker.backends.known import current
 from pipeline.worker.fitting.left import compiling_of, left_on
+from pipeline.worker.session import MEASURED
 
 # Steps that gain about as much as XLA's compilation takes, 0.6 to 1.5 s of CPU: a step gains 0 to
 # 0.3 ms, and 0.1 at most of most models that were measured (AMD EPYC).
@@ -51,6 +53,7 @@ def choose(
     callbacks: Sequence[Any],
     examples: tuple[Any, ...] = (),
     backend: Backend | None = None,
+    on_gpu: str = "",
 ) -> FitPlan:
     """The plan for a model that is to be trained on arrays.
 
@@ -62,14 +65,18 @@ def choose(
         callbacks: of this `fit`.
         examples: a batch, to build the model on.
         backend: Keras's, unless another is given.
+        on_gpu: what was measured to be fastest on a GPU such as this; "" where nothing was.
     """
     if asked == "plain":
         return FitPlan("plain", "asked for")
     backend = backend or current()
     if reason := _unserved(model, callbacks, backend):
         return FitPlan("plain", reason)
+    why = "asked for"
     if asked == "auto" and backend.on_gpu():
-        return FitPlan("plain", "a GPU")  # not measured yet
+        if on_gpu not in backend.plans_to_measure:
+            return FitPlan("plain", _why_plain_on_gpu(backend, on_gpu))
+        asked, why = on_gpu, MEASURED
     if examples:
         # Variables that a trace makes cost another trace: tf.function throws the first away. And an
         # unbuilt model does not show what it is.
@@ -84,7 +91,7 @@ def choose(
     if asked != "auto":
         if asked == "looped" and not loops:
             return FitPlan("compiled", f"{backend.title} has no other loop")
-        return FitPlan("looped" if asked == "looped" else "compiled", "asked for")
+        return FitPlan("looped" if asked == "looped" else "compiled", why)
     layers = [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
     elementary = all(isinstance(layer, ELEMENTARY) for layer in layers)
     if loops and model.jit_compile:  # Keras's own choice is not to, on a CPU
@@ -104,6 +111,14 @@ def choose(
     if steps < COMPILED_FROM_STEPS:
         return FitPlan("looped", "too few steps for a compilation to pay")
     return FitPlan("compiled", "many steps")
+
+
+def _why_plain_on_gpu(backend: Backend, measured: str) -> str:
+    if measured:
+        return MEASURED
+    if not backend.plans_to_measure:  # they are tested on CPUs alone
+        return f"a GPU, on which {backend.title}'s other plans were never run"
+    return "a GPU, on which no plan was measured"
 
 
 UNCOMPILED = FitPlan("looped", "XLA cannot compile it")

@@ -83,7 +83,7 @@ class TrialProgress(Reporter):
         self._facts = TrialFacts()
         self.warning = ""  # to be told with the next report
         self._unsaved = False  # storage failed, and this was told
-        self.trial, self.repeat = job.trial, job.repeat
+        self.trial, self.repeat, self.gpu_plan = job.trial, job.repeat, job.gpu_plan
 
     def restore(self, state: State) -> None:
         """Go on from a checkpoint's state."""

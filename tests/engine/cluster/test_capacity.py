@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.cluster.capacity import concurrent, packing_warning
+from pipeline.engine.cluster.capacity import concurrent, left_idle, packing_warning
 from pipeline.experiment import Experiment
 
 
@@ -40,6 +40,17 @@ def test_a_share_that_does_not_divide_a_gpu_is_warned_about():
 @pytest.mark.parametrize("share", [0, 0.25, 0.5, 0.2, 0.333, 1, 2])
 def test_a_share_that_divides_it_is_not(share):
     assert packing_warning(experiment(gpus_per_trial=share)) is None
+
+
+def test_nodes_that_train_nothing_because_trials_take_gpus_are_named():
+    nodes = [{"CPU": 8, "GPU": 1}, {"CPU": 4}, {"CPU": 16, "GPU": 0}]
+    rest = "with --gpus-per-trial 0 all nodes train, on CPUs alone"
+    line = left_idle(experiment(gpus_per_trial=1), nodes)
+    assert line == f"2 nodes without a GPU train nothing (20 CPU); {rest}"
+    line = left_idle(experiment(gpus_per_trial=0.5), nodes[:2])
+    assert line == f"1 node without a GPU trains nothing (4 CPU); {rest}"
+    assert left_idle(experiment(gpus_per_trial=0), nodes) == ""
+    assert left_idle(experiment(gpus_per_trial=1), nodes[:1]) == ""
 
 
 def test_a_users_modules_travel_with_what_lies_beside_them_each_in_its_own_folder(

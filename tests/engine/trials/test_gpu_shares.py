@@ -2,25 +2,14 @@
 only told of."""
 
 import json
-import os
-from dataclasses import replace
 
 import pytest
 from ray.tune.experiment import Trial
 
 from pipeline.engine.faults.lost_workers import WorkerFailures
-from pipeline.engine.helper.gpu_share import (
-    Measured,
-    checked,
-    measured_by,
-    most_of_use,
-    most_that_fit,
-    train_default,
-)
 from pipeline.engine.messages import OutOfShare
 from pipeline.engine.trials.gpu_shares import Shares
 from pipeline.engine.trials.supervisor import Supervisor
-from pipeline.errors import KerasweepError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.entries.reports import Report
@@ -301,123 +290,6 @@ def test_on_whole_gpus_or_none_there_is_nothing_to_give(shares, tmp_path):
     ledger.close()
 
 
-@pytest.mark.parametrize(
-    ("peak", "total", "most", "count"),
-    [
-        (100, 81_559, 16, 16),
-        (100, 81_559, 8, 8),
-        (4_000, 81_559, 16, 14),
-        (30_000, 81_559, 16, 2),
-        (70_000, 81_559, 16, 1),
-    ],
-)
-def test_as_many_share_a_gpu_as_have_a_quarter_more_than_the_peak_and_sixteen_at_most(
-    peak, total, most, count
-):
-    assert most_that_fit(Measured(peak, total), most) == count
-
-
-@pytest.mark.parametrize(
-    ("settings", "nodes", "count"),
-    [
-        ({}, [{"CPU": 64, "GPU": 1}], 16),
-        ({}, [{"CPU": 4, "GPU": 1}, {"CPU": 16, "GPU": 2}], 7),  # twenty trials on three
-        ({"trials": 100}, [{"CPU": 4, "GPU": 1}, {"CPU": 16, "GPU": 2}], 8),
-        ({"cpus_per_trial": 2}, [{"CPU": 4, "GPU": 1}, {"CPU": 64}], 2),
-        ({"max_concurrent": 6}, [{"CPU": 64, "GPU": 2}], 3),
-        ({"trials": 3}, [{"CPU": 64, "GPU": 2}], 2),
-        ({"cpus_per_trial": 8}, [{"CPU": 4, "GPU": 1}], 1),
-    ],
-)
-def test_no_more_share_a_gpu_than_have_a_cpu_there_and_may_run_at_once(settings, nodes, count):
-    assert most_of_use(Experiment(dataset="digits", **{"trials": 20} | settings), nodes) == count
-
-
-@pytest.mark.parametrize(
-    ("found", "line"),
-    [
-        (
-            None,
-            "gpus_per_trial auto must find a GPU to measure on; where Ray counts one, CUDA shows "
-            "none. Give a number.",
-        ),
-        (
-            Measured(9, 81_559, "out of memory"),
-            "gpus_per_trial auto must see the default configuration train on a whole GPU; it "
-            "failed: out of memory",
-        ),
-        (
-            Measured(0, 81_559),
-            "gpus_per_trial auto must know what the default model takes of a GPU; Keras's backend "
-            "tells no peak. Give "
-            "a number.",
-        ),
-    ],
-)
-def test_what_is_no_measurement_is_refused(found, line):
-    with pytest.raises(RequestError) as refused:
-        checked(found)
-    assert str(refused.value) == line
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_a_probe_that_fails_or_is_lost_says_so_in_a_line(ray_cluster):
-    import ray
-
-    @ray.remote(max_retries=0)
-    def task(error=None):
-        if error is None:
-            os._exit(1)
-        raise error
-
-    start = "gpus_per_trial auto could not measure the default model. "
-    with pytest.raises(KerasweepError) as failed:
-        measured_by(task.remote(RuntimeError("the GPU must have 9 MiB free")))
-    assert str(failed.value) == start + "the GPU must have 9 MiB free"
-    with pytest.raises(RequestError, match="^this one sees none$"):
-        measured_by(task.remote(RequestError("this one sees none")))
-    with pytest.raises(KerasweepError) as lost:
-        measured_by(task.remote())
-    assert str(lost.value).startswith(f"{start}Ray lost the process that trained it: ")
-
-
-def test_what_is_measured_is_a_trial_with_all_its_executions(shares):
-    from tests.worker.stage import dataset, linear_model
-
-    held = []
-
-    class Space:
-        def build(self, hp):
-            held.append(linear_model())
-            return held[-1]
-
-    task = shares.job("t0000", {})
-    assert train_default(Space(), dataset("digits"), replace(task, repeats=3)) == ""
-    assert len(held) == 3 and all(model.optimizer.iterations > 0 for model in held)
-    folds = replace(task, repeats=2, folds=2, session_keeps=True)
-    assert train_default(Space(), dataset("digits").with_folds(2, 0), folds) == ""
-    assert len(held) == 5
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_a_dry_run_does_not_wait_for_a_gpu_to_measure_on(ray_cluster, tmp_path):
-    from pipeline.engine.preparation import share_of_a_gpu
-
-    experiment = Experiment(
-        dataset="digits",
-        gpus_per_trial="auto",
-        cpus_per_trial=99,
-        address="auto",
-        storage=str(tmp_path),
-    )
-    objective = Objective("val_loss", "min")
-    share, line = share_of_a_gpu(experiment, None, objective, Layout(tmp_path), print, None)
-    assert line == "measured once the cluster has a node that holds a trial on a GPU"
-    assert share is None
-
-
 TOGETHER = """
 import contextlib
 import keras
@@ -448,15 +320,3 @@ def test_a_search_trains_each_model_on_two_devices_and_measures_the_best_on_one(
     ]
     assert run.summary["validation"]["accuracy"] == pytest.approx(run.best.objective, abs=1e-4)
     assert run.layout.best_model.is_file()
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_auto_needs_a_gpu_that_can_be_measured_on(search, tmp_path):
-    with pytest.raises(
-        RequestError,
-        match="auto must find a GPU to measure on; where Ray counts one, CUDA shows none.",
-    ):
-        search(gpus_per_trial="auto")
-    assert not (tmp_path / "runs").exists()

@@ -22,6 +22,10 @@ int cuInit(unsigned flags) { return flags; }
 int cuDeviceGetCount(int *count) { *count = 2; return 0; }
 int cuDeviceGet(int *device, int place) { *device = 7 + place; return 0; }
 int cuDeviceTotalMem_v2(size_t *bytes, int device) { *bytes = device == 7 ? 40000UL << 20 : 1; return 0; }
+int cuDeviceGetName(char *name, int length, int device) {
+    strncpy(name, device == 7 ? "NVIDIA Stand-in" : "another", length);
+    return 0;
+}
 int cuDeviceGetUuid_v2(unsigned char *name, int device) {
     for (int i = 0; i < 16; i++) name[i] = device == 7 ? 0xa0 + i : 0;
     return 0;
@@ -39,6 +43,12 @@ int nvmlDeviceGetHandleByUUID(const char *name, void **handle) {
     snprintf(known, sizeof known, "%s-a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf", getenv("PREFIX"));
     *handle = NULL;
     return strcmp(name, known) ? 6 : 0;
+}
+int nvmlDeviceGetUtilizationRates(void *handle, unsigned *rates) {
+    static unsigned looks = 0;
+    if (getenv("UNTOLD")) return 3;
+    rates[0] = looks++ % 2 ? 20 : 60; rates[1] = 0;
+    return 0;
 }
 int nvmlDeviceGetMemoryInfo(void *handle, unsigned long long *memory) {
     unsigned long free_mib = 0;
@@ -105,8 +115,47 @@ def test_the_first_that_cuda_shows_is_asked_for_whole_or_a_part_of_one(
     assert told(start(SHOWN, libraries, tmp_path, 12345, prefix)) == [40000, free]
 
 
+SEEN = "print(json.dumps([cuda.has_driver(), cuda.model(), cuda.memory() is not None]))"
+
+
 def test_without_a_driver_there_is_no_gpu(tmp_path):
-    assert told(start("print(json.dumps(cuda.memory()))", tmp_path, tmp_path, 0)) is None
+    assert told(start(SEEN, tmp_path, tmp_path, 0)) == [False, "", False]
+
+
+def test_with_one_the_maker_names_the_gpu(libraries, tmp_path):
+    assert told(start(SEEN, libraries, tmp_path, 0)) == [True, "NVIDIA Stand-in", True]
+
+
+BUSY = """
+import time
+from pipeline.worker.devices import busy
+busy.EVERY_S = 0.01
+with busy.Busy() as seen:
+    time.sleep(0.5)
+print(json.dumps(seen.share))
+"""
+
+
+def test_how_busy_it_is_is_the_mean_of_what_nvml_says_if_it_says_it(libraries, tmp_path):
+    assert told(start(BUSY, libraries, tmp_path, 0)) == pytest.approx(0.4, abs=0.05)
+    assert told(start(BUSY, libraries, tmp_path, 0, UNTOLD="1")) is None
+    assert told(start(BUSY, tmp_path, tmp_path, 0)) is None
+
+
+TAKEN = """
+from pipeline.engine.gpus import gauge
+gauge.FREED_S = 0.1
+print(json.dumps(gauge._check_free()))
+"""
+
+
+def test_a_gpu_of_whose_memory_others_have_more_than_half_is_refused(libraries, tmp_path):
+    assert told(start(TAKEN, libraries, tmp_path, 20_000)) is None
+    _, errors = start(TAKEN, libraries, tmp_path, 19_999).communicate(timeout=120)
+    assert errors.splitlines()[-1] == (
+        "pipeline.errors.RequestError: A trial with a GPU needs half of its memory free; 19,999 of "
+        "40,000 MiB are: see nvidia-smi."
+    )
 
 
 def test_jax_gets_the_same_cap_as_the_others_and_what_the_user_set_stays(libraries, tmp_path):
@@ -181,13 +230,20 @@ def test_memory_that_nobody_gives_back_is_named(libraries, tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_search_on_a_node_that_cannot_train_ends_in_one_line_and_costs_no_trial(
+def test_a_search_on_a_node_that_cannot_train_keeps_to_cpus_or_ends_in_one_line_and_costs_no_trial(
     libraries, tmp_path
 ):
     cuda = tmp_path / "cuda"  # without NVML, of which Ray asks more than that stand-in knows
     cuda.mkdir()
     (cuda / "libcuda.so.1").symlink_to(libraries / "libcuda.so.1")
     given = {"LD_LIBRARY_PATH": str(cuda), "KERAS_BACKEND": "jax"}
+    line = "A trial with a GPU needs a jax that sees it; this one sees none."
+    asked = ("--gpus", 1, "--trials", 1, "--max-epochs", 1, "--name", "unasked")
+    code, output, errors = run_cli("digits", *asked, cwd=tmp_path, **given)
+    assert code == 0, errors
+    assert f"GPU              not used, trials keep to CPUs: {line}" in output
+    settings = (tmp_path / "runs" / "unasked" / "experiment.yaml").read_text()
+    assert "\ngpus_per_trial: 0.0\n" in settings, "so that a resume keeps to them too"
     arguments = (
         "--gpus",
         1,
@@ -202,9 +258,7 @@ def test_a_search_on_a_node_that_cannot_train_ends_in_one_line_and_costs_no_tria
     )
     code, _, errors = run_cli("digits", *arguments, cwd=tmp_path, **given)
     assert code == 2, errors
-    assert errors.startswith(
-        "Error: A trial with a GPU needs a jax that sees it; this one sees none."
-    )
+    assert errors.startswith(f"Error: {line}")
     assert errors.count("\n") == 1
     records = [
         json.loads(path.read_text())

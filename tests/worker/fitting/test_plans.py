@@ -9,6 +9,8 @@ import pytest
 
 from pipeline.worker.backends import batches
 from pipeline.worker.backends.backend import PLANS
+from pipeline.worker.backends.jax import Jax
+from pipeline.worker.backends.tensorflow import TensorFlow
 from pipeline.worker.fitting import fit
 from pipeline.worker.fitting.fit import Reporter, planned_fit
 from pipeline.worker.fitting.plans import choose
@@ -498,6 +500,40 @@ def wide():
 )
 def test_auto_follows_what_was_measured(layers, steps, batch_size, plan):
     assert choose(model(layers), "auto", steps, batch_size, []).name == plan
+
+
+class LikeJax(Jax):
+    """JAX as it is on a GPU."""
+
+    def on_gpu(self):
+        return True
+
+
+class LikeTensorFlow(TensorFlow):
+    def on_gpu(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("backend", "measured", "plan"),
+    [
+        (LikeJax(), "compiled", "compiled: fastest where it was measured"),
+        (LikeJax(), "plain", "plain: fastest where it was measured"),
+        (LikeJax(), "", "plain: a GPU, on which no plan was measured"),
+        (
+            LikeTensorFlow(),
+            "",
+            "plain: a GPU, on which TensorFlow's other plans were never run",
+        ),
+    ],
+)
+@pytest.mark.parametrize("layers", [dense, convolutions])
+def test_on_a_gpu_a_plan_is_chosen_by_what_was_measured_there(layers, backend, measured, plan):
+    made = model(layers, jit_compile=True)
+    examples = (np.zeros((32, 8, 8, 1)), np.zeros(32))
+    assert str(choose(made, "auto", 10, 32, [], examples, backend, measured)) == plan
+    asked = choose(made, "compiled", 10, 32, [], examples, backend, measured)
+    assert str(asked) == "compiled: asked for"
 
 
 @pytest.mark.parametrize(("layers", "plan"), [(convolutions, "plain"), (dense, "compiled")])

@@ -1,0 +1,1 @@
+"""What is used of the GPUs where that was not said: measured before the first trial."""
