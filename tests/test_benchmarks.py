@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.worker.devices.cuda import has_driver
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -85,3 +87,61 @@ def test_a_benchmark_takes_another_dataset_and_another_search_space(
     assert (
         found["n"] == 1 and found[compared] and {"commit", "hardware", "versions"} <= found.keys()
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "small", "said"),
+    [
+        (
+            "plans",
+            "FAMILIES, part.WINDOW_S = [('mlp', 'digits')], 0.2",
+            [
+                {"space": "mlp", "dataset": "digits", "plan": plan, "failed": ""}
+                for plan in ("plain", "compiled")
+            ],
+        ),
+        (
+            "fused",
+            "DATASETS, part.GROUPS = ['digits'], (1, 8)",
+            [{"dataset": "digits", "group": count, "epochs": 3} for count in (1, 8)],
+        ),
+    ],
+)
+def test_what_a_gpu_benchmark_runs_in_a_process_of_its_own_runs_without_a_gpu(part, small, said):
+    done = subprocess.run(
+        [sys.executable, "-c", f"from on_gpu import {part} as part; part.{small}; part.main()"],
+        cwd=BENCHMARKS,
+        env=os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(BENCHMARKS.parent)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [
+        {name: line[name] for name in want} for line, want in zip(lines, said, strict=True)
+    ] == said
+    paces = [line["epochs_a_s"] for line in lines] if part == "plans" else [lines[0]["alone_s"]]
+    assert all(pace > 0 for pace in paces)
+
+
+def test_the_gpu_benchmark_says_where_there_is_no_gpu_and_knows_its_parts(tmp_path):
+    def run(*parts):
+        return subprocess.run(
+            [sys.executable, "gpu.py", *parts],
+            cwd=BENCHMARKS,
+            env=os.environ | {"BENCHMARK_RESULTS": str(tmp_path), "LD_LIBRARY_PATH": ""},
+            capture_output=True,
+            text=True,
+        )
+
+    wrong = run("cap")
+    assert wrong.stderr == "Parts are caps, fused, plans, auto, packing; got cap.\n"
+    if has_driver():
+        return
+    assert run("caps", "auto").returncode == 0
+    (record,) = tmp_path.glob("*-gpu-caps-auto.json")
+    found = json.loads(record.read_text())
+    assert found["why"] == "this machine has no NVIDIA GPU, or none is seen"
+    assert found["verified"] is False

@@ -19,7 +19,9 @@ from pipeline.worker.devices import cuda, machine
 from pipeline.worker.devices.busy import Busy
 from pipeline.worker.session import Job, SearchSpace, Stopped, TrialUpdate
 
-PROBE_EXAMPLES = 8192  # an epoch: what passes between two epochs must not count for much
+# an epoch: what passes between two must not count for much, and families of ours take larger
+# batches where there are 10,000 examples or more
+PROBE_EXAMPLES = 16_384
 EPOCHS = 10**6  # of a training that is ended from outside
 
 
@@ -126,7 +128,6 @@ class OnShare:
     def __init__(self, cpus: float, gpus: float) -> None:
         machine.prepare_process(cpus, gpus)
         self._cpus, self._gpus = cpus, gpus
-        self._space: Any = None
         self._training: PacedTraining | None = None
 
     def gpu(self, whole: bool) -> Gpu | None:
@@ -153,9 +154,8 @@ class OnShare:
 
         if self._training is not None:
             self._training.end()
-        if self._space is None:
-            self._space = load_search_space(source)
-        self._training = PacedTraining(job, self._space, data.sample(PROBE_EXAMPLES))
+        sample = data.sample(PROBE_EXAMPLES)
+        self._training = PacedTraining(job, load_search_space(source), sample)
         self._training.start()
         return self._training.failure
 

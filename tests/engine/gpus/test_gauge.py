@@ -73,12 +73,13 @@ def test_why_it_failed_is_said_and_it_is_not_waited_for(job):
 
 def test_a_process_where_cuda_shows_no_gpu_says_so_and_one_asked_anew_begins_anew(job):
     process = object.__new__(OnShare)
-    process._cpus, process._gpus, process._space, process._training = 1.0, 1.0, Space(), None
+    process._cpus, process._gpus, process._training = 1.0, 1.0, None
+    space = Space()
     assert process.gpu(whole=True) is None
     assert process.go_on(9).epochs_a_s == 0.0
     for count in (1, 2):
-        assert process.warm_up(None, dataset("digits"), replace(job, fit_plan="plain")) == ""
+        assert process.warm_up(space, dataset("digits"), replace(job, fit_plan="plain")) == ""
         window = process.go_on(0.05)
         assert window.epochs_a_s > 0 and (window.busy, window.peak_mib) == (None, 0)
-        assert len(process._space.built) == count
+        assert len(space.built) == count
     process._training.end()
