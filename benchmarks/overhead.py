@@ -133,7 +133,7 @@ def ours(trials, reports, every_s, folder):
             def _train(self):
                 try:
                     place = TrialFacts(node="here", devices="")
-                    session = RaySession(self._commands, self._answers, place)
+                    session = RaySession(self._commands, self._answers, place, self._turn)
                     requested = trace(self._job.configuration, "default")
                     facts = TrialFacts(
                         requested=as_plain(requested, len(requested)), fit_plan="none"

@@ -1,6 +1,6 @@
 """What passes between a trial's worker and the driver."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.names import Source
@@ -65,10 +65,15 @@ def message_of(result: dict[str, Any]) -> TrialMessage:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all trials of a run share. `data` holds the reference of the loaded dataset."""
+    """What all trials of a run share.
+
+    `data` holds the reference of the loaded dataset; `process` is what a process has, where several
+    trials share it.
+    """
 
     search_space: Source | Any
     data: list[Any]
+    process: dict[str, float] = field(default_factory=dict)
 
 
 class OutOfShare(Exception):

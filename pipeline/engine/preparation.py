@@ -47,7 +47,8 @@ class Prepared:
 
     `experiment` has the share of a GPU that was found out, and `gpu_plan` is the fit plan that is
     fastest on it, "" where none was measured; `data` says what the dataset is; `first` are
-    configurations to be tried first, `earlier` another run's observations.
+    configurations to be tried first, `earlier` another run's observations; `seats` says how many
+    trials share a process.
     """
 
     experiment: Experiment
@@ -59,6 +60,7 @@ class Prepared:
     first: list[Configuration]
     earlier: list[Any]
     gpu_plan: str = ""
+    seats: int = 1
 
 
 def prepare(
@@ -115,7 +117,9 @@ def prepare(
 
         earlier = searched.observations(starts, objective)
         first = searched.settled(starts, checked.requested, followed.trace)
-    places = FreePlaces(experiment)
+    seats, _ = seats_of(experiment)
+    growth.seats = seats
+    places = FreePlaces(experiment, seats)
     warning = packing_warning(experiment)
     plan = SearchPlan(
         experiment,
@@ -131,9 +135,14 @@ def prepare(
         printed=checked.printed,
     )
     prepared = Prepared(
-        experiment, objective, followed, checked, facts, places, first, earlier, gpu_plan
+        experiment, objective, followed, checked, facts, places, first, earlier, gpu_plan, seats
     )
     return prepared, plan
+
+
+def seats_of(experiment: Experiment) -> tuple[int, str]:
+    """How many trials share a process, and why so many."""
+    return 1, "each trial has a process of its own"
 
 
 def check_nodes(growth: Growth) -> str:

@@ -1,4 +1,4 @@
-"""The trial that user code runs in: its name and a folder, for trackers of the user's own."""
+"""The trials that user code runs in: the name and a folder of each, for the user's own trackers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +34,7 @@ class Trial:
         return self._folder
 
 
+_in_process: list[Trial] = []
 _present: ContextVar[Trial | None] = ContextVar("trial", default=None)
 
 
@@ -46,12 +47,20 @@ def trial() -> Trial | None:
     return _present.get()
 
 
+def any_trains() -> bool:
+    """Whether any training of this process has begun and not ended, in whatever thread."""
+    return bool(_in_process)
+
+
 @contextmanager
 def taking_part(job: Job) -> Iterator[None]:
     """Let what runs within, in this thread, be told of its trial."""
     folder = job.directory / OWN if isinstance(job.directory, Path) else None
-    token = _present.set(Trial(job.trial, job.repeat, folder))
+    present = Trial(job.trial, job.repeat, folder)
+    _in_process.append(present)
+    token = _present.set(present)
     try:
         yield
     finally:
         _present.reset(token)
+        _in_process.remove(present)

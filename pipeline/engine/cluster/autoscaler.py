@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.engine.cluster.capacity import concurrent, live_nodes, needs, resources_of
 from pipeline.errors import Interrupted, KerasweepError, RequestError
-from pipeline.experiment import Experiment
+from pipeline.experiment import UNBOUNDED, Experiment
 from pipeline.watch import Interruption
 
 MOST_ASKED = 1000  # trials at once: what is asked for is one message
@@ -99,9 +99,10 @@ class Demand:
         self.experiment = experiment
         self._asks = False
 
-    def ask(self, trials: int) -> None:
-        """Ask for what so many trials can use at once."""
-        count = min(trials, self.experiment.max_concurrent or MOST_ASKED, MOST_ASKED)
+    def ask(self, trials: int, seats: int = 1) -> None:
+        """Ask for what so many trials can use at once, `seats` of them in a process."""
+        at_once = min(trials, self.experiment.max_concurrent or UNBOUNDED)
+        count = min(math.ceil(at_once / seats), MOST_ASKED)
         self._asks = True
         _request([resources_of(self.experiment)] * count)
 

@@ -19,6 +19,16 @@ def resources_of(experiment: Experiment) -> dict[str, float]:
     return {name: amount for name, amount in share.items() if amount}
 
 
+def seat_of(share: dict[str, float], seats: int) -> dict[str, float]:
+    """What Ray counts for one of so many trials that share a process.
+
+    In the ten-thousandths that Ray counts in, and so that all of them fit into the share.
+    """
+    if seats == 1:
+        return share
+    return {name: math.floor(amount * 1e4 / seats + 1e-6) / 1e4 for name, amount in share.items()}
+
+
 def concurrent(experiment: Experiment, nodes: list[dict[str, float]]) -> int:
     """How many trials the nodes hold at once. A share of a GPU packs on each GPU by itself."""
     total = 0
@@ -94,12 +104,12 @@ def needs(experiment: Experiment) -> str:
 class FreePlaces:
     """How many trials may run at once, looked up anew every few seconds: nodes come and go.
 
-    All of `looked` are called at each look.
+    All of `looked` are called at each look. `seats` trials share a process.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, seats: int = 1) -> None:
         self.looked: list[Callable[[], None]] = []
-        self._experiment = experiment
+        self._experiment, self._seats = experiment, seats
         self._at, self._count = -math.inf, 1
 
     def __call__(self) -> int:
@@ -111,7 +121,7 @@ class FreePlaces:
         if time.monotonic() - self._at > NODES_EVERY_S:
             self._at, self._count = (
                 time.monotonic(),
-                max(1, concurrent(self._experiment, live_nodes())),
+                self._seats * max(1, concurrent(self._experiment, live_nodes())),
             )
             for call in self.looked:
                 call()

@@ -34,6 +34,7 @@ class Growth:
         # whether nobody asked for GPUs, and they are used because they are there
         self.gpus_left_open = experiment.gpus_per_trial is None
         self._watcher, self._interruption = watcher, interruption
+        self.seats = 1  # trials that share a process
         self._demand = Demand(experiment)
         self.fit: set[str] = set()  # nodes that were asked whether they are
         self.waited_s = 0.0  # for a place
@@ -57,7 +58,7 @@ class Growth:
         """Ask the autoscaler for what the trials that may still run can use."""
         if self.trials is not None:
             self._demand.experiment = self.experiment
-            self._demand.ask(self.trials())
+            self._demand.ask(self.trials(), self.seats)
 
     def await_place(self, left_s: float) -> None:
         """Wait for a node that holds a trial, within `left_s` seconds, and check nodes that came.

@@ -8,6 +8,7 @@ not come back or a frozen process would hold a slot for ever, and in the end the
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -116,7 +117,8 @@ class Hangs:
                 known.since += asleep
         self._next_look = now + SILENCES_EVERY_S
         silences = {}
-        for worker in controller.live_workers():
+        workers = list(controller.live_workers())
+        for worker in workers:
             trial = worker.trial
             silence = self._silences.get(trial.trial_id)
             if silence is None or silence.worker is not worker.key:
@@ -124,16 +126,24 @@ class Hangs:
             elif silence.answers != worker.answers:
                 silence.answers, silence.since = worker.answers, now
             silences[trial.trial_id] = silence
-            if self._too_long(silence, worker, now):
+        # The trials of a process train in turn, so that all wait for the one that trains.
+        heard: dict[Any, float] = defaultdict(lambda: -math.inf)
+        for worker in workers:
+            since = silences[worker.trial.trial_id].since
+            heard[worker.process] = max(heard[worker.process], since)
+        for worker in workers:
+            trial = worker.trial
+            silence = silences[trial.trial_id]
+            if self._too_long(silence, worker, now - heard[worker.process]):
                 silence.since = math.inf  # Tune is yet to hear of it
                 self._note(trial)
                 worker.kill()
         self._silences = silences
 
-    def _too_long(self, silence: _Silence, worker: LiveWorker, now: float) -> bool:
+    def _too_long(self, silence: _Silence, worker: LiveWorker, silent_s: float) -> bool:
         if not silence.answers:
             return False
-        if now - silence.since <= self.limit_s + (0.0 if silence.reported else self._start_s):
+        if silent_s <= self.limit_s + (0.0 if silence.reported else self._start_s):
             return False
         # This process may have been the one that was busy: what has come, Tune is yet to take.
         return not worker.has_answered()

@@ -19,6 +19,7 @@ class WorkerFailures:
         too_little: is told of a trial that ran out of its share of a GPU; says whether it gets
             more.
         unfit: is told of a node that cannot train, and why.
+        lost: is told of a trial whose process was lost, and its node was not.
     """
 
     def __init__(
@@ -26,8 +27,10 @@ class WorkerFailures:
         reasons: dict[str, str],
         too_little: Callable[[str], bool] = lambda trial: False,
         unfit: Callable[[str, str], None] = lambda node, reason: None,
+        lost: Callable[[str], None] = lambda trial: None,
     ) -> None:
         self._reasons, self._too_little, self._unfit = reasons, too_little, unfit
+        self._lost = lost
 
     def counts(self, trial: str, exception: Exception, handed_over: bool) -> bool:
         """Whether a failure is held against a trial, to which its worker was being handed over."""
@@ -35,6 +38,8 @@ class WorkerFailures:
         if unfit_node := isinstance(exception, UnfitNode):
             self._unfit(exception.node, exception.reason)
         gets_more = isinstance(exception, OutOfShare) and self._too_little(trial)
+        if is_lost_worker(exception) and not is_lost_node(exception):
+            self._lost(trial)
         # A worker that was being handed over was lost before the trial had it. Of a node that was
         # taken back with notice Tune knows by itself.
         lost_before = handed_over and is_lost_worker(exception)

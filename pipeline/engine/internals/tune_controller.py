@@ -11,7 +11,15 @@ import ray
 from ray.tune.experiment import Trial
 from ray.tune.utils.object_cache import _ObjectCache
 
-from pipeline.engine.internals.tune_trials import hold_against
+from pipeline.engine.internals.tune_seats import (
+    SeatedClasses,
+    Seating,
+    end_process,
+    let_go,
+    process_id,
+    takes_others,
+)
+from pipeline.engine.internals.tune_trials import hold_against, worker_of
 
 
 class WorkerCache(Protocol):
@@ -46,9 +54,14 @@ class LiveWorker:
         """Whether an answer has come that Tune is yet to take."""
         return bool(ray.wait(list(self.answers), timeout=0)[0])
 
+    @property
+    def process(self) -> Any:
+        """Its process, which other trials may share."""
+        return process_id(self.actor)
+
     def kill(self) -> None:
-        """End its process."""
-        ray.kill(self.actor)
+        """End its process, and with it the other trials there."""
+        end_process(self.actor)
 
 
 class Controller:
@@ -106,6 +119,10 @@ class Controller:
         )
         self._tune._actor_cache = _TunesCache(cache)
 
+    def seat_trials(self, seating: Seating) -> None:
+        """Have Tune run several trials in one process; before it has started any."""
+        self._tune._class_cache = SeatedClasses(self._tune._class_cache, seating)
+
     def judge_failures(self, counts: Callable[[str, Exception, bool], bool]) -> None:
         """Have each failure of a worker judged once.
 
@@ -144,13 +161,21 @@ class Unpickled:
 
 
 class _KeepDecision(Unpickled):
-    """Tune's decision to keep a trial's worker, where ours does not forbid it."""
+    """Tune's decision to keep a trial's worker, where ours does not forbid it.
+
+    A process that holds a worker which may not be kept ends with the trials that it has.
+    """
 
     def __init__(self, tunes: Callable[[Trial], bool], may_keep: Callable[[str], bool]) -> None:
         self._tunes, self._may_keep = tunes, may_keep
 
     def __call__(self, trial: Trial) -> bool:
-        return self._may_keep(trial.trial_id) and self._tunes(trial)
+        worker = worker_of(trial)
+        if not self._may_keep(trial.trial_id):
+            let_go(worker)
+        elif takes_others(worker):
+            return self._tunes(trial)
+        return False
 
 
 class _FailureHandling(Unpickled):

@@ -1,10 +1,13 @@
-"""What a trial is given of a GPU.
+"""What a trial is given: a share of a GPU or a whole one, a seat in a process or one of its own.
 
-The share that was asked for, or a whole one where that proved to be too little.
+It is the share that was asked for, or a whole GPU where that proved to be too little.
 
 A trial that runs out of its share's memory is tried once more, alone on a GPU. If it trains there,
 so does from the start whoever has as many weights or more; who has fewer gets a share. If it does
 not, it is recorded as failed.
+
+Where trials share processes, those that lose theirs go on in processes of their own, since one of
+them may be what ended it. A trial that trained there and then waited has a seat again.
 """
 
 import math
@@ -14,7 +17,7 @@ from typing import Any
 
 from ray.tune.experiment import Trial
 
-from pipeline.engine.cluster.capacity import resources_of, trials_a_gpu
+from pipeline.engine.cluster.capacity import resources_of, seat_of, trials_a_gpu
 from pipeline.engine.internals.tune_trials import set_task
 from pipeline.engine.messages import RESOURCES
 from pipeline.errors import KerasweepError
@@ -27,8 +30,8 @@ from pipeline.worker.session import Job
 class NoShares:
     """Every trial takes one place, and what was asked for."""
 
-    def has_whole_gpu(self, trial: str) -> bool:
-        """Whether a trial has a GPU for itself, and others have a share."""
+    def is_apart(self, trial: str) -> bool:
+        """Whether a trial has a GPU or a process for itself, and others share theirs."""
         return False
 
     def slots(self, trial: str) -> int:
@@ -40,6 +43,13 @@ class NoShares:
 
     def too_little(self, trial: str) -> bool:
         """Whether a trial that ran out of memory gets more."""
+        return False
+
+    def lost(self, trial: str) -> None:
+        """A trial's process was lost."""
+
+    def seat_again(self, trial: str) -> bool:
+        """Give a trial that waits a seat again, if it trained in a process of its own."""
         return False
 
     def give_task(self, trial: Trial) -> None:
@@ -58,6 +68,7 @@ class Shares(NoShares):
         job: makes a trial's task from its id and configuration.
         weights: how many a trial's model has; 0 where that cannot be known.
         warned: is told, in a line, of a trial that is tried again.
+        seats: how many trials share a process.
     """
 
     def __init__(
@@ -67,7 +78,11 @@ class Shares(NoShares):
         job: Callable[[str, dict[str, Any]], Job],
         weights: Callable[[Job], int],
         warned: Callable[[str], None] = lambda text: None,
+        seats: int = 1,
     ) -> None:
+        self._seats, self._seat = seats, seat_of(resources_of(experiment), seats)
+        # trials that lost a process which others may have shared; whether they trained since
+        self._apart: dict[str, bool] = {}
         self._resources, self._a_gpu = resources_of(experiment), trials_a_gpu(experiment)
         self._ledger, self._weights, self._warned = ledger, weights, warned
         self._shared = 0 < experiment.gpu_share < 1
@@ -81,9 +96,15 @@ class Shares(NoShares):
         """Whether a trial has a GPU for itself, and others have a share."""
         return self._shared and self._ledger.trials[trial].gpus is not None
 
+    def is_apart(self, trial: str) -> bool:
+        """Whether a trial has a GPU or a process for itself, and others share theirs."""
+        return self.has_whole_gpu(trial) or trial in self._apart
+
     def slots(self, trial: str) -> int:
         """In the place of how many trials it runs."""
-        return self._a_gpu if self.has_whole_gpu(trial) else 1
+        if self.has_whole_gpu(trial):
+            return self._a_gpu * self._seats
+        return self._seats if trial in self._apart else 1
 
     def resources_of(self, job: Job) -> dict[str, float]:
         """What a trial takes, as Ray counts it."""
@@ -93,7 +114,9 @@ class Shares(NoShares):
             and self._weights(job) >= min(self._large.values())
         ):
             self._ledger.give_gpus(job.trial, 1.0)
-        return {**self._resources, "GPU": 1.0} if self.has_whole_gpu(job.trial) else self._resources
+        if self.has_whole_gpu(job.trial):
+            return {**self._resources, "GPU": 1.0}
+        return self._resources if job.trial in self._apart else self._seat
 
     def _begins(self, trial: str) -> bool:
         """Whether a trial has a share, and is yet to show whether its configuration fits there."""
@@ -121,6 +144,8 @@ class Shares(NoShares):
 
         If its share was too little for that one, a whole GPU is enough.
         """
+        if trial in self._apart:
+            self._apart[trial] = True
         record = self._ledger.trials[trial]
         if trial in self._large or not self.has_whole_gpu(trial) or record.status == "failed":
             return
@@ -133,6 +158,18 @@ class Shares(NoShares):
             with suppress(KerasweepError):
                 weights = self._weights(self._job(trial, configuration))
             self._large[trial] = weights or math.inf
+
+    def lost(self, trial: str) -> None:
+        """A trial's process was lost: it gets one of its own."""
+        if self._seats > 1:
+            self._apart[trial] = False
+
+    def seat_again(self, trial: str) -> bool:
+        """Give a trial that waits a seat again, if it trained in a process of its own."""
+        if not self._apart.get(trial, False):
+            return False
+        del self._apart[trial]
+        return not self.has_whole_gpu(trial)
 
     def give_task(self, trial: Trial) -> None:
         """Let Tune start a trial that waits, with what it is to have now."""

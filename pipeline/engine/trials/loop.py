@@ -4,16 +4,19 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.engine.cluster.capacity import resources_of, seat_of
 from pipeline.engine.cluster.growth import Growth
 from pipeline.engine.cluster.nodes import Newcomers
 from pipeline.engine.faults.blame import Blame
 from pipeline.engine.faults.hangs import Hangs
 from pipeline.engine.internals.ray_process import keep_signals
 from pipeline.engine.internals.tune_output import NoOutput, NoTable
+from pipeline.engine.internals.tune_seats import Seating
 from pipeline.engine.preparation import Prepared
 from pipeline.engine.trials.ask_tell import AskTell, Trials
 from pipeline.engine.trials.generations import RecordedGenerations
 from pipeline.engine.trials.gpu_shares import Shares
+from pipeline.engine.trials.host import Host
 from pipeline.engine.trials.jobs import Jobs, measured_plan
 from pipeline.engine.trials.recorder import Recorder, tell_past
 from pipeline.engine.trials.replay import replay
@@ -67,7 +70,7 @@ def run_trials(
     tell_past(ledger, searcher, objective)
     gpu_plan = prepared.gpu_plan or measured_plan(ledger.trials.values())
     jobs = Jobs(experiment, objective, layout, len(prepared.first), gpu_plan)
-    shares = Shares(experiment, ledger, jobs, space.weights, watcher.warned)
+    shares = Shares(experiment, ledger, jobs, space.weights, watcher.warned, prepared.seats)
 
     def give(trial: str, values: dict[str, Any]) -> None:
         supervisor.give_task(trial, adapter.task(trial, values))
@@ -90,6 +93,7 @@ def run_trials(
         searcher.tell_compared,
         shares,
         experiment.max_concurrent,
+        _seating(prepared),
     )
     adapter = AskTell(
         searcher,
@@ -165,6 +169,14 @@ def _searcher(prepared: Prepared) -> Searcher:
     return searcher
 
 
+def _seating(prepared: Prepared) -> Seating | None:
+    """How trials share processes; None where each has its own."""
+    if prepared.seats == 1:
+        return None
+    share = seat_of(resources_of(prepared.experiment), prepared.seats)
+    return Seating(Host, prepared.seats, share)
+
+
 def _trainable(prepared: Prepared) -> Any:
     """What trains in a worker."""
     from ray.tune import with_parameters
@@ -172,5 +184,6 @@ def _trainable(prepared: Prepared) -> Any:
     from pipeline.engine.messages import Setting
     from pipeline.engine.trials.trainable import KerasTrial
 
-    setting = Setting(prepared.space.source, [prepared.space.data])
+    shared = resources_of(prepared.experiment) if prepared.seats > 1 else {}
+    setting = Setting(prepared.space.source, [prepared.space.data], shared)
     return with_parameters(KerasTrial, setting=setting)

@@ -15,6 +15,7 @@ from pipeline.engine.faults.idle_workers import IdleWorkers
 from pipeline.engine.faults.lost_workers import WorkerFailures
 from pipeline.engine.internals.tune_controller import Controller
 from pipeline.engine.internals.tune_schedulers import UnbufferedScheduler
+from pipeline.engine.internals.tune_seats import Seating
 from pipeline.engine.internals.tune_trials import set_task
 from pipeline.engine.messages import EPOCH, OBJECTIVE, message_of
 from pipeline.engine.schedulers.words import ACTION, OurTrial
@@ -35,6 +36,7 @@ class Supervisor(UnbufferedScheduler):
         shares: what trials are given of a GPU.
         most: how many may run at once, however much they take; None for as many as there is a place
             for.
+        seating: how trials share processes; None where each has its own.
     """
 
     def __init__(
@@ -44,8 +46,10 @@ class Supervisor(UnbufferedScheduler):
         compared: Callable[[str], None] = lambda trial: None,
         shares: NoShares = NOT_SHARED,
         most: int | None = None,
+        seating: Seating | None = None,
     ) -> None:
         self.scheduler = scheduler
+        self._seating = seating
         self._compared, self._shares = compared, shares
         self._slots, self._most = slots, most or UNBOUNDED
         self._live: dict[str, Trial] = {}
@@ -65,7 +69,7 @@ class Supervisor(UnbufferedScheduler):
         """Whether another trial can be used now. Paused trials hold no slot."""
         if self.scheduler.unfilled:
             return True
-        if self._waiting_for_a_gpu():
+        if self._waiting_apart():
             return False
         free = self._free_beside(
             [t for t in self._live.values() if t.status in (Trial.PENDING, Trial.RUNNING)]
@@ -73,12 +77,12 @@ class Supervisor(UnbufferedScheduler):
         # trials that waited go before new ones
         return not self._live or free - self.scheduler.ready() > 0
 
-    def _waiting_for_a_gpu(self) -> list[Trial]:
-        """Trials that are to have a whole GPU and do not run yet."""
+    def _waiting_apart(self) -> list[Trial]:
+        """Trials that are to have a GPU or a process for themselves, and do not run yet."""
         return [
             t
             for t in self._live.values()
-            if t.status == Trial.PENDING and self._shares.has_whole_gpu(t.trial_id)
+            if t.status == Trial.PENDING and self._shares.is_apart(t.trial_id)
         ]
 
     def _free_beside(self, trials: Collection[Trial]) -> int:
@@ -130,7 +134,7 @@ class Supervisor(UnbufferedScheduler):
         if trial.status != Trial.ERROR:
             self._over(tune_controller, trial, failed=True)
             return
-        if self._shares.has_whole_gpu(trial.trial_id):
+        if self._shares.is_apart(trial.trial_id):
             self._shares.give_task(trial)
         if trial.trial_id in self._pausing:
             self.scheduler.restarted(trial.trial_id)
@@ -224,7 +228,7 @@ class Supervisor(UnbufferedScheduler):
             self.controller = self._take_over(Controller(tune_controller))
         controller, known = self.controller, self.controller.trials()
         # were others started, their shares would never leave a GPU free
-        if alone := self._waiting_for_a_gpu():
+        if alone := self._waiting_apart():
             controller.may_start(0)
             return next((t for t in alone if t in known and not controller.has_worker(t)), None)
         free = self._free_beside(controller.with_workers())
@@ -250,15 +254,24 @@ class Supervisor(UnbufferedScheduler):
         """The trial that the scheduler lets run next."""
         name = self.scheduler.next_to_run()
         self._carry_out(tune_controller)
-        return None if name is None else self._live[name]
+        if name is None:
+            return None
+        trial = self._live[name]
+        if trial.status == Trial.PAUSED and self._shares.seat_again(name):
+            self._shares.give_task(trial)
+        return trial
 
     def _take_over(self, controller: Controller) -> Controller:
-        """Have Tune ask us which workers are kept, and which failures count."""
+        """Have Tune ask us which workers are kept, and which failures count; seat the trials."""
+        if self._seating is not None:
+            controller.seat_trials(self._seating)
         controller.keep_workers(
             IdleWorkers(lambda: self._free_beside(controller.with_workers())),
             lambda trial: trial not in self._grown,
         )
-        failures = WorkerFailures(self.losses, self._shares.too_little, self._refused)
+        failures = WorkerFailures(
+            self.losses, self._shares.too_little, self._refused, self._shares.lost
+        )
         controller.judge_failures(failures.counts)
         return controller
 

@@ -31,6 +31,8 @@ from pipeline.engine.messages import (
     UnfitNode,
     WorkerMemory,
 )
+from pipeline.engine.trials.host import Process
+from pipeline.engine.trials.turns import Turn
 from pipeline.errors import KerasweepError
 from pipeline.records.entries.reports import EpochReport
 from pipeline.records.entries.trials import TrialFacts
@@ -64,16 +66,20 @@ class KerasTrial(tune.Trainable):
     def setup(self, config: dict[str, Any], setting: Setting) -> None:  # type: ignore[override]
         """Prepare the process; training starts with the first `step`, after a possible restore."""
         self._setting = setting
-        self._space: Any = None
-        self._fresh_bytes = 0
+        self._process = Process()
         machine.prepare_process(self._has("CPU"), self._has("GPU"))
         self._begin(config["job"])
+
+    def live_in(self, process: Process) -> None:
+        """Share a process with other trials; before the first `step`."""
+        self._process = process
+        self._turn = Turn(process.turns)
 
     def step(self) -> dict[str, Any]:
         """Let the trial go on until its next report, and return it."""
         if self._thread is None:
             self._thread = threading.Thread(
-                target=self._train, name=f"trial-{self._job.trial}", daemon=True
+                target=self._train_in_turn, name=f"trial-{self._job.trial}", daemon=True
             )
             self._thread.start()
         else:
@@ -113,12 +119,15 @@ class KerasTrial(tune.Trainable):
         return tune.PlacementGroupFactory([config[RESOURCES]])
 
     def _has(self, resource: str) -> float:
+        """What its process has; where others share that, Ray counts a part of it for each."""
         share: Any = self.trial_resources
-        return float(share.required_resources.get(resource, 0.0))
+        counted = float(share.required_resources.get(resource, 0.0))
+        return max(counted, self._setting.process.get(resource, 0.0))
 
     def _begin(self, job: Job) -> None:
         self._job = job
         self._thread = None
+        self._turn = Turn(self._process.turns)
         self._commands: queue.Queue[Command] = queue.Queue()
         self._answers: queue.Queue[TrialMessage | BaseException | None] = queue.Queue()
 
@@ -127,8 +136,10 @@ class KerasTrial(tune.Trainable):
             return
         self._commands.put("stop")
         self._thread.join(UNWIND_S)
-        if self._thread.is_alive():
-            os._exit(1)  # user code that will not let go must not train beside the next trial
+        while self._thread.is_alive():
+            if not self._turn.waits:
+                os._exit(1)  # user code that will not let go must not train beside the next trial
+            self._thread.join(UNWIND_S)
         self._thread = None
 
     def _wait(self) -> TrialMessage | None:
@@ -139,9 +150,16 @@ class KerasTrial(tune.Trainable):
 
     def _has_grown(self, held: int) -> bool:
         share = min(1.0, self._has("CPU") / cpus_here())
-        return held > max(KEPT_SHARE * share * memory_here(), KEPT_TIMES * self._fresh_bytes)
+        return held > max(
+            KEPT_SHARE * share * memory_here(), KEPT_TIMES * self._process.fresh_bytes
+        )
+
+    def _train_in_turn(self) -> None:
+        with self._turn:
+            self._train()
 
     def _train(self) -> None:
+        process = self._process
         try:
             node = ray.util.get_node_ip_address()
             place = TrialFacts(
@@ -149,24 +167,24 @@ class KerasTrial(tune.Trainable):
                 node_id=ray.get_runtime_context().get_node_id(),
                 devices=os.environ.get("CUDA_VISIBLE_DEVICES", ""),
             )
-            session = RaySession(self._commands, self._answers, place)
+            session = RaySession(self._commands, self._answers, place, self._turn)
             try:
                 machine.claim(self._has("CPU"), self._has("GPU"))
                 import_keras()
-                self._fresh_bytes = self._fresh_bytes or held_bytes()
+                process.fresh_bytes = process.fresh_bytes or held_bytes()
                 from pipeline.worker.spaces.loading import load_search_space
                 from pipeline.worker.training.repeats import carry_out
 
                 data = ray.get(self._setting.data[0])
-                if self._space is None:
-                    self._space = load_search_space(self._setting.search_space)
+                if process.space is None:
+                    process.space = load_search_space(self._setting.search_space)
             except KerasweepError as error:
                 failure = classify(error)
                 if failure.blames == "request":
                     raise UnfitNode(node, failure.reason) from error
                 session.end(failure)
                 return
-            ending = carry_out(self._job, self._space, data, session)
+            ending = carry_out(self._job, process.space, data, session)
             if (
                 ending.failure is not None
                 and ending.failure.where == DEVICE_MEMORY
@@ -187,12 +205,18 @@ class RaySession:
         commands: what Tune wants of the trial.
         answers: takes a message a report, and None once a checkpoint is saved.
         place: where the trial runs.
+        turn: is another trial's while this one waits.
     """
 
     def __init__(
-        self, commands: "queue.Queue[Command]", answers: "queue.Queue[Any]", place: TrialFacts
+        self,
+        commands: "queue.Queue[Command]",
+        answers: "queue.Queue[Any]",
+        place: TrialFacts,
+        turn: Turn,
     ) -> None:
         self._commands, self._answers, self._place = commands, answers, place
+        self._turn = turn
         self._told: TrialFacts | None = None
         self._last: EpochReport | None = None
 
@@ -200,23 +224,24 @@ class RaySession:
         """Of `Session`."""
         new = update.facts != self._told  # they change where `fit` asks for more later
         self._last, self._told = update.report, update.facts
-        self._answers.put(
-            TrialMessage(
-                update.report,
-                self._facts() if new else None,
-                update.warning,
-                update.failure,
-                ended=update.failure is not None,
-            )
+        answer: TrialMessage | None = TrialMessage(
+            update.report,
+            self._facts() if new else None,
+            update.warning,
+            update.failure,
+            ended=update.failure is not None,
         )
         while True:
+            self._turn.end()
+            self._answers.put(answer)
             command = self._commands.get()
+            self._turn.begin()
             if command == "continue":
                 return
             checkpoint()
             if command == "stop":
                 raise Stopped
-            self._answers.put(None)
+            answer = None  # it is saved
 
     def end(self, failure: Failure | None) -> None:
         """Tell that the trial is over."""

@@ -21,7 +21,7 @@ from pipeline.worker.devices.parallel import on_devices
 from pipeline.worker.faults import Failure, classify
 from pipeline.worker.fitting.class_weights import class_weights
 from pipeline.worker.fitting.fit import planned_fit
-from pipeline.worker.present import taking_part
+from pipeline.worker.present import any_trains, taking_part
 from pipeline.worker.scoring.at_epochs import add_scores
 from pipeline.worker.session import Job, SearchSpace, Session
 from pipeline.worker.training.checkpoints import Checkpoints, State
@@ -56,7 +56,7 @@ def train(
         StorageError: its checkpoints cannot be read.
     """
     try:
-        if job.repeat == 0:  # the others train beside it
+        if not any_trains():  # it forgets what other threads have of Keras too
             keras.utils.clear_session(free_memory=True)
         seed = training_seed(job)
         current().set_random_seed(seed)
