@@ -7,7 +7,7 @@ import pipeline
 from pipeline.objective import Objective
 from pipeline.records.layout import OWN
 from pipeline.records.store.remote import RemotePath
-from pipeline.worker.present import taking_part
+from pipeline.worker.present import any_trains, taking_part
 from pipeline.worker.spaces.reveal import check_default
 from pipeline.worker.training.repeats import carry_out
 from tests.worker import stage
@@ -74,3 +74,25 @@ def test_no_folder_is_made_that_nobody_asks_for_and_an_object_store_has_none(tmp
     assert list(tmp_path.iterdir()) == []
     with taking_part(stage.job(RemotePath("s3://bucket/runs/mine/trials"))):
         assert pipeline.trial().directory is None
+
+
+def test_whether_any_training_of_the_process_has_begun_and_not_ended_is_known(tmp_path):
+    assert not any_trains()
+    with taking_part(stage.job(tmp_path)):
+        with taking_part(stage.job(tmp_path)):
+            assert any_trains()
+        assert any_trains()
+    assert not any_trains()
+
+
+def test_a_training_that_begins_leaves_the_others_what_they_have_of_keras(digits, tmp_path):
+    def build(hp, data):
+        found.append(keras.backend.get_uid("mine"))
+        return stage.linear_model()
+
+    found = []
+    keras.backend.get_uid("mine")
+    with taking_part(stage.job(tmp_path)):
+        stage.run(stage.job(tmp_path, "t0001", max_epochs=1), stage.space(build), digits)
+    stage.run(stage.job(tmp_path, "t0002", max_epochs=1), stage.space(build), digits)
+    assert found == [2, 1]

@@ -5,7 +5,7 @@ from typing import Any
 
 import ray
 
-from pipeline.engine.trials.turns import Turns
+from pipeline.worker.spaces.turns import Turns
 
 
 @dataclass

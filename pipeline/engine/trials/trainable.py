@@ -32,13 +32,13 @@ from pipeline.engine.messages import (
     WorkerMemory,
 )
 from pipeline.engine.trials.host import Process
-from pipeline.engine.trials.turns import Turn
 from pipeline.errors import KerasweepError
 from pipeline.records.entries.reports import EpochReport
 from pipeline.records.entries.trials import TrialFacts
 from pipeline.worker.devices import machine
 from pipeline.worker.faults import DEVICE_MEMORY, Failure, classify
 from pipeline.worker.session import Job, Stopped, TrialUpdate
+from pipeline.worker.spaces.turns import Turn
 
 Command = Literal["continue", "save", "stop"]
 

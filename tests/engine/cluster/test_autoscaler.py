@@ -50,6 +50,8 @@ def test_the_autoscaler_is_asked_for_what_the_search_can_use_and_for_nothing_at_
     assert asked_for() == []
     Demand(Experiment(dataset="digits", max_concurrent=4)).ask(10**6)
     assert asked_for() == [{"CPU": 1}] * 4
+    Demand(Experiment(dataset="digits")).ask(9, seats=4)
+    assert asked_for() == [{"CPU": 1}] * 3
 
 
 @pytest.mark.slow

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.cluster.capacity import concurrent, left_idle, packing_warning
+from pipeline.engine.cluster.capacity import (
+    FreePlaces,
+    concurrent,
+    left_idle,
+    packing_warning,
+    seat_of,
+)
 from pipeline.experiment import Experiment
 
 
@@ -29,6 +35,23 @@ def experiment(**settings):
 )
 def test_how_many_trials_run_at_once_is_counted_node_by_node_and_gpu_by_gpu(settings, nodes, count):
     assert concurrent(experiment(**settings), nodes) == count
+
+
+@pytest.mark.parametrize("seats", [1, 2, 3, 7, 16, 300])
+def test_the_seats_of_a_process_take_no_more_than_it_and_almost_all_of_it(seats):
+    share = {"CPU": 1.0, "GPU": 0.5}
+    one = seat_of(share, seats)
+    for name, amount in share.items():
+        assert one[name] == round(one[name], 4)  # what Ray counts in
+        assert amount - seats * 1e-4 < one[name] * seats <= amount
+
+
+def test_there_is_a_place_for_each_seat(monkeypatch):
+    monkeypatch.setattr(
+        "pipeline.engine.cluster.capacity.live_nodes", lambda: [{"CPU": 5}, {"CPU": 1}]
+    )
+    assert [FreePlaces(experiment(cpus_per_trial=2), seats)() for seats in (1, 4)] == [2, 8]
+    assert FreePlaces(experiment(max_concurrent=3), 4)() == 3
 
 
 def test_a_share_that_does_not_divide_a_gpu_is_warned_about():

@@ -261,9 +261,10 @@ def test_a_driver_that_ends_does_not_wait_for_a_frozen_worker_and_leaves_no_proc
 class Worker:
     """A worker that says nothing. What it is asked for next is a new `answers`."""
 
-    def __init__(self):
+    def __init__(self, trial="t0000", process=None):
         self.key, self.answers, self.killed = self, frozenset({"its start"}), False
-        self.trial = Trial("kerasweep", stub=True, trial_id="t0000", max_failures=2)
+        self.process = process or self
+        self.trial = Trial("kerasweep", stub=True, trial_id=trial, max_failures=2)
         self.trial.set_status(Trial.RUNNING)
 
     def has_answered(self):
@@ -382,3 +383,23 @@ def test_a_worker_whose_answer_has_come_does_not_hang(clock):
         watch.end_silent(Controller(worker))
         clock[0] += 1
     assert not worker.killed
+
+
+def test_a_trial_waits_for_the_others_of_its_process_as_long_as_any_of_them_reports(clock):
+    watch = Hangs(5.0, 0.0, lambda text: None)
+    waits, trains, apart = Worker("t0000", "one"), Worker("t0001", "one"), Worker("t0002")
+    both = Controller(waits, trains, apart)
+    watch.end_silent(both)
+    for worker in both.workers:
+        watch.reported(worker.trial.trial_id, new=True)
+        worker.answers = frozenset({"its first report"})
+    watch.end_silent(both)
+    for number in range(4):
+        clock[0] += 2
+        trains.answers = frozenset({f"report {number}"})
+        watch.end_silent(both)
+    assert apart.killed and not waits.killed and not trains.killed
+    for _ in range(3):
+        clock[0] += 2
+        watch.end_silent(Controller(waits, trains))
+    assert waits.killed and trains.killed

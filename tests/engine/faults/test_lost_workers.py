@@ -29,6 +29,20 @@ def test_a_node_that_cannot_train_is_not_held_against_the_trial():
     assert told == [("10.0.0.2", "no GPU is seen")]
 
 
+@pytest.mark.parametrize(
+    ("exception", "lost"),
+    [
+        (RayActorError(error_msg="its worker died"), ["t0000"]),
+        (RayActorError(error_msg="The actor died because its node has died."), []),
+        (UnfitNode("10.0.0.2", "no GPU is seen"), []),
+    ],
+)
+def test_a_trial_whose_process_died_is_told_of_and_one_whose_node_did_is_not(exception, lost):
+    told = []
+    failed(exception, lost=told.append)
+    assert told == lost
+
+
 def test_the_reason_is_one_line_and_names_memory_and_limit_where_ray_ended_the_worker():
     text = (
         "The actor died unexpectedly before finishing this task.\n\tThe worker died due to memory "

@@ -81,6 +81,14 @@ NAMES = {
     "ray.tune.utils.object_cache:_ObjectCache.cache_object": "idle workers",
     "ray.tune.utils.object_cache:_ObjectCache.pop_cached_object": "idle workers",
     "ray.tune.utils.object_cache:_ObjectCache.flush_cached_objects(force_all)": "idle workers",
+    # Trials that share a process.
+    "ray.tune.execution.tune_controller:TuneController()._class_cache": "seats as workers",
+    "ray.tune.execution.class_cache:_ActorClassCache.get": "seats as workers",
+    "ray.actor:ActorClass.options": "seats as workers",
+    "ray.actor:ActorClass._ray_from_modified_class('_default_options')": "what workers are given",
+    "ray.actor:ActorHandle()._ray_actor_id": "seats as workers",
+    "ray.actor:ActorHandle()._ray_weak_ref": "seats as workers",
+    "ray.actor:ActorHandle._get_local_state": "whether a process is lost",
     # Tune's trials.
     "ray.tune.experiment:Trial()._setup_default_resource": "trials without a folder",
     "ray.tune.experiment:Trial().temporary_state": "a trial's worker",
@@ -160,6 +168,14 @@ def attributes_of(kind):
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 found.add(node.target.id)
     return found | set(dir(kind))
+
+
+def test_the_state_of_an_actor_that_is_lost_is_what_ray_calls_dead():
+    from ray.core.generated.gcs_pb2 import ActorTableData
+
+    from pipeline.engine.internals import tune_seats
+
+    assert tune_seats._DEAD == ActorTableData.DEAD
 
 
 def test_every_private_name_of_ray_is_there():

@@ -134,6 +134,7 @@ def test_what_tune_waits_for_from_a_worker_is_known(tunes_controller):
     (worker,) = Controller(tune.handed).live_workers()
     assert worker.trial is trials[0] and worker.actor == "its process"
     assert worker.answers == {"its start", "its report"}
+    assert worker.process == worker.actor  # which no other trial shares
 
 
 def test_what_we_put_into_tunes_controller_does_not_hinder_the_writing_of_its_state(

@@ -7,7 +7,8 @@ import pytest
 from ray.tune.experiment import Trial
 
 from pipeline.engine.faults.lost_workers import WorkerFailures
-from pipeline.engine.messages import OutOfShare
+from pipeline.engine.messages import RESOURCES, OutOfShare
+from pipeline.engine.schedulers.words import OurTrial
 from pipeline.engine.trials.gpu_shares import Shares
 from pipeline.engine.trials.supervisor import Supervisor
 from pipeline.experiment import Experiment
@@ -122,13 +123,20 @@ def shares(tmp_path):
     """Shares of a GPU over a ledger, and what was warned of; a model has as many weights as its
     units say."""
 
-    def make(share=0.25):
+    def make(share=0.25, seats=1):
         told = []
         ledger = Ledger(Layout(tmp_path / "run"))
         experiment = Experiment(dataset="digits", gpus_per_trial=share)
         return (
             ledger,
-            Shares(experiment, ledger, job, lambda job: job.configuration["units"], told.append),
+            Shares(
+                experiment,
+                ledger,
+                job,
+                lambda job: job.configuration["units"],
+                told.append,
+                seats,
+            ),
             told,
         )
 
@@ -276,6 +284,72 @@ def test_what_may_run_at_once_is_counted_in_trials_and_what_there_is_a_place_for
         trial.set_status(Trial.RUNNING)
     assert not fewer.wanted()
     ledger.close()
+
+
+class TestSeats:
+    def test_a_trial_takes_its_part_of_what_a_process_takes(self, shares):
+        ledger, given, _ = shares(0.5, seats=4)
+        ledger.start("t0000", {"units": 8})
+        job = shares.job("t0000", {"units": 8})
+        assert given.resources_of(job) == {"CPU": 0.25, "GPU": 0.125}
+        assert given.slots("t0000") == 1 and not given.is_apart("t0000")
+        given.too_little("t0000")  # a whole GPU is of two processes, whose places it takes
+        assert given.resources_of(job) == {"CPU": 1.0, "GPU": 1.0}
+        assert given.slots("t0000") == 8 and given.is_apart("t0000")
+        ledger.close()
+
+    def test_one_that_lost_its_process_has_one_of_its_own_until_it_trained_there(self, shares):
+        ledger, given, _ = shares(0, seats=4)
+        ledger.start("t0000", {})
+        job = shares.job("t0000", {})
+        assert given.resources_of(job) == {"CPU": 0.25} and not given.seat_again("t0000")
+        given.reported("t0000", 1)
+        given.lost("t0000")
+        assert given.resources_of(job) == {"CPU": 1.0}
+        assert given.slots("t0000") == 4 and given.is_apart("t0000")
+        assert not given.seat_again("t0000"), "it has not trained since"
+        given.reported("t0000", 2)
+        assert given.slots("t0000") == 4, "it is still there"
+        assert given.seat_again("t0000") and not given.is_apart("t0000")
+        assert given.resources_of(job) == {"CPU": 0.25} and given.slots("t0000") == 1
+        ledger.close()
+
+    def test_one_that_never_shared_a_process_keeps_what_it_has(self, shares):
+        ledger, given, _ = shares(0)
+        ledger.start("t0000", {})
+        given.lost("t0000")
+        assert not given.is_apart("t0000") and given.slots("t0000") == 1
+        ledger.close()
+
+    def test_who_is_queued_again_after_a_loss_takes_a_process_and_once_it_waited_a_seat(
+        self, shares
+    ):
+        ledger, given, _ = shares(0, seats=4)
+        experiment = Experiment(dataset="digits", scheduler="asha", grace_epochs=1)
+        decides = PromotingHalving(
+            Context(experiment, Objective("val_loss", "min"), complete=lambda: False)
+        )
+        supervisor = Supervisor(decides, lambda: 8, shares=given)
+        ledger.start("t0000", {})
+        trial = Trial("kerasweep", stub=True, trial_id="t0000")
+        trial.set_config({"job": shares.job("t0000", {}), RESOURCES: {"CPU": 0.25}})
+        supervisor.on_trial_add(None, trial)
+        given.lost("t0000")
+        trial.set_status(Trial.ERROR)
+        supervisor.on_trial_error(None, trial)
+        assert trial.placement_group_factory.required_resources == {"CPU": 1.0}
+        trial.set_status(Trial.PENDING)
+        assert not supervisor.wanted(), "nobody takes the place that it waits for"
+        trial.set_status(Trial.RUNNING)
+        assert supervisor.wanted()
+        supervisor.on_trial_result(None, trial, {"epoch": 1, "objective": 0.5})
+        trial.set_status(Trial.PAUSED)
+        for number in range(1, 4):  # so that it is let on
+            decides.added(OurTrial(stub := Trial("k", stub=True, trial_id=f"t000{number}")))
+            decides.reported(stub.trial_id, 1, 0.9)
+        assert supervisor.chosen(None) is trial
+        assert trial.placement_group_factory.required_resources == {"CPU": 0.25}
+        ledger.close()
 
 
 def test_on_whole_gpus_or_none_there_is_nothing_to_give(shares, tmp_path):

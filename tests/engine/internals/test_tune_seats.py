@@ -1,0 +1,191 @@
+"""Seats: what Tune takes for workers, over real processes of Ray's."""
+
+import os
+import threading
+import time
+
+import pytest
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+from ray.tune.experiment import Trial
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from pipeline.engine.faults.idle_workers import IdleWorkers
+from pipeline.engine.internals.tune_controller import Controller
+from pipeline.engine.internals.tune_seats import (
+    SeatedClasses,
+    Seating,
+    end_process,
+    let_go,
+    process_id,
+    takes_others,
+)
+from pipeline.engine.trials.host import Host
+from tests.engine.stage import trial_of
+
+pytestmark = pytest.mark.ray
+SHARE = {"CPU": 0.5}
+
+
+class Worker:
+    """What Tune would start as an actor."""
+
+    def __init__(self, name):
+        if name == "none":
+            raise ValueError("it cannot begin")
+        self.name, self.calls = name, []
+
+    def live_in(self, process):
+        self.process = process
+
+    def call(self, number, *, seconds=0.0):
+        time.sleep(seconds)
+        self.calls.append(number)
+        return self.name, os.getpid(), list(self.calls), len(threading.enumerate())
+
+    def stop(self):
+        return None
+
+
+class TunesClasses:
+    """As Tune's cache of classes."""
+
+    def __init__(self):
+        self.environment = {}
+
+    def get(self, trainable):
+        return ray.remote(runtime_env={"env_vars": self.environment})(trainable)
+
+
+@pytest.fixture
+def tunes():
+    return TunesClasses()
+
+
+@pytest.fixture
+def start(ray_cluster, tunes):
+    """Start a worker as Tune does, with so much of the cluster reserved for it."""
+    groups = []
+    classes = SeatedClasses(tunes, Seating(Host, 2, SHARE))
+
+    def run(name, cpus=0.5):
+        group = ray.util.placement_group([{"CPU": cpus}])
+        ray.get(group.ready())
+        groups.append(group)
+        seats = classes.get(Worker)
+        assert seats is classes.get(Worker) and isinstance(seats, ray.actor.ActorClass)
+        strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0)
+        placed = seats.options(scheduling_strategy=strategy, num_cpus=cpus, num_gpus=0)
+        worker = placed.remote(name=name)
+        return worker, worker.__ray_ready__.remote()
+
+    yield run
+    for group in groups:
+        ray.util.remove_placement_group(group)
+
+
+def process(worker):
+    return ray.get(worker.call.remote(0))[1]
+
+
+def test_seats_of_one_process_are_taken_before_another_is_started(start):
+    before = ray.cluster_resources()["CPU"]
+    workers = [start(name)[0] for name in "abc"]
+    processes = [process(worker) for worker in workers]
+    assert processes[0] == processes[1] != processes[2]
+    assert [process_id(w) == process_id(workers[0]) for w in workers] == [True, True, False]
+    assert len({hash(w) for w in workers}) == 3 and workers[0] != workers[1]
+    apart, _ = start("a whole CPU", cpus=1.0)
+    assert process(apart) not in processes and takes_others(apart)
+    # three seats and a process of its own, whose trials take what their processes would
+    left = ray.available_resources()["CPU"]
+    assert before - left == pytest.approx(2.5)
+
+
+def test_what_is_asked_of_a_seat_is_done_in_order_beside_the_others(start):
+    (one, ready), (other, _) = start("one"), start("other")
+    assert ray.get(ready) is None
+    slow = [one.call.remote(number, seconds=0.3) for number in range(3)]
+    assert ray.get(other.call.remote(0))[:1] == ("other",)
+    assert ray.wait(slow, num_returns=3, timeout=0)[1]  # not all are done
+    assert [ray.get(call)[2] for call in slow] == [[0], [0, 1], [0, 1, 2]]
+
+
+def test_a_seat_that_was_left_is_taken_again_and_the_last_ends_the_process(start):
+    (one, _), (other, _) = start("one"), start("other")
+    where = process(one)
+    ray.get(one.stop.remote())
+    another, _ = start("another")
+    assert process(another) == process(other) == where
+    ray.get([another.stop.remote(), other.stop.remote()])
+    until = time.monotonic() + 20
+    while os.path.exists(f"/proc/{where}") and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not os.path.exists(f"/proc/{where}")
+    assert process(start("later")[0]) != where
+
+
+def test_a_process_that_is_ended_takes_all_its_seats_with_it_and_takes_no_others(start):
+    (one, _), (other, _) = start("one"), start("other")
+    calls = [worker.call.remote(0, seconds=60) for worker in (one, other)]
+    end_process(one)
+    for call in calls:
+        with pytest.raises(RayActorError):
+            ray.get(call)
+    assert not takes_others(other)
+    ray.kill(other)  # is over already
+    assert ray.get(start("next")[0].call.remote(0))[0] == "next"
+
+
+def test_a_process_that_died_by_itself_takes_no_others(start):
+    one, _ = start("one")
+    os.kill(process(one), 9)
+    with pytest.raises(RayActorError):
+        ray.get(one.call.remote(0, seconds=60))
+    assert not takes_others(one)
+    assert ray.get(start("next")[0].call.remote(0))[0] == "next"
+
+
+def test_a_process_that_is_let_go_ends_with_the_trials_that_it_has(start):
+    one, _ = start("one")
+    where = process(one)
+    let_go(one)
+    assert not takes_others(one) and process(one) == where
+    assert process(start("other")[0]) != where
+
+
+def test_a_worker_that_may_not_be_kept_ends_its_process_once_the_others_there_are_over(
+    start, tunes_controller
+):
+    (one, _), (other, _) = start("one"), start("other")
+    trials = [trial_of("t0000", Trial.RUNNING), trial_of("t0001", Trial.RUNNING)]
+    tune = tunes_controller(trials)
+    tune.tune._maybe_cache_trial_actor = lambda trial: True
+    grown = set()
+    Controller(tune.handed).keep_workers(IdleWorkers(lambda: 9), lambda trial: trial not in grown)
+    for trial, worker in zip(trials, (one, other), strict=True):
+        trial.set_ray_actor(worker)
+    assert tune.tune._maybe_cache_trial_actor(trials[1])
+    grown.add("t0000")
+    assert [tune.tune._maybe_cache_trial_actor(trial) for trial in trials] == [False, False]
+    assert not takes_others(other)
+
+
+def test_what_cannot_begin_says_so_and_leaves_its_seat(start):
+    one, _ = start("one")
+    none, ready = start("none")
+    with pytest.raises(RayTaskError, match="it cannot begin"):
+        ray.get(ready)
+    del none, ready
+    until = time.monotonic() + 20
+    while not one._host.free() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert process(start("other")[0]) == process(one)
+
+
+def test_a_shared_process_has_the_environment_that_tune_gives_each(start, tunes):
+    tunes.environment["SET_FOR"] = "each"
+    one, _ = start("one")
+    environment = f"/proc/{process(one)}/environ"
+    with open(environment) as file:
+        assert "SET_FOR=each" in file.read()

@@ -1,0 +1,108 @@
+"""Turns: one trial of a process trains at a time, with what is its own."""
+
+import random
+import threading
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.worker.spaces.turns import Turn, Turns
+from pipeline.worker.training.trial import train
+from tests.worker import stage
+
+
+def draw(turn, epochs, drawn, barrier):
+    """What a trial does: it draws in each epoch, and lets others train between two."""
+    barrier.wait()
+    with turn:
+        random.seed(epochs)
+        np.random.seed(epochs)
+        keras.config.set_epsilon(epochs * 1e-3)
+        for epoch in range(epochs):
+            if epoch:
+                turn.begin()
+            drawn.append((random.random(), np.random.rand(), keras.config.epsilon()))
+            turn.end()
+        turn.begin()
+
+
+@pytest.fixture
+def epsilon():
+    """Keras's setting is given back."""
+    before = keras.config.epsilon()
+    yield
+    keras.config.set_epsilon(before)
+
+
+@pytest.mark.usefixtures("epsilon")
+def test_each_trial_draws_its_own_numbers_under_its_own_settings():
+    def run(counts, turns):
+        drawn = {count: [] for count in counts}
+        barrier = threading.Barrier(len(counts))
+        threads = [
+            threading.Thread(target=draw, args=(Turn(turns), count, drawn[count], barrier))
+            for count in counts
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return drawn
+
+    alone = run([50], Turns()) | run([60], Turns()) | run([70], Turns())
+    assert run([50, 60, 70], Turns(shared=True)) == alone
+
+
+def test_a_trial_waits_for_the_one_that_trains():
+    turns = Turns(shared=True)
+    one, other = Turn(turns), Turn(turns)
+    one.begin()
+    waiting = threading.Thread(target=other.begin)
+    waiting.start()
+    while not other.waits:
+        pass
+    waiting.join(0.05)
+    assert waiting.is_alive() and other.waits and not one.waits
+    one.end()
+    waiting.join()
+    assert not other.waits
+
+
+class InTurn(stage.Notes):
+    """A session that lets others train while a trial waits for what it is told."""
+
+    def __init__(self, turn):
+        super().__init__()
+        self.turn = turn
+
+    def report(self, update, checkpoint):
+        super().report(update, checkpoint)
+        self.turn.end()
+        self.turn.begin()
+
+
+def test_trainings_of_one_process_have_the_epochs_of_trainings_alone(tmp_path):
+    data, family = stage.dataset("digits"), stage.space()
+
+    def carry_out(trial, session):
+        task = stage.job(tmp_path / type(session).__name__, trial, max_epochs=2)
+        train(task, family, data, session)
+
+    def in_turn(trial, session):
+        with session.turn:
+            carry_out(trial, session)
+
+    turns, trials = Turns(shared=True), ["t0000", "t0001"]
+    together = [InTurn(Turn(turns)) for _ in trials]
+    threads = [
+        threading.Thread(target=in_turn, args=told) for told in zip(trials, together, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for trial, session in zip(trials, together, strict=True):
+        carry_out(trial, alone := stage.Notes())
+        stage.assert_same(session.epochs, alone.epochs)
+        assert len(alone.epochs) == 2
