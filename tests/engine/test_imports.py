@@ -32,11 +32,14 @@ from pipeline.engine.imports import import_keras
 
 import_keras()
 import keras, tensorflow
-assert not {"sklearn", "tensorflow.lite.python.lite"} & set(sys.modules)
+assert not {"sklearn", "tensorflow.lite.python.lite", "jax"} & set(sys.modules)
+assert keras.callbacks.OrbaxCheckpoint.__module__ == "keras.src.callbacks.orbax_checkpoint"
 assert tensorflow.lite.TFLiteConverter and tensorflow.compat.v1.compat.v1.lite.TFLiteConverter
 from keras.wrappers import SKLearnClassifier
 assert SKLearnClassifier is keras.src.wrappers.sklearn_wrapper.SKLearnClassifier
 print(type(SKLearnClassifier).__name__, "sklearn" in sys.modules)
+import jax
+assert jax.numpy.ones(2).sum() == 2
 """
 
 

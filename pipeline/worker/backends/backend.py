@@ -71,6 +71,10 @@ class Backend:
         """Whether a module of it is seldom used, and imports packages installed for other ends."""
         return False
 
+    def dispensable_in(self, module: str) -> bool:
+        """Whether a module of Keras's imports it where it is installed, and does without it."""
+        return False
+
     def quiet(self) -> None:
         """Set what keeps it from printing, in whatever process it may be imported."""
 

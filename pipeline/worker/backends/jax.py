@@ -33,6 +33,10 @@ class Jax(Backend):
     # `resnet`, where it takes 8.
     checks_eagerly: ClassVar[bool] = False
 
+    def dispensable_in(self, module: str) -> bool:
+        """The Orbax callback mends an older JAX when it is imported."""
+        return module == "keras.src.callbacks.orbax_checkpoint"
+
     def confine(self, share: Share) -> None:
         """Its platform, and the memory that it takes of a GPU."""
         if share.gpus == 0:

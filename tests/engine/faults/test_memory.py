@@ -5,7 +5,7 @@ import pytest
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-TRIALS = 4
+TRIALS = 2
 
 FILE = '''
 import os
