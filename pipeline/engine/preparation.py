@@ -131,7 +131,7 @@ def prepare(
         (*facts.get("notes", ()), *checked.warnings, *([warning] if warning else [])),
         layout.place,
         on_gpus=said,
-        left_idle=left_idle(experiment, live_nodes()),
+        left_idle=left_idle(experiment, live_nodes()) if experiment.gpu_share else "",
         printed=checked.printed,
     )
     prepared = Prepared(

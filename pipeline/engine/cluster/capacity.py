@@ -78,7 +78,9 @@ def has_gpu(experiment: Experiment) -> bool:
     this machine alone nothing is a GPU that has no driver of CUDA's, whatever Ray was told.
     """
     whole = experiment.changed(gpus_per_trial=1)
-    return bool(concurrent(whole, live_nodes())) and (not is_alone(_alive()) or cuda.has_driver())
+    nodes = _alive()
+    holds = concurrent(whole, [node["Resources"] for node in nodes]) > 0
+    return holds and (not is_alone(nodes) or cuda.has_driver())
 
 
 def may_have_gpu(experiment: Experiment) -> bool:

@@ -10,8 +10,9 @@ import time
 import pytest
 import ray
 
+from pipeline.console.plan import plan_rows
 from pipeline.datasets.digits import load
-from pipeline.engine.gpus import measuring
+from pipeline.engine.gpus import choice, measuring
 from pipeline.engine.gpus.gauge import Gpu, OnShare, Window
 from pipeline.engine.gpus.measuring import LateError, OnGpu, _answers
 from pipeline.engine.trials.jobs import Jobs
@@ -19,7 +20,11 @@ from pipeline.errors import KerasweepError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.names import resolve
 from pipeline.objective import Objective
+from pipeline.records.entries.trials import read_trials
 from pipeline.records.layout import Layout
+from pipeline.records.settings import read_settings
+from pipeline.watch import Watcher
+from pipeline.worker.devices import cuda
 from tests.conftest import SPACES
 
 FACTS = {"shape": [8, 8, 1], "dtype": "float32", "counts": {"train": 60}}
@@ -72,28 +77,20 @@ def on_gpu(ray_cluster, tmp_path, monkeypatch):
 
 
 @pytest.mark.ray
-@pytest.mark.slow
-def test_several_are_tried_at_once_where_one_leaves_the_gpu_idle_and_the_next_search_knows(on_gpu):
+def test_of_one_and_two_at_once_the_faster_is_chosen_and_the_next_search_knows(on_gpu):
     told = []
-    choice = on_gpu(told.append)
+    chosen = on_gpu(told.append, paces=(10.0, 9.0))
     assert told == ["measuring the default model on a GPU, for a minute at most"]
-    # on the processors that there are, nobody knows which is faster
-    assert choice.share in (1.0, 0.5) and "together" in choice.why
-    assert on_gpu(told.append) == choice and len(told) == 1, "it is remembered"
-
-
-@pytest.mark.ray
-def test_of_one_and_two_at_once_the_faster_is_chosen(on_gpu):
-    choice = on_gpu(paces=(10.0, 9.0))
-    assert (choice.share, choice.plan) == (0.5, "")
-    assert choice.why.startswith("2 trials on each, 19,400 MiB for each: together 2 times as fast")
+    assert (chosen.share, chosen.plan) == (0.5, "")
+    assert chosen.why.startswith("2 trials on each, 19,400 MiB for each: together 2 times as fast")
+    assert on_gpu(told.append, paces=(10.0, 1.0)) == chosen and len(told) == 1, "it is remembered"
 
 
 @pytest.mark.ray
 def test_a_short_search_is_not_measured_unless_it_asked_for_it(on_gpu):
-    choice = on_gpu(left_open=True)
-    assert choice.share == 1.0
-    assert choice.why == (
+    chosen = on_gpu(left_open=True)
+    assert chosen.share == 1.0
+    assert chosen.why == (
         "one trial at a time on each, not measured: it trains on 0.0012 million examples a GPU at "
         "most, and measuring pays from 20 on"
     )
@@ -108,8 +105,8 @@ def test_a_default_model_that_does_not_train_there_is_refused_or_leaves_trials_o
     with pytest.raises(RequestError) as refused:
         on_gpu(failure="out of memory")
     assert str(refused.value) == line
-    choice = on_gpu(failure="out of memory", left_open=True, facts=FACTS | {"counts": {}})
-    assert (choice.share, choice.why) == (0.0, f"not used, trials keep to CPUs: {line}")
+    chosen = on_gpu(failure="out of memory", left_open=True, facts=FACTS | {"counts": {}})
+    assert (chosen.share, chosen.why) == (0.0, f"not used, trials keep to CPUs: {line}")
 
 
 class Slow(StandIn):
@@ -120,8 +117,8 @@ class Slow(StandIn):
 @pytest.mark.ray
 def test_what_is_too_slow_to_be_measured_has_a_whole_gpu(on_gpu, monkeypatch):
     monkeypatch.setattr(measuring, "MOST_S", 0.1)
-    choice = on_gpu(stand_in=Slow)
-    assert choice.share == 1.0 and choice.why == (
+    chosen = on_gpu(stand_in=Slow)
+    assert chosen.share == 1.0 and chosen.why == (
         "one trial at a time on each: a minute was too short to measure the default model"
     )
 
@@ -143,9 +140,9 @@ def test_a_gpu_that_cuda_does_not_show_is_refused_or_left(on_gpu):
 @pytest.mark.ray
 def test_a_gpu_that_nobody_asked_for_is_not_waited_for(on_gpu, monkeypatch):
     monkeypatch.setattr(measuring, "READY_S", 0.0)
-    choice = on_gpu(left_open=True)
-    assert choice.share == 0.0
-    assert choice.why == "not used, trials keep to CPUs: no GPU was free within 0 s."
+    chosen = on_gpu(left_open=True)
+    assert chosen.share == 0.0
+    assert chosen.why == "not used, trials keep to CPUs: no GPU was free within 0 s."
 
 
 @pytest.mark.ray
@@ -171,3 +168,33 @@ def test_a_process_that_fails_is_lost_or_late_says_so_in_a_line(ray_cluster):
     with pytest.raises(LateError, match="^No answer came in time from the process"):
         _answers([late], 0.0)
     ray.cancel(late, force=True)
+
+
+class Plans(Watcher):
+    """Keeps the plan of a search, in words."""
+
+    def planned(self, plan):
+        self.rows = plan_rows(plan)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_search_that_does_not_say_takes_the_gpus_that_there_are_and_a_resume_leaves_it_so(
+    search, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(measuring, "Gauge", ray.remote(StandIn))
+    monkeypatch.setattr(measuring, "WINDOW_S", 0.1)
+    monkeypatch.setattr(choice, "SHORT_EXAMPLES", 0)
+    monkeypatch.setattr(cuda, "has_driver", lambda: True)
+    plans = Plans()
+    run = search(trials=3, max_epochs=1, name="run", watchers=[plans], max_concurrent=3)
+    # on the processors that there are nobody knows whether two at once are faster
+    share = read_settings(run.layout)["gpus_per_trial"]
+    assert share in (0.5, 1) and f" and {share:g} GPU" in plans.rows["at once"]
+    assert "together" in plans.rows["GPU"], "one and two at once were tried"
+    assert {record.devices for record in read_trials(run.layout).values()} <= {"0", "1"}
+
+    monkeypatch.setattr(cuda, "has_driver", lambda: False)
+    longer = search(trials=4, max_epochs=1, name="run", resume=run.layout.root, watchers=[plans])
+    assert "GPU" not in plans.rows and read_settings(longer.layout)["gpus_per_trial"] == share
