@@ -4,17 +4,22 @@ Tune starts an actor for each trial (Ray 2.60). `SeatClass` stands in place of i
 in place of an actor's handle: it passes each call on to the host, the actor that holds the seats.
 
 Tune reserves the resources of each seat, which are its part of what a process takes. The host
-itself takes none, and is on the node where its seats' resources are: a node's hosts so use no more
-than Ray counts, once their seats are taken.
+itself takes none, and is on the node and sees the GPU where its seats' resources are: a node's
+hosts so use no more than Ray counts, once their seats are taken.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.actor import ActorClass, ActorHandle
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import (
+    NodeAffinitySchedulingStrategy,
+    PlacementGroupSchedulingStrategy,
+)
 
 _DEAD = 4  # ray.core.generated.gcs_pb2.ActorTableData.DEAD, which takes the driver long to import
 
@@ -24,7 +29,8 @@ class Seating:
     """How the trials of a search share processes.
 
     Attributes:
-        host: the class of what holds the seats of a process: `begin`, `call`, `leave`, `end`.
+        host: the class of what holds the seats of a process: `begin`, `call`, `leave`, `end`. It is
+            told the GPUs that the process is to see, as CUDA names them; "" for none.
         seats: how many there are in a process.
         resources: what Ray counts for one of them.
     """
@@ -82,15 +88,22 @@ class SeatClass(ActorClass):  # type: ignore[type-arg]
             return self._worker.options(**options)
         return _Started(self, options["scheduling_strategy"].placement_group)
 
-    def take(self, node: str, kwargs: dict[str, Any]) -> "Seat":
-        """A trial's seat on a node: in the fullest of its hosts, or in a new one."""
+    def take(self, reserved: Any, kwargs: dict[str, Any]) -> "Seat":
+        """A trial's seat where resources are reserved: in the fullest host there, or in a new one.
+
+        Args:
+            reserved: a placement group of Ray's, of a seat.
+            kwargs: what the trial is made of.
+        """
+        node = ray.util.placement_group_table(reserved)["bundles_to_node_id"][0]
+        place = node, _gpus_of(reserved, self._seating.resources.get("GPU", 0))
         self._hosts = [host for host in self._hosts if not host.is_closed()]
-        here = [host for host in self._hosts if host.node == node and host.free()]
+        here = [host for host in self._hosts if host.place == place and host.free()]
         host = min(here, key=lambda host: len(host.free()), default=None)
         if host is None:
-            placed = NodeAffinitySchedulingStrategy(node, soft=False)
-            actor = self._host.options(scheduling_strategy=placed).remote()
-            host = _Host(actor, node, self._seating.seats)
+            on_node = NodeAffinitySchedulingStrategy(node, soft=False)
+            actor = self._host.options(scheduling_strategy=on_node).remote(place[1])
+            host = _Host(actor, place, self._seating.seats)
             self._hosts.append(host)
         return Seat(host, self._trainable, kwargs)
 
@@ -103,15 +116,14 @@ class _Started:
     reserved: Any
 
     def remote(self, **kwargs: Any) -> "Seat":
-        where = ray.util.placement_group_table(self.reserved)["bundles_to_node_id"]
-        return self.seats.take(where[0], kwargs)
+        return self.seats.take(self.reserved, kwargs)
 
 
 class _Host:
     """The driver's side of a process with seats."""
 
-    def __init__(self, actor: Any, node: str, seats: int) -> None:
-        self.actor, self.node = actor, node
+    def __init__(self, actor: Any, place: tuple[str, str], seats: int) -> None:
+        self.actor, self.place = actor, place  # the node and its GPUs
         # seat -> the answer that tells that it was left; None before that is asked
         self._taken: dict[int, Any] = {}
         self._seats = seats
@@ -239,6 +251,24 @@ def let_go(worker: Any) -> None:
 def takes_others(worker: Any) -> bool:
     """Whether a worker's process may take another trial."""
     return not (isinstance(worker, Seat) and worker.is_host_closed())
+
+
+def _gpus_of(reserved: Any, amount: float) -> str:
+    """The GPUs that a placement group holds a part of; "" for none.
+
+    Ray tells them to what runs there alone. A node that is lost meanwhile tells nothing: what
+    starts there fails.
+    """
+    if not amount:
+        return ""
+    there = PlacementGroupSchedulingStrategy(reserved, placement_group_bundle_index=0)
+    # As it leaves the GPU alone, its process may be used again: `max_calls`.
+    ask = ray.remote(num_cpus=0, num_gpus=amount, max_calls=0, scheduling_strategy=there)(
+        lambda: ",".join(map(str, ray.get_gpu_ids()))
+    )
+    with suppress(RayError):
+        return str(ray.get(ask.remote()))
+    return ""
 
 
 def _group(seat: int) -> str:

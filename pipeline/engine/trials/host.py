@@ -1,5 +1,6 @@
 """A process that several trials share, each in a seat: the actor, and what they have in common."""
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,9 +23,15 @@ class Process:
 
 
 class Host:
-    """The actor: each method is told the seat first, and those of one seat are called in order."""
+    """The actor: each method is told the seat first, and those of one seat are called in order.
 
-    def __init__(self) -> None:
+    Args:
+        gpus: what the process sees of them, as CUDA names them; "" where trials take none.
+    """
+
+    def __init__(self, gpus: str) -> None:
+        if gpus:  # Ray, which counts the seats' parts, leaves it all of them (2.60)
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpus
         self._process = Process(Turns(shared=True))
         self._trials: dict[int, Any] = {}
         self._ends = False

@@ -43,6 +43,9 @@ class Worker:
         self.calls.append(number)
         return self.name, os.getpid(), list(self.calls), len(threading.enumerate())
 
+    def sees(self):
+        return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]
+
     def stop(self):
         return None
 
@@ -66,16 +69,18 @@ def tunes():
 def start(ray_cluster, tunes):
     """Start a worker as Tune does, with so much of the cluster reserved for it."""
     groups = []
-    classes = SeatedClasses(tunes, Seating(Host, 2, SHARE))
+    made = {}
 
-    def run(name, cpus=0.5):
-        group = ray.util.placement_group([{"CPU": cpus}])
+    def run(name, cpus=0.5, gpus=0.0):
+        share = SHARE | ({"GPU": gpus} if gpus else {})
+        classes = made.setdefault(gpus, SeatedClasses(tunes, Seating(Host, 2, share)))
+        group = ray.util.placement_group([{"CPU": cpus} | ({"GPU": gpus} if gpus else {})])
         ray.get(group.ready())
         groups.append(group)
         seats = classes.get(Worker)
         assert seats is classes.get(Worker) and isinstance(seats, ray.actor.ActorClass)
         strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0)
-        placed = seats.options(scheduling_strategy=strategy, num_cpus=cpus, num_gpus=0)
+        placed = seats.options(scheduling_strategy=strategy, num_cpus=cpus, num_gpus=gpus)
         worker = placed.remote(name=name)
         return worker, worker.__ray_ready__.remote()
 
@@ -169,6 +174,12 @@ def test_a_worker_that_may_not_be_kept_ends_its_process_once_the_others_there_ar
     grown.add("t0000")
     assert [tune.tune._maybe_cache_trial_actor(trial) for trial in trials] == [False, False]
     assert not takes_others(other)
+
+
+def test_seats_of_a_process_are_parts_of_one_gpu_and_that_is_what_it_sees(start):
+    workers = [start(name, gpus=0.5)[0] for name in "abcd"]
+    seen = [ray.get(worker.sees.remote()) for worker in workers]
+    assert len(set(seen)) == 2 and {gpus for _, gpus in seen} == {"0", "1"}
 
 
 def test_what_cannot_begin_says_so_and_leaves_its_seat(start):
