@@ -52,6 +52,7 @@ class SearchPlan:
     on_gpus: str = ""  # what is used of the GPUs and why, where that was left to us
     left_idle: str = ""  # of the cluster, because trials take GPUs
     printed: str = ""  # by the `build` of the default model
+    seats: int = 1  # how many trials share a process, which takes what one trial is to take
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,9 @@ def plan_rows(plan: SearchPlan) -> dict[str, str]:
         ),
         "budget": f"{_budget(experiment.trials, experiment.max_epochs)}{executions}"
         + (f", {duration(experiment.time_budget_s)}" if experiment.time_budget_s else ""),
-        "at once": f"{plan.concurrent} trials, each {experiment.cpus_per_trial:g} CPU"
+        "at once": f"{plan.concurrent} trials, "
+        + ("each " if plan.seats == 1 else f"{plan.seats} in each process of ")
+        + f"{experiment.cpus_per_trial:g} CPU"
         + (f" and {experiment.gpu_share:g} GPU" if experiment.gpu_share else ""),
     }
     if experiment.folds is not None:

@@ -133,6 +133,7 @@ def prepare(
         on_gpus=said,
         left_idle=left_idle(experiment, live_nodes()) if experiment.gpu_share else "",
         printed=checked.printed,
+        seats=seats,
     )
     prepared = Prepared(
         experiment, objective, followed, checked, facts, places, first, earlier, gpu_plan, seats

@@ -22,6 +22,11 @@ def test_the_plan_says_what_is_used_of_the_gpus_and_why_and_what_of_the_cluster_
     assert not {"GPU", "left idle"} & plan_rows(plan_of()).keys()
 
 
+def test_the_plan_says_how_many_trials_share_a_process(plan_of):
+    plan = plan_of(concurrent=8, seats=4, cpus_per_trial=2)
+    assert plan_rows(plan)["at once"] == "8 trials, 4 in each process of 2 CPU"
+
+
 def test_the_plan_says_how_many_trainings_there_are_with_folds(plan_of):
     def told(by, **settings):
         plan = plan_of(**settings)

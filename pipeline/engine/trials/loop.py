@@ -142,8 +142,8 @@ def run_trials(
             max_failures=2,
             raise_on_failed_trial=False,
             # A GPU's memory is given back by a process that ends; TensorFlow is imported once a
-            # worker elsewhere.
-            reuse_actors=experiment.gpu_share == 0,
+            # worker elsewhere, and where trials share processes.
+            reuse_actors=experiment.gpu_share == 0 or prepared.seats > 1,
             checkpoint_config=ray_tune.CheckpointConfig(
                 checkpoint_frequency=0, checkpoint_at_end=False
             ),
