@@ -38,8 +38,8 @@ class TensorFlow(Backend):
     writes_hparams: ClassVar[bool] = True
 
     def seldom_used(self, module: str) -> bool:
-        """TensorFlow Lite: its converter imports JAX."""
-        return module.startswith("tensorflow._api.") and module.endswith(".lite")
+        """TensorFlow Lite, whose converter imports JAX, and the names of its earlier versions."""
+        return module.startswith("tensorflow._api.") and module.endswith((".lite", ".compat"))
 
     def quiet(self) -> None:
         """It writes what it finds of the machine to stderr."""
