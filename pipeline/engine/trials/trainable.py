@@ -12,6 +12,7 @@ one that happened to be saved.
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
@@ -135,11 +136,12 @@ class KerasTrial(tune.Trainable):
         if self._thread is None:
             return
         self._commands.put("stop")
-        self._thread.join(UNWIND_S)
+        told = time.monotonic()
         while self._thread.is_alive():
-            if not self._turn.waits:
+            self._thread.join(1.0)
+            late = time.monotonic() - max(told, self._turn.since) > UNWIND_S
+            if late and not self._turn.waits and self._thread.is_alive():
                 os._exit(1)  # user code that will not let go must not train beside the next trial
-            self._thread.join(UNWIND_S)
         self._thread = None
 
     def _wait(self) -> TrialMessage | None:

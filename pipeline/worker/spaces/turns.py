@@ -6,6 +6,7 @@ generators of random numbers. Each trial finds those as it left them.
 
 import sys
 import threading
+import time
 from typing import Any
 
 
@@ -22,12 +23,17 @@ class Turns:
 
 
 class Turn:
-    """A trial's part in them, as a context too; it begins and ends in the trial's thread."""
+    """A trial's part in them, as a context too; it begins and ends in the trial's thread.
+
+    Attributes:
+        waits: whether it waits for its turn.
+        since: when its turn began the last time, by `time.monotonic`.
+    """
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
         self._left: tuple[Any, Any] | None = None  # what it found last of what all have
-        self.waits = False
+        self.waits, self.since = False, 0.0
 
     def __enter__(self) -> None:
         self.begin()
@@ -39,6 +45,7 @@ class Turn:
         """Wait until no other trial of the process trains."""
         self.waits = True
         self._turns.lock.acquire()
+        self.since = time.monotonic()
         self.waits = False
         if self._left is not None:
             from pipeline.worker.backends.known import current
