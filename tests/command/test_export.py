@@ -1,22 +1,29 @@
 """What an exported model is compared by, without a search."""
 
 import json
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
+from typer.testing import CliRunner
 
 from pipeline import Experiment
-from pipeline.command.export import inputs_to_compare_by
+from pipeline.command.export import app, inputs_to_compare_by
 from pipeline.data.files.data_file import DataFile
 from pipeline.errors import RequestError
 from pipeline.records.layout import Layout
 from pipeline.records.settings import write_experiment
-from pipeline.worker.serving.export import check_single_input
+from pipeline.worker.backends import exports
+from pipeline.worker.backends.exports import check_format
+from pipeline.worker.serving.export import check_single_input, export
 from pipeline.worker.serving.served import load_model
 from pipeline.worker.serving.whole_model import whole_model
+from tests.conftest import ROOT
 from tests.data.pictures.conftest import write_digits
 from tests.data.tables.conftest import penguins as penguins
 
@@ -144,3 +151,58 @@ def test_a_model_of_two_inputs_is_refused():
     one, other = keras.Input((2,)), keras.Input((2,))
     with pytest.raises(RequestError, match="must have one input to be exported; this one has 2"):
         check_single_input(keras.Model([one, other], keras.layers.Add()([one, other])))
+
+
+def test_a_format_that_there_is_not_is_refused_before_anything_else(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # it is set here, and put back afterwards
+    refused = CliRunner().invoke(app, ["no run", "--format", "pmml"]).exception
+
+    assert isinstance(refused, RequestError)
+    assert str(refused) == "format must be one of saved_model, onnx, litert; got 'pmml'."
+
+
+def test_packages_that_a_format_takes_are_asked_for(monkeypatch):
+    monkeypatch.setattr(exports, "find_spec", lambda name: None if name == "tf2onnx" else name)
+
+    assert check_format("litert").file == "model.tflite"
+    with pytest.raises(RequestError, match=r"onnx takes tf2onnx: pip install 'kerasweep\[onnx\]'"):
+        check_format("onnx")
+
+
+ELSEWHERE = """
+import keras
+from pipeline.worker.backends.exports import check_format
+check_format("saved_model")
+"""
+
+
+def test_a_process_with_another_backend_exports_nothing():
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE],
+        cwd=ROOT,
+        env=os.environ | {"KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.endswith(
+        "A model is exported by TensorFlow, whatever backend trained it; this process has jax. Set "
+        "KERAS_BACKEND=tensorflow.\n"
+    )
+
+
+class Eager(keras.layers.Layer):
+    """Computes with NumPy, which no graph can."""
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, x.dtype)
+
+    def call(self, x):
+        return keras.ops.convert_to_tensor(np.asarray(x))
+
+
+def test_a_model_that_keras_cannot_export_is_one_line_and_leaves_nothing(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), Eager()])
+    with pytest.raises(RequestError, match="could not export this model as saved_model: ") as told:
+        export(model, "saved_model", tmp_path / "saved_model")
+
+    assert "\n" not in str(told.value) and not list(tmp_path.iterdir())

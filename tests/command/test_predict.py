@@ -40,3 +40,14 @@ def test_each_prediction_of_pictures_names_its_file(ending, run, tmp_path):
     told = READERS[ending](output)
     assert list(told.columns[:2]) == ["picture", "prediction"]
     assert told["picture"].tolist() == sorted(map(str, (run / "photos").rglob("*.png")))
+
+
+def test_predictions_that_cannot_be_written_are_one_line(run, tmp_path):
+    def told(output):
+        refused = CliRunner().invoke(app, ["no run", "photos", "--output", output]).exception
+        return str(refused)
+
+    assert told("told.xlsx") == "--output must end in .csv, .parquet, .feather; got told.xlsx."
+    asked = [str(run), str(run / "photos"), "--output", str(tmp_path / "no" / "told.csv")]
+    refused = CliRunner().invoke(app, asked).exception
+    assert str(refused).startswith("--output must be a file that can be written; ")
