@@ -234,7 +234,7 @@ class RaySession:
             ended=update.failure is not None,
         )
         while True:
-            self._turn.end()
+            self._turn.end(returns=answer is not None and not answer.ended)
             self._answers.put(answer)
             command = self._commands.get()
             self._turn.begin()

@@ -1,25 +1,51 @@
-"""Whose turn it is among the trials of one process: one trains at a time.
+"""Whose turn it is among the trials of one process: one trains at a time, or several together.
 
 They share the process's CPUs, and what a process has one of: Keras's settings, and the state of the
 generators of random numbers. Each trial finds those as it left them.
+
+A trial whose next step may be carried out together with others' asks for that. It is done once no
+trial trains by itself, and those that were heard of last are there too.
 """
 
 import sys
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from typing import Any
+
+# A trial that has reported is waited for so long: the driver's answer takes some 10 ms, and longer
+# where a searcher thinks.
+GRACE_S = 0.5
 
 
 class Turns:
     """The turns of one process.
 
     Args:
-        shared: whether several trials take them.
+        together: carries out what several trials ask for: requests -> what came of each, or what is
+            to be raised where the trial waits.
+        shared: whether several trials take turns.
     """
 
-    def __init__(self, *, shared: bool = False) -> None:
-        self.shared = shared
-        self.lock = threading.Lock()
+    def __init__(
+        self,
+        together: Callable[[list[Any]], list[Any]] = lambda requests: requests,
+        *,
+        shared: bool = False,
+    ) -> None:
+        self.shared, self.carry_out = shared, together
+        self.changed = threading.Condition()
+        self.holder: Turn | None = None
+        self.queue: deque[Turn] = deque()  # who waits for a turn
+        self.asked: dict[Turn, Any] = {}  # what is to be carried out together
+        self.away: dict[Turn, float] = {}  # who is about to come back, and since when it is away
+
+    def may_gather(self) -> bool:
+        """Whether nobody is to be waited for before what is asked for is carried out."""
+        now = time.monotonic()
+        back = all(now - since > GRACE_S for since in self.away.values())
+        return self.holder is None and not self.queue and back
 
 
 class Turn:
@@ -33,6 +59,7 @@ class Turn:
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
         self._left: tuple[Any, Any] | None = None  # what it found last of what all have
+        self._done: list[Any] = []  # what came of what it asked for
         self.waits, self.since = False, 0.0
 
     def __enter__(self) -> None:
@@ -43,8 +70,13 @@ class Turn:
 
     def begin(self) -> None:
         """Wait until no other trial of the process trains."""
+        turns = self._turns
         self.waits = True
-        self._turns.lock.acquire()
+        with turns.changed:
+            turns.away.pop(self, None)
+            turns.queue.append(self)
+            turns.changed.wait_for(lambda: turns.holder is None and turns.queue[0] is self)
+            turns.holder = turns.queue.popleft()
         self.since = time.monotonic()
         self.waits = False
         if self._left is not None:
@@ -54,11 +86,61 @@ class Turn:
             settings.restore()
             current().set_random_state(numbers)
 
-    def end(self) -> None:
-        """Let another trial of the process train."""
-        if self._turns.shared and "keras" in sys.modules:
+    def end(self, *, returns: bool = False) -> None:
+        """Let another trial of the process train.
+
+        Args:
+            returns: whether the trial's next turn is to be expected soon.
+        """
+        turns = self._turns
+        if turns.shared and "keras" in sys.modules:
             from pipeline.worker.backends.known import current
             from pipeline.worker.spaces.settings import Settings
 
             self._left = Settings(), current().random_state()
-        self._turns.lock.release()
+        with turns.changed:
+            turns.holder = None
+            if returns:
+                turns.away[self] = time.monotonic()
+            turns.changed.notify_all()
+
+    def together(self, request: Any) -> Any:
+        """Have something carried out together with what other trials ask for.
+
+        Returns:
+            What came of it, once it is this trial's turn again.
+
+        Raises:
+            BaseException: what came of it, if that is one.
+        """
+        turns = self._turns
+        self.end()
+        self.waits = True
+        with turns.changed:
+            turns.asked[self] = request
+            while not self._done and not turns.may_gather():
+                turns.changed.wait(GRACE_S)
+            gathered = {} if self._done else dict(turns.asked)
+            if gathered:
+                turns.asked.clear()
+                turns.holder = self
+        if gathered:
+            self._carry_out(gathered)
+        self.begin()
+        done = self._done.pop()
+        if isinstance(done, BaseException):
+            raise done
+        return done
+
+    def _carry_out(self, gathered: "dict[Turn, Any]") -> None:
+        """Carry out what was asked for, in this trial's thread."""
+        turns = self._turns
+        try:
+            found = turns.carry_out(list(gathered.values()))
+        except Exception as error:
+            found = [error] * len(gathered)
+        with turns.changed:
+            for turn, done in zip(gathered, found, strict=True):
+                turn._done.append(done)
+            turns.holder = None
+            turns.changed.notify_all()

@@ -1,7 +1,9 @@
 """Turns: one trial of a process trains at a time, with what is its own."""
 
+import itertools
 import random
 import threading
+import time
 
 import keras
 import numpy as np
@@ -67,6 +69,73 @@ def test_a_trial_waits_for_the_one_that_trains():
     one.end()
     waiting.join()
     assert not other.waits
+
+
+class Together:
+    """Carries out what is asked for: numbers, whose sum each is told; it takes note of them."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, requests):
+        self.calls.append(sorted(requests))
+        return [ValueError("too many") if r == 13 else sum(requests) for r in requests]
+
+
+def start(functions):
+    threads = [threading.Thread(target=function) for function in functions]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def test_what_trials_ask_for_is_carried_out_together_once_all_are_there():
+    turns = Turns(calls := Together(), shared=True)
+    found = {}
+    barrier = threading.Barrier(3)
+
+    def trial(number):
+        turn = Turn(turns)
+        barrier.wait()
+        with turn:
+            time.sleep(0.02)
+            first = turn.together(number)
+            turn.end(returns=True)  # its report
+            time.sleep(0.01 * number)  # the driver's answer
+            turn.begin()
+            if number == 3:  # it ends, and is waited for no more
+                found[number] = [first]
+                return
+            found[number] = [first, turn.together(10 * number)]
+
+    for thread in start([lambda number=number: trial(number) for number in (1, 2, 3)]):
+        thread.join()
+    # the first may come before the others have begun
+    assert sorted(itertools.chain(*calls.calls[:-1])) == [1, 2, 3] and calls.calls[-1] == [10, 20]
+    assert found[1][1] == found[2][1] == 30 and len(found[3]) == 1
+
+
+def test_a_trial_that_stays_away_is_not_waited_for_for_long(monkeypatch):
+    monkeypatch.setattr("pipeline.worker.spaces.turns.GRACE_S", 0.05)
+    turns = Turns(calls := Together(), shared=True)
+    away, other = Turn(turns), Turn(turns)
+    away.begin()
+    away.end(returns=True)
+    with other:
+        began = time.monotonic()
+        assert other.together(5) == 5
+    assert time.monotonic() - began > 0.05 and calls.calls == [[5]]
+
+
+def test_what_came_of_it_is_raised_where_its_trial_waits():
+    turns = Turns(Together(), shared=True)
+    with (turn := Turn(turns)), pytest.raises(ValueError, match="too many"):
+        turn.together(13)
+    turns.carry_out = lambda requests: 1 // 0
+    with turn, pytest.raises(ZeroDivisionError):
+        turn.together(1)
+    with turn:
+        pass  # and the turns go on
 
 
 class InTurn(stage.Notes):
