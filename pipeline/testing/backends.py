@@ -41,6 +41,7 @@ def check_what_it_says(backend: Backend) -> None:
     assert set(backend.plans) <= set(PLANS), f"its plans must be among {', '.join(PLANS)}"
     assert backend.title or backend.plans == ("plain",), "a reason for a plan names the backend"
     assert backend.devices_of(_model()) == 1, "a model is on one device unless it is told otherwise"
+    assert set(backend.plans_to_measure) <= set(backend.plans), "it must have what is measured"
     assert backend.peak_bytes() >= 0 and isinstance(backend.on_gpu(), bool)
     before = backend.runs_functions_eagerly()
     backend.run_functions_eagerly(before)

@@ -15,7 +15,7 @@ from pipeline.space.specs import Boolean, Float, Int
 
 
 def test_the_plan_says_what_is_used_of_the_gpus_and_why_and_what_of_the_cluster_is_not(plan_of):
-    line, idle = "2 trials on each", "1 node without a GPU trains nothing"
+    line, idle = "2 share one", "1 node without a GPU trains nothing"
     plan = plan_of(concurrent=2, gpus_per_trial=0.5, on_gpus=line, left_idle=idle)
     assert plan_rows(plan)["GPU"] == line and plan_rows(plan)["left idle"] == idle
     assert plan_rows(plan)["at once"] == "2 trials, each 1 CPU and 0.5 GPU"

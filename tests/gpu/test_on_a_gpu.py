@@ -46,7 +46,9 @@ def test_it_has_a_name_memory_and_a_busy_share():
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_it_is_used_without_being_asked_for(backend, tmp_path):
     output, records = trained(cwd=tmp_path, KERAS_BACKEND=backend)
-    assert re.search(r"^GPU +one trial at a time on each, not measured: it trains on", output, re.M)
+    assert re.search(
+        r"^GPU +a whole one for each, not measured: the search trains on", output, re.M
+    )
     assert {record.status for record in records} <= {"finished", "stopped"}
     assert all(record.devices not in ("", "-1") for record in records)
 
@@ -70,7 +72,7 @@ def test_auto_measures_and_remembers(backend, tmp_path):
     given = {"KERAS_BACKEND": backend, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     output, _ = trained("--gpus-per-trial", "auto", cwd=tmp_path, **given)
     (line,) = re.findall(r"^GPU +(\S.*)$", output, re.M)
-    assert line.startswith(("one trial at a time on each: ", "2 trials on", "4 trials on")), line
+    assert line.startswith(("a whole one for each: ", "2 share one", "4 share one")), line
     (found,) = json.loads((tmp_path / "cache" / "kerasweep" / "gpus.json").read_text()).values()
     assert found["measured"]["peak_mib"] > 0 and found["measured"]["rates"]["1"] > 0
     again = run_cli("digits", "--gpus-per-trial", "auto", "--dry-run", cwd=tmp_path, **given)

@@ -111,7 +111,7 @@ def short(experiment: Experiment, facts: Mapping[str, Any], gpus: float) -> str:
         return ""
     on = " a GPU" if gpus > 1 else ""
     return (
-        f"it trains on {each / max(1.0, gpus) / 1e6:.3g} million examples{on} at most, and "
+        f"the search trains on {each / max(1.0, gpus) / 1e6:.3g} million examples{on} at most, and "
         f"measuring pays from {SHORT_EXAMPLES / 1e6:g} on"
     )
 
@@ -129,9 +129,9 @@ def chosen(found: Measured, most: int) -> Choice:
         gain = f"; {plan} fits {times} as fast as plain"
     share = math.floor(FINEST / best) / FINEST
     if best == 1:
-        return Choice(1.0, f"one trial at a time on each: {_why_alone(found, most)}{gain}", plan)
+        return Choice(1.0, f"a whole one for each: {_why_alone(found, most)}{gain}", plan)
     why = (
-        f"{best} trials on each, {memory_cap_mib(found.total_mib, share):,} MiB for each: together "
+        f"{best} share one, {memory_cap_mib(found.total_mib, share):,} MiB for each: together "
         f"{_times(found.rates[best], found.rates[1])} as fast as one at a time; the peak of the "
         f"default model is {found.peak_mib:,} of {found.total_mib:,} MiB{gain}"
     )

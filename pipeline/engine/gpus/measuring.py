@@ -100,7 +100,7 @@ class OnGpu:
         nodes, experiment = live_nodes(), self._experiment
         gpus = sum(node.get("GPU", 0.0) for node in nodes)
         if self._left_open and (why := short(experiment, facts, gpus)):
-            return Choice(1.0, f"one trial at a time on each, not measured: {why}")
+            return Choice(1.0, f"a whole one for each, not measured: {why}")
         most = most_of_use(experiment, nodes)
         key = key_of(gpu, source, facts, job, experiment.cpus_per_trial, most)
         found = recall(key)
@@ -111,8 +111,7 @@ class OnGpu:
             except LateError:
                 return Choice(
                     1.0,
-                    "one trial at a time on each: a minute was too short to measure the default "
-                    "model",
+                    "a whole one for each: a minute was too short to measure the default model",
                 )
             remember(key, found)
         return chosen(found, most)

@@ -28,15 +28,15 @@ def experiment(**settings):
         (
             {1: 10.0, 2: 19.0, 4: 30.0},
             0.25,
-            f"4 trials on each, {memory_cap_mib(TOTAL, 0.25):,} MiB for each: together 3 times as "
+            f"4 share one, {memory_cap_mib(TOTAL, 0.25):,} MiB for each: together 3 times as "
             "fast as one at a time; the peak of the default model is 812 of 81,559 MiB",
         ),
-        ({1: 10.0, 2: 16.0, 4: 17.0}, 0.5, "2 trials on each, 40,179 MiB for each: together 1.6"),
-        ({1: 10.0, 2: 9.0, 4: 20.0}, 0.25, "4 trials on each, 19,789 MiB"),
+        ({1: 10.0, 2: 16.0, 4: 17.0}, 0.5, "2 share one, 40,179 MiB for each: together 1.6"),
+        ({1: 10.0, 2: 9.0, 4: 20.0}, 0.25, "4 share one, 19,789 MiB"),
         (
             {1: 10.0, 2: 10.9, 4: 10.5},
             1.0,
-            "one trial at a time on each: several together are 1.1 times as fast",
+            "a whole one for each: several together are 1.1 times as fast",
         ),
     ],
 )
@@ -49,7 +49,7 @@ def test_no_more_share_it_than_may_though_more_were_measured():
     found = Measured(812, TOTAL, 0.3, {"plain": 10.0}, {1: 10.0, 2: 19.0, 4: 30.0})
     assert chosen(found, 2).share == 0.5
     assert chosen(found, 1) == Choice(
-        1.0, "one trial at a time on each: there are no CPUs, or no trials, for two"
+        1.0, "a whole one for each: there are no CPUs, or no trials, for two"
     )
 
 
@@ -76,7 +76,7 @@ def test_no_more_share_it_than_may_though_more_were_measured():
     ],
 )
 def test_a_trial_has_a_gpu_for_itself_where_others_find_no_place_or_it_is_not_known(found, why):
-    assert chosen(found, 4) == Choice(1.0, f"one trial at a time on each: {why}")
+    assert chosen(found, 4) == Choice(1.0, f"a whole one for each: {why}")
 
 
 def test_a_fit_plan_is_chosen_that_was_clearly_faster_and_only_where_several_were_tried():
@@ -124,14 +124,19 @@ def test_no_more_share_a_gpu_than_have_a_cpu_there_and_may_run_at_once(settings,
 @pytest.mark.parametrize(
     ("settings", "examples", "gpus", "says"),
     [
-        ({}, 50_000, 1, "it trains on 10 million examples at most, and measuring pays from 20 on"),
+        (
+            {},
+            50_000,
+            1,
+            "the search trains on 10 million examples at most, and measuring pays from 20 on",
+        ),
         ({"trials": 40}, 50_000, 1, ""),
         ({"folds": 5}, 50_000, 1, ""),
         (
             {"trials": 40},
             50_000,
             4,
-            "it trains on 5 million examples a GPU at most, and measuring pays from 20 on",
+            "the search trains on 5 million examples a GPU at most, and measuring pays from 20 on",
         ),
         ({"trials": UNBOUNDED}, 5, 1, ""),
         ({}, None, 1, ""),

@@ -82,7 +82,7 @@ def test_of_one_and_two_at_once_the_faster_is_chosen_and_the_next_search_knows(o
     chosen = on_gpu(told.append, paces=(10.0, 9.0))
     assert told == ["measuring the default model on a GPU, for a minute at most"]
     assert (chosen.share, chosen.plan) == (0.5, "")
-    assert chosen.why.startswith("2 trials on each, 19,400 MiB for each: together 2 times as fast")
+    assert chosen.why.startswith("2 share one, 19,400 MiB for each: together 2 times as fast")
     assert on_gpu(told.append, paces=(10.0, 1.0)) == chosen and len(told) == 1, "it is remembered"
 
 
@@ -91,7 +91,7 @@ def test_a_short_search_is_not_measured_unless_it_asked_for_it(on_gpu):
     chosen = on_gpu(left_open=True)
     assert chosen.share == 1.0
     assert chosen.why == (
-        "one trial at a time on each, not measured: it trains on 0.0012 million examples a GPU at "
+        "a whole one for each, not measured: the search trains on 0.0012 million examples a GPU at "
         "most, and measuring pays from 20 on"
     )
 
@@ -119,7 +119,7 @@ def test_what_is_too_slow_to_be_measured_has_a_whole_gpu(on_gpu, monkeypatch):
     monkeypatch.setattr(measuring, "MOST_S", 0.1)
     chosen = on_gpu(stand_in=Slow)
     assert chosen.share == 1.0 and chosen.why == (
-        "one trial at a time on each: a minute was too short to measure the default model"
+        "a whole one for each: a minute was too short to measure the default model"
     )
 
 
