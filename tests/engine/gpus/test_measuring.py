@@ -12,10 +12,12 @@ import ray
 
 from pipeline.console.plan import plan_rows
 from pipeline.datasets.digits import load
+from pipeline.engine import preparation
 from pipeline.engine.gpus import choice, measuring
 from pipeline.engine.gpus.gauge import Gpu, OnShare, Window
 from pipeline.engine.gpus.measuring import LateError, OnGpu, _answers
 from pipeline.engine.trials.jobs import Jobs
+from pipeline.engine.tuning import dry_run
 from pipeline.errors import KerasweepError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.names import resolve
@@ -198,3 +200,24 @@ def test_a_search_that_does_not_say_takes_the_gpus_that_there_are_and_a_resume_l
     monkeypatch.setattr(cuda, "has_driver", lambda: False)
     longer = search(trials=4, max_epochs=1, name="run", resume=run.layout.root, watchers=[plans])
     assert "GPU" not in plans.rows and read_settings(longer.layout)["gpus_per_trial"] == share
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_dry_run_does_not_wait_for_a_gpu_to_measure_on_and_a_search_does(
+    search, tmp_path, monkeypatch
+):
+    """In a cluster that may grow: what is there by now holds no trial, as far as these see."""
+    monkeypatch.setattr(preparation, "check_place", lambda experiment: None)
+    monkeypatch.setattr(preparation, "concurrent", lambda experiment, nodes: 0)
+    monkeypatch.setattr(measuring, "Gauge", ray.remote(Blind))
+    few, tiny = str(SPACES / "few.py"), str(SPACES / "tiny.py")
+    asked = Experiment(
+        dataset=few, search_space=tiny, gpus_per_trial="auto", storage=str(tmp_path / "runs")
+    )
+    plan = dry_run(asked, quiet=True)
+    assert plan.on_gpus == "measured once the cluster has a node that holds a trial on a GPU"
+    assert plan.experiment.gpus_per_trial == "auto"
+    with pytest.raises(RequestError, match="Ray counts one, and CUDA shows none"):
+        search(gpus_per_trial="auto")
+    assert not (tmp_path / "runs").exists()
