@@ -141,9 +141,10 @@ def run_trials(
             # the third death without an epoch between (`recorder`) ends a trial
             max_failures=2,
             raise_on_failed_trial=False,
-            # A GPU's memory is given back by a process that ends; TensorFlow is imported once a
-            # worker elsewhere, and where trials share processes.
-            reuse_actors=experiment.gpu_share == 0 or prepared.seats > 1,
+            # A GPU's memory is given back by a process that ends, which others wait for where they
+            # have shares of it; TensorFlow is imported once a worker elsewhere, and where trials
+            # share processes.
+            reuse_actors=experiment.gpu_share in (0, 1) or prepared.seats > 1,
             checkpoint_config=ray_tune.CheckpointConfig(
                 checkpoint_frequency=0, checkpoint_at_end=False
             ),

@@ -63,6 +63,8 @@ class KerasTrial(tune.Trainable):
     """Tune's side of a trial. `config["job"]` is the trial, `setting` what all of them share."""
 
     _thread: threading.Thread | None
+    _is_alone = True  # in its process
+    _taken_again = False  # after another trial
 
     def setup(self, config: dict[str, Any], setting: Setting) -> None:  # type: ignore[override]
         """Prepare the process; training starts with the first `step`, after a possible restore."""
@@ -73,7 +75,7 @@ class KerasTrial(tune.Trainable):
 
     def live_in(self, process: Process) -> None:
         """Share a process with other trials; before the first `step`."""
-        self._process = process
+        self._is_alone, self._process = False, process
         self._turn = Turn(process.turns)
 
     def step(self) -> dict[str, Any]:
@@ -107,6 +109,7 @@ class KerasTrial(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial."""
         self._end()
+        self._taken_again = self._is_alone
         self._begin(new_config["job"])
         return True
 
@@ -187,12 +190,11 @@ class KerasTrial(tune.Trainable):
                 session.end(failure)
                 return
             ending = carry_out(self._job, process.space, data, session)
-            if (
-                ending.failure is not None
-                and ending.failure.where == DEVICE_MEMORY
-                and 0 < self._has("GPU") < 1
-            ):
-                raise OutOfShare(ending.failure.reason)
+            if ending.failure is not None and ending.failure.where == DEVICE_MEMORY:
+                if 0 < self._has("GPU") < 1:
+                    raise OutOfShare(ending.failure.reason)
+                if self._taken_again and self._has("GPU"):
+                    os._exit(1)  # what earlier trials left may be at fault: it is tried in another
             session.end(ending.failure)
         except Stopped:
             pass

@@ -181,6 +181,7 @@ class Plans(Watcher):
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_search_that_does_not_say_takes_the_gpus_that_there_are_and_a_resume_leaves_it_so(
     search, tmp_path, monkeypatch
 ):

@@ -364,6 +364,46 @@ def test_on_whole_gpus_or_none_there_is_nothing_to_give(shares, tmp_path):
     ledger.close()
 
 
+USED = """
+import os
+import keras
+import tensorflow as tf
+
+trained = []
+
+def build(hp, data):
+    model = keras.Sequential([keras.Input(data.shape), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
+    model.compile(keras.optimizers.SGD(hp.Float("rate", 0.01, 0.1)), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+def fit(hp, model, *args, **kwargs):
+    trained.append(hp)
+    with open({log!r}, "a") as file:
+        print(os.getpid(), len(trained), file=file)
+    if len(trained) == 3:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+    return model.fit(*args, **kwargs)
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_process_on_a_whole_gpu_takes_trial_after_trial_and_ends_where_memory_ran_out(
+    search, tmp_path
+):
+    log = tmp_path / "log"
+    (tmp_path / "used.py").write_text(USED.replace("{log!r}", repr(str(log))))
+    space = str(tmp_path / "used.py")
+    alone = {"gpus_per_trial": 1, "max_concurrent": 1, "scheduler": "none", "max_epochs": 1}
+    run = search(search_space=space, trials=3, **alone)
+    assert list(run.trials["status"]) == ["finished"] * 3
+    _, *fits = (line.split() for line in log.read_text().splitlines())  # the check comes first
+    processes, counts = zip(*fits, strict=True)
+    assert counts == ("1", "2", "3", "1"), "the third is tried again in a process of its own"
+    assert len(set(processes)) == 2 == len(set(processes[:3])) + 1
+
+
 TOGETHER = """
 import contextlib
 import keras
