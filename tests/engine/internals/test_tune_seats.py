@@ -16,7 +16,6 @@ from pipeline.engine.internals.tune_seats import (
     SeatedClasses,
     Seating,
     end_process,
-    let_go,
     process_id,
     takes_others,
 )
@@ -93,7 +92,8 @@ def process(worker):
     return ray.get(worker.call.remote(0))[1]
 
 
-def test_seats_of_one_process_are_taken_before_another_is_started(start):
+def test_seats_of_one_process_are_taken_before_another_is_started(start, tunes):
+    tunes.environment["SET_FOR"] = "each"
     before = ray.cluster_resources()["CPU"]
     workers = [start(name)[0] for name in "abc"]
     processes = [process(worker) for worker in workers]
@@ -105,58 +105,32 @@ def test_seats_of_one_process_are_taken_before_another_is_started(start):
     # three seats and a process of its own, whose trials take what their processes would
     left = ray.available_resources()["CPU"]
     assert before - left == pytest.approx(2.5)
+    with open(f"/proc/{processes[0]}/environ") as environment:  # as each of Tune's workers
+        assert "SET_FOR=each" in environment.read()
 
 
-def test_what_is_asked_of_a_seat_is_done_in_order_beside_the_others(start):
+def test_what_is_asked_of_a_seat_is_done_in_order_and_one_that_was_left_is_taken_again(start):
     (one, ready), (other, _) = start("one"), start("other")
     assert ray.get(ready) is None
     slow = [one.call.remote(number, seconds=0.3) for number in range(3)]
     assert ray.get(other.call.remote(0))[:1] == ("other",)
     assert ray.wait(slow, num_returns=3, timeout=0)[1]  # not all are done
     assert [ray.get(call)[2] for call in slow] == [[0], [0, 1], [0, 1, 2]]
-
-
-def test_a_seat_that_was_left_is_taken_again_and_the_last_ends_the_process(start):
-    (one, _), (other, _) = start("one"), start("other")
     where = process(one)
     ray.get(one.stop.remote())
+    none, ready = start("none")
+    with pytest.raises(RayTaskError, match="it cannot begin"):
+        ray.get(ready)
+    del none, ready  # Tune ends no worker that did not begin
+    until = time.monotonic() + 20
+    while not other._host.free() and time.monotonic() < until:
+        time.sleep(0.01)
     another, _ = start("another")
     assert process(another) == process(other) == where
     ray.get([another.stop.remote(), other.stop.remote()])
-    until = time.monotonic() + 20
     while os.path.exists(f"/proc/{where}") and time.monotonic() < until:
         time.sleep(0.05)
-    assert not os.path.exists(f"/proc/{where}")
-    assert process(start("later")[0]) != where
-
-
-def test_a_process_that_is_ended_takes_all_its_seats_with_it_and_takes_no_others(start):
-    (one, _), (other, _) = start("one"), start("other")
-    calls = [worker.call.remote(0, seconds=60) for worker in (one, other)]
-    end_process(one)
-    for call in calls:
-        with pytest.raises(RayActorError):
-            ray.get(call)
-    assert not takes_others(other)
-    ray.kill(other)  # is over already
-    assert ray.get(start("next")[0].call.remote(0))[0] == "next"
-
-
-def test_a_process_that_died_by_itself_takes_no_others(start):
-    one, _ = start("one")
-    os.kill(process(one), 9)
-    with pytest.raises(RayActorError):
-        ray.get(one.call.remote(0, seconds=60))
-    assert not takes_others(one)
-    assert ray.get(start("next")[0].call.remote(0))[0] == "next"
-
-
-def test_a_process_that_is_let_go_ends_with_the_trials_that_it_has(start):
-    one, _ = start("one")
-    where = process(one)
-    let_go(one)
-    assert not takes_others(one) and process(one) == where
-    assert process(start("other")[0]) != where
+    assert not os.path.exists(f"/proc/{where}"), "the last that leaves ends the process"
 
 
 def test_a_worker_that_may_not_be_kept_ends_its_process_once_the_others_there_are_over(
@@ -173,30 +147,29 @@ def test_a_worker_that_may_not_be_kept_ends_its_process_once_the_others_there_ar
     assert tune.tune._maybe_cache_trial_actor(trials[1])
     grown.add("t0000")
     assert [tune.tune._maybe_cache_trial_actor(trial) for trial in trials] == [False, False]
+    where = process(one)
+    ray.get(one.stop.remote())
+    assert not takes_others(other) and process(other) == where
+    assert process(start("next")[0]) != where
+
+
+def test_a_process_that_ends_takes_all_its_seats_with_it_and_takes_no_others(start):
+    (one, _), (other, _) = start("one"), start("other")
+    calls = [worker.call.remote(0, seconds=60) for worker in (one, other)]
+    end_process(one)
+    for call in calls:
+        with pytest.raises(RayActorError):
+            ray.get(call)
     assert not takes_others(other)
+    ray.kill(other)  # is over already
+    another, _ = start("another")
+    os.kill(process(another), 9)
+    with pytest.raises(RayActorError):
+        ray.get(another.call.remote(0, seconds=60))
+    assert not takes_others(another)
 
 
 def test_seats_of_a_process_are_parts_of_one_gpu_and_that_is_what_it_sees(start):
-    workers = [start(name, gpus=0.5)[0] for name in "abcd"]
+    workers = [start(name, gpus=0.5)[0] for name in "abc"]
     seen = [ray.get(worker.sees.remote()) for worker in workers]
     assert len(set(seen)) == 2 and {gpus for _, gpus in seen} == {"0", "1"}
-
-
-def test_what_cannot_begin_says_so_and_leaves_its_seat(start):
-    one, _ = start("one")
-    none, ready = start("none")
-    with pytest.raises(RayTaskError, match="it cannot begin"):
-        ray.get(ready)
-    del none, ready
-    until = time.monotonic() + 20
-    while not one._host.free() and time.monotonic() < until:
-        time.sleep(0.01)
-    assert process(start("other")[0]) == process(one)
-
-
-def test_a_shared_process_has_the_environment_that_tune_gives_each(start, tunes):
-    tunes.environment["SET_FOR"] = "each"
-    one, _ = start("one")
-    environment = f"/proc/{process(one)}/environ"
-    with open(environment) as file:
-        assert "SET_FOR=each" in file.read()
