@@ -49,7 +49,11 @@ RULES = {
     "worker": (RECORDS, "the driver reads session and faults"),
     "worker/devices": (RECORDS | {"worker", "worker/backends"}, "it runs before Keras is there"),
     "worker/backends": (RECORDS | PROTOCOL, "a backend knows no fit and no trial"),
-    "worker/fitting": (RECORDS | PROTOCOL | {"worker/backends"}, "a fit knows no trial"),
+    "worker/fused": (RECORDS | PROTOCOL | {"worker/backends"}, "a program knows no fit"),
+    "worker/fitting": (
+        RECORDS | PROTOCOL | {"worker/backends", "worker/fused"},
+        "a fit knows no trial",
+    ),
     "worker/scoring": (
         RECORDS | PROTOCOL | {"worker/backends", "worker/fitting"},
         "what a model is worth follows from its predictions, however it was trained",
@@ -61,7 +65,8 @@ RULES = {
     "worker/training": (
         RECORDS
         | PROTOCOL
-        | {"worker/backends", "worker/fitting", "worker/scoring", "worker/serving"},
+        | {"worker/backends", "worker/fitting", "worker/fused"}
+        | {"worker/scoring", "worker/serving"},
         "a training is handed its search space, and talks to a session alone",
     ),
     "worker/spaces": (

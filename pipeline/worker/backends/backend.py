@@ -5,16 +5,17 @@ Such a backend trains by Keras's own `fit`, on one device, in whatever threads i
 
 import random
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
     from pipeline.worker.backends.batches import Chunks, Ordered
+    from pipeline.worker.backends.together import Form, Steps
 
 # How the steps of an epoch are carried out: see `fitting/plans`.
-PlanName = Literal["plain", "looped", "compiled"]
+PlanName = Literal["plain", "looped", "compiled", "fused"]
 PLANS: tuple[PlanName, ...] = get_args(PlanName)
 
 TrainFunction = Callable[..., Any]
@@ -44,6 +45,26 @@ class Looping(Protocol):
 
     def cannot_be_compiled(self) -> None:
         """Told where the compiler turned out not to be able to: from there on it is not."""
+
+
+@contextmanager
+def without_importing_tensorflow() -> Iterator[None]:
+    """Keep Keras from importing TensorFlow only to look whether something is TensorFlow's.
+
+    That takes 3 s and 300 MB a process. Where TensorFlow is imported already, nothing is changed.
+    """
+    import keras
+
+    imported = sys.modules.get("tensorflow") is not None
+    if not imported:
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]  # an import of it raises ImportError
+    try:
+        yield
+    finally:
+        if not imported:
+            del sys.modules["tensorflow"]
+            # a layer may yet want it, and Keras remembers
+            keras.src.utils.module_utils.tensorflow._available = None
 
 
 @dataclass(frozen=True)
@@ -106,23 +127,13 @@ class Backend:
         return False
 
     def set_random_seed(self, seed: int) -> None:
-        """Do what Keras's function of this name does, without importing TensorFlow to seed it.
-
-        That takes 3 s and 300 MB a process.
-        """
+        """Do what Keras's function of this name does, without importing TensorFlow to seed it."""
         import keras
 
-        tensorflow = sys.modules.get("tensorflow")
-        if tensorflow is None:
-            sys.modules["tensorflow"] = None  # type: ignore[assignment]  # an import of it raises ImportError
-        try:
+        with without_importing_tensorflow():
             keras.utils.set_random_seed(seed)
-        finally:
-            if tensorflow is None:
-                del sys.modules["tensorflow"]
-                # a layer may yet want it, and Keras remembers
-                keras.src.utils.module_utils.tensorflow._available = None
-        if tensorflow is not None:  # the user's own, perhaps imported after Keras had found none
+        # the user's own, perhaps imported after Keras had found none
+        if (tensorflow := sys.modules.get("tensorflow")) is not None:
             tensorflow.random.set_seed(seed)
 
     def random_seed(self) -> int | None:
@@ -207,5 +218,20 @@ class Backend:
             parts: the arrays that it is trained on.
             chunks: how they are grouped.
             looping: the plan of the epoch; looked at with each chunk.
+        """
+        raise NotImplementedError
+
+    # Several models as one program.
+
+    def placed(self, array: Any) -> Any:
+        """A NumPy array as its programs take it; asked only of a backend with the plan "fused"."""
+        raise NotImplementedError
+
+    def together(
+        self, steps: "Steps", train: "Form", validation: "Form | None"
+    ) -> Callable[..., Any]:
+        """A program for an epoch of several models: see `jax_together.program`.
+
+        Asked only of a backend that has the plan "fused".
         """
         raise NotImplementedError

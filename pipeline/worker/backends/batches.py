@@ -88,6 +88,11 @@ class Ordered(Protocol):
     listeners: list[Callable[[int], None]]  # each is told an epoch before it begins
 
 
+def permutation(order: Ordered, count: int) -> Any:
+    """The order of `count` examples in an epoch: (count,) integers."""
+    return np.random.default_rng([order.seed, order.epoch]).permutation(count)
+
+
 class OrderedBatches(keras.utils.PyDataset):
     """Chunks, then batches, gathered as Keras asks for them, in an order made of (seed, epoch)."""
 
@@ -103,8 +108,7 @@ class OrderedBatches(keras.utils.PyDataset):
     def __getitem__(self, step: int) -> tuple[Any, ...]:
         if self._epoch != self.order.epoch or not len(self._indices):
             self._epoch = self.order.epoch
-            rng = np.random.default_rng([self.order.seed, self._epoch])
-            self._indices = rng.permutation(len(self.parts[0]))
+            self._indices = permutation(self.order, len(self.parts[0]))
         end = self._starts[step + 1] if step + 1 < len(self._starts) else None
         chosen = self._indices[self._starts[step] : end]
         return tuple(rows(part, chosen) for part in self.parts)

@@ -15,6 +15,7 @@ from pipeline.worker.backends.backend import Backend, Looping, PlanName, Share, 
 
 if TYPE_CHECKING:
     from pipeline.worker.backends.batches import Chunks
+    from pipeline.worker.backends.together import Form, Steps
 
 # A compiled step of a small model takes some 15 to 100 KiB; what was used longest ago makes room.
 COMPILED_BYTES = 2**30
@@ -26,7 +27,7 @@ class Jax(Backend):
 
     name: str = "jax"
     title: ClassVar[str] = "JAX"
-    plans: ClassVar[tuple[PlanName, ...]] = ("plain", "compiled")
+    plans: ClassVar[tuple[PlanName, ...]] = ("plain", "compiled", "fused")
     plans_to_measure: ClassVar[tuple[PlanName, ...]] = ("compiled",)
     data_parallel: ClassVar[bool] = True
     # It would compile each operation: 4.5 s for a dense model, where its step takes 1.5; 17 s for
@@ -144,6 +145,20 @@ class Jax(Backend):
             return (over_chunk if is_chunk(parts, chunks) else over_batch)(state, parts)
 
         return train_function
+
+    def placed(self, array: Any) -> Any:
+        """On its default device."""
+        import jax
+
+        return jax.device_put(array)
+
+    def together(
+        self, steps: "Steps", train: "Form", validation: "Form | None"
+    ) -> Callable[..., Any]:
+        """One compiled function."""
+        from pipeline.worker.backends.jax_together import program
+
+        return program(steps, train, validation)
 
 
 def compiled_folder() -> Path | None:

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from pipeline.worker.backends.backend import Backend
+from pipeline.worker.backends.batches import permutation
 from pipeline.worker.backends.known import current
 from pipeline.worker.fitting.arrays import (
     Arrays,
@@ -30,12 +31,23 @@ from pipeline.worker.fitting.call import FitCall
 from pipeline.worker.fitting.left import left_on
 from pipeline.worker.fitting.loops import in_place
 from pipeline.worker.fitting.order import Order
-from pipeline.worker.fitting.plans import FitPlan, acts_on_batches, cannot_be_compiled, choose
+from pipeline.worker.fitting.plans import (
+    FitPlan,
+    acts_on_batches,
+    cannot_be_compiled,
+    choose,
+    fused_with,
+)
 from pipeline.worker.fitting.validation import (
     incomparable,
+    validates,
+    validation_together,
     with_validation_batch,
     with_validation_fed,
 )
+from pipeline.worker.fused import epochs
+from pipeline.worker.fused.company import Company, Done, Examples
+from pipeline.worker.fused.likeness import NotAlike
 
 
 class Reporter(keras.callbacks.Callback):
@@ -55,6 +67,7 @@ class Reporter(keras.callbacks.Callback):
     fit_plan: FitPlan | None = None  # how the last epoch was carried out
     gpu_plan = ""  # what "auto" is on a GPU, where that was measured
     alike: Any = None  # the trial's data, if each epoch of it is known to be the same
+    waited_s = 0.0  # for other trainings, in the epoch that is trained
     # whether the data of the last `model.fit` is in each epoch what follows from its number
     follows = True
 
@@ -82,6 +95,7 @@ def planned_fit(
     backend: Backend | None = None,
     validation_data: Any = None,
     seeded: int | None = None,
+    company: Company | None = None,
     **defaults: Any,
 ) -> Iterator[None]:
     """Carry out every `model.fit` inside in our way.
@@ -92,6 +106,7 @@ def planned_fit(
     compile a model (see `parallel`); `backend` is Keras's unless another is to stand for it;
     `validation_data` is what the trial has; `seeded` is what Keras was seeded with before the model
     was built, else what it is seeded with now: with another seed the user's own code has seeded it;
+    `company` are trainings that it may be carried out together with, if there are any;
     `defaults` are arguments that hold where a `fit` of one's own does not pass others on.
     """
     plain, backend = model.fit, backend or current()
@@ -115,7 +130,7 @@ def planned_fit(
         scope.close()  # the order of the data is not to be mirrored
         try:
             return _carried_out(
-                call.without("callbacks"), model, plain, backend, order, reporter, asked
+                call.without("callbacks"), model, plain, backend, order, reporter, asked, company
             )
         finally:
             scope.enter_context(building())
@@ -138,6 +153,7 @@ def _carried_out(
     order: Order,
     reporter: Reporter,
     asked: str,
+    company: Company | None,
 ) -> Any:
     """Choose the plan, and train by it; what `plain`, Keras's own `fit`, returns."""
     devices = backend.devices_of(model)
@@ -148,8 +164,10 @@ def _carried_out(
     def planned(arrays: Arrays, examples: tuple[Any, ...] = ()) -> FitPlan:
         of_stage = arrays.steps * (reporter.stage() or call.epochs)
         size, on_gpu = call.batch_size, reporter.gpu_plan
-        return choose(model, asked, of_stage, size, callbacks, examples, backend, on_gpu)
+        plan = choose(model, asked, of_stage, size, callbacks, examples, backend, on_gpu)
+        return plan.apart(apart) if apart else plan
 
+    apart = ""  # why it does not train with others that train beside it
     if order.seed is None:
         arrays = None
         chosen = FitPlan("plain", "its own code sets Keras's seed")
@@ -159,10 +177,16 @@ def _carried_out(
         chosen = FitPlan("plain", f"the backend is {backend.name}")
     elif arrays is None:
         chosen = FitPlan("plain", _why_no_arrays(call, backend))
-    elif arrays.chunks.single and asked != "plain":
-        chosen = FitPlan("plain", arrays.chunks.single)
     else:
-        chosen = planned(arrays, arrays.examples())
+        if company is not None:
+            try:
+                return _together(call, model, backend, order, reporter, asked, company, arrays)
+            except NotAlike as reason:
+                apart = str(reason) if asked in ("auto", "fused") else ""
+        if arrays.chunks.single and asked != "plain":
+            chosen = FitPlan("plain", arrays.chunks.single)
+        else:
+            chosen = planned(arrays, arrays.examples())
     reporter.fit_plan = chosen
     reporter.follows = arrays is not None or _in_fixed_order(call, reporter)
     set_steps_per_call(model, backend, call, callbacks, chosen)
@@ -182,6 +206,55 @@ def _carried_out(
         ours = _loop_in_place(model, backend, arrays, reporter)
     with ours:
         return plain(**fed.arguments, callbacks=[order, *reporter.first, *callbacks])
+
+
+def _together(
+    call: FitCall,
+    model: Any,
+    backend: Backend,
+    order: Order,
+    reporter: Reporter,
+    asked: str,
+    company: Company,
+    arrays: Arrays,
+) -> Any:
+    """Train with others, an epoch of each in one program.
+
+    Raises:
+        NotAlike: it is to train by itself; nothing was trained.
+    """
+    callbacks = [*reporter.others, reporter]
+    alike = fused_with(model, asked, call.batch_size, callbacks, arrays.examples(), backend)
+    validation = validation_together(call, model)
+    reporter.fit_plan = TOGETHER
+    reporter.follows = True
+
+    def examples() -> Examples:
+        return Examples(
+            tuple(arrays.parts), permutation(order, len(arrays.parts[0])), call.batch_size
+        )
+
+    def told(done: Done, waited_s: float) -> None:
+        reporter.waited_s += waited_s
+        if done.apart:
+            reporter.fit_plan = TOGETHER.apart(done.apart)
+
+    return epochs.fit(
+        model,
+        alike,
+        company,
+        examples=examples,
+        validation=validation,
+        validates=validates(call),
+        callbacks=[order, *reporter.first, *callbacks],
+        initial_epoch=call.get("initial_epoch") or 0,
+        epochs=call.epochs,
+        steps=arrays.steps,
+        told=told,
+    )
+
+
+TOGETHER = FitPlan("fused", "with trainings whose models are alike")
 
 
 def _in_fixed_order(call: FitCall, reporter: Reporter) -> bool:

@@ -6,8 +6,9 @@ Keras's own way, or many batches a call inside one graph.
     looped    a graph that loops over the batches of a chunk, and updates weights by one operation
               a variable
     compiled  the same loop compiled by XLA; JAX has no other
+    fused     the loop of several trainings whose models are alike, as one program (see `fused/`)
 
-All three make the same updates on the same batches in the same order; sums differ in the last
+All make the same updates on the same batches in the same order; sums differ in the last
 places. What is fastest depends on the model: benchmarks/fit_plans.py makes the measurements that
 `choose` follows on CPUs. On a GPU it follows what was measured there before the search
 (`engine/gpus`), of the plans that a backend names; no other was ever run on one.
@@ -22,6 +23,7 @@ import keras
 from pipeline.worker.backends.backend import Backend, PlanName
 from pipeline.worker.backends.known import current
 from pipeline.worker.fitting.left import compiling_of, left_on
+from pipeline.worker.fused.likeness import Likeness, NotAlike, likeness
 from pipeline.worker.session import MEASURED
 
 # Steps that gain about as much as XLA's compilation takes, 0.6 to 1.5 s of CPU: a step gains 0 to
@@ -31,6 +33,8 @@ COMPILED_FROM_STEPS = 10_000
 # outweigh what it saves around them: of 47 million both take as long, of 119 million XLA takes 6 %
 # more (AMD EPYC).
 COMPILED_TO_PRODUCTS = 60e6
+# Products of a step's forward pass, of one model, up to which several gain by one program.
+FUSED_TO_PRODUCTS = 4e6
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,10 @@ class FitPlan:
 
     name: PlanName
     reason: str
+
+    def apart(self, reason: str) -> "FitPlan":
+        """The same plan, of a training that others train beside, and why it does so by itself."""
+        return FitPlan(self.name, f"{self.reason}; trained apart: {reason}")
 
     def __str__(self) -> str:
         """As the records hold it."""
@@ -67,6 +75,7 @@ def choose(
         backend: Keras's, unless another is given.
         on_gpu: what was measured to be fastest on a GPU such as this; "" where nothing was.
     """
+    asked = "auto" if asked == "fused" else asked  # it is not: see `fused_with`
     if asked == "plain":
         return FitPlan("plain", "asked for")
     backend = backend or current()
@@ -77,13 +86,8 @@ def choose(
         if on_gpu not in backend.plans_to_measure:
             return FitPlan("plain", _why_plain_on_gpu(backend, on_gpu))
         asked, why = on_gpu, MEASURED
-    if examples:
-        # Variables that a trace makes cost another trace: tf.function throws the first away. And an
-        # unbuilt model does not show what it is.
-        try:
-            model._symbolic_build(data_batch=examples)
-        except Exception:  # user code that wants real tensors: it may do anything
-            return FitPlan("plain", "it cannot be built before it is trained")
+    if examples and not _can_be_built(model, examples):
+        return UNBUILT
     loops = "looped" in backend.plans  # or its only loop is the compiled one
     failed = left_on(model).uncompilable
     if asked != "looped" and failed is not None and failed is compiling_of(model):
@@ -92,8 +96,7 @@ def choose(
         if asked == "looped" and not loops:
             return FitPlan("compiled", f"{backend.title} has no other loop")
         return FitPlan("looped" if asked == "looped" else "compiled", why)
-    layers = [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
-    elementary = all(isinstance(layer, ELEMENTARY) for layer in layers)
+    elementary = _is_elementary(model)
     if loops and model.jit_compile:  # Keras's own choice is not to, on a CPU
         return FitPlan("compiled" if elementary else "plain", "jit_compile was set")
     if not elementary:
@@ -121,6 +124,53 @@ def _why_plain_on_gpu(backend: Backend, measured: str) -> str:
     return "a GPU, on which no plan was measured"
 
 
+def fused_with(
+    model: Any,
+    asked: str,
+    batch_size: int,
+    callbacks: Sequence[Any],
+    examples: tuple[Any, ...],
+    backend: Backend,
+) -> Likeness:
+    """What a model is, if it is to be trained as one program with others that are like it.
+
+    The arguments are as of `choose`.
+
+    Raises:
+        NotAlike: it is to be trained by itself; why.
+    """
+    if asked not in ("auto", "fused"):
+        raise NotAlike(f"{asked} was asked for")
+    if "fused" not in backend.plans:
+        raise NotAlike(f"{backend.title} has no program for several models")
+    if reason := _unserved(model, callbacks, backend):
+        raise NotAlike(reason)
+    if acts_on_validation(callbacks):
+        raise NotAlike("a callback acts on validation")
+    if not _can_be_built(model, examples):
+        raise NotAlike(UNBUILT.reason)
+    if asked == "auto" and not backend.on_gpu():
+        if not _is_elementary(model):
+            raise NotAlike("bound by arithmetic, not by the cost of a step")
+        if batch_size * model.count_params() > FUSED_TO_PRODUCTS:
+            raise NotAlike("bound by its matrix products")
+    return likeness(model)
+
+
+def _can_be_built(model: Any, examples: tuple[Any, ...]) -> bool:
+    """Whether a model is built on a batch, or was.
+
+    Variables that a trace makes cost another trace: tf.function throws the first away. And an
+    unbuilt model does not show what it is.
+    """
+    try:
+        model._symbolic_build(data_batch=examples)
+    except Exception:  # user code that wants real tensors: it may do anything
+        return False
+    return True
+
+
+UNBUILT = FitPlan("plain", "it cannot be built before it is trained")
 UNCOMPILED = FitPlan("looped", "XLA cannot compile it")
 
 
@@ -143,6 +193,11 @@ ELEMENTARY = (
 )
 
 
+def _is_elementary(model: Any) -> bool:
+    layers = [layer for layer in model._flatten_layers(include_self=False) if layer.weights]
+    return all(isinstance(layer, ELEMENTARY) for layer in layers)
+
+
 def _unserved(model: Any, callbacks: Sequence[Any], backend: Backend) -> str | None:
     """Why only Keras's own way can train a model; None where nothing speaks against the others."""
     for name in ("train_step", "compute_metrics", "make_train_function"):
@@ -157,6 +212,19 @@ def _unserved(model: Any, callbacks: Sequence[Any], backend: Backend) -> str | N
     if acts_on_batches(callbacks):
         return "a callback acts on each batch"
     return None
+
+
+def acts_on_validation(callbacks: Sequence[Any]) -> bool:
+    """Whether a callback would notice that validation is a part of its epoch's program.
+
+    Of Keras's own one puts other weights in for it; the others look on.
+    """
+    hooks = ("on_test_begin", "on_test_end", "on_test_batch_begin", "on_test_batch_end")
+    return any(isinstance(c, keras.callbacks.SwapEMAWeights) for c in callbacks) or any(
+        not str(getattr(getattr(c, hook), "__module__", "")).startswith(("keras.", "pipeline."))
+        for c in callbacks
+        for hook in hooks
+    )
 
 
 def acts_on_batches(callbacks: Sequence[Any]) -> bool:

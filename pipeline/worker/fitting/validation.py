@@ -1,6 +1,6 @@
 """The validation of a `fit`: its batch size, and how its arrays are fed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -11,6 +11,8 @@ from pipeline.worker.backends.batches import can_feed
 from pipeline.worker.fitting.arrays import are_arrays
 from pipeline.worker.fitting.call import FitCall
 from pipeline.worker.fitting.grouping import is_free_of_batches
+from pipeline.worker.fused.company import Examples
+from pipeline.worker.fused.likeness import NotAlike
 
 # Validation runs no backward pass, so larger batches than training's have room, as long as their
 # inputs stay small.
@@ -30,6 +32,34 @@ def evaluation_batch(model: Any, data: Sequence[Any], batch_size: int) -> int:
     most = max(1, min(VALIDATION_BATCH, VALIDATION_BYTES // max(1, x[0].nbytes), len(x)))
     even = (size for size in range(most, most // 2, -1) if len(x) % size == 0)
     return max(batch_size, next(even, most))
+
+
+def validation_together(call: FitCall, model: Any) -> Examples | None:
+    """What a `fit` that is carried out with others' is validated on; None where it is not.
+
+    Raises:
+        NotAlike: only Keras can do what is asked for.
+    """
+    data = call.get("validation_data")
+    if data is None:
+        return None
+    if not isinstance(data, tuple) or not are_arrays(data) or not can_feed(list(data)):
+        raise NotAlike("it is not validated on arrays alone")
+    if call.get("validation_steps"):
+        raise NotAlike("validation_steps was set")
+    batch = call.get("validation_batch_size") or call.batch_size
+    if not call.get("validation_batch_size") and len(data) == 2 and is_free_of_batches(model):
+        # The same for all splits, such as those of folds, whose sizes differ.
+        batch = max(batch, min(VALIDATION_BATCH, VALIDATION_BYTES // max(1, data[0][0].nbytes)))
+    return Examples(data, np.arange(len(data[0])), batch)
+
+
+def validates(call: FitCall) -> Callable[[int], bool]:
+    """Whether a `fit` is validated after an epoch, counted from 0."""
+    often = call.get("validation_freq") or 1
+    if isinstance(often, int):
+        return lambda epoch: (epoch + 1) % often == 0
+    return lambda epoch: epoch + 1 in often
 
 
 def with_validation_batch(call: FitCall, model: Any) -> FitCall:

@@ -9,12 +9,9 @@ again; a fold that has ended by itself counts with what it kept until then.
 """
 
 import math
-import queue
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 
@@ -23,7 +20,9 @@ from pipeline.records.entries.folds import fold_metric, spread_metric
 from pipeline.records.entries.reports import EpochReport
 from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.store.remote import RemotePath
-from pipeline.worker.backends.known import current
+from pipeline.worker.fused.company import Done, Request, to_next_pause
+from pipeline.worker.fused.programs import Programs
+from pipeline.worker.fused.turns import Turn
 from pipeline.worker.session import Job, SearchSpace, Session, Stopped, TrialUpdate
 from pipeline.worker.training.checkpoints import Checkpoints
 from pipeline.worker.training.trial import Ending, train
@@ -48,19 +47,16 @@ def _once(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
         _Repeat(replace(job, repeat=k, directory=d), space, data)
         for k, d in enumerate(directories(job))
     ]
+    programs = Programs()
     try:
         # After a restart one may go on from an older checkpoint than another, of before the epoch
         # whose weights the others kept.
         kept = max((part.best.epoch for part in parts if part.best), default=0)
         while any(part.training for part in parts):
-            for part in parts:
-                part.advance()
-                part.keep_of(kept)
+            _advance(parts, kept, programs)
             level = max(part.epoch for part in parts)
-            for part in parts:
-                while part.training and part.epoch < level:
-                    part.advance()
-                    part.keep_of(kept)
+            while behind := [p for p in parts if p.training and p.epoch < level]:
+                _advance(behind, kept, programs)
             if failed := next((p.ending for p in parts if p.ending and p.ending.failure), None):
                 return failed
             if any(part.training for part in parts):
@@ -69,6 +65,14 @@ def _once(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
     finally:
         for part in parts:
             part.stop()
+
+
+def _advance(parts: "list[_Repeat]", kept: int, programs: Programs) -> None:
+    """Train each to its next report, or to its end."""
+    training = {part.turn: part for part in parts if part.training}
+    for turn, told in to_next_pause(training, programs).items():
+        training[turn].told(told)
+        training[turn].keep_of(kept)
 
 
 def directories(job: Job) -> list[Path | RemotePath]:
@@ -85,19 +89,17 @@ class _Reported:
 
 
 class _Repeat:
-    """One training, in a thread that runs only while `advance` waits for it.
+    """One training, in a thread that is advanced in turn.
 
-    It is its training's `Session`.
+    It is its training's `Session` and its `Company`.
     """
 
     def __init__(self, job: Job, space: SearchSpace, data: Data) -> None:
-        self._job, self._space, self._data = job, space, data
-        self._thread = threading.Thread(
-            target=self._train, name=f"{job.trial}-repeat-{job.repeat}", daemon=True
+        self._job = job
+        self.turn = Turn(
+            f"{job.trial}-repeat-{job.repeat}",
+            lambda: train(job, space, data, self, company=self),
         )
-        self._commands: queue.Queue[Literal["go on", "stop"]] = queue.Queue()
-        self._answers: queue.Queue[_Reported | Ending | BaseException | None] = queue.Queue()
-        self._random: tuple[Any, ...] | None = None  # where it stood when it reported last
         self.ending: Ending | None = None
         # After a restart one that had ended reports no more: what it had reported stands.
         state = Checkpoints(job.directory).last_state()
@@ -113,39 +115,21 @@ class _Repeat:
         """The last that it reported."""
         return self.reported.update.report.epoch if self.reported else 0
 
-    def advance(self) -> None:
-        """Train to the next report, or to the end."""
-        if not self.training:
+    def told(self, reported: _Reported | None) -> None:
+        """Take up what it paused with: a report, or None where it ended."""
+        if reported is None:
+            result = self.turn.result
+            self.ending = result if isinstance(result, Ending) else Ending()
+            if isinstance(result, BaseException) and not isinstance(result, Stopped):
+                raise result
             return
-        answer = self._next_answer()
-        if isinstance(answer, BaseException):
-            self.ending = Ending()
-            raise answer
-        if isinstance(answer, _Reported):
-            self.reported = answer
-            value = answer.update.report.objective
-            held = self.best.objective if self.best else None
-            if self._job.session_keeps or value is None:
-                return
-            if self._job.objective.better(value, held):
-                self.best = answer.update.report
-        else:
-            self.ending = answer or Ending()
-
-    def _next_answer(self) -> "_Reported | Ending | BaseException | None":
-        """Let it train, with random numbers that no other training draws from."""
-        backend = current()
-        outside = backend.random_state()
-        if self._random is not None:
-            backend.set_random_state(self._random)
-        if self._thread.ident is None:
-            self._thread.start()
-        else:
-            self._commands.put("go on")
-        answer = self._answers.get()
-        self._random = backend.random_state()
-        backend.set_random_state(outside)
-        return answer
+        self.reported = reported
+        value = reported.update.report.objective
+        held = self.best.objective if self.best else None
+        if self._job.session_keeps or value is None:
+            return
+        if self._job.objective.better(value, held):
+            self.best = reported.update.report
 
     def keep(self) -> None:
         """With folds, keep the weights of the epoch that was reported last."""
@@ -160,23 +144,16 @@ class _Repeat:
 
     def stop(self) -> None:
         """End the training where it waits."""
-        if self._thread.ident is not None and self._thread.is_alive():
-            self._commands.put("stop")
-            self._thread.join()
+        self.turn.end(Stopped())
 
     def report(self, update: TrialUpdate, checkpoint: Callable[[], None]) -> None:
         """Of `Session`: called in the training's thread."""
-        self._answers.put(_Reported(update, checkpoint))
-        if self._commands.get() == "stop":
-            raise Stopped
+        self.turn.pause(_Reported(update, checkpoint))
 
-    def _train(self) -> None:
-        try:
-            self._answers.put(train(self._job, self._space, self._data, self))
-        except Stopped:
-            self._answers.put(None)
-        except BaseException as error:  # such as SystemExit of user code
-            self._answers.put(error)
+    def carry_out(self, request: Request) -> Done:
+        """Of `Company`: called in the training's thread."""
+        done: Done = self.turn.pause(request)
+        return done
 
 
 def _report(job: Job, parts: list[_Repeat], session: Session) -> None:

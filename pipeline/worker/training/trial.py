@@ -21,6 +21,7 @@ from pipeline.worker.devices.parallel import on_devices
 from pipeline.worker.faults import Failure, classify
 from pipeline.worker.fitting.class_weights import class_weights
 from pipeline.worker.fitting.fit import planned_fit
+from pipeline.worker.fused.company import Company
 from pipeline.worker.present import any_trains, taking_part
 from pipeline.worker.scoring.at_epochs import add_scores
 from pipeline.worker.session import Job, SearchSpace, Session
@@ -36,7 +37,13 @@ class Ending:
 
 
 def train(
-    job: Job, space: SearchSpace, data: Data, session: Session, *, unwrapped: bool = False
+    job: Job,
+    space: SearchSpace,
+    data: Data,
+    session: Session,
+    *,
+    company: Company | None = None,
+    unwrapped: bool = False,
 ) -> Ending:
     """Carry out one training to its end.
 
@@ -46,6 +53,7 @@ def train(
         data: the train and validation splits are used, those of the job's fold where it has folds;
             the test split is not looked at.
         session: is told every epoch.
+        company: others that it may be carried out together with.
         unwrapped: let an exception of user code through, for debugging.
 
     Returns:
@@ -61,7 +69,7 @@ def train(
         seed = training_seed(job)
         current().set_random_seed(seed)
         with taking_part(job), on_devices(job.devices) as building:
-            return _train(job, space, data.fold(job.fold), session, seed, building)
+            return _train(job, space, data.fold(job.fold), session, seed, building, company)
     except StorageError:  # nobody's fault: it is tried again, in another worker
         raise
     except Exception as error:
@@ -77,6 +85,7 @@ def _train(
     session: Session,
     seed: int,
     building: Callable[[], AbstractContextManager[Any]],
+    company: Company | None,
 ) -> Ending:
     hp = hyperparameters(job)
     with building():
@@ -107,6 +116,7 @@ def _train(
             building,
             validation_data=named.get("validation_data"),
             seeded=seed,
+            company=company,
             initial_epoch=progress.epoch,
             verbose=0,
         ):

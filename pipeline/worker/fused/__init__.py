@@ -1,0 +1,1 @@
+"""Trainings whose models differ by numbers alone, carried out as one program."""

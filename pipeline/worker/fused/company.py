@@ -1,0 +1,99 @@
+"""What trainings that are advanced in turn wait for together.
+
+Each training has a loop over its epochs of its own, with its own callbacks. Where it comes to an
+epoch it pauses with a `Request`. Requests of models that are alike are carried out as one program.
+"""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pipeline.worker.fused.likeness import Likeness
+from pipeline.worker.fused.turns import Turn
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Arrays of n examples each, the order in which they come, and how many make a batch."""
+
+    parts: tuple[Any, ...]
+    order: Any  # (n,) integers
+    batch: int
+
+    @property
+    def full(self) -> int:
+        """Batches that are full."""
+        return len(self.order) // self.batch
+
+    @property
+    def rest(self) -> int:
+        """Examples in the last batch, if that is not full; else 0."""
+        return len(self.order) % self.batch
+
+    @property
+    def shape(self) -> Hashable:
+        """What those have in common that are put through one program."""
+        return (self.batch, tuple((part.shape[1:], str(part.dtype)) for part in self.parts))
+
+
+@dataclass(frozen=True)
+class Request:
+    """An epoch of a training: its steps, and its validation where there is one.
+
+    `state` holds the values of the model's variables: trainable ones, others, the optimizer's, the
+    metrics'.
+    """
+
+    model: Any
+    likeness: Likeness
+    state: Any
+    train: Examples
+    validation: Examples | None
+
+    @property
+    def group(self) -> Hashable:
+        """The same for requests that one program may carry out."""
+        validation = self.validation.shape if self.validation else None
+        return (self.likeness.key, self.train.shape, validation)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of an epoch: the model's variables, its metrics, and those of its validation.
+
+    `seconds` is the training's part of the time that its program took; `apart` says why it had none
+    with others, where there were others.
+    """
+
+    state: Any
+    logs: dict[str, Any]
+    validation_logs: dict[str, Any]
+    seconds: float
+    apart: str = ""
+
+
+class Company(Protocol):
+    """Others that a training may be carried out together with, as the training sees it."""
+
+    def carry_out(self, request: Request) -> Done:
+        """Wait for the others, and have the epoch carried out together."""
+
+
+class Carrier(Protocol):
+    """What carries requests out: see `programs`."""
+
+    def carry_out(self, requests: list[Request]) -> list[Done | BaseException]:
+        """What came of each request, or what is to be raised where it waits."""
+
+
+def to_next_pause(turns: Iterable[Turn], carrier: Carrier) -> dict[Turn, Any]:
+    """Let trainings run until each pauses with something else than a request, or ends.
+
+    Returns:
+        What each paused with; None where it ended.
+    """
+    asked = {turn: turn.advance() for turn in turns}
+    while waiting := {t: r for t, r in asked.items() if isinstance(r, Request)}:
+        for turn, done in zip(waiting, carrier.carry_out(list(waiting.values())), strict=True):
+            asked[turn] = turn.advance(done)
+    return asked

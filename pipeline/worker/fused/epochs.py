@@ -1,0 +1,106 @@
+"""The loop over the epochs of a training whose epochs are carried out together with others'.
+
+It does what Keras's `fit` does on JAX (3.15), with the same calls of callbacks, but for batches:
+these are called once an epoch, as if it were one batch.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from pipeline.worker.fused.company import Company, Done, Examples, Request
+from pipeline.worker.fused.likeness import Likeness
+
+
+def fit(
+    model: Any,
+    likeness: Likeness,
+    company: Company,
+    *,
+    examples: Callable[[], Examples],
+    validation: Examples | None,
+    validates: Callable[[int], bool],
+    callbacks: list[Any],
+    initial_epoch: int,
+    epochs: int,
+    steps: int,
+    told: Callable[[Done, float], None],
+) -> Any:
+    """Train a model that is built and compiled.
+
+    Args:
+        model: the model.
+        likeness: what it is.
+        company: whom its epochs are carried out with.
+        examples: those of the epoch that has begun, in its order.
+        validation: those of validation; None where there is none.
+        validates: whether there is validation after an epoch, counted from 0.
+        callbacks: are called as by Keras.
+        initial_epoch: the first, counted from 0.
+        epochs: the one after the last.
+        steps: of an epoch.
+        told: is told what came of each epoch, and how many seconds it waited for the others.
+
+    Returns:
+        Keras's history of it.
+    """
+    called = keras.callbacks.CallbackList(
+        callbacks, add_history=True, verbose=0, epochs=epochs, steps=steps, model=model
+    )
+    model.stop_training = False
+    logs: dict[str, Any] = {}
+    finished = False
+    called.on_train_begin()
+    try:
+        # BackupAndRestore sets the first one anew.
+        for epoch in range(model._initial_epoch or initial_epoch, epochs):
+            called.on_epoch_begin(epoch)
+            given = examples()
+            held = validation if validates(epoch) else None
+            called.on_train_batch_begin(0)
+            start = time.monotonic()
+            done = company.carry_out(Request(model, likeness, _state(model), given, held))
+            told(done, time.monotonic() - start - done.seconds)
+            _put_back(model, done.state)
+            called.on_train_batch_end(steps - 1, done.logs)
+            logs = dict(done.logs)
+            if held is not None:
+                called.on_test_begin()
+                called.on_test_end(done.validation_logs)
+                logs |= {f"val_{name}": value for name, value in done.validation_logs.items()}
+            called.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+        finished = True
+    finally:
+        if epochs > 0:
+            model.optimizer.finalize_variable_values(model.trainable_weights)
+        if finished:
+            called.on_train_end(logs)
+    return model.history
+
+
+def _variables(model: Any) -> tuple[list[Any], ...]:
+    return (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
+
+
+def _state(model: Any) -> tuple[list[Any], ...]:
+    return tuple([variable.value for variable in each] for each in _variables(model))
+
+
+def _put_back(model: Any, state: Any) -> None:
+    """Give the variables their values.
+
+    They are of the variables' own shapes and types, so that what Keras's `assign` sees to is not
+    needed: it takes longer than a small model's epoch.
+    """
+    for variables, values in zip(_variables(model), state, strict=True):
+        for variable, value in zip(variables, values, strict=True):
+            variable._direct_assign(value)
