@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # How the steps of an epoch are carried out: see `fitting/plans`.
 PlanName = Literal["plain", "looped", "compiled", "fused"]
 PLANS: tuple[PlanName, ...] = get_args(PlanName)
+BY_ITSELF = PLANS[:3]  # those of a training that no other is carried out with
 
 TrainFunction = Callable[..., Any]
 

@@ -24,6 +24,7 @@ class Order(keras.callbacks.Callback):
         self.seed = seed
         self._backend = backend or current()
         self.epoch = 0
+        self._generators: list[Any] = []
         self.steps: int | None = None  # of an epoch, where Keras counts chunks
         self.listeners: list[Callable[[int], None]] = []
 
@@ -33,6 +34,10 @@ class Order(keras.callbacks.Callback):
             params["steps"] = self.steps
         super().set_params(params)
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Look for the seed generators: of many layers that takes as long as a small epoch."""
+        self._generators = [v for v in self.model.variables if v.name == "seed_generator_state"]
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Take up the epoch, and tell the listeners."""
         self.epoch = epoch
@@ -40,8 +45,7 @@ class Order(keras.callbacks.Callback):
             listener(epoch)
         if self.seed is None:
             return
-        generators = [v for v in self.model.variables if v.name == "seed_generator_state"]
-        for place, state in enumerate(generators):
+        for place, state in enumerate(self._generators):
             words = np.random.SeedSequence([self.seed, epoch, place]).generate_state(2)
             state.assign((words & 0x7FFFFFFF).astype(state.dtype))
         seed = np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]

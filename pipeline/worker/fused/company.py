@@ -41,7 +41,8 @@ class Request:
     """An epoch of a training: its steps, and its validation where there is one.
 
     `state` holds the values of the model's variables: trainable ones, others, the optimizer's, the
-    metrics'.
+    metrics'. `draws` says whether code of the user's runs between two requests, which may draw
+    random numbers.
     """
 
     model: Any
@@ -49,6 +50,7 @@ class Request:
     state: Any
     train: Examples
     validation: Examples | None
+    draws: bool
 
     @property
     def group(self) -> Hashable:

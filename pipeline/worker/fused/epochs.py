@@ -49,6 +49,14 @@ def fit(
     called = keras.callbacks.CallbackList(
         callbacks, add_history=True, verbose=0, epochs=epochs, steps=steps, model=model
     )
+    # Code of the user's may draw random numbers, and change which variables are trained.
+    users = any(not _is_kerass_or_ours(type(callback)) for callback in callbacks)
+    batches = any(
+        getattr(type(callback), hook) is not getattr(keras.callbacks.Callback, hook)
+        for callback in callbacks
+        for hook in _OF_BATCHES
+    )
+    variables = _variables(model)
     model.stop_training = False
     logs: dict[str, Any] = {}
     finished = False
@@ -59,12 +67,17 @@ def fit(
             called.on_epoch_begin(epoch)
             given = examples()
             held = validation if validates(epoch) else None
-            called.on_train_batch_begin(0)
+            if batches:
+                called.on_train_batch_begin(0)
+            if users:
+                variables = _variables(model)
+            state = tuple([variable.value for variable in each] for each in variables)
             start = time.monotonic()
-            done = company.carry_out(Request(model, likeness, _state(model), given, held))
+            done = company.carry_out(Request(model, likeness, state, given, held, users))
             told(done, time.monotonic() - start - done.seconds)
-            _put_back(model, done.state)
-            called.on_train_batch_end(steps - 1, done.logs)
+            _put_back(variables, done.state)
+            if batches:
+                called.on_train_batch_end(steps - 1, done.logs)
             logs = dict(done.logs)
             if held is not None:
                 called.on_test_begin()
@@ -82,6 +95,13 @@ def fit(
     return model.history
 
 
+_OF_BATCHES = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+
+
+def _is_kerass_or_ours(callback: type) -> bool:
+    return callback.__module__.startswith(("keras.", "pipeline."))
+
+
 def _variables(model: Any) -> tuple[list[Any], ...]:
     return (
         model.trainable_variables,
@@ -91,16 +111,12 @@ def _variables(model: Any) -> tuple[list[Any], ...]:
     )
 
 
-def _state(model: Any) -> tuple[list[Any], ...]:
-    return tuple([variable.value for variable in each] for each in _variables(model))
-
-
-def _put_back(model: Any, state: Any) -> None:
+def _put_back(variables: tuple[list[Any], ...], state: Any) -> None:
     """Give the variables their values.
 
     They are of the variables' own shapes and types, so that what Keras's `assign` sees to is not
     needed: it takes longer than a small model's epoch.
     """
-    for variables, values in zip(_variables(model), state, strict=True):
-        for variable, value in zip(variables, values, strict=True):
+    for each, values in zip(variables, state, strict=True):
+        for variable, value in zip(each, values, strict=True):
             variable._direct_assign(value)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import keras
@@ -17,8 +18,6 @@ import numpy as np
 from pipeline.worker.backends.backend import without_importing_tensorflow
 from pipeline.worker.fused.numbers import MAY_DIFFER
 
-# Attributes of a layer that are no settings of its own.
-_KERASS = frozenset(vars(keras.layers.Layer())) | frozenset(vars(keras.Sequential()))
 _OVERRIDDEN = ("call", "compute_loss", "compute_metrics", "train_step", "test_step")
 
 
@@ -168,7 +167,7 @@ class _Reader:
         """What a layer of the user's own holds: plain values, and what is compared by itself."""
         found: list[Hashable] = []
         for name, value in sorted(vars(layer).items()):
-            if name in _KERASS or name.startswith("_"):
+            if name in _kerass():
                 continue
             parts = keras.tree.flatten(value)
             if all(isinstance(part, _COMPARED) for part in parts):
@@ -178,15 +177,15 @@ class _Reader:
         return tuple(found)
 
     def _optimizer(self, optimizer: Any) -> Hashable:
-        config = optimizer.get_config()
         rate = getattr(optimizer, "_learning_rate", None)
+        if not isinstance(rate, keras.Variable | keras.optimizers.schedules.LearningRateSchedule):
+            raise NotAlike("its learning rate is a function")
+        config = optimizer.get_config()
         settings = {n: v for n, v in config.items() if n not in ("name", "learning_rate")}
         schedule = None
         if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
             of_schedule = {n: v for n, v in rate.get_config().items() if n != "name"}
             schedule = (type(rate), self._settings(rate, of_schedule))
-        elif not isinstance(rate, keras.Variable):
-            raise NotAlike("its learning rate is a function")
         return (type(optimizer), self._settings(optimizer, settings), schedule)
 
     def _compiling(self) -> Hashable:
@@ -226,12 +225,29 @@ class _Reader:
         if isinstance(value, np.ndarray | np.generic):
             return (str(value.dtype), value.shape, value.tobytes())
         if isinstance(value, keras.losses.Loss | keras.metrics.Metric):
-            return (type(value), self._plain(value.get_config(), where))
+            if not type(value).__module__.startswith("keras."):
+                return (type(value), self._attributes(value))
+            # Some losses leave what they pass to their function out of their config (3.15).
+            passed = getattr(value, "_fn_kwargs", None)
+            return (type(value), self._plain([value.get_config(), passed], where))
         if isinstance(value, keras.DTypePolicy):
             return value.name
         if inspect.isroutine(value):
             return value
         raise NotAlike(f"{where} is a {type(value).__name__}")
+
+
+@cache
+def _kerass() -> frozenset[str]:
+    """The attributes that Keras gives its objects, beside the settings of their classes."""
+    layer = keras.layers.Identity()
+    layer(np.zeros((1, 1), "float32"))
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    batch = np.zeros((1, 1), "float32")
+    model._symbolic_build(data_batch=(batch, batch))
+    objects = [layer, model, keras.losses.Loss(), keras.metrics.Metric(), model.inputs[0]]
+    return frozenset(name for each in objects for name in vars(each))
 
 
 FUNCTIONAL = type(keras.Model(*[keras.Input((1,))] * 2))

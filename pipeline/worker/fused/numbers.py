@@ -14,7 +14,7 @@ layers, optimizers, regularizers = keras.layers, keras.optimizers, keras.regular
 schedules = keras.optimizers.schedules
 
 _OF_ADAM = ("beta_1", "beta_2", "epsilon")
-_OF_EVERY_OPTIMIZER = ("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "ema_momentum")
+_OF_EVERY_OPTIMIZER = ("weight_decay", "clipnorm", "global_clipnorm", "ema_momentum")
 
 # Of each class the settings that may differ. What is not named must be equal.
 MAY_DIFFER: dict[type, tuple[str, ...]] = {
@@ -29,7 +29,6 @@ MAY_DIFFER: dict[type, tuple[str, ...]] = {
     ),
     layers.GaussianNoise: ("stddev",),
     layers.BatchNormalization: ("momentum",),
-    layers.LeakyReLU: ("negative_slope",),
     layers.Rescaling: ("scale", "offset"),
     regularizers.L1: ("l1",),
     regularizers.L2: ("l2",),
@@ -101,9 +100,6 @@ class Number:
     def __gt__(self, other: object) -> bool:
         # None of the settings may be negative.
         return not self._is_zero if other == 0 else NotImplemented
-
-    def __neg__(self) -> Any:
-        return -self._high
 
     def __add__(self, other: Any) -> Any:
         return self._high + other

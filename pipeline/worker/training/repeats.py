@@ -152,6 +152,7 @@ class _Repeat:
 
     def carry_out(self, request: Request) -> Done:
         """Of `Company`: called in the training's thread."""
+        self.turn.draws = request.draws
         done: Done = self.turn.pause(request)
         return done
 

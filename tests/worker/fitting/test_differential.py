@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.worker.backends.backend import PLANS
+from pipeline.worker.backends.backend import BY_ITSELF
 from tests.conftest import installed
 from tests.worker.fitting.differential import CASES, differences
 
@@ -32,7 +32,7 @@ def test_keras_way_has_the_numbers_of_keras(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("plan", [plan for plan in PLANS if plan != "plain"])
+@pytest.mark.parametrize("plan", [plan for plan in BY_ITSELF if plan != "plain"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_so_has_each_plan(case, plan):
     assert differences(case, plan) == {}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.worker.backends import batches
-from pipeline.worker.backends.backend import PLANS
+from pipeline.worker.backends.backend import BY_ITSELF
 from pipeline.worker.backends.jax import Jax
 from pipeline.worker.backends.tensorflow import TensorFlow
 from pipeline.worker.fitting import fit
@@ -112,7 +112,7 @@ def by_keras(made, data):
     return history
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("plan", BY_ITSELF)
 @pytest.mark.parametrize("layers", [dense, pytest.param(convolutions, marks=pytest.mark.slow)])
 def test_a_plan_has_the_results_of_kerass_own_fit(plan, layers, digits):
     own, made = model(layers), model(layers)
@@ -122,7 +122,7 @@ def test_a_plan_has_the_results_of_kerass_own_fit(plan, layers, digits):
     assert_alike(history, expected)
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("plan", BY_ITSELF)
 def test_no_chunk_of_an_epoch_is_lost_or_trained_twice(plan, digits, monkeypatch):
     # ten chunks of two batches, and the partial batch
     monkeypatch.setattr(batches, "CHUNK_BATCHES", 3)
@@ -133,7 +133,7 @@ def test_no_chunk_of_an_epoch_is_lost_or_trained_twice(plan, digits, monkeypatch
     assert_alike(history, expected)
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("plan", BY_ITSELF)
 def test_a_plan_has_the_weights_of_kerass_own_fit(plan, digits):
     # Adam would make a whole step of a gradient that is nothing but rounding.
     own, made = (model(dense, keras.optimizers.SGD(0.05, momentum=0.9)) for _ in range(2))
@@ -545,5 +545,5 @@ def test_what_the_user_had_compiled_by_xla_is_not_looped_without_it(layers, plan
 def test_plans_are_those_that_can_be_asked_for():
     from pipeline import Experiment
 
-    for plan in ("auto", *PLANS):
+    for plan in ("auto", *BY_ITSELF):
         assert Experiment(dataset="digits", fit_plan=plan).fit_plan == plan
