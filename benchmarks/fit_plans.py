@@ -28,8 +28,9 @@ import keras
 
 from pipeline.space.hyperparameters import HyperParameters
 from pipeline.worker.backends.known import current
-from pipeline.worker.fitting.fit import Reporter, planned_fit
+from pipeline.worker.fitting.fit import planned_fit
 from pipeline.worker.fitting.plans import choose
+from pipeline.worker.fitting.reporter import Reporter
 
 EPOCHS = 3
 BACKEND = keras.backend.backend()

@@ -30,7 +30,8 @@ import numpy as np
 import tensorflow as tf
 from hand_written import Epochs
 
-from pipeline.worker.fitting.fit import Reporter, planned_fit
+from pipeline.worker.fitting.fit import planned_fit
+from pipeline.worker.fitting.reporter import Reporter
 
 EPOCHS = 4
 FEW = 10_000  # examples of the convolutional network

@@ -183,7 +183,7 @@ class HyperModelSpace:
         """A callback that adds the sum of several objectives to an epoch's logs."""
         if self.summed is None:
             return []
-        from pipeline.worker.fitting.fit import Reporter
+        from pipeline.worker.fitting.reporter import Reporter
 
         added = self.summed.added
 

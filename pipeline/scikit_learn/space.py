@@ -133,7 +133,7 @@ class EstimatorSpace:
     def _around(self, x: Array, y: Array, tried: bool) -> tuple[list[Any], list[Any]]:
         """Callbacks before and after the engine's: it waits there while other folds train."""
         from pipeline.scikit_learn.estimators import fitted
-        from pipeline.worker.fitting.fit import Reporter
+        from pipeline.worker.fitting.reporter import Reporter
 
         scorer, classes = self.scorer, self.classes
         y = y if classes is None else classes[y]

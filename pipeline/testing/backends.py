@@ -10,9 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.worker.backends.backend import PLANS, Backend
+from pipeline.worker.backends.backend import BY_ITSELF, PLANS, Backend
 from pipeline.worker.backends.batches import Chunks
-from pipeline.worker.fitting.fit import Reporter, planned_fit
+from pipeline.worker.fitting.fit import planned_fit
+from pipeline.worker.fitting.reporter import Reporter
 
 SEED, EPOCHS, BATCH_SIZE = 5, 3, 16
 COUNT = 330  # 20 full batches, and 10 examples
@@ -69,7 +70,7 @@ def check_plans(backend: Backend) -> None:
         order = order_of(backend, SEED, epoch)
         history = own.fit(x[order], y[order], batch_size=BATCH_SIZE, shuffle=False, verbose=0)
         expected.append({name: values[-1] for name, values in history.history.items()})
-    for plan in backend.plans:
+    for plan in set(backend.plans) & set(BY_ITSELF):
         made, reporter = _model(), Reporter()
         with planned_fit(made, SEED, reporter, plan, backend=backend, verbose=0):
             history = made.fit(x, y, batch_size=BATCH_SIZE, epochs=EPOCHS)

@@ -9,7 +9,7 @@ it cannot serve goes to Keras unchanged. So does all of it where the user's own 
 `keras.utils.set_random_seed`: its numbers are those of a loop by hand with that seed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,6 @@ import keras
 import numpy as np
 
 from pipeline.worker.backends.backend import Backend
-from pipeline.worker.backends.batches import permutation
 from pipeline.worker.backends.known import current
 from pipeline.worker.fitting.arrays import (
     Arrays,
@@ -31,65 +30,23 @@ from pipeline.worker.fitting.call import FitCall
 from pipeline.worker.fitting.left import left_on
 from pipeline.worker.fitting.loops import in_place
 from pipeline.worker.fitting.order import Order
-from pipeline.worker.fitting.plans import (
-    FitPlan,
-    acts_on_batches,
-    cannot_be_compiled,
-    choose,
-    fused_with,
-)
+from pipeline.worker.fitting.plans import FitPlan, acts_on_batches, cannot_be_compiled, choose
+from pipeline.worker.fitting.reporter import Reporter
+from pipeline.worker.fitting.together import fit_together
 from pipeline.worker.fitting.validation import (
     incomparable,
-    validates,
-    validation_together,
     with_validation_batch,
     with_validation_fed,
 )
-from pipeline.worker.fused import epochs
-from pipeline.worker.fused.company import Company, Done, Examples
+from pipeline.worker.fused.company import Company
 from pipeline.worker.fused.likeness import NotAlike
-
-
-class Reporter(keras.callbacks.Callback):
-    """A callback that knows the `others` of the `fit` it is in."""
-
-    others: list[Any]
-    first: Sequence[Any] = ()  # callbacks of ours that are called before the others
-    validation: Any = None  # what the last `model.fit` is validated on
-    trial = ""  # whose report it is, and of which repeat
-    repeat = 0
-    calls = 0  # of `model.fit` so far
-    # of the last `model.fit`, as the user has it: examples a step, and a batch of its validation;
-    # why its scores say nothing of the split that the trial was given
-    batch_size = 32
-    evaluated_in = 32
-    incomparable = ""
-    fit_plan: FitPlan | None = None  # how the last epoch was carried out
-    gpu_plan = ""  # what "auto" is on a GPU, where that was measured
-    alike: Any = None  # the trial's data, if each epoch of it is known to be the same
-    waited_s = 0.0  # for other trainings, in the epoch that is trained
-    # whether the data of the last `model.fit` is in each epoch what follows from its number
-    follows = True
-
-    def stage(self) -> int | None:
-        """How many epochs are trained between two at which the trial may be stopped.
-
-        None for those of the `fit`.
-
-        Of the stage that the next epoch is in, wherever in it training begins: a trial that goes on
-        after a restart computes as it would have.
-        """
-        return None
-
-    def before_epoch(self, epoch: int) -> None:
-        """Called before any `on_epoch_begin`, after every `on_train_begin`."""
 
 
 @contextmanager
 def planned_fit(
     model: Any,
     seed: int,
-    reporter: "Reporter",
+    reporter: Reporter,
     asked: str = "auto",
     building: Callable[[], AbstractContextManager[Any]] = nullcontext,
     backend: Backend | None = None,
@@ -106,7 +63,7 @@ def planned_fit(
     compile a model (see `parallel`); `backend` is Keras's unless another is to stand for it;
     `validation_data` is what the trial has; `seeded` is what Keras was seeded with before the model
     was built, else what it is seeded with now: with another seed the user's own code has seeded it;
-    `company` are trainings that it may be carried out together with, if there are any;
+    `company` are trainings that it may be carried out with, if there are any;
     `defaults` are arguments that hold where a `fit` of one's own does not pass others on.
     """
     plain, backend = model.fit, backend or current()
@@ -180,7 +137,7 @@ def _carried_out(
     else:
         if company is not None:
             try:
-                return _together(call, model, backend, order, reporter, asked, company, arrays)
+                return fit_together(call, model, backend, order, reporter, asked, company, arrays)
             except NotAlike as reason:
                 apart = str(reason) if asked in ("auto", "fused") else ""
         if arrays.chunks.single and asked != "plain":
@@ -206,55 +163,6 @@ def _carried_out(
         ours = _loop_in_place(model, backend, arrays, reporter)
     with ours:
         return plain(**fed.arguments, callbacks=[order, *reporter.first, *callbacks])
-
-
-def _together(
-    call: FitCall,
-    model: Any,
-    backend: Backend,
-    order: Order,
-    reporter: Reporter,
-    asked: str,
-    company: Company,
-    arrays: Arrays,
-) -> Any:
-    """Train with others, an epoch of each in one program.
-
-    Raises:
-        NotAlike: it is to train by itself; nothing was trained.
-    """
-    callbacks = [*reporter.others, reporter]
-    alike = fused_with(model, asked, call.batch_size, callbacks, arrays.examples(), backend)
-    validation = validation_together(call, model)
-    reporter.fit_plan = TOGETHER
-    reporter.follows = True
-
-    def examples() -> Examples:
-        return Examples(
-            tuple(arrays.parts), permutation(order, len(arrays.parts[0])), call.batch_size
-        )
-
-    def told(done: Done, waited_s: float) -> None:
-        reporter.waited_s += waited_s
-        if done.apart:
-            reporter.fit_plan = TOGETHER.apart(done.apart)
-
-    return epochs.fit(
-        model,
-        alike,
-        company,
-        examples=examples,
-        validation=validation,
-        validates=validates(call),
-        callbacks=[order, *reporter.first, *callbacks],
-        initial_epoch=call.get("initial_epoch") or 0,
-        epochs=call.epochs,
-        steps=arrays.steps,
-        told=told,
-    )
-
-
-TOGETHER = FitPlan("fused", "with trainings whose models are alike")
 
 
 def _in_fixed_order(call: FitCall, reporter: Reporter) -> bool:

@@ -1,4 +1,4 @@
-"""What trainings that are advanced in turn wait for together.
+"""What trainings that go on together wait for.
 
 Each training has a loop over its epochs of its own, with its own callbacks. Where it comes to an
 epoch it pauses with a `Request`. Requests of models that are alike are carried out as one program.
@@ -8,8 +8,8 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pipeline.worker.fused.coroutine import Coroutine
 from pipeline.worker.fused.likeness import Likeness
-from pipeline.worker.fused.turns import Turn
 
 
 @dataclass(frozen=True)
@@ -82,20 +82,34 @@ class Company(Protocol):
 
 
 class Carrier(Protocol):
-    """What carries requests out: see `programs`."""
+    """What carries requests out: `Programs`, or what hands them on to others'."""
 
     def carry_out(self, requests: list[Request]) -> list[Done | BaseException]:
         """What came of each request, or what is to be raised where it waits."""
 
 
-def to_next_pause(turns: Iterable[Turn], carrier: Carrier) -> dict[Turn, Any]:
+def to_next_pause(trainings: Iterable[Coroutine], carrier: Carrier) -> dict[Coroutine, Any]:
     """Let trainings run until each pauses with something else than a request, or ends.
 
     Returns:
         What each paused with; None where it ended.
     """
-    asked = {turn: turn.advance() for turn in turns}
+    asked = {training: training.advance() for training in trainings}
     while waiting := {t: r for t, r in asked.items() if isinstance(r, Request)}:
-        for turn, done in zip(waiting, carrier.carry_out(list(waiting.values())), strict=True):
-            asked[turn] = turn.advance(done)
+        for training, done in zip(waiting, carrier.carry_out(list(waiting.values())), strict=True):
+            asked[training] = training.advance(done)
     return asked
+
+
+@dataclass(frozen=True)
+class OfOne:
+    """The company of a training that hands its requests to a carrier by itself."""
+
+    carrier: Carrier
+
+    def carry_out(self, request: Request) -> Done:
+        """Of `Company`."""
+        done = self.carrier.carry_out([request])[0]
+        if isinstance(done, BaseException):
+            raise done
+        return done

@@ -26,6 +26,7 @@ def fit(
     initial_epoch: int,
     epochs: int,
     steps: int,
+    within_own: bool,
     told: Callable[[Done, float], None],
 ) -> Any:
     """Train a model that is built and compiled.
@@ -41,6 +42,7 @@ def fit(
         initial_epoch: the first, counted from 0.
         epochs: the one after the last.
         steps: of an epoch.
+        within_own: whether a `fit` of the user's own calls this.
         told: is told what came of each epoch, and how many seconds it waited for the others.
 
     Returns:
@@ -73,7 +75,9 @@ def fit(
                 variables = _variables(model)
             state = tuple([variable.value for variable in each] for each in variables)
             start = time.monotonic()
-            done = company.carry_out(Request(model, likeness, state, given, held, users))
+            done = company.carry_out(
+                Request(model, likeness, state, given, held, users or within_own)
+            )
             told(done, time.monotonic() - start - done.seconds)
             _put_back(variables, done.state)
             if batches:

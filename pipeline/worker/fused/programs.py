@@ -18,8 +18,9 @@ from pipeline.worker.fused.company import Done, Examples, Request
 from pipeline.worker.fused.likeness import differing
 from pipeline.worker.fused.numbers import Number
 
-# Arrays are held beside the program once, or once a member where each has its own.
-HELD_ARRAYS = 64
+# Arrays are held once, or once a member where each has its own; those that were met first make
+# room.
+HELD_BYTES = 2**30
 
 
 class Programs:
@@ -228,15 +229,18 @@ class _Arrays:
     def _placed(self, column: Sequence[Any]) -> Any:
         key = tuple(_identity(part) for part in column)
         if key not in self._held:
-            while len(self._held) >= HELD_ARRAYS:
-                self._held.pop(next(iter(self._held)))
             longest = max(len(part) for part in column)
             whole = np.zeros((len(column), longest, *column[0].shape[1:]), fed_dtype(column[0]))
             for row, part in zip(whole, column, strict=True):
                 row[: len(part)] = part
+            while self._held and self._bytes() + whole.nbytes > HELD_BYTES:
+                self._held.pop(next(iter(self._held)))
             # The arrays are kept too, so that no others come to lie where they are.
             self._held[key] = (list(column), self._backend.placed(whole))
         return self._held[key][1]
+
+    def _bytes(self) -> int:
+        return sum(placed.nbytes for _, placed in self._held.values())
 
 
 def _identity(part: Any) -> Hashable:

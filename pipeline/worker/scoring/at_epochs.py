@@ -18,7 +18,7 @@ from pipeline.objective import MultiObjective, Objective
 from pipeline.records.outputs.scores import TASK_SCORES
 from pipeline.worker.backends.batches import can_feed
 from pipeline.worker.backends.known import current
-from pipeline.worker.fitting.fit import Reporter
+from pipeline.worker.fitting.reporter import Reporter
 from pipeline.worker.fitting.validation import evaluation_batch
 from pipeline.worker.scoring.outputs import Unclear, is_classifier, said
 from pipeline.worker.scoring.task_scores import of_predictions

@@ -22,8 +22,9 @@ from pipeline.worker.backends.known import current
 from pipeline.worker.faults import classify
 from pipeline.worker.fitting.call import FitCall
 from pipeline.worker.fitting.class_weights import class_weights
-from pipeline.worker.fitting.fit import Reporter, planned_fit
+from pipeline.worker.fitting.fit import planned_fit
 from pipeline.worker.fitting.order import Order
+from pipeline.worker.fitting.reporter import Reporter
 from pipeline.worker.scoring.at_epochs import ScoresOfEpoch, add_scores, check_defined
 from pipeline.worker.session import Checked, Job, SearchSpace
 from pipeline.worker.spaces.blank import blank_weights

@@ -15,7 +15,7 @@ from pipeline.records.entries.trials import TrialFacts, as_plain
 from pipeline.space.configuration import configuration_of
 from pipeline.space.hyperparameters import HyperParameters, Requested
 from pipeline.worker.faults import Diverged, classify
-from pipeline.worker.fitting.fit import Reporter
+from pipeline.worker.fitting.reporter import Reporter
 from pipeline.worker.session import Job, Session, Stopped, TrialUpdate
 from pipeline.worker.training.checkpoints import BestWeights, Checkpoints, State
 from pipeline.worker.training.handed_back import (
@@ -59,6 +59,7 @@ class TrialProgress(Reporter):
         super().__init__()
         self.job, self.hp, self.checkpoints, self.session = job, hp, checkpoints, session
         self._given = given
+        self.within_own = given is not None
         self._before = None if given is None else fingerprint(given)
         self._validated: list[Any] | None = None  # the weights, if not the model's as they are
         self.asked_by_build = len(hp.requested)

@@ -20,43 +20,52 @@ from pipeline.records.entries.folds import fold_metric, spread_metric
 from pipeline.records.entries.reports import EpochReport
 from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.store.remote import RemotePath
-from pipeline.worker.fused.company import Done, Request, to_next_pause
+from pipeline.worker.fused.company import Carrier, Done, OfOne, Request, to_next_pause
+from pipeline.worker.fused.coroutine import Coroutine
 from pipeline.worker.fused.programs import Programs
-from pipeline.worker.fused.turns import Turn
 from pipeline.worker.session import Job, SearchSpace, Session, Stopped, TrialUpdate
 from pipeline.worker.training.checkpoints import Checkpoints
 from pipeline.worker.training.trial import Ending, train
 
 
-def carry_out(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
+def carry_out(
+    job: Job, space: SearchSpace, data: Data, session: Session, carrier: Carrier | None = None
+) -> Ending:
     """Carry out a trial with all its repeats, and again where user code raised.
 
-    See `trial.train`.
+    Args:
+        job: the trial; this and the rest as of `trial.train`.
+        space: the model family.
+        data: what it is trained on.
+        session: is told every epoch.
+        carrier: carries epochs out together with those of other trials; None where there are none.
     """
     for _ in range(job.retries):
-        ending = _once(job, space, data, session)
+        ending = _once(job, space, data, session, carrier)
         if ending.failure is None or ending.failure.blames != "program":
             return ending
-    return _once(job, space, data, session)
+    return _once(job, space, data, session, carrier)
 
 
-def _once(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
+def _once(
+    job: Job, space: SearchSpace, data: Data, session: Session, carrier: Carrier | None
+) -> Ending:
     if job.repeats == 1:
-        return train(job, space, data, session)
+        return train(job, space, data, session, company=OfOne(carrier) if carrier else None)
     parts = [
         _Repeat(replace(job, repeat=k, directory=d), space, data)
         for k, d in enumerate(directories(job))
     ]
-    programs = Programs()
+    carrier = carrier or Programs()
     try:
         # After a restart one may go on from an older checkpoint than another, of before the epoch
         # whose weights the others kept.
         kept = max((part.best.epoch for part in parts if part.best), default=0)
         while any(part.training for part in parts):
-            _advance(parts, kept, programs)
+            _advance(parts, kept, carrier)
             level = max(part.epoch for part in parts)
             while behind := [p for p in parts if p.training and p.epoch < level]:
-                _advance(behind, kept, programs)
+                _advance(behind, kept, carrier)
             if failed := next((p.ending for p in parts if p.ending and p.ending.failure), None):
                 return failed
             if any(part.training for part in parts):
@@ -67,12 +76,12 @@ def _once(job: Job, space: SearchSpace, data: Data, session: Session) -> Ending:
             part.stop()
 
 
-def _advance(parts: "list[_Repeat]", kept: int, programs: Programs) -> None:
+def _advance(parts: "list[_Repeat]", kept: int, carrier: Carrier) -> None:
     """Train each to its next report, or to its end."""
-    training = {part.turn: part for part in parts if part.training}
-    for turn, told in to_next_pause(training, programs).items():
-        training[turn].told(told)
-        training[turn].keep_of(kept)
+    training = {part.thread: part for part in parts if part.training}
+    for thread, told in to_next_pause(training, carrier).items():
+        training[thread].told(told)
+        training[thread].keep_of(kept)
 
 
 def directories(job: Job) -> list[Path | RemotePath]:
@@ -96,7 +105,7 @@ class _Repeat:
 
     def __init__(self, job: Job, space: SearchSpace, data: Data) -> None:
         self._job = job
-        self.turn = Turn(
+        self.thread = Coroutine(
             f"{job.trial}-repeat-{job.repeat}",
             lambda: train(job, space, data, self, company=self),
         )
@@ -118,7 +127,7 @@ class _Repeat:
     def told(self, reported: _Reported | None) -> None:
         """Take up what it paused with: a report, or None where it ended."""
         if reported is None:
-            result = self.turn.result
+            result = self.thread.result
             self.ending = result if isinstance(result, Ending) else Ending()
             if isinstance(result, BaseException) and not isinstance(result, Stopped):
                 raise result
@@ -144,16 +153,16 @@ class _Repeat:
 
     def stop(self) -> None:
         """End the training where it waits."""
-        self.turn.end(Stopped())
+        self.thread.end(Stopped())
 
     def report(self, update: TrialUpdate, checkpoint: Callable[[], None]) -> None:
         """Of `Session`: called in the training's thread."""
-        self.turn.pause(_Reported(update, checkpoint))
+        self.thread.pause(_Reported(update, checkpoint))
 
     def carry_out(self, request: Request) -> Done:
         """Of `Company`: called in the training's thread."""
-        self.turn.draws = request.draws
-        done: Done = self.turn.pause(request)
+        self.thread.draws = request.draws
+        done: Done = self.thread.pause(request)
         return done
 
 

@@ -35,7 +35,7 @@ from pipeline.worker.devices import machine
 machine.claim(1, 0)
 import json
 import numpy as np
-from pipeline.worker.fitting.fit import Reporter
+from pipeline.worker.fitting.reporter import Reporter
 from tests.worker import stage
 from tests.worker.fitting import test_plans
 digits = stage.dataset("digits", 330)

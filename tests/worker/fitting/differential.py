@@ -17,7 +17,8 @@ if __name__ == "__main__":
 import keras
 import numpy as np
 
-from pipeline.worker.fitting.fit import Reporter, planned_fit
+from pipeline.worker.fitting.fit import planned_fit
+from pipeline.worker.fitting.reporter import Reporter
 
 EPOCHS, SEED, BATCH = 2, 5, 16
 COUNT, VAL = 90, 35  # 5 full batches and 10 examples; 2 and 3

@@ -7,7 +7,8 @@ import pytest
 from pipeline.worker.backends.known import current
 from pipeline.worker.fitting.arrays import arrays_of, with_validation_cut_off
 from pipeline.worker.fitting.call import FitCall
-from pipeline.worker.fitting.fit import Reporter, planned_fit
+from pipeline.worker.fitting.fit import planned_fit
+from pipeline.worker.fitting.reporter import Reporter
 from pipeline.worker.fitting.validation import with_validation_batch, with_validation_fed
 
 X, Y = np.ones((20, 3), "float32"), np.zeros(20)

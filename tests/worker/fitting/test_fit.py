@@ -8,9 +8,10 @@ from pipeline.worker.backends.batches import Chunks, OrderedBatches
 from pipeline.worker.backends.known import current
 from pipeline.worker.backends.tensorflow import TensorFlow
 from pipeline.worker.fitting.call import FitCall
-from pipeline.worker.fitting.fit import Reporter, planned_fit, set_steps_per_call
+from pipeline.worker.fitting.fit import planned_fit, set_steps_per_call
 from pipeline.worker.fitting.order import Order
 from pipeline.worker.fitting.plans import FitPlan
+from pipeline.worker.fitting.reporter import Reporter
 from tests.worker.stage import dataset
 
 

@@ -12,8 +12,9 @@ from pipeline.worker.backends.backend import BY_ITSELF
 from pipeline.worker.backends.jax import Jax
 from pipeline.worker.backends.tensorflow import TensorFlow
 from pipeline.worker.fitting import fit
-from pipeline.worker.fitting.fit import Reporter, planned_fit
+from pipeline.worker.fitting.fit import planned_fit
 from pipeline.worker.fitting.plans import choose
+from pipeline.worker.fitting.reporter import Reporter
 from tests.worker import stage
 
 # XLA orders sums differently: after three epochs of 21 float32 updates the losses were apart by

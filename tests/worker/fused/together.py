@@ -19,8 +19,8 @@ import numpy as np
 from pipeline.data.dataset import Dataset
 from pipeline.objective import Objective
 from pipeline.worker.fused.company import to_next_pause
+from pipeline.worker.fused.coroutine import Coroutine
 from pipeline.worker.fused.programs import Programs
-from pipeline.worker.fused.turns import Turn
 from pipeline.worker.session import Job, SearchSpace, Stopped
 from pipeline.worker.training.trial import train
 
@@ -43,15 +43,15 @@ class Member(Alone):
 
     def __init__(self, job, space, data):
         super().__init__(job)
-        self.turn = Turn(job.trial, lambda: train(job, space, data, self, company=self))
+        self.thread = Coroutine(job.trial, lambda: train(job, space, data, self, company=self))
 
     def report(self, update, checkpoint):
         super().report(update, checkpoint)
-        self.turn.pause("reported")
+        self.thread.pause("reported")
 
     def carry_out(self, request):
-        self.turn.draws = request.draws
-        return self.turn.pause(request)
+        self.thread.draws = request.draws
+        return self.thread.pause(request)
 
 
 def apart(jobs, space, data):
@@ -66,8 +66,8 @@ def apart(jobs, space, data):
 def together(jobs, space, data, until=lambda members: False):
     """All in company."""
     members, programs = [Member(job, space, data) for job in jobs], Programs()
-    while (going := [m for m in members if not m.turn.ended]) and not until(members):
-        to_next_pause([m.turn for m in going], programs)
+    while (going := [m for m in members if not m.thread.ended]) and not until(members):
+        to_next_pause([m.thread for m in going], programs)
     return members
 
 
@@ -346,7 +346,7 @@ def outcome(name):
         space = SearchSpace("case", build)
         first = apart(jobs(Path(folder, "apart"), configurations), space, data)
         second = together(jobs(Path(folder, "together"), configurations), space, data)
-    failed = [str(m.turn.result) for m in second if getattr(m.turn.result, "failure", 1)]
+    failed = [str(m.thread.result) for m in second if getattr(m.thread.result, "failure", 1)]
     plans = sorted({str(m.facts.fit_plan) for m in second if m.facts})
     return {
         "plans": plans,

@@ -1,18 +1,18 @@
-"""A training runs only while it has its turn, with random numbers of its own."""
+"""A function runs only while it is waited for, with random numbers of its own."""
 
 import random
 
 import numpy as np
 import pytest
 
-from pipeline.worker.fused.turns import Turn
+from pipeline.worker.fused.coroutine import Coroutine
 
 
 def test_a_turn_goes_from_one_pause_to_the_next():
     def run():
         return [turn.pause("first"), turn.pause("second")]
 
-    turn = Turn("t", run)
+    turn = Coroutine("t", run)
     assert (turn.advance(), turn.advance(1), turn.advance(2)) == ("first", "second", None)
     assert turn.ended and turn.result == [1, 2]
 
@@ -21,7 +21,7 @@ def test_what_it_raises_is_its_result():
     def run():
         raise ValueError("no")
 
-    turn = Turn("t", run)
+    turn = Coroutine("t", run)
     assert turn.advance() is None
     assert turn.ended and str(turn.result) == "no"
 
@@ -36,11 +36,11 @@ def test_it_is_ended_where_it_waits():
             seen.append(error)
             raise
 
-    turn = Turn("t", run)
+    turn = Coroutine("t", run)
     turn.advance()
     turn.end(KeyError("over"))
     assert turn.ended and turn.result is seen[0]
-    Turn("never begun", run).end(KeyError("over"))
+    Coroutine("never begun", run).end(KeyError("over"))
 
 
 @pytest.mark.parametrize("draws", [True, False])
@@ -52,7 +52,7 @@ def test_each_draws_the_random_numbers_that_it_would_draw_alone(draws):
                     drawn.append((random.random(), float(np.random.rand())))
                 holder[0].pause("drawn")
 
-        holder = [Turn("t", run)]
+        holder = [Coroutine("t", run)]
         holder[0].draws = draws
         return holder[0]
 

@@ -1,4 +1,4 @@
-"""A training in a thread that runs only while it has its turn."""
+"""A function in a thread of its own that runs only while it is waited for."""
 
 import queue
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.worker.backends.known import current
 
 
-class Turn:
+class Coroutine:
     """Runs a function in a thread of its own, from one pause to the next.
 
     One thread at a time: who calls `advance` waits until the function pauses or ends. The process's
