@@ -243,8 +243,7 @@ class TrialProgress(Reporter):
         self.epoch += 1
         broken = next((n for n in (name, "loss") if n in metrics and metrics[n] is None), None)
         value = metrics[name] if broken is None else None  # an accuracy of NaN weights is none
-        seconds = time.monotonic() - self._started - self.waited_s
-        self.waited_s = 0.0
+        seconds, self.waited_s = time.monotonic() - self._started - self.waited_s, 0.0
         anew, self._gone_on = self._gone_on and not self.follows, False
         self._last = EpochReport(self.epoch, value, metrics, seconds, final, anew)
 
