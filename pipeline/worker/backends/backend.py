@@ -49,7 +49,7 @@ class Looping(Protocol):
 
 
 @contextmanager
-def without_importing_tensorflow() -> Iterator[None]:
+def without_other_backends() -> Iterator[None]:
     """Keep Keras from importing TensorFlow only to look whether something is TensorFlow's.
 
     That takes 3 s and 300 MB a process. Where TensorFlow is imported already, nothing is changed.
@@ -131,7 +131,7 @@ class Backend:
         """Do what Keras's function of this name does, without importing TensorFlow to seed it."""
         import keras
 
-        with without_importing_tensorflow():
+        with without_other_backends():
             keras.utils.set_random_seed(seed)
         # the user's own, perhaps imported after Keras had found none
         if (tensorflow := sys.modules.get("tensorflow")) is not None:

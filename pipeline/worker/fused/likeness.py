@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.worker.backends.backend import without_importing_tensorflow
+from pipeline.worker.backends.backend import without_other_backends
 from pipeline.worker.fused.numbers import MAY_DIFFER
 
 _OVERRIDDEN = ("call", "compute_loss", "compute_metrics", "train_step", "test_step")
@@ -77,7 +77,7 @@ def likeness(model: Any) -> Likeness:
     Raises:
         NotAlike: something of it cannot be compared.
     """
-    with without_importing_tensorflow():  # Keras would, to serialise a layer's settings
+    with without_other_backends():  # Keras would, to serialise a layer's settings
         return _Reader(model).read()
 
 
