@@ -1,12 +1,8 @@
 """The numbers that models of one group may differ by.
 
-Each stands in the group's program as an input. Keras tests some of them in Python, such as whether
-a dropout rate is above 0: a `Number` answers that, and is a traced value to whatever computes with
-it. What Keras does with a number was read in its source (3.15), and each line below is tested
-against a training alone.
+Each stands in the group's program as an input: see `backends/number`. What Keras does with it was
+read in its source (3.15), and each line below is tested against a training alone.
 """
-
-from typing import Any
 
 import keras
 
@@ -54,74 +50,3 @@ MAY_DIFFER: dict[type, tuple[str, ...]] = {
     schedules.CosineDecay: ("initial_learning_rate", "alpha"),
     schedules.CosineDecayRestarts: ("initial_learning_rate", "alpha"),
 }
-
-
-class Number:
-    """A number that differs between the models of a group.
-
-    It has two float32 parts, whose sum is the number: `1 - beta_2` of a beta_2 near 1 would lose
-    four digits else.
-
-    Args:
-        high: the number as float32, traced.
-        low: what that rounded away, traced.
-        is_zero: of all models of the group; `is_one` as well.
-    """
-
-    shape = ()
-    ndim = 0
-    __hash__ = None  # type: ignore[assignment]  # it stands for several values
-
-    def __init__(self, high: Any, low: Any, is_zero: bool, is_one: bool) -> None:
-        self._high, self._low = high, low
-        self._is_zero, self._is_one = is_zero, is_one
-
-    def __jax_array__(self) -> Any:
-        """What JAX computes with."""
-        return self._high
-
-    @property
-    def dtype(self) -> Any:
-        """The traced value's."""
-        return self._high.dtype
-
-    def __bool__(self) -> bool:
-        return not self._is_zero
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, int | float) and other in (0, 1):
-            return self._is_one if other else self._is_zero
-        return NotImplemented
-
-    def __ne__(self, other: object) -> bool:
-        equal = self.__eq__(other)
-        return equal if equal is NotImplemented else not equal
-
-    def __gt__(self, other: object) -> bool:
-        # None of the settings may be negative.
-        return not self._is_zero if other == 0 else NotImplemented
-
-    def __add__(self, other: Any) -> Any:
-        return self._high + other
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Any) -> Any:
-        return (self._high - other) + self._low
-
-    def __rsub__(self, other: Any) -> Any:
-        return (other - self._high) - self._low
-
-    def __mul__(self, other: Any) -> Any:
-        return self._high * other
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, other: Any) -> Any:
-        return self._high / other
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return other / self._high
-
-    def __pow__(self, other: Any) -> Any:
-        return self._high**other

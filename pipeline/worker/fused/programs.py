@@ -13,10 +13,10 @@ from pipeline.errors import one_line
 from pipeline.worker.backends.backend import Backend
 from pipeline.worker.backends.batches import fed_dtype
 from pipeline.worker.backends.known import current
+from pipeline.worker.backends.number import Number
 from pipeline.worker.backends.together import Form, Steps
 from pipeline.worker.fused.company import Done, Examples, Request
 from pipeline.worker.fused.likeness import differing
-from pipeline.worker.fused.numbers import Number
 
 # Arrays are held once, or once a member where each has its own; those that were met first make
 # room.
