@@ -15,6 +15,7 @@ import psutil
 UNUSED = ("start_monitor", "start_api_server", "start_log_monitor")
 # An idle worker needs this long to see that its raylet is gone.
 END_S = 10.0
+SEEN_S = 30.0  # as long as Ray itself waits for its node
 
 
 def start_on_loopback(temporary: str, cpus: int | None, gpus: int | None) -> None:
@@ -36,7 +37,7 @@ def start_on_loopback(temporary: str, cpus: int | None, gpus: int | None) -> Non
     ray_constants.ENABLE_RAY_CLUSTER = False
     before = set(psutil.Process().children(recursive=True))
     try:
-        with _without_unused():
+        with _without_unused(), _seen_at_once():
             ray.init(
                 num_cpus=cpus,
                 num_gpus=gpus,
@@ -71,6 +72,29 @@ def _without_unused() -> Iterator[None]:
     finally:
         for name, start in theirs.items():
             setattr(Node, name, start)
+
+
+@contextmanager
+def _seen_at_once() -> Iterator[None]:
+    """Go on as soon as the node is there.
+
+    Ray looks once before it can be, and then each second (2.60).
+    """
+    from ray._private.node import Node
+    from ray._private.services import wait_for_node
+
+    theirs = Node.start_ray_processes
+
+    def start(node: Node) -> None:
+        theirs(node)
+        with suppress(TimeoutError):  # Ray looks again, and says what it found
+            wait_for_node(node.gcs_address, node._plasma_store_socket_name, SEEN_S)
+
+    Node.start_ray_processes = start
+    try:
+        yield
+    finally:
+        Node.start_ray_processes = theirs
 
 
 def end_all(started: set[psutil.Process], temporary: str) -> None:
