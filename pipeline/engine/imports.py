@@ -5,6 +5,7 @@ import gc
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
@@ -44,7 +45,8 @@ class _Postponed(ModuleType):
         with self._lock:
             loader = self.__dict__.pop("_loader", None)
             if loader is not None:
-                loader.exec_module(self)
+                with quick_imports():  # what it imports may be seldom used, too
+                    loader.exec_module(self)
         return super().__getattribute__(name)
 
 
@@ -122,8 +124,15 @@ def import_keras() -> None:
     with quick_imports():
         for name in ("pipeline.worker.training.repeats", "pipeline.worker.spaces.loading"):
             import_module(name)
-        if not gc.get_freeze_count():
-            # All of it stays: looked through at each collection, TensorFlow's objects cost a trial
-            # half a second. They are not looked through here either, which took 0.4 s of CPU: 0.4 %
-            # of them are garbage, of 0 MiB.
-            gc.freeze()
+        _freeze()
+
+
+@cache
+def _freeze() -> None:
+    """Keep the garbage collector from looking through what was imported, once a process.
+
+    All of it stays: looked through at each collection, TensorFlow's objects cost a trial half a
+    second. They are not looked through here either, which took 0.4 s of CPU: 0.4 % of them are
+    garbage, of 0 MiB. Nor are they counted to see whether they are frozen, which takes 0.03 s.
+    """
+    gc.freeze()

@@ -33,6 +33,8 @@ from pipeline.engine.imports import import_keras
 import_keras()
 import keras, tensorflow
 assert not {"sklearn", "tensorflow.lite.python.lite", "jax"} & set(sys.modules)
+keras.utils.clear_session(free_memory=True)  # asks for names of TensorFlow's earlier versions
+assert not {"tensorflow.lite.python.lite", "jax"} & set(sys.modules)
 assert keras.callbacks.OrbaxCheckpoint.__module__ == "keras.src.callbacks.orbax_checkpoint"
 assert tensorflow.lite.TFLiteConverter and tensorflow.compat.v1.compat.v1.lite.TFLiteConverter
 from keras.wrappers import SKLearnClassifier
