@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psutil
 
@@ -15,7 +16,7 @@ import psutil
 UNUSED = ("start_monitor", "start_api_server", "start_log_monitor")
 # An idle worker needs this long to see that its raylet is gone.
 END_S = 10.0
-SEEN_S = 30.0  # as long as Ray itself waits for its node
+SEEN_S = 30  # as long as Ray itself waits for its node
 
 
 def start_on_loopback(temporary: str, cpus: int | None, gpus: int | None) -> None:
@@ -85,16 +86,16 @@ def _seen_at_once() -> Iterator[None]:
 
     theirs = Node.start_ray_processes
 
-    def start(node: Node) -> None:
+    def start(node: Any) -> None:
         theirs(node)
         with suppress(TimeoutError):  # Ray looks again, and says what it found
             wait_for_node(node.gcs_address, node._plasma_store_socket_name, SEEN_S)
 
-    Node.start_ray_processes = start
+    setattr(Node, theirs.__name__, start)
     try:
         yield
     finally:
-        Node.start_ray_processes = theirs
+        setattr(Node, theirs.__name__, theirs)
 
 
 def end_all(started: set[psutil.Process], temporary: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import RequestError
-from pipeline.worker.backends.backend import Share
+from pipeline.worker.backends.backend import Share, spare_other_backends
 from pipeline.worker.backends.known import DEFAULT, KNOWN, asked_for, current
 from pipeline.worker.devices import cuda
 
@@ -66,6 +66,7 @@ def claim(cpus: float, gpus: float) -> dict[str, Any]:
         # Not all of the cap: what processes hold beside it differs.
         _wait_until_free(int(share.cap_mib * 0.9) if share.cap_mib else memory.total_mib // 2)
     backend = current()
+    spare_other_backends()
     if not backend.claim(share) and memory is not None:
         raise RequestError(
             f"A trial with a GPU needs a {backend.name} that sees it; this one sees none. CUDA's "

@@ -74,11 +74,19 @@ print("\\n" + json.dumps([float(number) for number in first + drawn() + drawn()]
 LOOKUP = """
 from pipeline.worker.devices import machine
 machine.claim(1, 0)
-import json
+import json, sys, tempfile
 import keras
 from pipeline.worker.backends.known import current
 current().set_random_seed(5)
-print("\\n" + json.dumps(keras.layers.StringLookup(vocabulary=["a", "b"]).vocabulary_size()))
+keras.utils.set_random_seed(5)
+model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+model.compile("adam", "mse")
+with tempfile.TemporaryDirectory() as folder:
+    model.save(f"{folder}/model.keras")
+    keras.saving.load_model(f"{folder}/model.keras")
+imported = "tensorflow" in sys.modules
+size = keras.layers.StringLookup(vocabulary=["a", "b"]).vocabulary_size()
+print("\\n" + json.dumps([imported, size, "tensorflow" in sys.modules]))
 """
 
 COMPILED = """
@@ -156,8 +164,8 @@ def test_a_seed_decides_every_random_number_and_tensorflows_once_it_is_imported(
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
-def test_a_layer_that_needs_tensorflow_has_it_after_the_seed_was_set():
-    assert on("jax", LOOKUP) == 3
+def test_seeding_and_saving_import_no_tensorflow_and_a_layer_that_needs_it_has_it():
+    assert on("jax", LOOKUP) == [False, 3, True]
 
 
 @pytest.mark.slow
