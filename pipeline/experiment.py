@@ -128,9 +128,9 @@ class Experiment(BaseModel):
         "GPUs of a trial: a share like 0.25 packs several on one, auto as many as are fastest; 0 "
         "keeps to CPUs.",
     )
-    fit_plan: Literal["auto", "plain", "looped", "compiled"] = Field(
+    fit_plan: Literal["auto", "plain", "looped", "compiled", "fused"] = Field(
         default="auto",
-        description="How a trial's steps are carried out: auto, plain, looped or compiled.",
+        description="How a trial's steps are carried out: auto, plain, looped, compiled or fused.",
     )
     max_concurrent: Positive | None = _left_open("what fits", "Trials at once, at most.")
     max_retries_per_trial: NotNegative = Field(

@@ -72,7 +72,13 @@ RULES = {
     "worker/spaces": (
         RECORDS
         | PROTOCOL
-        | {"worker/backends", "worker/fitting", "worker/scoring", "worker/training"},
+        | {
+            "worker/backends",
+            "worker/fitting",
+            "worker/fused",
+            "worker/scoring",
+            "worker/training",
+        },
         "search spaces are followed by building, and by training a little",
     ),
     "engine/internals": (GROUND | {"watch", "engine/messages"}, "Ray's insides know none of ours"),
@@ -112,16 +118,27 @@ RULES = {
         DRIVEN | {"engine/internals", "engine/messages"},
         "what a fault means is decided apart from the parts that meet it",
     ),
+    "engine/cluster/seats": (
+        TOLD | PROTOCOL | {"search", "engine/cluster"},
+        "how many trials share a process is known before the first",
+    ),
     "engine/preparation": (
         DRIVEN
-        | {"engine/cluster", "engine/helper", "engine/gpus", "engine/trials", "engine/imports"},
+        | {
+            "engine/cluster",
+            "engine/cluster/seats",
+            "engine/helper",
+            "engine/gpus",
+            "engine/trials",
+            "engine/imports",
+        },
         "what is found out before the first trial is handed to the trials as a value",
     ),
     "engine/trials": (
         DRIVEN
         | {"engine/internals", "engine/messages", "engine/cluster", "engine/faults"}
         | {"engine/schedulers", "engine/preparation", "engine/imports"}
-        | {"worker/training", "worker/spaces"},
+        | {"worker/training", "worker/spaces", "worker/fused"},
         "trials know neither the search that they are of, nor how it ends",
     ),
     "engine": (None, "tuning, search and conclusion put the engine's rooms together"),

@@ -19,6 +19,7 @@ from pipeline.engine.cluster.capacity import (
     packing_warning,
 )
 from pipeline.engine.cluster.growth import Growth
+from pipeline.engine.cluster.seats import seats_of
 from pipeline.engine.helper.space import FollowedSpace
 from pipeline.engine.imports import import_quickly
 from pipeline.errors import NodesError
@@ -117,7 +118,7 @@ def prepare(
 
         earlier = searched.observations(starts, objective)
         first = searched.settled(starts, checked.requested, followed.trace)
-    seats, _ = seats_of(experiment)
+    seats, apart = seats_of(experiment, checked, followed.roles)
     growth.seats = seats
     places = FreePlaces(experiment, seats)
     warning = packing_warning(experiment)
@@ -128,7 +129,7 @@ def prepare(
         checked.requested,
         checked.weights,
         min(places(), experiment.trials),
-        (*facts.get("notes", ()), *checked.warnings, *([warning] if warning else [])),
+        (*facts.get("notes", ()), *checked.warnings, *filter(None, [warning, apart])),
         layout.place,
         on_gpus=said,
         left_idle=left_idle(experiment, live_nodes()) if experiment.gpu_share else "",
@@ -139,11 +140,6 @@ def prepare(
         experiment, objective, followed, checked, facts, places, first, earlier, gpu_plan, seats
     )
     return prepared, plan
-
-
-def seats_of(experiment: Experiment) -> tuple[int, str]:
-    """How many trials share a process, and why so many."""
-    return 1, "each trial has a process of its own"
 
 
 def check_nodes(growth: Growth) -> str:

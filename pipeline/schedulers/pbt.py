@@ -19,6 +19,7 @@ class PopulationBased(Scheduler):
 
     bound_to_epochs = True
     keeps_spares = True
+    begins_all = True
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

@@ -134,6 +134,8 @@ class Scheduler:
     bound_to_epochs: ClassVar[bool] = False
     # Whether trials read one another's checkpoints, which are then kept twice.
     keeps_spares: ClassVar[bool] = False
+    # whether all trials are begun before any ends: a population
+    begins_all: ClassVar[bool] = False
 
     def __init__(self, context: Context) -> None:
         self.context = context

@@ -14,6 +14,7 @@ from pipeline.space.configuration import Configuration
 class Grid(Searcher):
     """Grid search: every configuration once, depth first, continuous ranges at ten points."""
 
+    learns: ClassVar[bool] = False
     fills_with_first: ClassVar[bool] = True
 
     _walked: Iterator[Configuration] | None = None

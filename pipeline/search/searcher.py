@@ -60,6 +60,8 @@ class Searcher(Bookkeeping):
     requires: ClassVar[tuple[str, ...]] = ()
     # the package whose version the records name
     distribution: ClassVar[str | None] = None
+    # whether it proposes by what trials reported: then many at once cost it its worth
+    learns: ClassVar[bool] = True
     # what the trial draws for itself: at random, or the grid's first
     fills_with_first: ClassVar[bool] = False
 

@@ -87,7 +87,8 @@ class TrialUpdate:
 class Checked:
     """What the default model requested, the first `asked_by_build` of it in `build`; its weights.
 
-    What is odd in the space, and what its `build` printed.
+    What is odd in the space, and what its `build` printed. `apart` says why its trainings are not
+    carried out together with others; "" where they may be.
     """
 
     requested: Requested
@@ -95,6 +96,7 @@ class Checked:
     weights: int
     warnings: tuple[str, ...]
     printed: str = ""
+    apart: str = "it is not known whether its models are alike"
 
 
 class Session(Protocol):

@@ -9,6 +9,21 @@ import ray
 from pipeline.worker.spaces.turns import Turns
 
 
+class Together:
+    """Carries out what the trials of a process ask for: of each several requests."""
+
+    _programs: Any = None
+
+    def __call__(self, asked: list[list[Any]]) -> list[list[Any]]:
+        """What came of the requests of each trial."""
+        if self._programs is None:
+            from pipeline.worker.fused.programs import Programs  # Keras is there by now
+
+            self._programs = Programs()
+        done = iter(self._programs.carry_out([request for each in asked for request in each]))
+        return [[next(done) for _ in each] for each in asked]
+
+
 @dataclass
 class Process:
     """What the trials of one process have in common.
@@ -32,7 +47,7 @@ class Host:
     def __init__(self, gpus: str) -> None:
         if gpus:  # Ray, which counts the seats' parts, leaves it all of them (2.60)
             os.environ["CUDA_VISIBLE_DEVICES"] = gpus
-        self._process = Process(Turns(shared=True))
+        self._process = Process(Turns(Together(), shared=True))
         self._trials: dict[int, Any] = {}
         self._ends = False
 

@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import psutil
@@ -189,7 +189,8 @@ class KerasTrial(tune.Trainable):
                     raise UnfitNode(node, failure.reason) from error
                 session.end(failure)
                 return
-            ending = carry_out(self._job, process.space, data, session)
+            others = None if self._is_alone else InTurn(self._turn)
+            ending = carry_out(self._job, process.space, data, session, others)
             if ending.failure is not None and ending.failure.where == DEVICE_MEMORY:
                 if 0 < self._has("GPU") < 1:
                     raise OutOfShare(ending.failure.reason)
@@ -200,6 +201,20 @@ class KerasTrial(tune.Trainable):
             pass
         except BaseException as error:
             self._answers.put(error)
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """Carries requests out together with those of the other trials of the process."""
+
+    turn: Turn
+
+    def carry_out(self, requests: list[Any]) -> list[Any]:
+        """Of `Carrier`."""
+        done: list[Any] = self.turn.together(
+            requests, draws=any(request.draws for request in requests)
+        )
+        return done
 
 
 class RaySession:

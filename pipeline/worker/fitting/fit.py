@@ -144,6 +144,7 @@ def _carried_out(
             chosen = FitPlan("plain", arrays.chunks.single)
         else:
             chosen = planned(arrays, arrays.examples())
+    reporter.on_arrays = arrays is not None
     reporter.fit_plan = chosen
     reporter.follows = arrays is not None or _in_fixed_order(call, reporter)
     set_steps_per_call(model, backend, call, callbacks, chosen)

@@ -24,6 +24,7 @@ class Reporter(keras.callbacks.Callback):
     incomparable = ""
     fit_plan: FitPlan | None = None  # how the last epoch was carried out
     gpu_plan = ""  # what "auto" is on a GPU, where that was measured
+    on_arrays = False  # whether the last `model.fit` was, in an order of ours
     alike: Any = None  # the trial's data, if each epoch of it is known to be the same
     within_own = False  # whether `model.fit` is called by a `fit` of the user's own
     waited_s = 0.0  # for other trainings, in the epoch that is trained

@@ -24,7 +24,9 @@ from pipeline.worker.fitting.call import FitCall
 from pipeline.worker.fitting.class_weights import class_weights
 from pipeline.worker.fitting.fit import planned_fit
 from pipeline.worker.fitting.order import Order
+from pipeline.worker.fitting.plans import fused_with
 from pipeline.worker.fitting.reporter import Reporter
+from pipeline.worker.fused.likeness import NotAlike
 from pipeline.worker.scoring.at_epochs import ScoresOfEpoch, add_scores, check_defined
 from pipeline.worker.session import Checked, Job, SearchSpace
 from pipeline.worker.spaces.blank import blank_weights
@@ -85,6 +87,7 @@ def _tried(
         by_build = len(hp.requested)
         if has_own(model, "train_step"):  # which would make the weights that later are put back
             with_weights(model, few)
+        eagerly = model.run_eagerly
         if current().checks_eagerly:  # nothing is compiled for a few examples
             model.run_eagerly = True
         fit = space.fit or plain_fit
@@ -103,6 +106,7 @@ def _tried(
                 verbose=0,
             )
         # a `fit` of one's own that takes data under other names may train a model of its own
+        apart = _why_apart(model, reporter, eagerly)
         unknown = not model.built and not arguments and named.get("x") is None
         weights = 0 if unknown else int(with_weights(model, few).count_params())
     except RequestError:
@@ -140,9 +144,20 @@ def _tried(
             f"The objective must be among what {space.name!r} reports; got {objective.name!r}. "
             f"Possible: {', '.join(possible)}.{_unvalidated(objective.name, logs)}"
         )
-    return Checked(
-        hp.requested, by_build, weights, tuple(warnings), printed.getvalue()[:MOST_PRINTED]
-    )
+    said = printed.getvalue()[:MOST_PRINTED]
+    return Checked(hp.requested, by_build, weights, tuple(warnings), said, apart)
+
+
+def _why_apart(model: Any, reporter: "_Logs", eagerly: bool) -> str:
+    """Why the default model would not be trained together with others; "" where it would be."""
+    if not reporter.on_arrays:
+        return "it is not trained on shuffled arrays alone"
+    model.run_eagerly = eagerly
+    try:
+        fused_with(model, "auto", reporter.batch_size, [], (), current())
+    except NotAlike as reason:
+        return str(reason)
+    return ""
 
 
 def _unvalidated(objective: str, logs: Mapping[str, Any]) -> str:

@@ -61,6 +61,7 @@ class Turn:
         self._left: tuple[Any, Any] | None = None  # what it found last of what all have
         self._done: list[Any] = []  # what came of what it asked for
         self.waits, self.since = False, 0.0
+        self._draws = True
 
     def __enter__(self) -> None:
         self.begin()
@@ -79,7 +80,7 @@ class Turn:
             turns.holder = turns.queue.popleft()
         self.since = time.monotonic()
         self.waits = False
-        if self._left is not None:
+        if self._left is not None and self._draws:
             from pipeline.worker.backends.known import current
 
             settings, numbers = self._left
@@ -93,7 +94,7 @@ class Turn:
             returns: whether the trial's next turn is to be expected soon.
         """
         turns = self._turns
-        if turns.shared and "keras" in sys.modules:
+        if turns.shared and self._draws and "keras" in sys.modules:
             from pipeline.worker.backends.known import current
             from pipeline.worker.spaces.settings import Settings
 
@@ -104,8 +105,13 @@ class Turn:
                 turns.away[self] = time.monotonic()
             turns.changed.notify_all()
 
-    def together(self, request: Any) -> Any:
+    def together(self, request: Any, *, draws: bool = True) -> Any:
         """Have something carried out together with what other trials ask for.
+
+        Args:
+            request: what is to be carried out.
+            draws: whether code of the user's runs between this and the next request: it may draw
+                random numbers, and set something in Keras.
 
         Returns:
             What came of it, once it is this trial's turn again.
@@ -114,7 +120,8 @@ class Turn:
             BaseException: what came of it, if that is one.
         """
         turns = self._turns
-        self.end()
+        self.end()  # as it was: what the user's code has left is kept
+        self._draws = draws
         self.waits = True
         with turns.changed:
             turns.asked[self] = request

@@ -1,0 +1,57 @@
+"""How many trials share a process, so that those whose models are alike are trained together."""
+
+import math
+from collections.abc import Callable, Mapping
+
+from pipeline.engine.cluster.capacity import concurrent, live_nodes
+from pipeline.experiment import Experiment
+from pipeline.schedulers.scheduler import scheduler_class
+from pipeline.search.searcher import searcher_class
+from pipeline.space.configuration import Configuration, configuration_of
+from pipeline.space.hyperparameters import Requested
+from pipeline.worker.session import Checked
+
+# Each is a thread, a model and a part of what Ray counts; what eight models share of a step's cost
+# is most of what more would.
+MOST_SEATS = 16
+
+Roles = Callable[[Configuration], Mapping[str, str]]
+
+
+def seats_of(experiment: Experiment, checked: Checked, roles: Roles) -> tuple[int, str]:
+    """How many trials share a process; a line on why each trains apart, where that was not asked.
+
+    Trials share one where their models are small, where a search begins many of them without
+    waiting for what others come to, and where several have models of the same shapes.
+
+    Args:
+        experiment: what is asked for.
+        checked: what came of the default model.
+        roles: says of each hyperparameter of a configuration whether it decides the model.
+    """
+    hosts = max(1, concurrent(experiment, live_nodes()))
+    at_once = min(experiment.trials, experiment.max_concurrent or experiment.trials)
+    if apart := _why_apart(experiment, checked, roles):
+        asked = experiment.fit_plan == "fused" and experiment.repeats == 1
+        return 1, f"fit plan fused: each trial trains apart: {apart}" if asked else ""
+    return max(1, min(MOST_SEATS, math.ceil(at_once / hosts))), ""
+
+
+def _why_apart(experiment: Experiment, checked: Checked, roles: Roles) -> str:
+    if experiment.fit_plan not in ("auto", "fused"):
+        return f"{experiment.fit_plan} was asked for"
+    learns = searcher_class(experiment.searcher).learns
+    if learns and not scheduler_class(experiment.scheduler).begins_all:
+        return f"{experiment.searcher} proposes by what earlier trials came to"
+    if checked.apart and experiment.fit_plan == "auto":
+        return checked.apart
+    if experiment.trials < 2 * _models(checked.requested, roles):
+        return "too few of its trials have models of the same shapes"
+    return ""
+
+
+def _models(requested: Requested, roles: Roles) -> float:
+    """How many models of other shapes a search space has."""
+    found = roles(configuration_of(requested))
+    of_model = [spec for spec, _ in requested if found.get(spec.name) == "model"]
+    return math.prod(len(spec.values() or ()) or math.inf for spec in of_model)
