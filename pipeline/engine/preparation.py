@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -118,7 +119,9 @@ def prepare(
 
         earlier = searched.observations(starts, objective)
         first = searched.settled(starts, checked.requested, followed.trace)
-    seats, apart = seats_of(experiment, checked, followed.roles)
+    seats, apart = seats_of(
+        experiment, checked, facts["counts"].get("train") or math.inf, followed.roles
+    )
     growth.seats = seats
     places = FreePlaces(experiment, seats)
     warning = packing_warning(experiment)

@@ -15,10 +15,16 @@ from pipeline.worker.session import Checked
 # is most of what more would.
 MOST_SEATS = 16
 
+# Operations, additions and products of forward and backward pass, that one core carries out in the
+# seconds that a second process takes to import what it trains with and to compile the same program.
+SHORT = 2e10
+
 Roles = Callable[[Configuration], Mapping[str, str]]
 
 
-def seats_of(experiment: Experiment, checked: Checked, roles: Roles) -> tuple[int, str]:
+def seats_of(
+    experiment: Experiment, checked: Checked, examples: float, roles: Roles
+) -> tuple[int, str]:
     """How many trials share a process; a line on why each trains apart, where that was not asked.
 
     Trials share one where their models are small, where a search begins many of them without
@@ -27,14 +33,21 @@ def seats_of(experiment: Experiment, checked: Checked, roles: Roles) -> tuple[in
     Args:
         experiment: what is asked for.
         checked: what came of the default model.
+        examples: that are trained on, an epoch.
         roles: says of each hyperparameter of a configuration whether it decides the model.
     """
-    hosts = max(1, concurrent(experiment, live_nodes()))
+    hosts = 1 if _is_short(experiment, checked, examples) else concurrent(experiment, live_nodes())
     at_once = min(experiment.trials, experiment.max_concurrent or experiment.trials)
     if apart := _why_apart(experiment, checked, roles):
         asked = experiment.fit_plan == "fused" and experiment.repeats == 1
         return 1, f"fit plan fused: each trial trains apart: {apart}" if asked else ""
-    return max(1, min(MOST_SEATS, math.ceil(at_once / hosts))), ""
+    return max(1, min(MOST_SEATS, math.ceil(at_once / max(1, hosts)))), ""
+
+
+def _is_short(experiment: Experiment, checked: Checked, examples: float) -> bool:
+    """Whether all trainings are done before a second process would be of use."""
+    epochs = experiment.trials * experiment.repeats * experiment.max_epochs
+    return 3 * 2 * checked.weights * examples * epochs < SHORT
 
 
 def _why_apart(experiment: Experiment, checked: Checked, roles: Roles) -> str:

@@ -30,7 +30,8 @@ class Seating:
 
     Attributes:
         host: the class of what holds the seats of a process: `begin`, `call`, `leave`, `end`. It is
-            told the GPUs that the process is to see, as CUDA names them; "" for none.
+            told the GPUs that the process is to see, as CUDA names them, "" for none; and how many
+            seats it has.
         seats: how many there are in a process.
         resources: what Ray counts for one of them.
     """
@@ -102,7 +103,9 @@ class SeatClass(ActorClass):  # type: ignore[type-arg]
         host = min(here, key=lambda host: len(host.free()), default=None)
         if host is None:
             on_node = NodeAffinitySchedulingStrategy(node, soft=False)
-            actor = self._host.options(scheduling_strategy=on_node).remote(place[1])
+            actor = self._host.options(scheduling_strategy=on_node).remote(
+                place[1], self._seating.seats
+            )
             host = _Host(actor, place, self._seating.seats)
             self._hosts.append(host)
         return Seat(host, self._trainable, kwargs)

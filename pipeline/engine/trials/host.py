@@ -42,12 +42,13 @@ class Host:
 
     Args:
         gpus: what the process sees of them, as CUDA names them; "" where trials take none.
+        seats: how many there are.
     """
 
-    def __init__(self, gpus: str) -> None:
+    def __init__(self, gpus: str, seats: int) -> None:
         if gpus:  # Ray, which counts the seats' parts, leaves it all of them (2.60)
             os.environ["CUDA_VISIBLE_DEVICES"] = gpus
-        self._process = Process(Turns(Together(), shared=True))
+        self._process = Process(Turns(Together(), seats=seats))
         self._trials: dict[int, Any] = {}
         self._ends = False
 

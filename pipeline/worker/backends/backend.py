@@ -250,7 +250,7 @@ class Backend:
     def together(
         self, steps: "Steps", train: "Form", validation: "Form | None"
     ) -> Callable[..., Any]:
-        """A program for an epoch of several models: see `jax_together.program`.
+        """A program for an epoch of several models: see `jax_together.Program`.
 
         Asked only of a backend that has the plan "fused".
         """

@@ -155,10 +155,10 @@ class Jax(Backend):
     def together(
         self, steps: "Steps", train: "Form", validation: "Form | None"
     ) -> Callable[..., Any]:
-        """One compiled function."""
-        from pipeline.worker.backends.jax_together import program
+        """See `jax_together.Program`."""
+        from pipeline.worker.backends.jax_together import Program
 
-        return program(steps, train, validation)
+        return Program(steps, train, validation, hasty=not self.on_gpu())
 
 
 def compiled_folder() -> Path | None:

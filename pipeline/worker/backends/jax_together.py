@@ -1,81 +1,148 @@
-"""JAX: one program for an epoch of several models, by `vmap` over models, `scan` over batches."""
+"""JAX: one program for an epoch of several models, by `vmap` over models, `scan` over batches.
 
-from collections.abc import Callable
+It is compiled in three parts, since what is carried out once an epoch need not be optimised as much
+as the steps: of a small model it takes longer to compile than all its epochs to train.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from pipeline.worker.backends.together import Form, Steps
+from pipeline.worker.backends.together import Form, Given, Steps
+
+# Of XLA's levels of optimisation. Of the loop over full batches it is XLA's own.
+OF_ONE_STEP = {"xla_backend_optimization_level": "1"}
 
 
-def program(steps: Steps, train: Form, validation: Form | None) -> Callable[..., Any]:
-    """A function that carries out an epoch of k models.
+class Program:
+    """Carries out an epoch of k models.
 
     Args:
         steps: of one model.
         train: how training examples come in batches.
         validation: how those of validation do; None where there is none.
-
-    Returns:
-        From states, numbers (k, …), and for training and validation arrays, orders (k, n), counts
-        of full batches (k,) and of examples in the last one (k,), to the states and the metrics of
-        training and validation.
+        hasty: whether what is carried out once an epoch is optimised less.
     """
-    import jax
-    from jax import numpy as jnp
 
-    def choose(chosen: Any, new: Any, old: Any) -> Any:
-        return jax.tree.map(lambda n, o: jnp.where(chosen, n, o), new, old)
+    def __init__(
+        self, steps: Steps, train: Form, validation: Form | None, *, hasty: bool = True
+    ) -> None:
+        import jax
 
-    def over(step: Any, state: Any, form: Form, given: Any) -> Any:
-        """The state after all batches."""
-        parts, order, full, rest = given
+        def train_full(state: Any, numbers: Any, given: Any) -> Any:
+            return _full(lambda s, b: steps.train(s, numbers, b), steps.reset(state), train, given)
 
-        def batch(start: Any, size: int) -> tuple[Any, ...]:
-            at = jax.lax.dynamic_slice(order, (start,), (size,))
-            return tuple(part[at] for part in parts)
+        def train_rest(state: Any, numbers: Any, given: Any) -> Any:
+            return _rest(lambda s, b: steps.train(s, numbers, b), state, train, given)
 
-        def one(state: Any, number: Any) -> Any:
-            new = step(state, batch(number * form.batch, form.batch))
-            return new if form.even else choose(number < full, new, state), None
+        def validate(state: Any, numbers: Any, given: Any) -> Any:
+            logs = steps.scores(state)
+            if validation is None:
+                return state, logs, {}
 
-        if form.full:
-            state, _ = jax.lax.scan(one, state, jnp.arange(form.full))
-        for size in filter(None, form.rests):
-            new = step(state, batch(full * form.batch, size))
-            state = new if len(form.rests) == 1 else choose(rest == size, new, state)
-        return state
+            def step(state: Any, batch: Any) -> Any:
+                return steps.test(state, numbers, batch)
 
-    def of_one(state: Any, numbers: Any, given: Any, validated: Any) -> Any:
-        state = steps.reset(state)
-        state = over(lambda s, b: steps.train(s, numbers, b), state, train, given)
-        logs = steps.scores(state)
-        if validation is None:
-            return state, logs, {}
-        state = steps.reset(state)
-        state = over(lambda s, b: steps.test(s, numbers, b), state, validation, validated)
-        return state, logs, steps.scores(state)
+            state = _full(step, steps.reset(state), validation, given)
+            state = _rest(step, state, validation, given)
+            return state, logs, steps.scores(state)
 
-    def of_all(states: Any, numbers: Any, given: Any, validated: Any, shared: Any) -> Any:
-        state = jax.tree.map(lambda *each: jnp.stack(each), *states)
-        axes = [
-            None if each is None else (None if s else 0, 0, 0, 0)
-            for each, s in zip((given, validated), shared, strict=True)
+        options = OF_ONE_STEP if hasty else {}
+        self._train_full = _over_models(train_full)
+        self._train_rest = _over_models(train_rest, options) if any(train.rests) else None
+        self._validate = _over_models(validate, options)
+        self._pick = jax.jit(lambda state, place: jax.tree.map(lambda each: each[place], state))
+        # what was handed out last, and as it was together
+        self._handed_out: list[list[Any]] = []
+        self._together: list[Any] = []
+
+    def __call__(
+        self, states: Sequence[Any], numbers: Any, train: Given, validation: Given | None
+    ) -> tuple[list[Any], Any, Any]:
+        """Each model's state, and the metrics of training and of validation, (k,) or (k, …)."""
+        import jax
+
+        given = [jax.tree.leaves(state) for state in states]
+        structure = jax.tree.structure(states[0])
+        leaves = [
+            self._stacked(place, [each[place] for each in given]) for place in range(len(given[0]))
         ]
-        given, validated = (
-            None if each is None else (tuple(p[0] if s else p for p in each[0]), *each[1:])
-            for each, s in zip((given, validated), shared, strict=True)
-        )
-        state, *logs = jax.vmap(of_one, (0, 0, *axes))(state, numbers, given, validated)
-        return [jax.tree.map(lambda r, i=i: r[i], state) for i in range(len(states))], logs
+        state = jax.tree.unflatten(structure, leaves)
+        state = self._train_full(state, numbers, train)
+        if self._train_rest is not None:
+            state = self._train_rest(state, numbers, train)
+        state, *logs = self._validate(state, numbers, validation)
+        self._together = jax.tree.leaves(state)
+        found = [self._pick(state, place) for place in range(len(states))]
+        self._handed_out = [jax.tree.leaves(each) for each in found]
+        return found, *jax.tree.map(np.asarray, logs)
 
-    compiled = jax.jit(of_all, static_argnums=4)
+    def _stacked(self, place: int, values: list[Any]) -> Any:
+        """One variable's values of all models; as they are, where nobody gave any another."""
+        before = [each[place] for each in self._handed_out]
+        if len(before) == len(values) and all(a is b for a, b in zip(before, values, strict=True)):
+            return self._together[place]
+        return np.stack([np.asarray(value) for value in values])
 
-    def call(states: Any, numbers: Any, given: Any, validated: Any) -> Any:
-        shared = (given[4], validated[4] if validated else False)
-        result, logs = compiled(
-            states, numbers, given[:4], validated[:4] if validated else None, shared
+
+def _full(step: Callable[..., Any], state: Any, form: Form, given: Any) -> Any:
+    """The state after all full batches."""
+    import jax
+
+    parts, order, full, _ = given
+
+    def one(state: Any, number: Any) -> Any:
+        new = step(state, _batch(parts, order, number * form.batch, form.batch))
+        return new if form.even else _chosen(number < full, new, state), None
+
+    if not form.full:
+        return state
+    return jax.lax.scan(one, state, jax.numpy.arange(form.full))[0]
+
+
+def _rest(step: Callable[..., Any], state: Any, form: Form, given: Any) -> Any:
+    """The state after the last batch, where that is not full."""
+    parts, order, full, rest = given
+    for size in filter(None, form.rests):
+        new = step(state, _batch(parts, order, full * form.batch, size))
+        state = new if len(form.rests) == 1 else _chosen(rest == size, new, state)
+    return state
+
+
+def _batch(parts: Any, order: Any, start: Any, size: int) -> tuple[Any, ...]:
+    import jax
+
+    at = jax.lax.dynamic_slice(order, (start,), (size,))
+    return tuple(part[at] for part in parts)
+
+
+def _chosen(chosen: Any, new: Any, old: Any) -> Any:
+    import jax
+
+    return jax.tree.map(lambda n, o: jax.numpy.where(chosen, n, o), new, old)
+
+
+def _over_models(function: Callable[..., Any], options: Any = None) -> Callable[..., Any]:
+    """A compiled function of k states, numbers and examples, from one of a single model's."""
+    import jax
+
+    def of_all(state: Any, numbers: Any, given: Any, shared: bool) -> Any:
+        if given is None:
+            return jax.vmap(lambda s, n: function(s, n, None))(state, numbers)
+        parts, *rows = given
+        # arrays that all have in common are held once
+        parts = tuple(part[0] for part in parts) if shared else parts
+        axes = (None if shared else 0, *[0] * len(rows))
+        return jax.vmap(function, (0, 0, axes))(state, numbers, (parts, *rows))
+
+    compiled = jax.jit(of_all, static_argnums=3, compiler_options=options or {})
+
+    def call(state: Any, numbers: Any, given: Given | None) -> Any:
+        if given is None:
+            return compiled(state, numbers, None, False)
+        return compiled(
+            state, numbers, (given.parts, given.orders, given.full, given.rests), given.shared
         )
-        return result, *jax.tree.map(np.asarray, logs)
 
     return call

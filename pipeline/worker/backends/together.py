@@ -23,6 +23,25 @@ class Form:
         )
 
 
+@dataclass(frozen=True)
+class Given:
+    """The examples of k models as a program takes them.
+
+    Args:
+        parts: arrays (k, n, …) as the backend places them; (1, n, …) where all share them.
+        orders: (k, n) integers, in which order each has them.
+        full: (k,) how many full batches each has.
+        rests: (k,) how many examples its last batch has, 0 for none.
+        shared: whether all share the arrays.
+    """
+
+    parts: tuple[Any, ...]
+    orders: Any
+    full: Any
+    rests: Any
+    shared: bool
+
+
 class Steps(Protocol):
     """The steps of one model, as functions of its state and its numbers."""
 

@@ -14,7 +14,7 @@ from pipeline.worker.backends.backend import Backend
 from pipeline.worker.backends.batches import fed_dtype
 from pipeline.worker.backends.known import current
 from pipeline.worker.backends.number import Number
-from pipeline.worker.backends.together import Form, Steps
+from pipeline.worker.backends.together import Form, Given, Steps
 from pipeline.worker.fused.company import Done, Examples, Request
 from pipeline.worker.fused.likeness import differing
 
@@ -210,8 +210,8 @@ class _Arrays:
         self._backend = backend
         self._held: dict[Hashable, tuple[Any, Any]] = {}
 
-    def of(self, examples: Sequence[Examples | None], form: Form) -> Any:
-        """Arrays, orders (k, n), full batches (k,) and rests (k,); whether all share the arrays."""
+    def of(self, examples: Sequence[Examples | None], form: Form) -> Given:
+        """The examples of all members."""
         given = [each for each in examples if each is not None]
         columns = list(zip(*[each.parts for each in given], strict=True))
         shared = all(len({_identity(part) for part in column}) == 1 for column in columns)
@@ -224,7 +224,7 @@ class _Arrays:
             row[: len(each.order)] = each.order
         full = np.array([each.full for each in given], "int32")
         rests = np.array([each.rest for each in given], "int32")
-        return parts, orders, full, rests, shared
+        return Given(parts, orders, full, rests, shared)
 
     def _placed(self, column: Sequence[Any]) -> Any:
         key = tuple(_identity(part) for part in column)

@@ -17,6 +17,9 @@ from typing import Any
 # A trial that has reported is waited for so long: the driver's answer takes some 10 ms, and longer
 # where a searcher thinks.
 GRACE_S = 0.5
+# So long does a process wait, after its first trial has begun, for those that its other seats are
+# for: what was compiled for fewer would be compiled again.
+FIRST_GRACE_S = 1.5
 
 
 class Turns:
@@ -25,16 +28,18 @@ class Turns:
     Args:
         together: carries out what several trials ask for: requests -> what came of each, or what is
             to be raised where the trial waits.
-        shared: whether several trials take turns.
+        seats: how many trials take turns, at most.
     """
 
     def __init__(
         self,
         together: Callable[[list[Any]], list[Any]] = lambda requests: requests,
         *,
-        shared: bool = False,
+        seats: int = 1,
     ) -> None:
-        self.shared, self.carry_out = shared, together
+        self.shared, self.carry_out = seats > 1, together
+        self.seats, self.begun = seats, 0  # trials that have had a turn
+        self.since = time.monotonic()
         self.changed = threading.Condition()
         self.holder: Turn | None = None
         self.queue: deque[Turn] = deque()  # who waits for a turn
@@ -45,7 +50,9 @@ class Turns:
         """Whether nobody is to be waited for before what is asked for is carried out."""
         now = time.monotonic()
         back = all(now - since > GRACE_S for since in self.away.values())
-        return self.holder is None and not self.queue and back
+        # the first are waited for as well: they are begun one after the other
+        there = self.begun >= self.seats or now - self.since > FIRST_GRACE_S
+        return self.holder is None and not self.queue and back and there
 
 
 class Turn:
@@ -61,7 +68,7 @@ class Turn:
         self._left: tuple[Any, Any] | None = None  # what it found last of what all have
         self._done: list[Any] = []  # what came of what it asked for
         self.waits, self.since = False, 0.0
-        self._draws = True
+        self._draws, self._begun = True, False
 
     def __enter__(self) -> None:
         self.begin()
@@ -78,6 +85,10 @@ class Turn:
             turns.queue.append(self)
             turns.changed.wait_for(lambda: turns.holder is None and turns.queue[0] is self)
             turns.holder = turns.queue.popleft()
+            if not self._begun:
+                self._begun = True
+                turns.begun += 1
+                turns.since = turns.since if turns.begun > 1 else time.monotonic()
         self.since = time.monotonic()
         self.waits = False
         if self._left is not None and self._draws:

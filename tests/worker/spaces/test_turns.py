@@ -1,6 +1,5 @@
 """Turns: one trial of a process trains at a time, with what is its own."""
 
-import itertools
 import random
 import threading
 import time
@@ -53,11 +52,11 @@ def test_each_trial_draws_its_own_numbers_under_its_own_settings():
         return drawn
 
     alone = run([50], Turns()) | run([60], Turns()) | run([70], Turns())
-    assert run([50, 60, 70], Turns(shared=True)) == alone
+    assert run([50, 60, 70], Turns(seats=3)) == alone
 
 
 def test_a_trial_waits_for_the_one_that_trains():
-    turns = Turns(shared=True)
+    turns = Turns(seats=2)
     one, other = Turn(turns), Turn(turns)
     one.begin()
     waiting = threading.Thread(target=other.begin)
@@ -90,7 +89,7 @@ def start(functions):
 
 
 def test_what_trials_ask_for_is_carried_out_together_once_all_are_there():
-    turns = Turns(calls := Together(), shared=True)
+    turns = Turns(calls := Together(), seats=3)
     found = {}
     barrier = threading.Barrier(3)
 
@@ -110,14 +109,13 @@ def test_what_trials_ask_for_is_carried_out_together_once_all_are_there():
 
     for thread in start([lambda number=number: trial(number) for number in (1, 2, 3)]):
         thread.join()
-    # the first may come before the others have begun
-    assert sorted(itertools.chain(*calls.calls[:-1])) == [1, 2, 3] and calls.calls[-1] == [10, 20]
+    assert [sorted(call) for call in calls.calls] == [[1, 2, 3], [10, 20]]
     assert found[1][1] == found[2][1] == 30 and len(found[3]) == 1
 
 
 def test_a_trial_that_stays_away_is_not_waited_for_for_long(monkeypatch):
     monkeypatch.setattr("pipeline.worker.spaces.turns.GRACE_S", 0.05)
-    turns = Turns(calls := Together(), shared=True)
+    turns = Turns(calls := Together(), seats=2)
     away, other = Turn(turns), Turn(turns)
     away.begin()
     away.end(returns=True)
@@ -127,8 +125,17 @@ def test_a_trial_that_stays_away_is_not_waited_for_for_long(monkeypatch):
     assert time.monotonic() - began > 0.05 and calls.calls == [[5]]
 
 
+def test_those_that_are_not_begun_are_not_waited_for_for_long(monkeypatch):
+    monkeypatch.setattr("pipeline.worker.spaces.turns.FIRST_GRACE_S", 0.1)
+    turns = Turns(calls := Together(), seats=3)
+    began = time.monotonic()
+    with (turn := Turn(turns)):
+        assert turn.together(5) == 5
+    assert time.monotonic() - began > 0.1 and calls.calls == [[5]]
+
+
 def test_what_came_of_it_is_raised_where_its_trial_waits():
-    turns = Turns(Together(), shared=True)
+    turns = Turns(Together())
     with (turn := Turn(turns)), pytest.raises(ValueError, match="too many"):
         turn.together(13)
     turns.carry_out = lambda requests: 1 // 0
@@ -162,7 +169,7 @@ def test_trainings_of_one_process_have_the_epochs_of_trainings_alone(tmp_path):
         with session.turn:
             carry_out(trial, session)
 
-    turns, trials = Turns(shared=True), ["t0000", "t0001"]
+    turns, trials = Turns(seats=2), ["t0000", "t0001"]
     together = [InTurn(Turn(turns)) for _ in trials]
     threads = [
         threading.Thread(target=in_turn, args=told) for told in zip(trials, together, strict=True)
