@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,13 +21,11 @@ from pipeline.engine.cluster.capacity import (
 from pipeline.engine.cluster.growth import Growth
 from pipeline.engine.cluster.seats import seats_of
 from pipeline.engine.helper.space import FollowedSpace
-from pipeline.engine.imports import import_quickly
 from pipeline.errors import NodesError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.entries.trial_ids import id_of
 from pipeline.records.layout import Layout
-from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import Configuration, configuration_of
 from pipeline.space.starts import Starts
 from pipeline.watch import Interruption, SearchPlan
@@ -93,9 +90,6 @@ def prepare(
             on_gpu = entered.enter_context(started_on_gpu(growth))
         preparing("loading data, checking the search space")
         followed = space()
-        # These imports take the driver seconds in which it otherwise only waits for the data.
-        slow = ["ray.tune", *searcher_class(experiment.searcher).requires]
-        threading.Thread(target=import_quickly, args=[slow], daemon=True).start()
         facts = followed.describe()
         objective = Objective.of(experiment.objective, facts["task"])
         if (devices := devices_a_trial(experiment)) > 1:

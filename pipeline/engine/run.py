@@ -1,9 +1,7 @@
 """A run that ended, as `tune` hands it back."""
 
 import os
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from pipeline.console.notebook import headed
 from pipeline.console.result import result_rows, result_text
@@ -12,6 +10,9 @@ from pipeline.records.layout import named_by_home
 from pipeline.records.opening import opened
 from pipeline.records.outputs.results import Results
 from pipeline.records.settings import read_experiment
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Run(Results):
@@ -45,7 +46,7 @@ class Run(Results):
 
         return load_keras_model(path)
 
-    def predict(self, rows: Any) -> pd.DataFrame:
+    def predict(self, rows: Any) -> "pd.DataFrame":
         """Predict for examples like those that were searched on, as they are; imports Keras.
 
         Args:

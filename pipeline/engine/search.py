@@ -17,7 +17,7 @@ from pipeline.engine.conclusion import Circumstances, conclude, raise_if_all_fai
 from pipeline.engine.directory import check_writable, directory_of
 from pipeline.engine.helper.caller import settings_here
 from pipeline.engine.helper.space import FollowedSpace
-from pipeline.engine.imports import quick_imports
+from pipeline.engine.imports import import_quickly, quick_imports
 from pipeline.engine.internals.ray_process import EACH_EPOCH, RAYS_LOGGERS, let_trials_inherit
 from pipeline.engine.past import Past
 from pipeline.engine.preparation import Prepared, prepare, surveyed
@@ -87,6 +87,11 @@ class Search:
         self._growth = Growth(experiment, self.layout.place, watcher, interruption)
         self._entered = contextlib.ExitStack()
         self._results: Run | None = None  # once they are written
+
+    def import_slowly(self) -> None:
+        """Import what takes the driver seconds, while it otherwise only waits for Ray to start."""
+        searcher = searcher_class(self.experiment.searcher)
+        import_quickly(["ray.tune", *searcher.requires])
 
     def __enter__(self) -> "Search":
         return self

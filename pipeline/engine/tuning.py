@@ -152,7 +152,13 @@ def _carried_out(
     watcher.add(make_trackers(experiment, layout, watcher.warned))
     search = Search(experiment, past, watcher, interruption, mirror)
     searches.append(search)
-    ray = cluster(experiment, search.sources, warm=True, insecure=insecure)
+    ray = cluster(
+        experiment,
+        search.sources,
+        warm=True,
+        meanwhile=search.import_slowly,
+        insecure=insecure,
+    )
     with ray as inherited, search, storage_of(search.layout):
         return search.run(inherited)
 
@@ -177,7 +183,8 @@ def dry_run(
     """All that `tune` checks and finds out before the first trial; nothing is written."""
     watcher = Watchers([display(quiet=quiet)])
     search = Search(experiment, None, watcher, interruption or Interruption())
-    with cluster(experiment, search.sources, insecure=insecure), search:
+    ray = cluster(experiment, search.sources, meanwhile=search.import_slowly, insecure=insecure)
+    with ray, search:
         return search.plan()
 
 

@@ -5,7 +5,8 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,12 @@ def address_of(experiment: Experiment) -> str | None:
 
 @contextmanager
 def cluster(
-    experiment: Experiment, targets: list[Source], *, warm: bool = False, insecure: bool = False
+    experiment: Experiment,
+    targets: list[Source],
+    *,
+    warm: bool = False,
+    meanwhile: Callable[[], None] | None = None,
+    insecure: bool = False,
 ) -> Iterator[bool]:
     """Ray, for the time of a run. One that the caller had started is used, and left running.
 
@@ -76,6 +82,8 @@ def cluster(
         targets: modules of the user's that other hosts need.
         warm: let the processes that a local Ray holds ready import Keras while the driver is still
             setting up.
+        meanwhile: called in a thread of its own while Ray starts, for most of which the driver
+            waits.
         insecure: join a cluster that asks for no token, too.
     """
     address = address_of(experiment)
@@ -87,6 +95,8 @@ def cluster(
         with without_widgets():
             import ray
         hush()
+        if meanwhile is not None:
+            threading.Thread(target=meanwhile, daemon=True).start()
         if address is None and not ray.is_initialized():
             take_token()
         folders: list[str] = []

@@ -5,9 +5,7 @@ import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, TypeVar
-
-import pandas as pd
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from pipeline.errors import RequestError, one_line
 from pipeline.records.checksummed import Warned
@@ -17,6 +15,9 @@ from pipeline.records.outputs.checksums import check_sum, read_checksums
 from pipeline.records.outputs.scores import Baseline, Score
 from pipeline.records.outputs.summary import BestEpoch, read_summary
 from pipeline.records.store.remote import RemotePath
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 Read = Callable[[IO[bytes]], Any]
@@ -83,13 +84,13 @@ class Results:
         return None if plain is None else Baseline(**plain)
 
     @property
-    def trials(self) -> pd.DataFrame:
+    def trials(self) -> "pd.DataFrame":
         """A row a trial; a hyperparameter that a trial did not request is missing there."""
         table: pd.DataFrame = self._whole(*self._trials_table())
         return table
 
     @property
-    def history(self) -> pd.DataFrame:
+    def history(self) -> "pd.DataFrame":
         """A row an epoch of a trial."""
         table: pd.DataFrame = self._whole(*self._history_table())
         return table
@@ -188,8 +189,10 @@ class Results:
         raise RequestError(f"{at_home(self.layout, str(path))} must {must}; {fault}.{REMEDY}")
 
 
-def _read_table(file: IO[bytes], rows: int, **how: Any) -> pd.DataFrame:
+def _read_table(file: IO[bytes], rows: int, **how: Any) -> "pd.DataFrame":
     """A table that has at least so many rows."""
+    import pandas as pd
+
     data = file.read()
     if not data.endswith(b"\n"):
         raise ValueError("its end is cut off" if data else "it is empty")

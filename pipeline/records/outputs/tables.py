@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from pipeline.objective import Objective
 from pipeline.records.entries.reports import BestReports, Report, read_history
@@ -21,12 +19,15 @@ from pipeline.records.outputs.columns import (
     TrialRow,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _NONE: dict[str, Any] = {}
 
 
 def trials_table(
     trials: dict[str, TrialRecord], reports: list[Report], objective: Objective
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """A row a trial, in the columns `TRIALS`."""
     best = BestReports(objective, reports)
     epochs: dict[str, int] = {}
@@ -43,7 +44,7 @@ def trials_table(
     return _table(TRIALS, rows, in_order, {OBJECTIVE_COLUMN: name})
 
 
-def history_table(reports: list[Report], trials: dict[str, TrialRecord]) -> pd.DataFrame:
+def history_table(reports: list[Report], trials: dict[str, TrialRecord]) -> "pd.DataFrame":
     """A row an epoch, in the columns `HISTORY`."""
     changing = any(record.changes for record in trials.values())
     rows = [
@@ -76,8 +77,10 @@ def _table(
     rows: list[Any],
     ordered: Callable[[Iterable[Mapping[str, Any]]], Iterable[str]],
     titles: Mapping[str, str] = {},
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Args: `ordered` puts the names of several columns in order; `titles` replace names."""
+    import pandas as pd
+
     columns = list(columns)
     own = {titles.get(c.name, c.name) for c in columns if isinstance(c, Column)}
     cells: dict[str, list[Any]] = {}
