@@ -21,11 +21,13 @@ from pipeline.engine.cluster.capacity import (
 from pipeline.engine.cluster.growth import Growth
 from pipeline.engine.cluster.seats import seats_of
 from pipeline.engine.helper.space import FollowedSpace
+from pipeline.engine.imports import import_quickly
 from pipeline.errors import NodesError
 from pipeline.experiment import Experiment
 from pipeline.objective import Objective
 from pipeline.records.entries.trial_ids import id_of
 from pipeline.records.layout import Layout
+from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import Configuration, configuration_of
 from pipeline.space.starts import Starts
 from pipeline.watch import Interruption, SearchPlan
@@ -69,6 +71,7 @@ def prepare(
     starts: Starts | None,
     preparing: Callable[[str], None],
     await_place: Callable[[], None] | None,
+    start_processes: Callable[[Experiment], None] | None = None,
 ) -> tuple[Prepared, SearchPlan]:
     """Check the nodes, load the data, try the search space, and find out what shares a GPU.
 
@@ -79,6 +82,8 @@ def prepare(
         starts: what the search is started from.
         preparing: is told of each step.
         await_place: waits for a node that holds a trial; None where nothing is waited for.
+        start_processes: starts those that trials lack; called when the helper has its own and loads
+            the data, for most of which another core would be idle.
     """
     check_place(growth.settle_gpus())
     said = check_nodes(growth)
@@ -90,6 +95,9 @@ def prepare(
             on_gpu = entered.enter_context(started_on_gpu(growth))
         preparing("loading data, checking the search space")
         followed = space()
+        if start_processes is not None:
+            followed.await_start()
+            start_processes(experiment)
         facts = followed.describe()
         objective = Objective.of(experiment.objective, facts["task"])
         if (devices := devices_a_trial(experiment)) > 1:
@@ -137,6 +145,11 @@ def prepare(
         experiment, objective, followed, checked, facts, places, first, earlier, gpu_plan, seats
     )
     return prepared, plan
+
+
+def import_slowly(experiment: Experiment) -> None:
+    """Import what takes the driver seconds, for when it only waits for Ray to start."""
+    import_quickly(["ray.tune", *searcher_class(experiment.searcher).requires])
 
 
 def check_nodes(growth: Growth) -> str:

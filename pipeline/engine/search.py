@@ -11,13 +11,13 @@ from typing import Any
 from pipeline import names
 from pipeline.data.files.data_file import DataFile
 from pipeline.engine.cluster.capacity import check_local
-from pipeline.engine.cluster.connect import address_of
+from pipeline.engine.cluster.connect import address_of, start_processes
 from pipeline.engine.cluster.growth import Growth
 from pipeline.engine.conclusion import Circumstances, conclude, raise_if_all_failed
 from pipeline.engine.directory import check_writable, directory_of
 from pipeline.engine.helper.caller import settings_here
 from pipeline.engine.helper.space import FollowedSpace
-from pipeline.engine.imports import import_quickly, quick_imports
+from pipeline.engine.imports import quick_imports
 from pipeline.engine.internals.ray_process import EACH_EPOCH, RAYS_LOGGERS, let_trials_inherit
 from pipeline.engine.past import Past
 from pipeline.engine.preparation import Prepared, prepare, surveyed
@@ -68,13 +68,12 @@ class Search:
     ) -> None:
         self.experiment = experiment = with_lasting_names(experiment)
         self.watcher, self.interruption = watcher, interruption
-        self.past = past
+        self.past, self._mirror = past, mirror
         self._began = time.time()
         searcher_class(experiment.searcher)  # what cannot be loaded is refused
         self._dataset = experiment.resolved_dataset()
         self._search_space = names.resolve("search space", experiment.search_space)
         self.sources = [s for s in (self._dataset, self._search_space) if isinstance(s, Source)]
-        self._mirror = mirror  # of a run in an object store
         place = past.layout.place if past else directory_of(experiment)
         self._starts: Starts | None = None
         if experiment.start_from is not None:
@@ -87,11 +86,6 @@ class Search:
         self._growth = Growth(experiment, self.layout.place, watcher, interruption)
         self._entered = contextlib.ExitStack()
         self._results: Run | None = None  # once they are written
-
-    def import_slowly(self) -> None:
-        """Import what takes the driver seconds, while it otherwise only waits for Ray to start."""
-        searcher = searcher_class(self.experiment.searcher)
-        import_quickly(["ray.tune", *searcher.requires])
 
     def __enter__(self) -> "Search":
         return self
@@ -123,7 +117,7 @@ class Search:
             self._growth.end()
 
     def _run(self, inherited: bool) -> Run:
-        prepared, plan = self._prepare(waits=True)
+        prepared, plan = self._prepare(waits=True, local=inherited)
         self._await_place()
         self.interruption.graceful = True
         # Ray's start-up may have swallowed what the handler raised
@@ -219,7 +213,7 @@ class Search:
         summary = conclude(prepared, self.layout, ledger, retention, circumstances, self.watcher)
         return ended.fatal, summary
 
-    def _prepare(self, *, waits: bool) -> tuple[Prepared, SearchPlan]:
+    def _prepare(self, *, waits: bool, local: bool = False) -> tuple[Prepared, SearchPlan]:
         # here, where it is seen how far it is; the helper finds it done
         if isinstance(self._dataset, DataFile):
             self._dataset.prepare(self.watcher.preparing)
@@ -230,6 +224,7 @@ class Search:
             self._starts,
             self.watcher.preparing,
             self._await_place if waits else None,
+            start_processes if local else None,
         )
 
     def _start_helper(self) -> FollowedSpace:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +15,7 @@ from pipeline.engine.cluster.shipping import check_sendable, with_code
 from pipeline.engine.helper.caller import settings_here, with_settings
 from pipeline.engine.logged import Logged
 from pipeline.engine.past import Past
+from pipeline.engine.preparation import import_slowly
 from pipeline.engine.run import Run
 from pipeline.engine.search import Search
 from pipeline.experiment import Experiment
@@ -152,13 +154,8 @@ def _carried_out(
     watcher.add(make_trackers(experiment, layout, watcher.warned))
     search = Search(experiment, past, watcher, interruption, mirror)
     searches.append(search)
-    ray = cluster(
-        experiment,
-        search.sources,
-        warm=True,
-        meanwhile=search.import_slowly,
-        insecure=insecure,
-    )
+    slow = partial(import_slowly, experiment)
+    ray = cluster(experiment, search.sources, warm=True, meanwhile=slow, insecure=insecure)
     with ray as inherited, search, storage_of(search.layout):
         return search.run(inherited)
 
@@ -183,7 +180,8 @@ def dry_run(
     """All that `tune` checks and finds out before the first trial; nothing is written."""
     watcher = Watchers([display(quiet=quiet)])
     search = Search(experiment, None, watcher, interruption or Interruption())
-    ray = cluster(experiment, search.sources, meanwhile=search.import_slowly, insecure=insecure)
+    slow = partial(import_slowly, experiment)
+    ray = cluster(experiment, search.sources, meanwhile=slow, insecure=insecure)
     with ray, search:
         return search.plan()
 

@@ -130,6 +130,8 @@ def _start(experiment: Experiment, folders: list[str], *, warm: bool) -> None:
     inherited |= {name: value for name, value in HEAPS.items() if name not in os.environ}
     if warm and _uses_most(experiment):
         inherited |= {"RAY_preload_python_modules": "pipeline.engine.warm"}
+        # else one that waits for a trial is ended after a second
+        inherited |= {"RAY_num_workers_soft_limit": str(1 + _at_once(experiment))}
         # read while NumPy is imported
         inherited |= {"OMP_NUM_THREADS": str(threads_of(experiment.cpus_per_trial))}
     for again in (True, False):
@@ -185,10 +187,32 @@ def _uses_most(experiment: Experiment) -> bool:
 
     Not with GPUs: which ones a process sees must be settled before JAX is imported.
     """
+    gpus = experiment.gpu_share or (experiment.gpus_per_trial is None and may_have_gpu(experiment))
+    return not gpus and 1 + _at_once(experiment) > _held(experiment) / 2
+
+
+def _held(experiment: Experiment) -> int:
+    """How many processes a local Ray holds ready: one a CPU."""
     from pipeline.engine.internals.ray_state import cpus_here
 
-    held = experiment.cpus or cpus_here()
+    return int(experiment.cpus or cpus_here())
+
+
+def _at_once(experiment: Experiment) -> int:
+    """How many trials run at once on a local Ray without GPUs."""
+    held = _held(experiment)
     fit = concurrent(experiment, [{"CPU": held}])
-    needed = 1 + min(fit, experiment.max_concurrent or held, experiment.trials)
-    gpus = experiment.gpu_share or (experiment.gpus_per_trial is None and may_have_gpu(experiment))
-    return not gpus and needed > held / 2
+    return min(fit, experiment.max_concurrent or held, experiment.trials)
+
+
+def start_processes(experiment: Experiment) -> None:
+    """Have a process for the helper and for each trial on a local Ray, before there are trials.
+
+    Ray holds one a CPU ready, of which the helper takes one. It would start another when a trial is
+    there that has none, and that imports for seconds first.
+    """
+    from pipeline.engine.internals.ray_start import start_more
+
+    more = 1 + _at_once(experiment) - _held(experiment)
+    if more > 0 and _uses_most(experiment):
+        start_more(more)

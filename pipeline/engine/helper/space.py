@@ -14,6 +14,7 @@ from pipeline.space.hyperparameters import Requested
 from pipeline.space.specs import Value
 from pipeline.worker.session import Checked, Job
 
+START_S = 60.0  # a busy machine imports Keras in 20 s
 MADE_THERE = "Give a function that makes it: def make(): return …, and make in its place."
 
 
@@ -50,9 +51,16 @@ class FollowedSpace:
         self.source = with_settings(search_space, warned)  # as workers are given it
         self._helper = actor.options(scheduling_strategy=here).remote(self.source, 1, os.getcwd())
         self._ask = HelperClient(self._helper)
+        self._there = self._helper.__ray_ready__.remote()  # before it loads the data
         # held back until the helper has settled its threads: a dataset may hold tensors
         self.data = self._helper.load.remote([ray.put(dataset)], seed, folds)
         self._roles: dict[str, str] = {}
+
+    def await_start(self) -> None:
+        """Wait until the helper has a process; if it gets none, whoever asks it next is told."""
+        import ray
+
+        ray.wait([self._there], timeout=START_S)
 
     def end(self) -> None:
         """End the helper: in a cluster of the caller's it would live on."""

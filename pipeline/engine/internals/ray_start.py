@@ -10,12 +10,15 @@ from typing import Any
 
 import psutil
 
+from pipeline.engine.internals.ray_access import shown_token
+
 # These start processes that a search on one machine has no use for: the autoscaler, the dashboard's
 # server, and the monitor that sends logs to the driver. Each is a Python process, and Ray waits for
 # it.
 UNUSED = ("start_monitor", "start_api_server", "start_log_monitor")
 # An idle worker needs this long to see that its raylet is gone.
 END_S = 10.0
+ASKED_S = 10.0
 SEEN_S = 30  # as long as Ray itself waits for its node
 
 
@@ -96,6 +99,34 @@ def _seen_at_once() -> Iterator[None]:
         yield
     finally:
         setattr(Node, theirs.__name__, theirs)
+
+
+def start_more(processes: int) -> None:
+    """Have Ray on this machine start so many more processes, which wait for actors.
+
+    A task would start one too, which no actor is given after it (2.60).
+    """
+    import grpc
+    import ray
+    from ray._private.worker import global_worker
+    from ray.core.generated import common_pb2, node_manager_pb2, node_manager_pb2_grpc
+
+    messages: Any = node_manager_pb2
+    languages: Any = common_pb2
+    node: Any = global_worker.node
+    asked = messages.PrestartWorkersRequest(
+        language=languages.PYTHON,
+        job_id=bytes.fromhex(ray.get_runtime_context().get_job_id()),
+        num_workers=processes,
+    )
+    asked.runtime_env_info.serialized_runtime_env = "{}"
+    with (
+        suppress(grpc.RpcError),  # then they start once they are needed
+        grpc.insecure_channel(f"{node.node_ip_address}:{node.node_manager_port}") as channel,
+    ):
+        node_manager_pb2_grpc.NodeManagerServiceStub(channel).PrestartWorkers(
+            asked, timeout=ASKED_S, metadata=list(shown_token().items())
+        )
 
 
 def end_all(started: set[psutil.Process], temporary: str) -> None:

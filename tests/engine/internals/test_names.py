@@ -45,6 +45,13 @@ NAMES = {
     "ray._private.node:Node.gcs_address": "a node that is seen at once",
     "ray._private.node:Node()._plasma_store_socket_name": "a node that is seen at once",
     "ray._private.services:wait_for_node": "a node that is seen at once",
+    "ray._private.worker:global_worker.node": "processes that are there before trials",
+    "ray._private.node:Node.node_ip_address": "processes that are there before trials",
+    "ray._private.node:Node.node_manager_port": "processes that are there before trials",
+    "ray.core.generated.common_pb2:PYTHON": "processes that are there before trials",
+    "ray.core.generated.node_manager_pb2:PrestartWorkersRequest": "the same",
+    "ray.core.generated.node_manager_pb2_grpc"
+    ":NodeManagerServiceStub.__init__('PrestartWorkers')": "the same",
     "ray.tune.tune:_setup_signal_catching": "signals while Tune runs",
     "ray.tune.execution.class_cache:DEFAULT_ENV_VARS": "one environment for all workers",
     "ray.tune.execution.class_cache:ENV_VARS_TO_PROPAGATE": "one environment for all workers",
