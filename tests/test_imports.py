@@ -119,7 +119,7 @@ RULES = {
         "what a fault means is decided apart from the parts that meet it",
     ),
     "engine/cluster/seats": (
-        TOLD | PROTOCOL | {"search", "engine/cluster"},
+        TOLD | PROTOCOL | {"search", "engine/cluster", "worker/backends"},
         "how many trials share a process is known before the first",
     ),
     "engine/preparation": (

@@ -19,7 +19,7 @@ from pipeline.engine.cluster.capacity import (
     packing_warning,
 )
 from pipeline.engine.cluster.growth import Growth
-from pipeline.engine.cluster.seats import seats_of
+from pipeline.engine.cluster.seats import may_share, seats_of
 from pipeline.engine.helper.space import FollowedSpace
 from pipeline.engine.imports import import_quickly
 from pipeline.errors import NodesError
@@ -71,7 +71,7 @@ def prepare(
     starts: Starts | None,
     preparing: Callable[[str], None],
     await_place: Callable[[], None] | None,
-    start_processes: Callable[[Experiment], None] | None = None,
+    start_processes: Callable[[Experiment, int], None] | None = None,
 ) -> tuple[Prepared, SearchPlan]:
     """Check the nodes, load the data, try the search space, and find out what shares a GPU.
 
@@ -82,8 +82,8 @@ def prepare(
         starts: what the search is started from.
         preparing: is told of each step.
         await_place: waits for a node that holds a trial; None where nothing is waited for.
-        start_processes: starts those that trials lack; called when the helper has its own and loads
-            the data, for most of which another core would be idle.
+        start_processes: starts those that trials lack, if so many share one; called when the helper
+            has its own, while another core would be idle.
     """
     check_place(growth.settle_gpus())
     said = check_nodes(growth)
@@ -95,9 +95,9 @@ def prepare(
             on_gpu = entered.enter_context(started_on_gpu(growth))
         preparing("loading data, checking the search space")
         followed = space()
-        if start_processes is not None:
+        if start_processes is not None and not may_share(experiment):
             followed.await_start()
-            start_processes(experiment)
+            start_processes(experiment, 1)
         facts = followed.describe()
         objective = Objective.of(experiment.objective, facts["task"])
         if (devices := devices_a_trial(experiment)) > 1:
@@ -124,6 +124,8 @@ def prepare(
     seats, apart = seats_of(
         experiment, checked, facts["counts"].get("train") or math.inf, followed.roles
     )
+    if start_processes is not None and may_share(experiment):
+        start_processes(experiment, seats)
     growth.seats = seats
     places = FreePlaces(experiment, seats)
     warning = packing_warning(experiment)

@@ -1,6 +1,7 @@
 """Ray started or joined: on loopback with a token, or a cluster that is there."""
 
 import logging
+import math
 import os
 import secrets
 import shutil
@@ -198,21 +199,22 @@ def _held(experiment: Experiment) -> int:
     return int(experiment.cpus or cpus_here())
 
 
-def _at_once(experiment: Experiment) -> int:
-    """How many trials run at once on a local Ray without GPUs."""
-    held = _held(experiment)
-    fit = concurrent(experiment, [{"CPU": held}])
-    return min(fit, experiment.max_concurrent or held, experiment.trials)
+def _at_once(experiment: Experiment, seats: int = 1) -> int:
+    """How many processes train at once on a local Ray without GPUs."""
+    fit = concurrent(experiment, [{"CPU": _held(experiment)}])
+    trials = min(experiment.trials, experiment.max_concurrent or experiment.trials)
+    return min(fit, math.ceil(trials / seats))
 
 
-def start_processes(experiment: Experiment) -> None:
-    """Have a process for the helper and for each trial on a local Ray, before there are trials.
+def start_processes(experiment: Experiment, seats: int) -> None:
+    """Have the helper's process and those of trials on a local Ray, before there are trials.
 
-    Ray holds one a CPU ready, of which the helper takes one. It would start another when a trial is
-    there that has none, and that imports for seconds first.
+    Each is for so many trials as there are `seats`. Ray holds one a CPU ready, of which the helper
+    takes one. It would start another when a trial is there that has none, and that imports for
+    seconds first.
     """
     from pipeline.engine.internals.ray_start import start_more
 
-    more = 1 + _at_once(experiment) - _held(experiment)
+    more = 1 + _at_once(experiment, seats) - _held(experiment)
     if more > 0 and _uses_most(experiment):
         start_more(more)

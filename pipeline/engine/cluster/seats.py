@@ -9,6 +9,7 @@ from pipeline.schedulers.scheduler import scheduler_class
 from pipeline.search.searcher import searcher_class
 from pipeline.space.configuration import Configuration, configuration_of
 from pipeline.space.hyperparameters import Requested
+from pipeline.worker.backends.known import asked_for
 from pipeline.worker.session import Checked
 
 # Each is a thread, a model and a part of what Ray counts; what eight models share of a step's cost
@@ -42,6 +43,14 @@ def seats_of(
         asked = experiment.fit_plan == "fused" and experiment.repeats == 1
         return 1, f"fit plan fused: each trial trains apart: {apart}" if asked else ""
     return max(1, min(MOST_SEATS, math.ceil(at_once / max(1, hosts)))), ""
+
+
+def may_share(experiment: Experiment) -> bool:
+    """Whether trials may come to share processes, by what is known before there are models."""
+    waits = searcher_class(experiment.searcher).learns
+    waits = waits and not scheduler_class(experiment.scheduler).begins_all
+    asked = experiment.fit_plan in ("auto", "fused") and "fused" in asked_for().plans
+    return asked and not waits
 
 
 def _is_short(experiment: Experiment, checked: Checked, examples: float) -> bool:
