@@ -86,6 +86,7 @@ bench: $(STAMP)  ## run the benchmarks, two hours on an idle machine; results go
 	KERAS_BACKEND=jax $(RUN) benchmarks/fit_plans.py
 	$(RUN) benchmarks/overhead.py
 	$(RUN) benchmarks/read_back.py
+	$(RUN) benchmarks/small_grid.py
 	$(RUN) benchmarks/same_work.py --n 1
 	$(RUN) benchmarks/example.py --ours 3 --ours-jax 1 --ours-ten 1 --keras-tuner 1 --ray-tune 1
 

@@ -19,7 +19,7 @@ UNUSED = ("start_monitor", "start_api_server", "start_log_monitor")
 # An idle worker needs this long to see that its raylet is gone.
 END_S = 10.0
 ASKED_S = 10.0
-SEEN_S = 30  # as long as Ray itself waits for its node
+SEEN_S = 10  # after which Ray looks itself, for half a minute
 
 
 def start_on_loopback(temporary: str, cpus: int | None, gpus: int | None) -> None:
