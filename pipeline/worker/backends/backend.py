@@ -5,7 +5,7 @@ Such a backend trains by Keras's own `fit`, on one device, in whatever threads i
 
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
     from pipeline.worker.backends.batches import Chunks, Ordered
-    from pipeline.worker.backends.together import Form, Steps
+    from pipeline.worker.backends.together.held import Held
+    from pipeline.worker.backends.together.members import Member, Pattern, Program
 
 # How the steps of an epoch are carried out: see `fitting/plans`.
 PlanName = Literal["plain", "looped", "compiled", "fused"]
@@ -241,17 +242,22 @@ class Backend:
         """
         raise NotImplementedError
 
-    # Several models as one program.
+    # Several models by one program.
 
-    def placed(self, array: Any) -> Any:
-        """A NumPy array as its programs take it; asked only of a backend with the plan "fused"."""
-        raise NotImplementedError
-
-    def together(
-        self, steps: "Steps", train: "Form", validation: "Form | None"
-    ) -> Callable[..., Any]:
-        """A program for an epoch of several models: see `jax_together.Program`.
+    def together(self, pattern: "Pattern", members: "Sequence[Member]", held: "Held") -> "Program":
+        """A program for epochs of models that are alike.
 
         Asked only of a backend that has the plan "fused".
+
+        Args:
+            pattern: the model that it is made of.
+            members: the first group that it is to carry out.
+            held: the arrays of all programs.
         """
         raise NotImplementedError
+
+    def permutation(self, order: "Ordered", count: int) -> Any:
+        """The order in which `shuffled` has `count` examples in an epoch: (count,) integers."""
+        from pipeline.worker.backends.batches import permutation
+
+        return permutation(order, count)

@@ -4,7 +4,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,8 @@ from pipeline.worker.backends.backend import Backend, Looping, PlanName, Share, 
 
 if TYPE_CHECKING:
     from pipeline.worker.backends.batches import Chunks
-    from pipeline.worker.backends.together import Form, Steps
+    from pipeline.worker.backends.together.held import Held
+    from pipeline.worker.backends.together.members import Member, Pattern, Program
 
 # A compiled step of a small model takes some 15 to 100 KiB; what was used longest ago makes room.
 COMPILED_BYTES = 2**30
@@ -146,19 +147,11 @@ class Jax(Backend):
 
         return train_function
 
-    def placed(self, array: Any) -> Any:
-        """On its default device."""
-        import jax
+    def together(self, pattern: "Pattern", members: "Sequence[Member]", held: "Held") -> "Program":
+        """All members at once."""
+        from pipeline.worker.backends.together import on_jax
 
-        return jax.device_put(array)
-
-    def together(
-        self, steps: "Steps", train: "Form", validation: "Form | None"
-    ) -> Callable[..., Any]:
-        """See `jax_together.Program`."""
-        from pipeline.worker.backends.jax_together import Program
-
-        return Program(steps, train, validation, hasty=not self.on_gpu())
+        return on_jax.Program(pattern, members, held, hasty=not self.on_gpu())
 
 
 def compiled_folder() -> Path | None:

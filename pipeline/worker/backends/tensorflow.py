@@ -4,14 +4,14 @@ How the arrays reach it is in `tensorflow_data`, how a loop updates weights in `
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipeline.worker.backends.backend import (
-    BY_ITSELF,
+    PLANS,
     Backend,
     Looping,
     PlanName,
@@ -21,6 +21,8 @@ from pipeline.worker.backends.backend import (
 
 if TYPE_CHECKING:
     from pipeline.worker.backends.batches import Chunks, Ordered
+    from pipeline.worker.backends.together.held import Held
+    from pipeline.worker.backends.together.members import Member, Pattern, Program
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class TensorFlow(Backend):
 
     name: str = "tensorflow"
     title: ClassVar[str] = "TensorFlow"
-    plans: ClassVar[tuple[PlanName, ...]] = BY_ITSELF
+    plans: ClassVar[tuple[PlanName, ...]] = PLANS
     data_parallel: ClassVar[bool] = True
     # Measured on one core: an epoch of 1,500 small steps takes 6.5 s at 1 and 3 to 5 s at 32; more
     # gains nothing.
@@ -183,3 +185,15 @@ class TensorFlow(Backend):
             return model.get_metrics_result()
 
         return train_function
+
+    def together(self, pattern: "Pattern", members: "Sequence[Member]", held: "Held") -> "Program":
+        """One graph, by which each model is trained in turn."""
+        from pipeline.worker.backends.together import on_tensorflow
+
+        return on_tensorflow.Program(pattern, members, held)
+
+    def permutation(self, order: "Ordered", count: int) -> Any:
+        """By TensorFlow's generator."""
+        from pipeline.worker.backends import tensorflow_data
+
+        return tensorflow_data.permutation(order.seed, order.epoch, count).numpy()

@@ -39,8 +39,7 @@ def shuffled(
     # there is nothing to convert, and to look takes 0.2 s
     @tf.autograph.experimental.do_not_convert
     def groups(_: Any) -> Any:
-        state = tf.stack([tf.constant(seed % 2**31, tf.int64), epoch])
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=state)
+        order = permutation(seed, epoch, count)
         rest = tf.data.Dataset.from_tensor_slices(order[chunks.examples :]).batch(chunks.batch_size)
         if not chunks.examples:
             return rest
@@ -51,6 +50,14 @@ def shuffled(
     rest = -(-(count - chunks.examples) // chunks.batch_size)
     data = _gathered(indices, parts, chunks.batch_size, whole=whole)
     return _settled(data, (chunks.calls if whole else chunks.calls * chunks.batches) + rest)
+
+
+def permutation(seed: int, epoch: Any, count: int) -> Any:
+    """A tensor of the order of `count` examples in an epoch: (count,) integers."""
+    import tensorflow as tf
+
+    state = tf.stack([tf.constant(seed % 2**31, tf.int64), tf.cast(epoch, tf.int64)])
+    return tf.random.experimental.stateless_shuffle(tf.range(count), seed=state)
 
 
 def in_order(parts: list[Any], batch_size: int) -> Any:

@@ -6,7 +6,8 @@ Keras's own way, or many batches a call inside one graph.
     looped    a graph that loops over the batches of a chunk, and updates weights by one operation
               a variable
     compiled  the same loop compiled by XLA; JAX has no other
-    fused     the loop of several trainings whose models are alike, as one program (see `fused/`)
+    fused     the loop of several trainings whose models are alike, as one program (see `fused/`);
+              on TensorFlow the program carries out one training after the other
 
 All make the same updates on the same batches in the same order; sums differ in the last
 places. What is fastest depends on the model: benchmarks/fit_plans.py makes the measurements that
@@ -149,12 +150,27 @@ def fused_with(
         raise NotAlike("a callback acts on validation")
     if not _can_be_built(model, examples):
         raise NotAlike(UNBUILT.reason)
-    if asked == "auto" and not backend.on_gpu():
-        if not _is_elementary(model):
-            raise NotAlike("bound by arithmetic, not by the cost of a step")
-        if batch_size * model.count_params() > FUSED_TO_PRODUCTS:
-            raise NotAlike("bound by its matrix products")
+    if "looped" in backend.plans:
+        # Its models take turns: they share the cost of a trace, whatever that of a step is.
+        if model.jit_compile:
+            raise NotAlike("jit_compile was set")
+        if asked == "auto" and backend.on_gpu():
+            raise NotAlike(_why_plain_on_gpu(backend, ""))
+    elif asked == "auto" and not backend.on_gpu() and (reason := long_steps(model, batch_size)):
+        raise NotAlike(reason)
     return likeness(model)
+
+
+def long_steps(model: Any, batch_size: int) -> str:
+    """Why a step of a model takes longer than what several can share of it; "" where it does not.
+
+    Of a CPU.
+    """
+    if not _is_elementary(model):
+        return "bound by arithmetic, not by the cost of a step"
+    if batch_size * model.count_params() > FUSED_TO_PRODUCTS:
+        return "bound by its matrix products"
+    return ""
 
 
 def _can_be_built(model: Any, examples: tuple[Any, ...]) -> bool:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.worker.backends.backend import Backend
-from pipeline.worker.backends.batches import permutation
+from pipeline.worker.backends.together.members import Examples
 from pipeline.worker.fitting.arrays import Arrays
 from pipeline.worker.fitting.call import FitCall
 from pipeline.worker.fitting.order import Order
@@ -11,7 +11,7 @@ from pipeline.worker.fitting.plans import FitPlan, fused_with
 from pipeline.worker.fitting.reporter import Reporter
 from pipeline.worker.fitting.validation import validates, validation_together
 from pipeline.worker.fused import epochs
-from pipeline.worker.fused.company import Company, Done, Examples
+from pipeline.worker.fused.company import Company, Done
 
 TOGETHER = FitPlan("fused", "with trainings whose models are alike")
 
@@ -49,7 +49,7 @@ def fit_together(
 
     def examples() -> Examples:
         count = len(arrays.parts[0])
-        return Examples(tuple(arrays.parts), permutation(order, count), call.batch_size)
+        return Examples(tuple(arrays.parts), backend.permutation(order, count), call.batch_size)
 
     def told(done: Done, waited_s: float) -> None:
         reporter.waited_s += waited_s

@@ -8,10 +8,10 @@ import numpy as np
 
 from pipeline.worker.backends.backend import Backend
 from pipeline.worker.backends.batches import can_feed
+from pipeline.worker.backends.together.members import Examples
 from pipeline.worker.fitting.arrays import are_arrays
 from pipeline.worker.fitting.call import FitCall
 from pipeline.worker.fitting.grouping import is_free_of_batches
-from pipeline.worker.fused.company import Examples
 from pipeline.worker.fused.likeness import NotAlike
 
 # Validation runs no backward pass, so larger batches than training's have room, as long as their

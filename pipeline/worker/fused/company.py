@@ -8,41 +8,17 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pipeline.worker.backends.together.members import Examples
 from pipeline.worker.fused.coroutine import Coroutine
 from pipeline.worker.fused.likeness import Likeness
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Arrays of n examples each, the order in which they come, and how many make a batch."""
-
-    parts: tuple[Any, ...]
-    order: Any  # (n,) integers
-    batch: int
-
-    @property
-    def full(self) -> int:
-        """Batches that are full."""
-        return len(self.order) // self.batch
-
-    @property
-    def rest(self) -> int:
-        """Examples in the last batch, if that is not full; else 0."""
-        return len(self.order) % self.batch
-
-    @property
-    def shape(self) -> Hashable:
-        """What those have in common that are put through one program."""
-        return (self.batch, tuple((part.shape[1:], str(part.dtype)) for part in self.parts))
 
 
 @dataclass(frozen=True)
 class Request:
     """An epoch of a training: its steps, and its validation where there is one.
 
-    `state` holds the values of the model's variables: trainable ones, others, the optimizer's, the
-    metrics'. `draws` says whether code of the user's runs between two requests, which may draw
-    random numbers.
+    `state` and the examples are as a `Member` has them. `draws` says whether code of the user's
+    runs between two requests, which may draw random numbers.
     """
 
     model: Any
@@ -61,7 +37,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Done:
-    """What came of an epoch: the model's variables, its metrics, and those of its validation.
+    """What came of an epoch, as an `Epoch` has it.
 
     `seconds` is the training's part of the time that its program took; `apart` says why it had none
     with others, where there were others.

@@ -10,7 +10,8 @@ from typing import Any
 
 import keras
 
-from pipeline.worker.fused.company import Company, Done, Examples, Request
+from pipeline.worker.backends.together.members import Examples, variables_of
+from pipeline.worker.fused.company import Company, Done, Request
 from pipeline.worker.fused.likeness import Likeness
 
 
@@ -58,7 +59,7 @@ def fit(
         for callback in callbacks
         for hook in _OF_BATCHES
     )
-    variables = _variables(model)
+    variables = variables_of(model)
     model.stop_training = False
     logs: dict[str, Any] = {}
     finished = False
@@ -72,14 +73,15 @@ def fit(
             if batches:
                 called.on_train_batch_begin(0)
             if users:
-                variables = _variables(model)
+                variables = variables_of(model)
             state = tuple([variable.value for variable in each] for each in variables)
             start = time.monotonic()
             done = company.carry_out(
                 Request(model, likeness, state, given, held, users or within_own)
             )
             told(done, time.monotonic() - start - done.seconds)
-            _put_back(variables, done.state)
+            if done.state is not None:
+                _put_back(variables, done.state)
             if batches:
                 called.on_train_batch_end(steps - 1, done.logs)
             logs = dict(done.logs)
@@ -104,15 +106,6 @@ _OF_BATCHES = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "
 
 def _is_kerass_or_ours(callback: type) -> bool:
     return callback.__module__.startswith(("keras.", "pipeline."))
-
-
-def _variables(model: Any) -> tuple[list[Any], ...]:
-    return (
-        model.trainable_variables,
-        model.non_trainable_variables,
-        model.optimizer.variables,
-        model.metrics_variables,
-    )
 
 
 def _put_back(variables: tuple[list[Any], ...], state: Any) -> None:

@@ -1,7 +1,7 @@
 """The numbers that models of one group may differ by.
 
-Each stands in the group's program as an input: see `backends/number`. What Keras does with it was
-read in its source (3.15), and each line below is tested against a training alone.
+Each stands in the group's program as an input: see `backends/together/number`. What Keras does with
+it was read in its source (3.15), and each line below is tested against a training alone.
 """
 
 import keras

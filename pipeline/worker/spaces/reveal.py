@@ -24,7 +24,7 @@ from pipeline.worker.fitting.call import FitCall
 from pipeline.worker.fitting.class_weights import class_weights
 from pipeline.worker.fitting.fit import planned_fit
 from pipeline.worker.fitting.order import Order
-from pipeline.worker.fitting.plans import fused_with
+from pipeline.worker.fitting.plans import fused_with, long_steps
 from pipeline.worker.fitting.reporter import Reporter
 from pipeline.worker.fused.likeness import NotAlike
 from pipeline.worker.scoring.at_epochs import ScoresOfEpoch, add_scores, check_defined
@@ -157,7 +157,8 @@ def _why_apart(model: Any, reporter: "_Logs", eagerly: bool) -> str:
         fused_with(model, "auto", reporter.batch_size, [], (), current())
     except NotAlike as reason:
         return str(reason)
-    return ""
+    # Trials that would gain little by one trace had better have a process each.
+    return "" if current().on_gpu() else long_steps(model, reporter.batch_size)
 
 
 def _unvalidated(objective: str, logs: Mapping[str, Any]) -> str:

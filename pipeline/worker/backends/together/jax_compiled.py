@@ -5,17 +5,102 @@ as the steps: of a small model it takes longer to compile than all its epochs to
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 
-from pipeline.worker.backends.together import Form, Given, Steps
+from pipeline.worker.backends.together.members import Examples, Pattern, flat
+from pipeline.worker.backends.together.number import Number
 
 # Of XLA's levels of optimisation. Of the loop over full batches it is XLA's own.
 OF_ONE_STEP = {"xla_backend_optimization_level": "1"}
 
 
-class Program:
+@dataclass(frozen=True)
+class Form:
+    """How the examples of several models come in batches, as far as a program depends on it."""
+
+    batch: int  # examples a batch
+    full: int  # full batches at most
+    rests: tuple[int, ...]  # examples that last batches have, 0 for none
+    even: bool  # whether all have the same number of full batches
+
+    @classmethod
+    def of(cls, examples: Sequence[Examples]) -> "Form":
+        """That of these."""
+        return cls(
+            examples[0].batch,
+            max(each.full for each in examples),
+            tuple(sorted({each.rest for each in examples})),
+            len({each.full for each in examples}) == 1,
+        )
+
+    def covers(self, other: "Form") -> bool:
+        """Whether what is made for this form does for another."""
+        return (
+            self.batch == other.batch
+            and other.full <= self.full
+            and set(other.rests) <= set(self.rests)
+            and (not self.even or (other.even and other.full == self.full))
+        )
+
+
+@dataclass(frozen=True)
+class Given:
+    """The examples of k models as they are put through it.
+
+    Args:
+        parts: arrays (k, n, …) on the device; (1, n, …) where all share them.
+        orders: (k, n) integers, in which order each has them.
+        full: (k,) how many full batches each has.
+        rests: (k,) how many examples its last batch has, 0 for none.
+        shared: whether all share the arrays.
+    """
+
+    parts: tuple[Any, ...]
+    orders: Any
+    full: Any
+    rests: Any
+    shared: bool
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of one model, as functions of its state and its numbers."""
+
+    pattern: Pattern
+
+    def train(self, state: Any, numbers: Any, batch: Any) -> Any:
+        """The state after a training step."""
+        with self.pattern.with_numbers(numbers, Number):
+            return self.pattern.model.train_step(state, batch)[1]
+
+    def test(self, state: Any, numbers: Any, batch: Any) -> Any:
+        """The state after a batch of validation."""
+        weights, others, optimizer, metrics = state
+        with self.pattern.with_numbers(numbers, Number):
+            _, found = self.pattern.model.test_step((weights, others, metrics), batch)
+        return (found[0], found[1], optimizer, found[2])
+
+    def reset(self, state: Any) -> Any:
+        """The state with its metrics as at the beginning of an epoch."""
+        variables = self.pattern.model.metrics_variables
+        with keras.StatelessScope(list(zip(variables, state[3], strict=True))) as scope:
+            self.pattern.model.reset_metrics()
+        found = [scope.get_current_value(variable) for variable in variables]
+        kept = zip(found, state[3], strict=True)
+        return (*state[:3], [old if new is None else new for new, old in kept])
+
+    def scores(self, state: Any) -> dict[str, Any]:
+        """What the metrics are."""
+        variables = self.pattern.model.metrics_variables
+        with keras.StatelessScope(list(zip(variables, state[3], strict=True))):
+            return flat(self.pattern.model.get_metrics_result())
+
+
+class Compiled:
     """Carries out an epoch of k models.
 
     Args:

@@ -24,17 +24,17 @@ class Number:
     __hash__ = None  # type: ignore[assignment]  # it stands for several values
 
     def __init__(self, high: Any, low: Any, is_zero: bool, is_one: bool) -> None:
-        self._high, self._low = high, low
+        self.high, self.low = high, low
         self._is_zero, self._is_one = is_zero, is_one
 
     def __jax_array__(self) -> Any:
         """What JAX computes with."""
-        return self._high
+        return self.high
 
     @property
     def dtype(self) -> Any:
         """The traced value's."""
-        return self._high.dtype
+        return self.high.dtype
 
     def __bool__(self) -> bool:
         return not self._is_zero
@@ -53,26 +53,26 @@ class Number:
         return not self._is_zero if other == 0 else NotImplemented
 
     def __add__(self, other: Any) -> Any:
-        return self._high + other
+        return self.high + other
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Any:
-        return (self._high - other) + self._low
+        return (self.high - other) + self.low
 
     def __rsub__(self, other: Any) -> Any:
-        return (other - self._high) - self._low
+        return (other - self.high) - self.low
 
     def __mul__(self, other: Any) -> Any:
-        return self._high * other
+        return self.high * other
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Any:
-        return self._high / other
+        return self.high / other
 
     def __rtruediv__(self, other: Any) -> Any:
-        return other / self._high
+        return other / self.high
 
     def __pow__(self, other: Any) -> Any:
-        return self._high**other
+        return self.high**other

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.worker.backends.number import Number
+from pipeline.worker.backends.together.number import Number
 
 
 def test_a_number_answers_what_keras_asks_in_python():

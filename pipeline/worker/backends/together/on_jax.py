@@ -1,0 +1,94 @@
+"""JAX: a group's epochs, all at once, by functions that are compiled for several models."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.worker.backends.batches import fed_dtype
+from pipeline.worker.backends.together.held import Held, identity
+from pipeline.worker.backends.together.jax_compiled import Compiled, Form, Given, Steps
+from pipeline.worker.backends.together.members import Epoch, Examples, Member, Pattern, plain
+
+
+class Program:
+    """One compiled program, for groups of up to as many members as it was made for.
+
+    Args:
+        pattern: what it is made of.
+        members: the first group.
+        held: the arrays that are on the device.
+        hasty: see `jax_compiled`.
+    """
+
+    def __init__(
+        self, pattern: Pattern, members: Sequence[Member], held: Held, *, hasty: bool
+    ) -> None:
+        self._size, self._held = len(members), held
+        self._train = Form.of([m.train for m in members])
+        validations = [m.validation for m in members if m.validation is not None]
+        self._validation = Form.of(validations) if validations else None
+        self._compiled = Compiled(Steps(pattern), self._train, self._validation, hasty=hasty)
+
+    def serves(self, members: Sequence[Member]) -> bool:
+        """Of `Program`.
+
+        A group that has lost up to half of its members goes on with it, so that not each one that
+        leaves costs a compilation.
+        """
+        return (
+            len(members) <= self._size <= 2 * len(members)
+            and self._train.covers(Form.of([m.train for m in members]))
+            and (
+                self._validation is None
+                or self._validation.covers(Form.of([m.validation for m in members if m.validation]))
+            )
+        )
+
+    def __call__(self, members: Sequence[Member]) -> list[Epoch | Exception]:
+        """Of `Program`: all at once."""
+        filled = [*members, *[members[0]] * (self._size - len(members))]
+        validations = [m.validation for m in filled if m.validation is not None]
+        states, logs, validation_logs = self._compiled(
+            tuple(m.state for m in filled),
+            np.stack([m.numbers for m in filled]),
+            self._arrays([m.train for m in filled], self._train),
+            self._arrays(validations, self._validation) if self._validation else None,
+        )
+        return [
+            Epoch(states[place], _of_one(logs, place), _of_one(validation_logs, place))
+            for place in range(len(members))
+        ]
+
+    def _arrays(self, examples: Sequence[Examples], form: Form) -> Given:
+        """The examples of all members."""
+        columns = list(zip(*[each.parts for each in examples], strict=True))
+        shared = all(len({identity(part) for part in column}) == 1 for column in columns)
+        parts = tuple(self._placed(column[:1] if shared else column) for column in columns)
+        longest = max(len(each.order) for each in examples)
+        # so long that the last batch of whoever has fewest is within it
+        length = max(longest, form.batch * form.full) + max(form.rests)
+        orders = np.zeros((len(examples), length), "int32")
+        for row, each in zip(orders, examples, strict=True):
+            row[: len(each.order)] = each.order
+        full = np.array([each.full for each in examples], "int32")
+        rests = np.array([each.rest for each in examples], "int32")
+        return Given(parts, orders, full, rests, shared)
+
+    def _placed(self, column: Sequence[Any]) -> Any:
+        """Arrays as one, on the default device."""
+        import jax
+
+        def stacked() -> Any:
+            longest = max(len(part) for part in column)
+            whole = np.zeros((len(column), longest, *column[0].shape[1:]), fed_dtype(column[0]))
+            for row, part in zip(whole, column, strict=True):
+                row[: len(part)] = part
+            return jax.device_put(whole)
+
+        return self._held.made_of(column, stacked)
+
+
+def _of_one(logs: dict[str, Any], place: int) -> dict[str, Any]:
+    """One member's metrics, of those of all."""
+    return plain({name: values[place] for name, values in logs.items()})
