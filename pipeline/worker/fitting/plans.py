@@ -36,6 +36,8 @@ COMPILED_FROM_STEPS = 10_000
 COMPILED_TO_PRODUCTS = 60e6
 # Products of a step's forward pass, of one model, up to which several gain by one program.
 FUSED_TO_PRODUCTS = 4e6
+# Bytes of a training's arrays up to which a program's copy of them is worth having.
+FUSED_TO_BYTES = 2**27
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from pipeline.worker.backends.together.members import Examples
 from pipeline.worker.fitting.arrays import Arrays
 from pipeline.worker.fitting.call import FitCall
 from pipeline.worker.fitting.order import Order
-from pipeline.worker.fitting.plans import FitPlan, fused_with
+from pipeline.worker.fitting.plans import FUSED_TO_BYTES, FitPlan, fused_with
 from pipeline.worker.fitting.reporter import Reporter
 from pipeline.worker.fitting.validation import validates, validation_together
 from pipeline.worker.fused import epochs
 from pipeline.worker.fused.company import Company, Done
+from pipeline.worker.fused.likeness import NotAlike
 
 TOGETHER = FitPlan("fused", "with trainings whose models are alike")
 
@@ -42,6 +43,9 @@ def fit_together(
         NotAlike: it is to train by itself; nothing was trained.
     """
     callbacks = [*reporter.others, reporter]
+    large = sum(part.nbytes for part in arrays.parts) > FUSED_TO_BYTES
+    if asked == "auto" and large and not backend.on_gpu():
+        raise NotAlike("its arrays are too large to be copied")
     alike = fused_with(model, asked, call.batch_size, callbacks, arrays.examples(), backend)
     validation = validation_together(call, model)
     reporter.fit_plan = TOGETHER

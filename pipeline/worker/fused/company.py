@@ -32,7 +32,8 @@ class Request:
     def group(self) -> Hashable:
         """The same for requests that one program may carry out."""
         validation = self.validation.shape if self.validation else None
-        return (self.likeness.key, self.train.shape, validation)
+        trained = tuple(len(each) for each in self.state)  # a callback may have frozen a layer
+        return (self.likeness.key, trained, self.train.shape, validation)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ def fit(
         for hook in _OF_BATCHES
     )
     variables = variables_of(model)
+    in_place = False  # whether the program has the variables themselves, from its trace on
     model.stop_training = False
     logs: dict[str, Any] = {}
     finished = False
@@ -72,7 +73,7 @@ def fit(
             held = validation if validates(epoch) else None
             if batches:
                 called.on_train_batch_begin(0)
-            if users:
+            if users and not in_place:
                 variables = variables_of(model)
             state = tuple([variable.value for variable in each] for each in variables)
             start = time.monotonic()
@@ -80,7 +81,8 @@ def fit(
                 Request(model, likeness, state, given, held, users or within_own)
             )
             told(done, time.monotonic() - start - done.seconds)
-            if done.state is not None:
+            in_place = done.state is None
+            if not in_place:
                 _put_back(variables, done.state)
             if batches:
                 called.on_train_batch_end(steps - 1, done.logs)

@@ -1,11 +1,14 @@
 """Arrays handed to TensorFlow: each example once an epoch, in an order that follows from the seed,
 and no copy held."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import psutil
 import pytest
 
 from pipeline.worker.backends.batches import CHUNK_BATCHES, CHUNK_BYTES, Chunks, can_feed
+from pipeline.worker.backends.tensorflow import TensorFlow
 from pipeline.worker.backends.tensorflow_data import in_order, shuffled
 
 COUNTS = [(330, 16), (16, 16), (15, 16), (1, 1), (10_007, 32), (50_000, 32)]
@@ -53,6 +56,13 @@ def test_whole_chunks_are_the_same_batches_in_the_same_order():
     data, chunks = batches_of(330, 16, whole=True)
     assert len(chunks) == len(data) < 21
     np.testing.assert_array_equal(np.concatenate([x for x, _ in chunks]), one_by_one)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_order_of_an_epoch_is_the_permutation_of_its_backend(whole):
+    order = SimpleNamespace(seed=3, epoch=2, listeners=[])
+    fed = np.concatenate([x[:, 0] for x, _ in batches_of(330, 16, epoch=2, whole=whole)[1]])
+    assert fed.tolist() == TensorFlow().permutation(order, 330).tolist()
 
 
 def test_order_follows_from_seed_and_epoch():

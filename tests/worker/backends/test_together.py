@@ -1,8 +1,9 @@
-"""A number that stands in a program is to Keras what it was."""
+"""What programs for several models have in common: numbers that stand in them, and arrays."""
 
 import numpy as np
 import pytest
 
+from pipeline.worker.backends.together import held
 from pipeline.worker.backends.together.number import Number
 
 
@@ -18,3 +19,18 @@ def test_a_number_keeps_the_digits_that_float32_rounds_away():
     number = Number(high, np.float32(exact - float(high)), False, False)
     assert 1.0 - number == pytest.approx(1 - exact, rel=1e-7)
     assert np.float32(1.0) - high != pytest.approx(1 - exact, rel=1e-4)
+
+
+def test_an_array_is_made_once_however_it_is_viewed_and_makes_room(monkeypatch):
+    made = []
+
+    def make():
+        made.append(1)
+        return len(made)
+
+    one, other = np.zeros((10, 2), "float32"), np.ones((10, 2), "float32")
+    arrays = held.Held()
+    assert [arrays.made_of([part], make) for part in (one, one[:], one[:5], other)] == [1, 1, 2, 3]
+    monkeypatch.setattr(held, "HELD_BYTES", other.nbytes + one.nbytes)
+    # with a third the first two have no room, one after the other
+    assert [arrays.made_of([part], make) for part in (one, one + 1, one)] == [1, 4, 5]

@@ -11,10 +11,12 @@ from pipeline.worker.backends import batches
 from pipeline.worker.backends.backend import BY_ITSELF
 from pipeline.worker.backends.jax import Jax
 from pipeline.worker.backends.tensorflow import TensorFlow
+from pipeline.worker.backends.torch import Torch
 from pipeline.worker.fitting import fit
 from pipeline.worker.fitting.fit import planned_fit
-from pipeline.worker.fitting.plans import choose
+from pipeline.worker.fitting.plans import choose, fused_with
 from pipeline.worker.fitting.reporter import Reporter
+from pipeline.worker.fused.likeness import NotAlike
 from tests.worker import stage
 
 # XLA orders sums differently: after three epochs of 21 float32 updates the losses were apart by
@@ -541,6 +543,46 @@ def test_on_a_gpu_a_plan_is_chosen_by_what_was_measured_there(layers, backend, m
 def test_what_the_user_had_compiled_by_xla_is_not_looped_without_it(layers, plan):
     chosen = choose(model(layers, jit_compile=True), "auto", 10, 32, [])
     assert str(chosen) == f"{plan}: jit_compile was set"
+
+
+@pytest.mark.parametrize(
+    ("backend", "asked", "compiling", "layers", "reason"),
+    [
+        (TensorFlow(), "auto", {}, dense, ""),
+        (TensorFlow(), "auto", {}, convolutions, ""),
+        (TensorFlow(), "auto", {"jit_compile": True}, dense, "jit_compile was set"),
+        (TensorFlow(), "looped", {}, dense, "looped was asked for"),
+        (
+            LikeTensorFlow(),
+            "auto",
+            {},
+            dense,
+            "a GPU, on which TensorFlow's other plans were never run",
+        ),
+        (LikeTensorFlow(), "fused", {}, dense, ""),
+        (
+            Jax(),
+            "auto",
+            {"jit_compile": True},
+            convolutions,
+            "bound by arithmetic, not by the cost of a step",
+        ),
+        (LikeJax(), "auto", {"jit_compile": True}, convolutions, ""),
+        (Torch(), "fused", {}, dense, "PyTorch has no program for several models"),
+    ],
+)
+def test_models_are_fused_where_one_trace_or_one_step_is_worth_sharing(
+    backend, asked, compiling, layers, reason
+):
+    examples = (np.zeros((32, 8, 8, 1)), np.zeros(32))
+
+    def alike():
+        fused_with(model(layers, **compiling), asked, 32, [], examples, backend)
+
+    if not reason:
+        return alike()
+    with pytest.raises(NotAlike, match=reason):
+        alike()
 
 
 def test_plans_are_those_that_can_be_asked_for():

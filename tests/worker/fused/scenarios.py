@@ -1,4 +1,4 @@
-"""What befalls single members of a group, on JAX; see `test_together`.
+"""What befalls single members of a group; see `test_together`.
 
 Run:  KERAS_BACKEND=jax python -m tests.worker.fused.scenarios
 
@@ -18,6 +18,7 @@ from pipeline.worker.session import Job, SearchSpace, Stopped, Until
 from pipeline.worker.training.repeats import carry_out
 from pipeline.worker.training.trial import train
 from tests.worker.fused.together import (
+    APART,
     Alone,
     apart,
     dense,
@@ -60,12 +61,8 @@ def folds_of_unequal_size(folder):
         of_repeats(
             folder, plan, SearchSpace("dense", DENSE), data, repeats=5, folds=5, session_keeps=True
         )
-        for plan in ("plain", "fused")
+        for plan in (APART, "fused")
     ]
-    print(
-        [s.facts.fit_plan for s in sessions],
-        [[r.metrics for r in s.reports[-1:]] for s in sessions],
-    )
     return {
         "plan": sessions[1].facts.fit_plan,
         "difference": largest_difference(sessions[:1], sessions[1:]),

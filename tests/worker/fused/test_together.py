@@ -1,4 +1,4 @@
-"""Trainings that are carried out as one program have the numbers of trainings apart."""
+"""Trainings that are carried out by one program have the numbers of trainings apart."""
 
 import json
 import os
@@ -6,9 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 
+from pipeline.worker.backends.known import current
+from pipeline.worker.session import SearchSpace
 from tests.conftest import installed
+from tests.worker.fused.scenarios import SCENARIOS
+from tests.worker.fused.together import dense, examples, jobs, of_layers, outcome, together
 
 ROOT = Path(__file__).parents[3]
 # A program's last places may differ from those of Keras's own step; three epochs of them do so by
@@ -32,15 +37,13 @@ def lines_of(module):
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
-@pytest.fixture(scope="module")
-def scenarios():
-    installed_jax()
+@pytest.fixture(scope="module", params=["tensorflow", installed("jax")])
+def scenarios(request, tmp_path_factory):
+    if request.param == current().name:
+        folder = tmp_path_factory.mktemp("scenarios")
+        return {each.__name__: each(folder / each.__name__) for each in SCENARIOS}
     lines = lines_of("tests.worker.fused.scenarios")
     return {name: found for line in lines for name, found in line.items()}
-
-
-def installed_jax():
-    pytest.importorskip("jax")
 
 
 @pytest.mark.slow
@@ -54,6 +57,22 @@ def test_models_optimizers_schedules_and_metrics_have_the_numbers_of_kerass_own_
         if line["plans"] != [FUSED] or line["failed"] or not line["difference"] < EQUAL
     ]
     assert wrong == []
+
+
+# What differs between models and optimizers on TensorFlow: layers that draw, numbers in layers, in
+# optimizers' kernels and in Keras's own updates, and in schedules.
+OTHERWISE = (
+    *("convolutional", "recurrent", "normalised", "regularised", "several metrics", "CosineDecay"),
+    *("SGD, Nesterov, clipped", "Adagrad", "AdamW", "accumulated gradients"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", OTHERWISE)
+def test_models_that_take_turns_have_the_numbers_of_trainings_by_themselves(case):
+    found = outcome(case)
+    assert (found["plans"], found["failed"]) == ([FUSED], [])
+    assert found["difference"] < EQUAL
 
 
 @pytest.mark.slow
@@ -92,9 +111,31 @@ def test_what_is_not_alike_trains_apart_and_what_cannot_be_compared_says_so(scen
 
 
 @pytest.mark.slow
-def test_only_models_bound_by_the_cost_of_a_step_are_fused_unasked_on_a_cpu(scenarios):
+def test_where_models_take_turns_all_are_fused_unasked_and_else_those_bound_by_the_cost_of_a_step(
+    scenarios, request
+):
     found = scenarios["chosen_by_itself"]
+    takes_turns = request.node.callspec.params["scenarios"] == "tensorflow"
+    apart = "; trained apart: bound by arithmetic, not by the cost of a step"
     assert found["dense"] == FUSED
-    assert found["convolutional"].endswith(
-        "; trained apart: bound by arithmetic, not by the cost of a step"
-    )
+    assert found["convolutional"].endswith(FUSED if takes_turns else apart)
+
+
+def calls_of_the_loss(folder, members):
+    """How often a loss is called in Python, of as many trainings together."""
+    called = []
+
+    def loss(y, p):
+        called.append(1)
+        return keras.losses.sparse_categorical_crossentropy(y, p)
+
+    space = SearchSpace("traced", of_layers(dense, loss=loss))
+    settings = [{"learning_rate": 1e-3, "rate": 0.1 * (n + 1)} for n in range(members)]
+    together(jobs(folder, settings), space, examples())
+    return len(called)
+
+
+def test_models_that_take_turns_are_traced_once(tmp_path):
+    # Each model is built, which calls it too; what is left are training and validation.
+    two, three = (calls_of_the_loss(tmp_path / str(n), n) for n in (2, 3))
+    assert two - 2 * (three - two) == 2

@@ -1,4 +1,4 @@
-"""Trainings carried out together and each by itself, on JAX; see `test_together`.
+"""Trainings carried out together and each by itself; see `test_together`.
 
 Run:  KERAS_BACKEND=jax python -m tests.worker.fused.together [CASE ...]
 
@@ -254,11 +254,17 @@ SCHEDULES = {
         [5, 9], [0.01, 0.005, 0.001]
     ),
 }
+
+
+def highest(y, p):
+    return keras.ops.max(p, -1)
+
+
 METRICS = (
     "accuracy",
     "sparse_top_k_categorical_accuracy",
     keras.metrics.SparseCategoricalCrossentropy(),
-    keras.metrics.MeanMetricWrapper(lambda y, p: keras.ops.max(p, -1), name="own"),
+    keras.metrics.MeanMetricWrapper(highest, name="own"),
 )
 
 # Of the number `m`, where the others' would be none of theirs.
