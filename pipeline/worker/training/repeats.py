@@ -9,8 +9,7 @@ again; a fold that has ended by itself counts with what it kept until then.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +19,11 @@ from pipeline.records.entries.folds import fold_metric, spread_metric
 from pipeline.records.entries.reports import EpochReport
 from pipeline.records.entries.trials import TrialFacts
 from pipeline.records.store.remote import RemotePath
-from pipeline.worker.fused.company import Carrier, Done, OfOne, Request, to_next_pause
-from pipeline.worker.fused.coroutine import Coroutine
+from pipeline.worker.fused.company import Carrier, OfOne, to_next_pause
 from pipeline.worker.fused.programs import Programs
 from pipeline.worker.session import Job, SearchSpace, Session, Stopped, TrialUpdate
 from pipeline.worker.training.checkpoints import Checkpoints
+from pipeline.worker.training.group import Member, Reported
 from pipeline.worker.training.trial import Ending, train
 
 
@@ -91,29 +90,16 @@ def directories(job: Job) -> list[Path | RemotePath]:
     return [job.directory / f"execution-{k}" for k in range(job.repeats)]
 
 
-@dataclass(frozen=True)
-class _Reported:
-    update: TrialUpdate
-    checkpoint: Callable[[], None]
-
-
-class _Repeat:
-    """One training, in a thread that is advanced in turn.
-
-    It is its training's `Session` and its `Company`.
-    """
+class _Repeat(Member):
+    """One training of several."""
 
     def __init__(self, job: Job, space: SearchSpace, data: Data) -> None:
-        self._job = job
-        self.thread = Coroutine(
-            f"{job.trial}-repeat-{job.repeat}",
-            lambda: train(job, space, data, self, company=self),
-        )
+        super().__init__(job, space, data)
         self.ending: Ending | None = None
         # After a restart one that had ended reports no more: what it had reported stands.
         state = Checkpoints(job.directory).last_state()
         last, self.best = (state.report, state.best) if state else (None, None)
-        self.reported = _Reported(TrialUpdate(last, TrialFacts()), lambda: None) if last else None
+        self.reported = Reported(TrialUpdate(last, TrialFacts()), lambda: None) if last else None
 
     @property
     def training(self) -> bool:
@@ -124,20 +110,18 @@ class _Repeat:
         """The last that it reported."""
         return self.reported.update.report.epoch if self.reported else 0
 
-    def told(self, reported: _Reported | None) -> None:
+    def told(self, reported: Reported | None) -> None:
         """Take up what it paused with: a report, or None where it ended."""
         if reported is None:
-            result = self.thread.result
-            self.ending = result if isinstance(result, Ending) else Ending()
-            if isinstance(result, BaseException) and not isinstance(result, Stopped):
-                raise result
+            self.ending = Ending()
+            self.ending = self.ended()
             return
         self.reported = reported
         value = reported.update.report.objective
         held = self.best.objective if self.best else None
-        if self._job.session_keeps or value is None:
+        if self.job.session_keeps or value is None:
             return
-        if self._job.objective.better(value, held):
+        if self.job.objective.better(value, held):
             self.best = reported.update.report
 
     def keep(self) -> None:
@@ -150,20 +134,6 @@ class _Repeat:
         """With folds, keep the weights of an epoch if it is the one that was reported last."""
         if self.epoch == epoch:
             self.keep()
-
-    def stop(self) -> None:
-        """End the training where it waits."""
-        self.thread.end(Stopped())
-
-    def report(self, update: TrialUpdate, checkpoint: Callable[[], None]) -> None:
-        """Of `Session`: called in the training's thread."""
-        self.thread.pause(_Reported(update, checkpoint))
-
-    def carry_out(self, request: Request) -> Done:
-        """Of `Company`: called in the training's thread."""
-        self.thread.draws = request.draws
-        done: Done = self.thread.pause(request)
-        return done
 
 
 def _report(job: Job, parts: list[_Repeat], session: Session) -> None:

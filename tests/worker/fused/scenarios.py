@@ -55,7 +55,7 @@ def of_repeats(folder, plan, space, data, **settings):
 
 
 def folds_of_unequal_size(folder):
-    """Five folds of 203 examples have training splits of three sizes of last batch."""
+    """Five folds of 203 examples have training splits of two sizes."""
     data = examples(count=203).with_folds(5, 0)
     sessions = [
         of_repeats(

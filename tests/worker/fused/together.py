@@ -19,10 +19,9 @@ import numpy as np
 from pipeline.data.dataset import Dataset
 from pipeline.objective import Objective
 from pipeline.worker.backends.known import current
-from pipeline.worker.fused.company import to_next_pause
-from pipeline.worker.fused.coroutine import Coroutine
 from pipeline.worker.fused.programs import Programs
 from pipeline.worker.session import Job, SearchSpace, Stopped
+from pipeline.worker.training.group import train_group
 from pipeline.worker.training.trial import train
 
 layers, optimizers, schedules = keras.layers, keras.optimizers, keras.optimizers.schedules
@@ -43,22 +42,6 @@ class Alone:
         self.facts, self.failure = update.facts, update.failure
 
 
-class Member(Alone):
-    """A session in company."""
-
-    def __init__(self, job, space, data):
-        super().__init__(job)
-        self.thread = Coroutine(job.trial, lambda: train(job, space, data, self, company=self))
-
-    def report(self, update, checkpoint):
-        super().report(update, checkpoint)
-        self.thread.pause("reported")
-
-    def carry_out(self, request):
-        self.thread.draws = request.draws
-        return self.thread.pause(request)
-
-
 def apart(jobs, space, data):
     """Each training by itself, one after the other."""
     sessions = [Alone(replace(job, fit_plan=APART)) for job in jobs]
@@ -68,12 +51,13 @@ def apart(jobs, space, data):
     return sessions
 
 
-def together(jobs, space, data, until=lambda members: False):
+def together(jobs, space, data):
     """All in company."""
-    members, programs = [Member(job, space, data) for job in jobs], Programs()
-    while (going := [m for m in members if not m.thread.ended]) and not until(members):
-        to_next_pause([m.thread for m in going], programs)
-    return members
+    sessions = [Alone(job) for job in jobs]
+    endings = train_group(jobs, space, data, sessions, Programs())
+    for session, ending in zip(sessions, endings, strict=True):
+        session.failure = ending.failure or session.failure
+    return sessions
 
 
 def examples(shape=(6,), count=200, classes=3, targets="class"):
@@ -357,7 +341,7 @@ def outcome(name):
         space = SearchSpace("case", build)
         first = apart(jobs(Path(folder, "apart"), configurations), space, data)
         second = together(jobs(Path(folder, "together"), configurations), space, data)
-    failed = [str(m.thread.result) for m in second if getattr(m.thread.result, "failure", 1)]
+    failed = [session.failure.reason for session in second if session.failure]
     plans = sorted({str(m.facts.fit_plan) for m in second if m.facts})
     return {
         "plans": plans,
