@@ -7,7 +7,12 @@ from pipeline.worker.backends.together.members import Examples
 from pipeline.worker.fitting.arrays import Arrays
 from pipeline.worker.fitting.call import FitCall
 from pipeline.worker.fitting.order import Order
-from pipeline.worker.fitting.plans import FUSED_TO_BYTES, FitPlan, fused_with
+from pipeline.worker.fitting.plans import (
+    COMPILED_FROM_STEPS,
+    FUSED_TO_BYTES,
+    FitPlan,
+    fused_with,
+)
 from pipeline.worker.fitting.reporter import Reporter
 from pipeline.worker.fitting.validation import validates, validation_together
 from pipeline.worker.fused import epochs
@@ -71,6 +76,7 @@ def fit_together(
         initial_epoch=call.get("initial_epoch") or 0,
         epochs=call.epochs,
         steps=arrays.steps,
+        brief=arrays.steps * call.epochs < COMPILED_FROM_STEPS,
         within_own=reporter.within_own,
         told=told,
     )

@@ -17,7 +17,8 @@ from pipeline.worker.fused.likeness import Likeness
 class Request:
     """An epoch of a training: its steps, and its validation where there is one.
 
-    `state` and the examples are as a `Member` has them. `draws` says whether code of the user's
+    `state` and the examples are as a `Member` has them. `brief` says that the training has few steps,
+    so that what is compiled for it need not be optimised. `draws` says whether code of the user's
     runs between two requests, which may draw random numbers.
     """
 
@@ -26,6 +27,7 @@ class Request:
     state: Any
     train: Examples
     validation: Examples | None
+    brief: bool
     draws: bool
 
     @property
@@ -33,7 +35,7 @@ class Request:
         """The same for requests that one program may carry out."""
         validation = self.validation.shape if self.validation else None
         trained = tuple(len(each) for each in self.state)  # a callback may have frozen a layer
-        return (self.likeness.key, trained, self.train.shape, validation)
+        return (self.likeness.key, trained, self.train.shape, validation, self.brief)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ def fit(
     initial_epoch: int,
     epochs: int,
     steps: int,
+    brief: bool,
     within_own: bool,
     told: Callable[[Done, float], None],
 ) -> Any:
@@ -43,6 +44,7 @@ def fit(
         initial_epoch: the first, counted from 0.
         epochs: the one after the last.
         steps: of an epoch.
+        brief: whether there are few of them in all.
         within_own: whether a `fit` of the user's own calls this.
         told: is told what came of each epoch, and how many seconds it waited for the others.
 
@@ -78,7 +80,7 @@ def fit(
             state = tuple([variable.value for variable in each] for each in variables)
             start = time.monotonic()
             done = company.carry_out(
-                Request(model, likeness, state, given, held, users or within_own)
+                Request(model, likeness, state, given, held, brief, users or within_own)
             )
             told(done, time.monotonic() - start - done.seconds)
             in_place = done.state is None

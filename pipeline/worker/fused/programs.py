@@ -79,7 +79,7 @@ class _Program:
         self._differing = sorted(differing([m.likeness for m in members]))
         self._constants = self._same(first)
         self._carry_out = backend.together(
-            Pattern(first.model, partial(self._with, first)),
+            Pattern(first.model, partial(self._with, first), first.brief),
             list(map(self._member, members)),
             held,
         )

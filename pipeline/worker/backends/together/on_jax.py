@@ -28,7 +28,9 @@ class Program:
         self._train = Form.of([m.train for m in members])
         validations = [m.validation for m in members if m.validation is not None]
         self._validation = Form.of(validations) if validations else None
-        self._compiled = Compiled(Steps(pattern), self._train, self._validation, hasty=hasty)
+        self._compiled = Compiled(
+            Steps(pattern), self._train, self._validation, brief=pattern.brief, hasty=hasty
+        )
 
     def serves(self, members: Sequence[Member]) -> bool:
         """Of `Program`.
