@@ -128,6 +128,10 @@ class Experiment(BaseModel):
         "GPUs of a trial: a share like 0.25 packs several on one, auto as many as are fastest; 0 "
         "keeps to CPUs.",
     )
+    backend: str | None = _left_open(
+        "what the environment says, as Keras reads it",
+        "Keras's backend. auto takes one that carries out trainings together, where that pays.",
+    )
     fit_plan: Literal["auto", "plain", "looped", "compiled", "fused"] = Field(
         default="auto",
         description="How a trial's steps are carried out: auto, plain, looped, compiled or fused.",

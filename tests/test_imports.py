@@ -118,6 +118,10 @@ RULES = {
         DRIVEN | {"engine/internals", "engine/messages"},
         "what a fault means is decided apart from the parts that meet it",
     ),
+    "engine/cluster/backend": (
+        TOLD | {"engine/cluster", "engine/cluster/seats", "worker/backends"},
+        "which backend is taken is known before Ray is there",
+    ),
     "engine/cluster/seats": (
         TOLD | PROTOCOL | {"search", "engine/cluster", "worker/backends"},
         "how many trials share a process is known before the first",

@@ -25,6 +25,7 @@ MAY_CHANGE = {
     "cpus",
     "gpus",
     "address",
+    "backend",
     "keep_models",
     "max_consecutive_failed_trials",
     "max_retries_per_trial",

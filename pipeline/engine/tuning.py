@@ -10,6 +10,7 @@ from typing import Any
 from pipeline import names
 from pipeline.console.display import display
 from pipeline.data.files.data_file import DataFile
+from pipeline.engine.cluster.backend import backend_of
 from pipeline.engine.cluster.connect import cluster
 from pipeline.engine.cluster.shipping import check_sendable, with_code
 from pipeline.engine.helper.caller import settings_here, with_settings
@@ -152,12 +153,13 @@ def _carried_out(
         return searches[0].layout if searches else past.layout if past else None
 
     watcher.add(make_trackers(experiment, layout, watcher.warned))
-    search = Search(experiment, past, watcher, interruption, mirror)
-    searches.append(search)
-    slow = partial(import_slowly, experiment)
-    ray = cluster(experiment, search.sources, warm=True, meanwhile=slow, insecure=insecure)
-    with ray as inherited, search, storage_of(search.layout):
-        return search.run(inherited)
+    with backend_of(experiment, watcher.preparing) as experiment:
+        search = Search(experiment, past, watcher, interruption, mirror)
+        searches.append(search)
+        slow = partial(import_slowly, experiment)
+        ray = cluster(experiment, search.sources, warm=True, meanwhile=slow, insecure=insecure)
+        with ray as inherited, search, storage_of(search.layout):
+            return search.run(inherited)
 
 
 def check(experiment: Experiment) -> None:
@@ -179,11 +181,12 @@ def dry_run(
 ) -> SearchPlan:
     """All that `tune` checks and finds out before the first trial; nothing is written."""
     watcher = Watchers([display(quiet=quiet)])
-    search = Search(experiment, None, watcher, interruption or Interruption())
-    slow = partial(import_slowly, experiment)
-    ray = cluster(experiment, search.sources, meanwhile=slow, insecure=insecure)
-    with ray, search:
-        return search.plan()
+    with backend_of(experiment, watcher.preparing) as experiment:
+        search = Search(experiment, None, watcher, interruption or Interruption())
+        slow = partial(import_slowly, experiment)
+        ray = cluster(experiment, search.sources, meanwhile=slow, insecure=insecure)
+        with ray, search:
+            return search.plan()
 
 
 def met_by_default(experiment: Experiment) -> list[Hyperparameter]:

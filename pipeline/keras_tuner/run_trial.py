@@ -150,7 +150,7 @@ class Running:
         Raises:
             RequestError: `run_trial` returned nothing of what it may.
         """
-        from pipeline.worker.training.metrics import as_metrics
+        from pipeline.worker.training.returned import as_metrics
 
         told = self.oracle.told if returned is None else returned
         alone = told[0] if isinstance(told, list) and len(told) == 1 else told

@@ -27,7 +27,7 @@ from pipeline.worker.session import Job
 from pipeline.worker.spaces import reveal
 from pipeline.worker.spaces.loading import load_search_space
 from pipeline.worker.training.evaluate import evaluate_best
-from pipeline.worker.training.metrics import as_metrics
+from pipeline.worker.training.returned import as_metrics
 
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)

@@ -45,12 +45,25 @@ def seats_of(
     return max(1, min(MOST_SEATS, math.ceil(at_once / max(1, hosts)))), ""
 
 
+def trains_together(experiment: Experiment) -> bool:
+    """Whether several trainings of a search may go on together, as far as it was asked for."""
+    return _is_asked(experiment) and (experiment.repeats > 1 or _begins_many(experiment))
+
+
 def may_share(experiment: Experiment) -> bool:
     """Whether trials may come to share processes, by what is known before there are models."""
-    waits = searcher_class(experiment.searcher).learns
-    waits = waits and not scheduler_class(experiment.scheduler).begins_all
-    asked = experiment.fit_plan in ("auto", "fused") and "fused" in asked_for().plans
-    return asked and not waits
+    able = "fused" in asked_for().plans
+    return able and _is_asked(experiment) and _begins_many(experiment)
+
+
+def _is_asked(experiment: Experiment) -> bool:
+    return experiment.fit_plan in ("auto", "fused")
+
+
+def _begins_many(experiment: Experiment) -> bool:
+    """Whether trials are begun without waiting for what others come to."""
+    learns = searcher_class(experiment.searcher).learns
+    return not learns or scheduler_class(experiment.scheduler).begins_all
 
 
 def _is_short(experiment: Experiment, checked: Checked, examples: float) -> bool:
@@ -60,10 +73,9 @@ def _is_short(experiment: Experiment, checked: Checked, examples: float) -> bool
 
 
 def _why_apart(experiment: Experiment, checked: Checked, roles: Roles) -> str:
-    if experiment.fit_plan not in ("auto", "fused"):
+    if not _is_asked(experiment):
         return f"{experiment.fit_plan} was asked for"
-    learns = searcher_class(experiment.searcher).learns
-    if learns and not scheduler_class(experiment.scheduler).begins_all:
+    if not _begins_many(experiment):
         return f"{experiment.searcher} proposes by what earlier trials came to"
     if checked.apart and experiment.fit_plan == "auto":
         return checked.apart

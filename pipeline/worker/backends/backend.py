@@ -101,6 +101,7 @@ class Backend:
     plans: ClassVar[tuple[PlanName, ...]] = ("plain",)  # those that it can carry out
     # those that are tried on a GPU before a search, beside Keras's own way
     plans_to_measure: ClassVar[tuple[PlanName, ...]] = ()
+    trains_several: ClassVar[bool] = False  # whether several models may be one program of it
     data_parallel: ClassVar[bool] = (
         False  # whether Keras trains one model on several of its devices
     )

@@ -30,6 +30,7 @@ class Jax(Backend):
     title: ClassVar[str] = "JAX"
     plans: ClassVar[tuple[PlanName, ...]] = ("plain", "compiled", "fused")
     plans_to_measure: ClassVar[tuple[PlanName, ...]] = ("compiled",)
+    trains_several: ClassVar[bool] = True
     data_parallel: ClassVar[bool] = True
     # It would compile each operation: 4.5 s for a dense model, where its step takes 1.5; 17 s for
     # `resnet`, where it takes 8.

@@ -31,7 +31,7 @@ from pipeline.worker.scoring.at_epochs import ScoresOfEpoch, add_scores, check_d
 from pipeline.worker.session import Checked, Job, SearchSpace
 from pipeline.worker.spaces.blank import blank_weights
 from pipeline.worker.spaces.scale import unscaled
-from pipeline.worker.training.metrics import as_metrics, numbers, several_values
+from pipeline.worker.training.returned import as_metrics, numbers, several_values
 from pipeline.worker.training.trial import (
     build,
     has_own,

@@ -27,10 +27,9 @@ from pipeline.worker.serving.whole_model import whole_model
 from pipeline.worker.session import Job, SearchSpace, Stopped, Until
 from pipeline.worker.training.best_model import known_data, loss_scale, save_best, write_best
 from pipeline.worker.training.checkpoints import BestState, Checkpoints
-from pipeline.worker.training.handed_back import DRAWN, OF_TRAINING
-from pipeline.worker.training.metrics import numbers
 from pipeline.worker.training.optimizers import optimizer_of
 from pipeline.worker.training.repeats import carry_out, directories
+from pipeline.worker.training.returned import DRAWN, OF_TRAINING, numbers
 from pipeline.worker.training.trial import build, hyperparameters, with_weights
 
 # A metric measured again on the same examples in the same batches: sums are rounded in another

@@ -18,26 +18,24 @@ from pipeline.worker.faults import Diverged, classify
 from pipeline.worker.fitting.reporter import Reporter
 from pipeline.worker.session import Job, Session, Stopped, TrialUpdate
 from pipeline.worker.training.checkpoints import BestWeights, Checkpoints, State
-from pipeline.worker.training.handed_back import (
+from pipeline.worker.training.remembered import CallbackStates, EpochLogs
+from pipeline.worker.training.returned import (
     LOOP,
     NOT_HANDED_BACK,
     OF_TRAINING,
     OTHERS,
     RETURNED,
+    as_metrics,
     build_like,
     check_same_weights,
     fingerprint,
     handed_back,
-    same_weights,
-    without_score,
-)
-from pipeline.worker.training.metrics import (
-    as_metrics,
     numbers,
     objective_missing,
+    same_weights,
     several_values,
+    without_score,
 )
-from pipeline.worker.training.remembered import CallbackStates, EpochLogs
 
 
 class TrialProgress(Reporter):

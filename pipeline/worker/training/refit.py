@@ -34,8 +34,8 @@ from pipeline.worker.training.evaluate import (
     trained,
     validate,
 )
-from pipeline.worker.training.handed_back import OF_TRAINING
 from pipeline.worker.training.repeats import directories
+from pipeline.worker.training.returned import OF_TRAINING
 from pipeline.worker.training.trial import train
 
 Metrics = dict[str, float | None]
