@@ -37,9 +37,10 @@ def seats_of(
         examples: that are trained on, an epoch.
         roles: says of each hyperparameter of a configuration whether it decides the model.
     """
-    hosts = 1 if _is_short(experiment, checked, examples) else concurrent(experiment, live_nodes())
+    short = _is_short(experiment, checked, examples)
+    hosts = 1 if short else concurrent(experiment, live_nodes())
     at_once = min(experiment.trials, experiment.max_concurrent or experiment.trials)
-    if apart := _why_apart(experiment, checked, roles):
+    if apart := _why_apart(experiment, checked, short, roles):
         asked = experiment.fit_plan == "fused" and experiment.repeats == 1
         return 1, f"fit plan fused: each trial trains apart: {apart}" if asked else ""
     return max(1, min(MOST_SEATS, math.ceil(at_once / max(1, hosts)))), ""
@@ -72,13 +73,15 @@ def _is_short(experiment: Experiment, checked: Checked, examples: float) -> bool
     return 3 * 2 * checked.weights * examples * epochs < SHORT
 
 
-def _why_apart(experiment: Experiment, checked: Checked, roles: Roles) -> str:
+def _why_apart(experiment: Experiment, checked: Checked, short: bool, roles: Roles) -> str:
     if not _is_asked(experiment):
         return f"{experiment.fit_plan} was asked for"
     if not _begins_many(experiment):
         return f"{experiment.searcher} proposes by what earlier trials came to"
     if checked.apart and experiment.fit_plan == "auto":
         return checked.apart
+    if not short and not asked_for().trains_several and experiment.fit_plan == "auto":
+        return "its models would take turns"
     if experiment.trials < 2 * _models(checked.requested, roles):
         return "too few of its trials have models of the same shapes"
     return ""

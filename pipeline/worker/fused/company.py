@@ -17,9 +17,9 @@ from pipeline.worker.fused.likeness import Likeness
 class Request:
     """An epoch of a training: its steps, and its validation where there is one.
 
-    `state` and the examples are as a `Member` has them. `brief` says that the training has few steps,
-    so that what is compiled for it need not be optimised. `draws` says whether code of the user's
-    runs between two requests, which may draw random numbers.
+    `state` and the examples are as a `Member` has them. `brief` says that the training has few
+    steps, so that what is compiled for it need not be optimised. `draws` says whether code of the
+    user's runs between two requests, which may draw random numbers.
     """
 
     model: Any

@@ -13,7 +13,8 @@ from pipeline.engine.cluster.seats import may_share
         ("jax", {"searcher": "grid", "fit_plan": "plain"}, False),
         ("jax", {"searcher": "hyperopt"}, False),  # each is proposed by what others came to
         ("jax", {"searcher": "hyperopt", "scheduler": "pbt"}, True),
-        ("tensorflow", {"searcher": "grid"}, False),  # it has no such program
+        ("tensorflow", {"searcher": "grid"}, True),
+        ("torch", {"searcher": "grid"}, False),  # it has no program for several
     ],
 )
 def test_trials_may_share_where_many_begin_at_once_and_can_be_trained_together(
