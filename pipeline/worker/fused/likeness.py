@@ -125,7 +125,17 @@ class _Reader:
             raise NotAlike(f"layer {layer.name!r} has no get_config") from None
         kept = {n: v for n, v in config.items() if n != "name" and not n.endswith("initializer")}
         settings = self._settings(layer, kept)
-        return (type(layer), settings, self._attributes(layer) if own else None)
+        return (type(layer), settings, self._attributes(layer) if own else self._adapted(layer))
+
+    def _adapted(self, layer: Any) -> Hashable:
+        """What a layer of Keras's was adapted to: tensors that are no variables."""
+        if not hasattr(type(layer), "adapt"):
+            return None
+        if not isinstance(layer, keras.layers.Normalization):
+            raise NotAlike(f"layer {layer.name!r} is adapted to data")
+        held = [(name, getattr(layer, name, None)) for name in ("mean", "variance")]
+        arrays = [(n, None if v is None else keras.ops.convert_to_numpy(v)) for n, v in held]
+        return tuple((name, self._plain(array, layer.name)) for name, array in arrays)
 
     def _graph(self, model: Any) -> Hashable:
         """How the layers of a functional model are called."""

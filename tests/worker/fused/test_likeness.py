@@ -36,6 +36,12 @@ def shifted(axis):
     return model
 
 
+def adapted(n):
+    layer = layers.Normalization()
+    layer.adapt(np.full((3, 4), n, "float32"))
+    return layer
+
+
 def own_loss(y, p):
     return keras.ops.mean(keras.ops.abs(y - p))
 
@@ -77,6 +83,7 @@ ALIKE = {
         optimizer=optimizers.SGD(optimizers.schedules.ExponentialDecay(n, 10, 0.5))
     ),
     "a loss function": lambda n: made(loss=own_loss),
+    "a layer adapted to the same": lambda n: made(adapted(0.5)),
     "initial values": lambda n: made(
         layers.Dense(3, kernel_initializer=keras.initializers.Constant(n))
     ),
@@ -105,6 +112,7 @@ UNLIKE = {
     "what a layer of one's own holds": lambda n: made(Scaled(n)),
     "a setting that is not in the table": lambda n: made(layers.GaussianDropout(n)),
     "constraints": lambda n: made(layers.Dense(3, kernel_constraint=keras.constraints.MaxNorm(n))),
+    "what a layer was adapted to": lambda n: made(adapted(n)),
     "boundaries": lambda n: made(
         optimizer=optimizers.SGD(optimizers.schedules.PiecewiseConstantDecay([5], [n, 0.1]))
     ),
@@ -148,6 +156,10 @@ def test_the_numbers_that_differ_are_known_by_their_places():
     ("build", "reason"),
     [
         (lambda: made(layers.Lambda(lambda x: x, name="l")), "layer 'l' is a Lambda"),
+        (
+            lambda: made(layers.Discretization([0.5], name="d")),
+            "layer 'd' is adapted to data",
+        ),
         (lambda: made(optimizer=optimizers.SGD(lambda: 0.1)), "its learning rate is a function"),
         (lambda: made(Scaled(np.random.default_rng())), "Scaled._factor is a Generator"),
     ],
