@@ -19,7 +19,7 @@ UNUSED = ("start_monitor", "start_api_server", "start_log_monitor")
 # An idle worker needs this long to see that its raylet is gone.
 END_S = 10.0
 ASKED_S = 10.0
-SEEN_S = 10  # after which Ray looks itself, for half a minute
+SEEN_S = 10.0
 
 
 def start_on_loopback(temporary: str, cpus: int | None, gpus: int | None) -> None:
@@ -91,8 +91,12 @@ def _seen_at_once() -> Iterator[None]:
 
     def start(node: Any) -> None:
         theirs(node)
-        with suppress(TimeoutError):  # Ray looks again, and says what it found
-            wait_for_node(node.gcs_address, node._plasma_store_socket_name, SEEN_S)
+        until = time.monotonic() + SEEN_S
+        # what is not seen then Ray looks for itself, and says what it found
+        while time.monotonic() < until and not node.dead_processes():
+            with suppress(TimeoutError):
+                wait_for_node(node.gcs_address, node._plasma_store_socket_name, 1)
+                return
 
     setattr(Node, theirs.__name__, start)
     try:

@@ -43,6 +43,7 @@ NAMES = {
     "ray._private.node:Node.start_log_monitor": "a process that nothing here uses",
     "ray._private.node:Node.start_ray_processes": "a node that is seen at once",
     "ray._private.node:Node.gcs_address": "a node that is seen at once",
+    "ray._private.node:Node.dead_processes": "a node that is seen at once",
     "ray._private.node:Node()._plasma_store_socket_name": "a node that is seen at once",
     "ray._private.services:wait_for_node": "a node that is seen at once",
     "ray._private.worker:global_worker.node": "processes that are there before trials",
