@@ -152,7 +152,7 @@ def fused_with(
         raise NotAlike("a callback acts on validation")
     if not _can_be_built(model, examples):
         raise NotAlike(UNBUILT.reason)
-    if "looped" in backend.plans:
+    if not backend.trains_several:
         # Its models take turns: they share the cost of a trace, whatever that of a step is.
         if model.jit_compile:
             raise NotAlike("jit_compile was set")

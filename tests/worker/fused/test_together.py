@@ -10,10 +10,20 @@ import keras
 import pytest
 
 from pipeline.worker.backends.known import current
+from pipeline.worker.fitting import together as fitting_together
 from pipeline.worker.session import SearchSpace
 from tests.conftest import installed
-from tests.worker.fused.scenarios import SCENARIOS
-from tests.worker.fused.together import dense, examples, jobs, of_layers, outcome, together
+from tests.worker.fused.scenarios import DENSE, RATES, SCENARIOS
+from tests.worker.fused.together import (
+    apart,
+    dense,
+    examples,
+    jobs,
+    largest_difference,
+    of_layers,
+    outcome,
+    together,
+)
 
 ROOT = Path(__file__).parents[3]
 # A program's last places may differ from those of Keras's own step; three epochs of them do so by
@@ -139,3 +149,28 @@ def test_models_that_take_turns_are_traced_once(tmp_path):
     # Each model is built, which calls it too; what is left are training and validation.
     two, three = (calls_of_the_loss(tmp_path / str(n), n) for n in (2, 3))
     assert two - 2 * (three - two) == 2
+
+
+def test_arrays_of_which_a_copy_would_be_large_are_fed_as_to_one_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting_together, "FUSED_TO_BYTES", 1000)
+    given = jobs(tmp_path, RATES[:2], fit_plan="auto", max_epochs=1)
+    members = together(given, SearchSpace("dense", DENSE), examples())
+    assert members[0].facts.fit_plan.endswith(
+        "trained apart: its arrays are too large to be copied"
+    )
+
+
+@pytest.mark.slow
+def test_a_layer_that_a_callback_freezes_goes_on_as_it_was_traced(tmp_path):
+    def fit(hp, model, *args, callbacks, **kwargs):
+        class Freezes(keras.callbacks.Callback):
+            def on_epoch_begin(self, epoch, logs=None):
+                self.model.layers[0].trainable = epoch != 1
+
+        return model.fit(*args, callbacks=[*callbacks, Freezes()], **kwargs)
+
+    space, data = SearchSpace("dense", DENSE, fit), examples()
+    alone = apart(jobs(tmp_path / "apart", RATES[:2], max_epochs=3), space, data)
+    members = together(jobs(tmp_path / "together", RATES[:2], max_epochs=3), space, data)
+    assert members[0].facts.fit_plan == FUSED
+    assert largest_difference(alone, members) < EQUAL
