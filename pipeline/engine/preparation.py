@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -95,6 +96,9 @@ def prepare(
             on_gpu = entered.enter_context(started_on_gpu(growth))
         preparing("loading data, checking the search space")
         followed = space()
+        # These imports take the driver long, and now it only waits for the data.
+        slow = searcher_class(experiment.searcher).requires
+        threading.Thread(target=import_quickly, args=[slow], daemon=True).start()
         if start_processes is not None and not may_share(experiment):
             followed.await_start()
             start_processes(experiment, 1)
@@ -149,9 +153,10 @@ def prepare(
     return prepared, plan
 
 
-def import_slowly(experiment: Experiment) -> None:
-    """Import what takes the driver seconds, for when it only waits for Ray to start."""
-    import_quickly(["ray.tune", *searcher_class(experiment.searcher).requires])
+def import_tune() -> None:
+    """Import what takes the driver long, for when it only waits for Ray to start."""
+    with contextlib.suppress(ImportError):  # who needs it says what is wrong
+        import_quickly(["ray.tune"])
 
 
 def check_nodes(growth: Growth) -> str:

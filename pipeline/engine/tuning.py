@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,7 +15,7 @@ from pipeline.engine.cluster.shipping import check_sendable, with_code
 from pipeline.engine.helper.caller import settings_here, with_settings
 from pipeline.engine.logged import Logged
 from pipeline.engine.past import Past
-from pipeline.engine.preparation import import_slowly
+from pipeline.engine.preparation import import_tune
 from pipeline.engine.run import Run
 from pipeline.engine.search import Search
 from pipeline.experiment import Experiment
@@ -156,8 +155,9 @@ def _carried_out(
     with backend_of(experiment, watcher.preparing) as experiment:
         search = Search(experiment, past, watcher, interruption, mirror)
         searches.append(search)
-        slow = partial(import_slowly, experiment)
-        ray = cluster(experiment, search.sources, warm=True, meanwhile=slow, insecure=insecure)
+        ray = cluster(
+            experiment, search.sources, warm=True, meanwhile=import_tune, insecure=insecure
+        )
         with ray as inherited, search, storage_of(search.layout):
             return search.run(inherited)
 
@@ -183,8 +183,7 @@ def dry_run(
     watcher = Watchers([display(quiet=quiet)])
     with backend_of(experiment, watcher.preparing) as experiment:
         search = Search(experiment, None, watcher, interruption or Interruption())
-        slow = partial(import_slowly, experiment)
-        ray = cluster(experiment, search.sources, meanwhile=slow, insecure=insecure)
+        ray = cluster(experiment, search.sources, meanwhile=import_tune, insecure=insecure)
         with ray, search:
             return search.plan()
 

@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +70,7 @@ def cluster(
     targets: list[Source],
     *,
     warm: bool = False,
-    meanwhile: Callable[[], None] | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
     insecure: bool = False,
 ) -> Iterator[bool]:
     """Ray, for the time of a run. One that the caller had started is used, and left running.
@@ -83,8 +82,8 @@ def cluster(
         targets: modules of the user's that other hosts need.
         warm: let the processes that a local Ray holds ready import Keras while the driver is still
             setting up.
-        meanwhile: called in a thread of its own while Ray starts, for most of which the driver
-            waits.
+        meanwhile: called while the processes of a local Ray start, for which the driver waits; not
+            in a thread: Ray's packages fail where two import them at once.
         insecure: join a cluster that asks for no token, too.
     """
     address = address_of(experiment)
@@ -96,8 +95,6 @@ def cluster(
         with without_widgets():
             import ray
         hush()
-        if meanwhile is not None:
-            threading.Thread(target=meanwhile, daemon=True).start()
         if address is None and not ray.is_initialized():
             take_token()
         folders: list[str] = []
@@ -107,7 +104,7 @@ def cluster(
                 started = True
                 with signals_wait():
                     if address is None:
-                        _start(experiment, folders, warm=warm)
+                        _start(experiment, folders, meanwhile, warm=warm)
                     else:
                         _join(address, targets, folders, insecure=insecure)
                 let_raylet_print(False)
@@ -120,7 +117,9 @@ def cluster(
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(experiment: Experiment, folders: list[str], *, warm: bool) -> None:
+def _start(
+    experiment: Experiment, folders: list[str], meanwhile: Callable[[], None], *, warm: bool
+) -> None:
     """Start Ray, at the second try if the first fails: a machine may be busy for a moment."""
     from pipeline.engine.internals.ray_start import start_on_loopback
 
@@ -139,7 +138,7 @@ def _start(experiment: Experiment, folders: list[str], *, warm: bool) -> None:
         folders.append(new_folder())
         try:
             with environment_with(inherited), agents_ending(Path(folders[-1])):
-                start_on_loopback(folders[-1], experiment.cpus, experiment.gpus)
+                start_on_loopback(folders[-1], experiment.cpus, experiment.gpus, meanwhile)
             LOGGER.debug("Ray has started on this machine, in %s", folders[-1])
             return
         # of its own kind where Ray waits for a busy machine for 30 s (2.60)

@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -22,13 +22,19 @@ ASKED_S = 10.0
 SEEN_S = 10.0
 
 
-def start_on_loopback(temporary: str, cpus: int | None, gpus: int | None) -> None:
+def start_on_loopback(
+    temporary: str,
+    cpus: int | None,
+    gpus: int | None,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
     """Start Ray, so that it listens on loopback alone.
 
     Args:
         temporary: the folder that it works in.
         cpus: how many it may use; None for all.
         gpus: how many it may use; None for all.
+        meanwhile: called once, while Ray's processes start.
 
     Raises:
         Exception: of many kinds; what had started by then has been ended.
@@ -41,7 +47,7 @@ def start_on_loopback(temporary: str, cpus: int | None, gpus: int | None) -> Non
     ray_constants.ENABLE_RAY_CLUSTER = False
     before = set(psutil.Process().children(recursive=True))
     try:
-        with _without_unused(), _seen_at_once():
+        with _without_unused(), _seen_at_once(meanwhile):
             ray.init(
                 num_cpus=cpus,
                 num_gpus=gpus,
@@ -79,7 +85,7 @@ def _without_unused() -> Iterator[None]:
 
 
 @contextmanager
-def _seen_at_once() -> Iterator[None]:
+def _seen_at_once(meanwhile: Callable[[], None]) -> Iterator[None]:
     """Go on as soon as the node is there.
 
     Ray looks once before it can be, and then each second (2.60).
@@ -91,6 +97,7 @@ def _seen_at_once() -> Iterator[None]:
 
     def start(node: Any) -> None:
         theirs(node)
+        meanwhile()
         until = time.monotonic() + SEEN_S
         # what is not seen then Ray looks for itself, and says what it found
         while time.monotonic() < until and not node.dead_processes():
