@@ -1,6 +1,7 @@
 """Searches through the command line whose trials are trained together, on JAX."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -79,9 +80,12 @@ def test_records_tell_trainings_together_from_trainings_apart_by_their_plan_alon
 ):
     apart, together = (json.loads((runs[n] / "summary.json").read_text()) for n in ("plain", name))
     assert list(apart["fit_plans"]) == ["plain: asked for"]
-    # Those of a process that was lost go on in processes of their own.
-    after = ", from epoch 3 compiled: bound by the cost of a step" * (name == "killed")
-    assert together["fit_plans"] == {f"fused: with trainings whose models are alike{after}": 4}
+    # Those of a process that was lost go on in processes of their own; in the epoch that was cut
+    # off, or in the one before it, if that was not recorded yet.
+    after = ", from epoch [23] compiled: bound by the cost of a step" * (name == "killed")
+    plan = re.compile(f"fused: with trainings whose models are alike{after}")
+    assert all(map(plan.fullmatch, together["fit_plans"]))
+    assert sum(together["fit_plans"].values()) == 4
     assert apart.keys() == together.keys()
     assert apart["best"]["hyperparameters"] == together["best"]["hyperparameters"]
     assert together["check"]["result"] == "equal"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.worker.backends.backend import TrainFunction
+from pipeline.worker.fused.likeness import Likeness
 
 ATTRIBUTE = "_kerasweep"
 
@@ -24,6 +25,7 @@ class Left:
     steps_per_call: int | None = None  # that we set; another number is the user's choice
     loop: Loop | None = None
     uncompilable: Any = None  # the compiling that XLA failed at
+    alike: tuple[Any, Likeness] | None = None  # what it was, and the compiling that that is of
 
 
 def left_on(model: Any) -> Left:

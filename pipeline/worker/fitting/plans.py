@@ -24,7 +24,8 @@ import keras
 from pipeline.worker.backends.backend import Backend, PlanName
 from pipeline.worker.backends.known import current
 from pipeline.worker.fitting.left import compiling_of, left_on
-from pipeline.worker.fused.likeness import Likeness, NotAlike, likeness
+from pipeline.worker.fused.likeness import Likeness, NotAlike
+from pipeline.worker.fused.reading import likeness
 from pipeline.worker.session import MEASURED
 
 # Steps that gain about as much as XLA's compilation takes, 0.6 to 1.5 s of CPU: a step gains 0 to

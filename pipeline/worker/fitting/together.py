@@ -6,9 +6,9 @@ from pipeline.worker.backends.backend import Backend
 from pipeline.worker.backends.together.members import Examples
 from pipeline.worker.fitting.arrays import Arrays
 from pipeline.worker.fitting.call import FitCall
+from pipeline.worker.fitting.left import compiling_of, left_on
 from pipeline.worker.fitting.order import Order
 from pipeline.worker.fitting.plans import (
-    COMPILED_FROM_STEPS,
     FUSED_TO_BYTES,
     FitPlan,
     fused_with,
@@ -20,6 +20,7 @@ from pipeline.worker.fused.company import Company, Done
 from pipeline.worker.fused.likeness import NotAlike
 
 TOGETHER = FitPlan("fused", "with trainings whose models are alike")
+ALONE = FitPlan("fused", "a program of its own")
 
 
 def fit_together(
@@ -52,6 +53,11 @@ def fit_together(
     if asked == "auto" and large and not backend.on_gpu():
         raise NotAlike("its arrays are too large to be copied")
     alike = fused_with(model, asked, call.batch_size, callbacks, arrays.examples(), backend)
+    left, compiling = left_on(model), compiling_of(model)
+    if left.alike is None or left.alike[0] is not compiling:
+        left.alike = compiling, alike
+    # What is changed of a model without compiling it again, Keras's trace does not see either.
+    alike = left.alike[1]
     validation = validation_together(call, model)
     reporter.fit_plan = TOGETHER
     reporter.follows = True
@@ -62,8 +68,7 @@ def fit_together(
 
     def told(done: Done, waited_s: float) -> None:
         reporter.waited_s += waited_s
-        if done.apart:
-            reporter.fit_plan = TOGETHER.apart(done.apart)
+        reporter.fit_plan = ALONE.apart(done.apart) if done.apart else TOGETHER
 
     return epochs.fit(
         model,
@@ -76,7 +81,7 @@ def fit_together(
         initial_epoch=call.get("initial_epoch") or 0,
         epochs=call.epochs,
         steps=arrays.steps,
-        brief=arrays.steps * call.epochs < COMPILED_FROM_STEPS,
+        verbose=call.get("verbose") or 0,
         within_own=reporter.within_own,
         told=told,
     )

@@ -10,16 +10,16 @@ from typing import Any, Protocol
 
 from pipeline.worker.backends.together.members import Examples
 from pipeline.worker.fused.coroutine import Coroutine
-from pipeline.worker.fused.likeness import Likeness
+from pipeline.worker.fused.likeness import Likeness, NotAlike
+from pipeline.worker.fused.reading import likeness
 
 
 @dataclass(frozen=True)
 class Request:
     """An epoch of a training: its steps, and its validation where there is one.
 
-    `state` and the examples are as a `Member` has them. `brief` says that the training has few
-    steps, so that what is compiled for it need not be optimised. `draws` says whether code of the
-    user's runs between two requests, which may draw random numbers.
+    `state` and the examples are as a `Member` has them. `draws` says whether code of the user's
+    runs between two requests, which may draw random numbers.
     """
 
     model: Any
@@ -27,15 +27,22 @@ class Request:
     state: Any
     train: Examples
     validation: Examples | None
-    brief: bool
     draws: bool
+
+    def is_as_it_was(self) -> bool:
+        """Whether the model still is what it was when the training began."""
+        try:
+            now = likeness(self.model)
+        except NotAlike:
+            return False
+        return (now.key, now.numbers) == (self.likeness.key, self.likeness.numbers)
 
     @property
     def group(self) -> Hashable:
         """The same for requests that one program may carry out."""
         validation = self.validation.shape if self.validation else None
         trained = tuple(len(each) for each in self.state)  # a callback may have frozen a layer
-        return (self.likeness.key, trained, self.train.shape, validation, self.brief)
+        return (self.likeness.key, trained, self.train.shape, validation)
 
 
 @dataclass(frozen=True)

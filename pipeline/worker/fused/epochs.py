@@ -27,7 +27,7 @@ def fit(
     initial_epoch: int,
     epochs: int,
     steps: int,
-    brief: bool,
+    verbose: Any,
     within_own: bool,
     told: Callable[[Done, float], None],
 ) -> Any:
@@ -44,7 +44,7 @@ def fit(
         initial_epoch: the first, counted from 0.
         epochs: the one after the last.
         steps: of an epoch.
-        brief: whether there are few of them in all.
+        verbose: as Keras's `fit` has it.
         within_own: whether a `fit` of the user's own calls this.
         told: is told what came of each epoch, and how many seconds it waited for the others.
 
@@ -52,13 +52,19 @@ def fit(
         Keras's history of it.
     """
     called = keras.callbacks.CallbackList(
-        callbacks, add_history=True, verbose=0, epochs=epochs, steps=steps, model=model
+        callbacks,
+        add_history=True,
+        add_progbar=verbose != 0,
+        verbose=verbose,
+        epochs=epochs,
+        steps=steps,
+        model=model,
     )
     # Code of the user's may draw random numbers, and change which variables are trained.
     users = any(not _is_kerass_or_ours(type(callback)) for callback in callbacks)
     batches = any(
         getattr(type(callback), hook) is not getattr(keras.callbacks.Callback, hook)
-        for callback in callbacks
+        for callback in called.callbacks
         for hook in _OF_BATCHES
     )
     variables = variables_of(model)
@@ -80,7 +86,7 @@ def fit(
             state = tuple([variable.value for variable in each] for each in variables)
             start = time.monotonic()
             done = company.carry_out(
-                Request(model, likeness, state, given, held, brief, users or within_own)
+                Request(model, likeness, state, given, held, users or within_own)
             )
             told(done, time.monotonic() - start - done.seconds)
             in_place = done.state is None

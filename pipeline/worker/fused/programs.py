@@ -1,5 +1,6 @@
 """Carries out epochs of trainings whose models are alike, each group by one program."""
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
@@ -18,6 +19,9 @@ from pipeline.worker.backends.together.number import Number
 from pipeline.worker.fused.company import Done, Request
 from pipeline.worker.fused.likeness import differing
 
+# Programs that are kept: each holds a model, and what was compiled of it.
+MOST_PROGRAMS = 8
+
 
 class Programs:
     """Carries out requests, and keeps what was compiled for them.
@@ -28,8 +32,10 @@ class Programs:
 
     def __init__(self, backend: Backend | None = None) -> None:
         self._backend = backend or current()
-        self._made: dict[Hashable, list[_Program]] = defaultdict(list)
-        self._apart: dict[Hashable, str] = {}  # groups that have no program, and why
+        # of each group, the one that was used last at the end
+        self._made: list[tuple[Hashable, _Program]] = []
+        self._joined: set[int] = set()  # groups that have had several members, by hash
+        self._apart: dict[int, str] = {}  # groups that have no program, and why
         self._held = Held()
 
     def carry_out(self, requests: list[Request]) -> list[Done | BaseException]:
@@ -45,16 +51,19 @@ class Programs:
         return done
 
     def _group(self, key: Hashable, members: list[Request]) -> Sequence[Done | BaseException]:
-        if len(members) > 1 and key not in self._apart:
+        named = hash(key)
+        if len(members) > 1 and named not in self._apart:
+            self._joined.add(named)
             try:
                 return self._run(key, members)
             except Exception as error:
                 # What Keras does with one of the numbers cannot be traced, or memory is short.
-                self._apart[key] = one_line(str(error)) or type(error).__name__
+                self._apart[named] = _reason(error)
+        why = self._apart.get(named, "" if named in self._joined else NO_OTHER)
         results: list[Done | BaseException] = []
         for member in members:
             try:
-                results += self._run(key, [member], self._apart.get(key, ""))
+                results += self._run(key, [member], why)
             except Exception as error:
                 results.append(error)
         return results
@@ -62,24 +71,33 @@ class Programs:
     def _run(
         self, key: Hashable, members: list[Request], apart: str = ""
     ) -> list[Done | BaseException]:
-        program = next((p for p in self._made[key] if p.serves(members)), None)
+        program = next((p for k, p in self._made if k == key and p.serves(members)), None)
         if program is None:
             program = _Program(self._backend, members, self._held)
         done = program(members, apart)
-        if program not in self._made[key]:
-            self._made[key].append(program)
+        others = [(k, p) for k, p in self._made if p is not program]
+        self._made = [*others, (key, program)][-MOST_PROGRAMS:]
         return done
+
+
+NO_OTHER = "no other that trains beside it is like it"
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no program, in a line; Keras colours what it says, and says much."""
+    said = one_line(re.sub(r"\x1b\[[0-9;]*m", "", str(error)))
+    return f"{type(error).__name__}: {said}"[:200]
 
 
 class _Program:
     """A backend's program, and the numbers that stand in it as inputs."""
 
     def __init__(self, backend: Backend, members: Sequence[Request], held: Held) -> None:
-        first = members[0]
+        first = next((m for m in members if m.is_as_it_was()), members[0])
         self._differing = sorted(differing([m.likeness for m in members]))
         self._constants = self._same(first)
         self._carry_out = backend.together(
-            Pattern(first.model, partial(self._with, first), first.brief),
+            Pattern(first.model, partial(self._with, first)),
             list(map(self._member, members)),
             held,
         )
@@ -119,7 +137,9 @@ class _Program:
     def _with(self, first: Request, numbers: Any, kind: type[Number]) -> Iterator[None]:
         """Have inputs of the program in the place of the numbers that differ."""
         own = first.likeness.numbers
-        values = {
+        # The others are as they were when the training began, as in Keras's own traces.
+        values: dict[int, Any] = dict(enumerate(own))
+        values |= {
             index: kind(numbers[row, 0], numbers[row, 1], own[index] == 0, own[index] == 1)
             for row, index in enumerate(self._differing)
         }

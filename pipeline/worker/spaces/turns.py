@@ -105,16 +105,20 @@ class Turn:
             returns: whether the trial's next turn is to be expected soon.
         """
         turns = self._turns
-        if turns.shared and self._draws and "keras" in sys.modules:
-            from pipeline.worker.backends.known import current
-            from pipeline.worker.spaces.settings import Settings
-
-            self._left = Settings(), current().random_state()
+        self._leave()
         with turns.changed:
             turns.holder = None
             if returns:
                 turns.away[self] = time.monotonic()
             turns.changed.notify_all()
+
+    def _leave(self) -> None:
+        """Keep what it leaves of what all have."""
+        if self._turns.shared and self._draws and "keras" in sys.modules:
+            from pipeline.worker.backends.known import current
+            from pipeline.worker.spaces.settings import Settings
+
+            self._left = Settings(), current().random_state()
 
     def together(self, request: Any, *, draws: bool = True) -> Any:
         """Have something carried out together with what other trials ask for.
@@ -131,11 +135,13 @@ class Turn:
             BaseException: what came of it, if that is one.
         """
         turns = self._turns
-        self.end()  # as it was: what the user's code has left is kept
+        self._leave()  # as it was: what the user's code has left is kept
         self._draws = draws
         self.waits = True
         with turns.changed:
+            turns.holder = None
             turns.asked[self] = request
+            turns.changed.notify_all()
             while not self._done and not turns.may_gather():
                 turns.changed.wait(GRACE_S)
             gathered = {} if self._done else dict(turns.asked)
@@ -155,10 +161,11 @@ class Turn:
         turns = self._turns
         try:
             found = turns.carry_out(list(gathered.values()))
-        except Exception as error:
+        except BaseException as error:  # such as SystemExit of user code
             found = [error] * len(gathered)
         with turns.changed:
             for turn, done in zip(gathered, found, strict=True):
                 turn._done.append(done)
+                turns.away[turn] = time.monotonic()  # until its next turn
             turns.holder = None
             turns.changed.notify_all()

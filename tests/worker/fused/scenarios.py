@@ -146,6 +146,41 @@ def not_alike(folder):
     return found
 
 
+def changed_between_fits(folder):
+    """Several calls of `fit`, each on another length, between which something changes."""
+
+    def compiled_anew(model, x):
+        model.compile(keras.optimizers.Adam(1e-2), model.loss, loss_weights=[25.0])
+
+    def examples_changed(model, x):
+        x *= -3
+
+    def setting_changed(model, x):
+        model.layers[1].rate = 0.9
+
+    def fit_with(change):
+        def fit(hp, model, x, y, callbacks, validation_data, **kwargs):
+            kept, number = x[: 200 - 32 * hp.Int("number", 0, 2)].copy(), hp.get("number")
+            held = {"callbacks": callbacks, "validation_data": validation_data, "verbose": 0}
+            model.fit(kept, y[: len(kept)], epochs=1 + number, **held)
+            if number == 0:
+                change(model, kept)
+            return model.fit(kept, y[: len(kept)], epochs=2, **held)
+
+        return fit
+
+    data, found = examples(), {}
+    settings = [{**rates, "number": n} for n, rates in enumerate(RATES[:3])]
+    for change in (compiled_anew, examples_changed, setting_changed):
+        space, name = SearchSpace("dense", DENSE, fit_with(change)), change.__name__
+        alone = apart(jobs(folder / name / "apart", settings, max_epochs=4), space, data)
+        members = together(jobs(folder / name / "together", settings, max_epochs=4), space, data)
+        epochs = [len(m.reports) for m in members]
+        plan = members[1].facts.fit_plan
+        found[name] = [epochs, plan, largest_difference(alone, members)]
+    return found
+
+
 def chosen_by_itself(folder):
     """Without being asked, on a CPU: what a step costs decides."""
 
@@ -171,6 +206,7 @@ SCENARIOS = [
     some_stop_early,
     gone_on_with,
     not_alike,
+    changed_between_fits,
     chosen_by_itself,
 ]
 

@@ -1,10 +1,13 @@
 """Which models are alike but for numbers."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
 
-from pipeline.worker.fused.likeness import NotAlike, differing, likeness
+from pipeline.worker.fused.likeness import NotAlike, differing
+from pipeline.worker.fused.reading import likeness
 
 layers, optimizers, regularizers = keras.layers, keras.optimizers, keras.regularizers
 
@@ -46,8 +49,68 @@ def own_loss(y, p):
     return keras.ops.mean(keras.ops.abs(y - p))
 
 
-def another_loss(y, p):
-    return keras.ops.mean(keras.ops.square(y - p))
+def named_after(activation):
+    return made(layers.Activation(activation, name=activation))
+
+
+def wired(first):
+    inputs = keras.Input((4,))
+    one, two = inputs * 2.0, inputs * 3.0
+    chosen = layers.Concatenate()([one, two, one if first else two])
+    model = keras.Model(inputs, layers.Dense(2)(chosen))
+    model.compile("sgd", "mse")
+    model._symbolic_build(data_batch=(np.zeros((3, 4), "float32"), np.zeros((3, 2), "float32")))
+    return model
+
+
+def closing_over(n):
+    def activation(x):
+        return x * n
+
+    return activation
+
+
+class Own(keras.Sequential):
+    pass
+
+
+class OwnConstraint(keras.constraints.Constraint):
+    pass
+
+
+class OwnRegularizer(keras.regularizers.Regularizer):
+    def __call__(self, x):
+        return keras.ops.sum(x)
+
+    def get_config(self):
+        return {}
+
+
+class OwnOptimizer(keras.optimizers.SGD):
+    pass
+
+
+class Warm(keras.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step):
+        return 0.1
+
+
+def leaving_out():
+    optimizer = optimizers.AdamW()
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+def of_own_class():
+    model = Own([keras.Input((4,)), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model._symbolic_build(data_batch=(np.zeros((3, 4), "float32"), np.zeros((3, 2), "float32")))
+    return model
+
+
+class Losses:
+    def own(self, y, p):
+        return keras.ops.mean(keras.ops.abs(y - p))
 
 
 class OwnLoss(keras.losses.Loss):
@@ -82,7 +145,7 @@ ALIKE = {
     "a schedule": lambda n: made(
         optimizer=optimizers.SGD(optimizers.schedules.ExponentialDecay(n, 10, 0.5))
     ),
-    "a loss function": lambda n: made(loss=own_loss),
+    "a loss function": lambda n: made(loss=keras.losses.mean_absolute_error),
     "a layer adapted to the same": lambda n: made(adapted(0.5)),
     "initial values": lambda n: made(
         layers.Dense(3, kernel_initializer=keras.initializers.Constant(n))
@@ -101,15 +164,24 @@ UNLIKE = {
     "optimizers": lambda n: made(optimizer=optimizers.SGD() if n == 0.3 else optimizers.Lion()),
     "amsgrad": lambda n: made(optimizer=optimizers.Adam(amsgrad=n == 0.3)),
     "losses": lambda n: made(loss="mse" if n == 0.3 else "mae"),
-    "loss functions": lambda n: made(loss=own_loss if n == 0.3 else another_loss),
+    "loss functions": lambda n: made(
+        loss=keras.losses.mean_absolute_error if n == 0.3 else keras.losses.mean_squared_error
+    ),
+    "activations that layers are named after": lambda n: named_after(
+        "relu" if n == 0.3 else "tanh"
+    ),
+    "a metric's name": lambda n: made(metrics=[keras.metrics.MeanSquaredError(name=f"m_{n}")]),
+    "which of two operations is taken": lambda n: wired(n == 0.3),
+    "a loss's reduction": lambda n: made(
+        loss=keras.losses.MeanSquaredError(reduction="sum" if n == 0.3 else "sum_over_batch_size")
+    ),
+    "rates beside 16 bits": lambda n: made(layers.Dropout(n, dtype="mixed_float16")),
     "a number of a loss": lambda n: made(loss=keras.losses.Huber(n)),
     "a number of a metric": lambda n: made(metrics=[keras.metrics.BinaryAccuracy(threshold=n)]),
-    "what a loss of one's own holds": lambda n: made(loss=OwnLoss(n)),
     "metrics": lambda n: made(metrics=["mae"] if n == 0.3 else ["mape"]),
     "what is frozen": lambda n: made(layers.Dense(3, trainable=n == 0.3)),
     "how layers are called": lambda n: functional(n == 0.3),
     "an operation's setting": lambda n: shifted(1 if n == 0.3 else 2),
-    "what a layer of one's own holds": lambda n: made(Scaled(n)),
     "a setting that is not in the table": lambda n: made(layers.GaussianDropout(n)),
     "constraints": lambda n: made(layers.Dense(3, kernel_constraint=keras.constraints.MaxNorm(n))),
     "what a layer was adapted to": lambda n: made(adapted(n)),
@@ -161,7 +233,31 @@ def test_the_numbers_that_differ_are_known_by_their_places():
             "layer 'd' is adapted to data",
         ),
         (lambda: made(optimizer=optimizers.SGD(lambda: 0.1)), "its learning rate is a function"),
-        (lambda: made(Scaled(np.random.default_rng())), "Scaled._factor is a Generator"),
+        (lambda: made(Scaled(2.0)), "layer 'scaled.*' is your own"),
+        (lambda: made(loss=own_loss), "compile.loss=.* is your own"),
+        (lambda: made(loss=Losses().own), "compile.loss=.* is your own"),
+        (lambda: made(loss=OwnLoss(2.0)), "compile.loss=.* is your own"),
+        (
+            lambda: made(metrics=[keras.metrics.MeanMetricWrapper(own_loss)]),
+            "metrics=.* is your own",
+        ),
+        (lambda: made(layers.Dense(3, closing_over(2.0))), "activation of layer 'd.*' is your own"),
+        (
+            lambda: made(layers.Dense(3, partial(keras.activations.relu, negative_slope=0.1))),
+            "cannot be read|your own",
+        ),
+        (
+            lambda: made(layers.Dense(3, kernel_constraint=OwnConstraint())),
+            "constraint .* is your own",
+        ),
+        (
+            lambda: made(layers.Dense(3, kernel_regularizer=OwnRegularizer())),
+            "regularizer .* is your own",
+        ),
+        (lambda: made(optimizer=OwnOptimizer()), "its optimizer is your own"),
+        (lambda: made(optimizer=optimizers.SGD(Warm())), "its learning rate is your own"),
+        (lambda: made(optimizer=leaving_out()), "leaves weights out of weight decay"),
+        (of_own_class, "layer 'own.*' is your own"),
     ],
 )
 def test_what_cannot_be_compared_is_like_no_other(build, reason):

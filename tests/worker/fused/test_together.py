@@ -60,7 +60,7 @@ def scenarios(request, tmp_path_factory):
 @pytest.mark.parametrize("backend", [installed("jax")])
 def test_models_optimizers_schedules_and_metrics_have_the_numbers_of_kerass_own_fit(backend):
     found = lines_of("tests.worker.fused.together")
-    assert len(found) == 33
+    assert len(found) == 32
     wrong = [
         line
         for line in found
@@ -115,9 +115,17 @@ def test_a_training_goes_on_from_its_checkpoint_beside_one_that_begins(scenarios
 @pytest.mark.slow
 def test_what_is_not_alike_trains_apart_and_what_cannot_be_compared_says_so(scenarios):
     found = scenarios["not_alike"]
-    assert found["units"][0] == FUSED
+    assert found["units"][0] == (
+        "fused: a program of its own; trained apart: no other that trains beside it is like it"
+    )
     assert found["lambda"][0].endswith("; trained apart: layer 'lambda' is a Lambda")
     assert found["units"][1] < EQUAL and found["lambda"][1] < EQUAL
+
+
+@pytest.mark.slow
+def test_what_changes_between_two_fits_is_seen_as_keras_sees_it(scenarios):
+    for epochs, plan, difference in scenarios["changed_between_fits"].values():
+        assert epochs == [3, 4, 5] and plan == FUSED and difference < EQUAL
 
 
 @pytest.mark.slow
@@ -131,23 +139,25 @@ def test_where_models_take_turns_all_are_fused_unasked_and_else_those_bound_by_t
     assert found["convolutional"].endswith(FUSED if takes_turns else apart)
 
 
-def calls_of_the_loss(folder, members):
+def calls_of_the_loss(folder, members, monkeypatch):
     """How often a loss is called in Python, of as many trainings together."""
-    called = []
+    called, loss = [], keras.losses.SparseCategoricalCrossentropy
+    plain = loss.call
 
-    def loss(y, p):
+    def call(*given):
         called.append(1)
-        return keras.losses.sparse_categorical_crossentropy(y, p)
+        return plain(*given)
 
-    space = SearchSpace("traced", of_layers(dense, loss=loss))
+    monkeypatch.setattr(loss, "call", call)
+    space = SearchSpace("traced", of_layers(dense, loss=loss()))
     settings = [{"learning_rate": 1e-3, "rate": 0.1 * (n + 1)} for n in range(members)]
     together(jobs(folder, settings), space, examples())
     return len(called)
 
 
-def test_models_that_take_turns_are_traced_once(tmp_path):
+def test_models_that_take_turns_are_traced_once(tmp_path, monkeypatch):
     # Each model is built, which calls it too; what is left are training and validation.
-    two, three = (calls_of_the_loss(tmp_path / str(n), n) for n in (2, 3))
+    two, three = (calls_of_the_loss(tmp_path / str(n), n, monkeypatch) for n in (2, 3))
     assert two - 2 * (three - two) == 2
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from pipeline.worker.backends.together.members import Examples, Pattern, flat
 from pipeline.worker.backends.together.number import Number
 
-# A level of XLA's optimisation below its own: 0.6 s of CPU instead of 1.0 for the loop over the
-# batches of a dense model, whose steps then take a sixth longer (AMD EPYC).
+# A level of XLA's optimisation below its own. Not for the loop over full batches, whose steps would
+# take a sixth longer.
 LESS = {"xla_backend_optimization_level": "1"}
 
 
@@ -108,13 +108,10 @@ class Compiled:
         steps: of one model.
         train: how training examples come in batches.
         validation: how those of validation do; None where there is none.
-        brief: whether all of it is optimised less, for few steps.
-        hasty: whether what is carried out once an epoch is.
+        hasty: whether what is carried out once an epoch is optimised less.
     """
 
-    def __init__(
-        self, steps: Steps, train: Form, validation: Form | None, *, brief: bool, hasty: bool
-    ) -> None:
+    def __init__(self, steps: Steps, train: Form, validation: Form | None, *, hasty: bool) -> None:
         import jax
 
         def train_full(state: Any, numbers: Any, given: Any) -> Any:
@@ -136,7 +133,7 @@ class Compiled:
             return state, logs, steps.scores(state)
 
         options = LESS if hasty else {}
-        self._train_full = _over_models(train_full, LESS if hasty and brief else {})
+        self._train_full = _over_models(train_full, {})
         self._train_rest = _over_models(train_rest, options) if any(train.rests) else None
         self._validate = _over_models(validate, options)
         self._pick = jax.jit(lambda state, place: jax.tree.map(lambda each: each[place], state))

@@ -72,12 +72,10 @@ class Pattern:
         model: built and compiled.
         with_numbers: given numbers, (n, 2), and the class that stands for one, what the model has
             them within.
-        brief: whether it is trained for few steps, so that what is compiled need not be optimised.
     """
 
     model: Any
     with_numbers: Callable[[Any, type[Number]], AbstractContextManager[Any]]
-    brief: bool = False
 
 
 class Program(Protocol):

@@ -1,6 +1,6 @@
 """JAX: a group's epochs, all at once, by functions that are compiled for several models."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,11 @@ class Program:
         self, pattern: Pattern, members: Sequence[Member], held: Held, *, hasty: bool
     ) -> None:
         self._size, self._held = len(members), held
+        self._traced = _lengths(members)
         self._train = Form.of([m.train for m in members])
         validations = [m.validation for m in members if m.validation is not None]
         self._validation = Form.of(validations) if validations else None
-        self._compiled = Compiled(
-            Steps(pattern), self._train, self._validation, brief=pattern.brief, hasty=hasty
-        )
+        self._compiled = Compiled(Steps(pattern), self._train, self._validation, hasty=hasty)
 
     def serves(self, members: Sequence[Member]) -> bool:
         """Of `Program`.
@@ -40,6 +39,8 @@ class Program:
         """
         return (
             len(members) <= self._size <= 2 * len(members)
+            # Other lengths would be traced anew, of a model that may have changed since.
+            and _lengths(members) == self._traced
             and self._train.covers(Form.of([m.train for m in members]))
             and (
                 self._validation is None
@@ -65,7 +66,7 @@ class Program:
     def _arrays(self, examples: Sequence[Examples], form: Form) -> Given:
         """The examples of all members."""
         columns = list(zip(*[each.parts for each in examples], strict=True))
-        shared = all(len({identity(part) for part in column}) == 1 for column in columns)
+        shared = _are_shared(examples)
         parts = tuple(self._placed(column[:1] if shared else column) for column in columns)
         longest = max(len(each.order) for each in examples)
         # so long that the last batch of whoever has fewest is within it
@@ -89,6 +90,20 @@ class Program:
             return jax.device_put(whole)
 
         return self._held.made_of(column, stacked)
+
+
+def _lengths(members: Sequence[Member]) -> Hashable:
+    """What JAX traces a program for, beside how many models there are."""
+    groups = [[m.train for m in members], [m.validation for m in members if m.validation]]
+    return tuple(
+        (max(len(each.order) for each in group), _are_shared(group)) for group in groups if group
+    )
+
+
+def _are_shared(examples: Sequence[Examples]) -> bool:
+    """Whether all have the same arrays."""
+    columns = zip(*[each.parts for each in examples], strict=True)
+    return all(len({identity(part) for part in column}) == 1 for column in columns)
 
 
 def _of_one(logs: dict[str, Any], place: int) -> dict[str, Any]:
