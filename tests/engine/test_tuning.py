@@ -93,7 +93,6 @@ def test_trials_are_compiled_from_the_rung_on_that_is_far_enough_from_the_next(s
         scheduler="asha",
         trials=4,
         max_epochs=4,
-        searcher="random",
     )
     few, many = "looped: too few steps for a compilation to pay", "compiled: many steps"
     plans = {record.epochs: record.fit_plan for record in read_trials(run.layout).values()}
