@@ -121,9 +121,8 @@ def import_quickly(names: Iterable[str]) -> None:
 
 def import_keras() -> None:
     """Import what trials need: in a worker or the helper, after its devices are settled."""
-    with quick_imports():
-        for name in ("pipeline.worker.training.repeats", "pipeline.worker.spaces.loading"):
-            import_module(name)
+    with quick_imports():  # nor is anything looked through before it is frozen
+        import_quickly(["pipeline.worker.training.repeats", "pipeline.worker.spaces.loading"])
         _freeze()
 
 

@@ -14,6 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.engine.cluster.capacity import live_nodes
 from pipeline.engine.gpus.choice import (
+    COUNTS,
     Choice,
     Measured,
     chosen,
@@ -181,7 +182,7 @@ class OnGpu:
             if any(failures := asked("warm_up", most, source, data, job)):
                 raise KerasweepError(f"together they failed: {failures}")
             rates = {}
-            for count in (n for n in (1, 2, 4) if n <= most):
+            for count in (n for n in COUNTS if n <= most):
                 windows = asked("go_on", count, WINDOW_S)
                 rates[count] = sum(window.epochs_a_s for window in windows)
             return rates if all(rates.values()) else {1: rates[1]} if rates[1] else {}

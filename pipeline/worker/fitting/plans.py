@@ -239,11 +239,8 @@ def acts_on_validation(callbacks: Sequence[Any]) -> bool:
     Of Keras's own one puts other weights in for it; the others look on.
     """
     hooks = ("on_test_begin", "on_test_end", "on_test_batch_begin", "on_test_batch_end")
-    return any(isinstance(c, keras.callbacks.SwapEMAWeights) for c in callbacks) or any(
-        not str(getattr(getattr(c, hook), "__module__", "")).startswith(("keras.", "pipeline."))
-        for c in callbacks
-        for hook in hooks
-    )
+    swaps = any(isinstance(c, keras.callbacks.SwapEMAWeights) for c in callbacks)
+    return swaps or _have_own(callbacks, hooks, ("keras.", "pipeline."))
 
 
 def acts_on_batches(callbacks: Sequence[Any]) -> bool:
@@ -255,8 +252,13 @@ def acts_on_batches(callbacks: Sequence[Any]) -> bool:
     counted = ("save_freq", "update_freq")  # of Keras's own: a number is of batches
     if any(isinstance(getattr(c, name, None), int) for c in callbacks for name in counted):
         return True
+    return _have_own(callbacks, hooks, ("keras.",))
+
+
+def _have_own(callbacks: Sequence[Any], hooks: Sequence[str], others: tuple[str, ...]) -> bool:
+    """Whether a callback has one of these hooks that is of no module that begins so."""
     return any(
-        not str(getattr(getattr(c, h), "__module__", "")).startswith("keras.")
-        for c in callbacks
-        for h in hooks
+        not str(getattr(getattr(callback, hook), "__module__", "")).startswith(others)
+        for callback in callbacks
+        for hook in hooks
     )
