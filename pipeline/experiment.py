@@ -495,6 +495,16 @@ class Experiment(BaseModel):
         """Trainings of each trial."""
         return self.executions_per_trial * (self.folds or 1)
 
+    @property
+    def at_once(self) -> int:
+        """Trials that may run at once, were there a place for all."""
+        return min(self.trials, self.max_concurrent or self.trials)
+
+    @property
+    def epochs_in_all(self) -> int:
+        """Epochs of all trainings of all trials, at most."""
+        return self.trials * self.repeats * self.max_epochs
+
     def changed(self, **settings: Any) -> "Experiment":
         """The same with other settings, checked again."""
         return type(self)(

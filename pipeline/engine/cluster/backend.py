@@ -117,7 +117,8 @@ def _imported(file: Path) -> set[str]:
     """The first part of the name of each module that a file imports."""
     try:
         tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):  # said where it is loaded
+    # said where it is loaded; the last two: nested too deep
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     found = set()
     for node in ast.walk(tree):

@@ -201,8 +201,7 @@ def _held(experiment: Experiment) -> int:
 def _at_once(experiment: Experiment, seats: int = 1) -> int:
     """How many processes train at once on a local Ray without GPUs."""
     fit = concurrent(experiment, [{"CPU": _held(experiment)}])
-    trials = min(experiment.trials, experiment.max_concurrent or experiment.trials)
-    return min(fit, math.ceil(trials / seats))
+    return min(fit, math.ceil(experiment.at_once / seats))
 
 
 def start_processes(experiment: Experiment, seats: int) -> None:

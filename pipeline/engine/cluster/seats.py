@@ -42,11 +42,10 @@ def seats_of(
     """
     short = _is_short(experiment, checked, examples)
     hosts = 1 if short else concurrent(experiment, live_nodes())
-    at_once = min(experiment.trials, experiment.max_concurrent or experiment.trials)
     if apart := _why_apart(experiment, checked, short, roles):
         asked = experiment.fit_plan == "fused" and experiment.repeats == 1
         return 1, f"fit plan fused: each trial trains apart: {apart}" if asked else ""
-    return max(1, min(MOST_SEATS, math.ceil(at_once / max(1, hosts)))), ""
+    return max(1, min(MOST_SEATS, math.ceil(experiment.at_once / max(1, hosts)))), ""
 
 
 def trains_together(experiment: Experiment) -> bool:
@@ -72,9 +71,8 @@ def _begins_many(experiment: Experiment) -> bool:
 
 def _is_short(experiment: Experiment, checked: Checked, examples: float) -> bool:
     """Whether all trainings are done before a second process would be of use."""
-    epochs = experiment.trials * experiment.repeats * experiment.max_epochs
     an_example = 3 * 2 * checked.weights + A_STEP / EXAMPLES_A_STEP
-    return an_example * examples * epochs < SHORT
+    return an_example * examples * experiment.epochs_in_all < SHORT
 
 
 def _why_apart(experiment: Experiment, checked: Checked, short: bool, roles: Roles) -> str:

@@ -72,8 +72,9 @@ def most_of_use(experiment: Experiment, nodes: list[dict[str, float]]) -> int:
         math.floor(node.get("CPU", 0) / experiment.cpus_per_trial / node["GPU"] + 1e-9)
         for node in gpus
     ]
-    at_once = min(experiment.trials, experiment.max_concurrent or experiment.trials)
-    by_trials = math.ceil(at_once / max(1, sum(math.floor(node["GPU"]) for node in gpus)))
+    by_trials = math.ceil(
+        experiment.at_once / max(1, sum(math.floor(node["GPU"]) for node in gpus))
+    )
     most = min(max(by_cpu, default=1), by_trials)
     return max(count for count in COUNTS if count <= max(1, most))
 
@@ -106,7 +107,7 @@ def short(experiment: Experiment, facts: Mapping[str, Any], gpus: float) -> str:
     examples = facts["counts"].get("train")
     if examples is None or UNBOUNDED in (experiment.trials, experiment.max_epochs):
         return ""
-    each = experiment.trials * experiment.max_epochs * experiment.repeats * examples
+    each = experiment.epochs_in_all * examples
     if each / max(1.0, gpus) >= SHORT_EXAMPLES:
         return ""
     on = " a GPU" if gpus > 1 else ""
