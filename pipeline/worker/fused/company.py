@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pipeline.worker.backends.together.members import Examples
+from pipeline.worker.backends.together.members import Epoch, Examples
 from pipeline.worker.fused.coroutine import Coroutine
 from pipeline.worker.fused.likeness import Likeness, NotAlike
 from pipeline.worker.fused.reading import likeness
@@ -47,15 +47,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Done:
-    """What came of an epoch, as an `Epoch` has it.
+    """What came of an epoch, and what is known of it beside.
 
     `seconds` is the training's part of the time that its program took; `apart` says why it had none
     with others, where there were others.
     """
 
-    state: Any
-    logs: dict[str, Any]
-    validation_logs: dict[str, Any]
+    epoch: Epoch
     seconds: float
     apart: str = ""
 

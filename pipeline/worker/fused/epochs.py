@@ -89,16 +89,17 @@ def fit(
                 Request(model, likeness, state, given, held, users or within_own)
             )
             told(done, time.monotonic() - start - done.seconds)
-            in_place = done.state is None
+            came = done.epoch
+            in_place = came.state is None
             if not in_place:
-                _put_back(variables, done.state)
+                _put_back(variables, came.state)
             if batches:
-                called.on_train_batch_end(steps - 1, done.logs)
-            logs = dict(done.logs)
+                called.on_train_batch_end(steps - 1, came.logs)
+            logs = dict(came.logs)
             if held is not None:
                 called.on_test_begin()
-                called.on_test_end(done.validation_logs)
-                logs |= {f"val_{name}": value for name, value in done.validation_logs.items()}
+                called.on_test_end(came.validation_logs)
+                logs |= {f"val_{name}": value for name, value in came.validation_logs.items()}
             called.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break

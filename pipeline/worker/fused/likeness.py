@@ -3,7 +3,10 @@
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 
 class NotAlike(Exception):
@@ -42,6 +45,13 @@ class Likeness:
     key: Hashable
     numbers: tuple[float, ...]
     places: tuple[Place, ...]
+
+    @cached_property
+    def in_two_parts(self) -> Any:
+        """The numbers as programs take them, (n, 2) float32: see `number.Number`."""
+        exact = np.array(self.numbers)
+        high = exact.astype("float32")
+        return np.stack([high, (exact - high).astype("float32")], -1)
 
     @contextmanager
     def with_numbers(self, values: dict[int, Any]) -> Iterator[None]:

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from pipeline.errors import one_line
 from pipeline.worker.backends.backend import Backend
 from pipeline.worker.backends.known import current
@@ -116,16 +114,11 @@ class _Program:
         found = self._carry_out(list(map(self._member, members)))
         seconds = (time.monotonic() - start) / len(members)
         return [
-            each
-            if isinstance(each, Exception)
-            else Done(each.state, each.logs, each.validation_logs, seconds, apart)
-            for each in found
+            each if isinstance(each, Exception) else Done(each, seconds, apart) for each in found
         ]
 
     def _member(self, request: Request) -> Member:
-        exact = np.array([request.likeness.numbers[index] for index in self._differing])
-        high = exact.astype("float32")
-        numbers = np.stack([high, (exact - high).astype("float32")], -1)
+        numbers = request.likeness.in_two_parts[self._differing]
         return Member(request.state, numbers, request.train, request.validation)
 
     def _same(self, member: Request) -> list[float]:
