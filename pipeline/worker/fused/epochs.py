@@ -6,6 +6,7 @@ these are called once an epoch, as if it were one batch.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -78,7 +79,8 @@ def fit(
         for epoch in range(model._initial_epoch or initial_epoch, epochs):
             called.on_epoch_begin(epoch)
             given = examples()
-            held = validation if validates(epoch) else None
+            # made anew, as the others are: what is in them is looked at once an epoch
+            held = replace(validation) if validation is not None and validates(epoch) else None
             if batches:
                 called.on_train_batch_begin(0)
             if users and not in_place:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.worker.backends.together import held
+from pipeline.worker.backends.together.members import identity
 from pipeline.worker.backends.together.number import Number
 
 
@@ -30,7 +31,13 @@ def test_an_array_is_made_once_however_it_is_viewed_and_makes_room(monkeypatch):
 
     one, other = np.zeros((10, 2), "float32"), np.ones((10, 2), "float32")
     arrays = held.Held()
-    assert [arrays.made_of([part], make) for part in (one, one[:], one[:5], other)] == [1, 1, 2, 3]
+    assert [
+        arrays.made_of([part], [identity(part)], make) for part in (one, one[:], one[:5], other)
+    ] == [1, 1, 2, 3]
     monkeypatch.setattr(held, "HELD_BYTES", other.nbytes + one.nbytes)
     # with a third the first two have no room, one after the other
-    assert [arrays.made_of([part], make) for part in (one, one + 1, one)] == [1, 4, 5]
+    assert [arrays.made_of([part], [identity(part)], make) for part in (one, one + 1, one)] == [
+        1,
+        4,
+        5,
+    ]

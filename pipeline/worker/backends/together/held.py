@@ -1,10 +1,7 @@
 """The examples of a group as its program takes them."""
 
-import zlib
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
-
-import numpy as np
 
 from pipeline.worker.backends.batches import fed_dtype
 
@@ -19,9 +16,11 @@ class Held:
     def __init__(self) -> None:
         self._held: dict[Hashable, tuple[Sequence[Any], Any]] = {}
 
-    def made_of(self, parts: Sequence[Any], make: Callable[[], Any]) -> Any:
-        """What `make` returns, or has returned, for these NumPy arrays."""
-        key = tuple(map(identity, parts))
+    def made_of(
+        self, parts: Sequence[Any], identities: Sequence[Hashable], make: Callable[[], Any]
+    ) -> Any:
+        """What `make` returns, or has returned, for NumPy arrays of these identities."""
+        key = tuple(identities)
         if key not in self._held:
             while self._held and self._bytes() + _bytes_as_fed(parts) > HELD_BYTES:
                 self._held.pop(next(iter(self._held)))
@@ -31,16 +30,6 @@ class Held:
 
     def _bytes(self) -> int:
         return sum(_bytes_as_fed(parts) for parts, _ in self._held.values())
-
-
-def identity(part: Any) -> Hashable:
-    """Where an array lies: views of the same memory are the same array, while nothing is changed.
-
-    One that may be written to is known by what is in it, too.
-    """
-    contents = zlib.crc32(np.ascontiguousarray(part).data) if part.flags.writeable else None
-    place = part.__array_interface__["data"][0]
-    return (place, part.shape, part.strides, str(part.dtype), contents)
 
 
 def _bytes_as_fed(parts: Sequence[Any]) -> int:

@@ -3,10 +3,14 @@
 Without Keras at import.
 """
 
+import zlib
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
+
+import numpy as np
 
 from pipeline.worker.backends.together.number import Number
 
@@ -18,6 +22,11 @@ class Examples:
     parts: tuple[Any, ...]
     order: Any  # (n,) integers
     batch: int
+
+    @cached_property
+    def identities(self) -> tuple[Hashable, ...]:
+        """What tells the arrays from others: looked at once, for their contents may count."""
+        return tuple(map(identity, self.parts))
 
     @property
     def full(self) -> int:
@@ -92,6 +101,16 @@ class Program(Protocol):
         """
 
 
+def identity(part: Any) -> Hashable:
+    """Where an array lies: views of the same memory are the same array, while nothing is changed.
+
+    One that may be written to is known by what is in it, too.
+    """
+    contents = zlib.crc32(np.ascontiguousarray(part).data) if part.flags.writeable else None
+    place = part.__array_interface__["data"][0]
+    return (place, part.shape, part.strides, str(part.dtype), contents)
+
+
 def variables_of(model: Any) -> tuple[list[Any], ...]:
     """All that an epoch may change: trainable variables, others, the optimizer's, the metrics'."""
     return (
@@ -112,7 +131,5 @@ def flat(logs: dict[str, Any]) -> dict[str, Any]:
 
 def plain(values: dict[str, Any]) -> dict[str, Any]:
     """Metrics as NumPy's arrays; a number as Python has it."""
-    import numpy as np
-
     arrays = {name: np.asarray(value) for name, value in values.items()}
     return {name: float(a) if a.ndim == 0 else a for name, a in arrays.items()}

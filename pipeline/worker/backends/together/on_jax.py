@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.worker.backends.batches import fed_dtype
-from pipeline.worker.backends.together.held import Held, identity
+from pipeline.worker.backends.together.held import Held
 from pipeline.worker.backends.together.jax_compiled import Compiled, Form, Given, Steps
 from pipeline.worker.backends.together.members import Epoch, Examples, Member, Pattern, plain
 
@@ -65,9 +65,11 @@ class Program:
 
     def _arrays(self, examples: Sequence[Examples], form: Form) -> Given:
         """The examples of all members."""
-        columns = list(zip(*[each.parts for each in examples], strict=True))
         shared = _are_shared(examples)
-        parts = tuple(self._placed(column[:1] if shared else column) for column in columns)
+        held = examples[:1] if shared else examples
+        columns = zip(*[each.parts for each in held], strict=True)
+        identities = zip(*[each.identities for each in held], strict=True)
+        parts = tuple(map(self._placed, columns, identities))
         longest = max(len(each.order) for each in examples)
         # so long that the last batch of whoever has fewest is within it
         length = max(longest, form.batch * form.full) + max(form.rests)
@@ -78,7 +80,7 @@ class Program:
         rests = np.array([each.rest for each in examples], "int32")
         return Given(parts, orders, full, rests, shared)
 
-    def _placed(self, column: Sequence[Any]) -> Any:
+    def _placed(self, column: Sequence[Any], identities: Sequence[Hashable]) -> Any:
         """Arrays as one, on the default device."""
         import jax
 
@@ -89,7 +91,7 @@ class Program:
                 row[: len(part)] = part
             return jax.device_put(whole)
 
-        return self._held.made_of(column, stacked)
+        return self._held.made_of(column, identities, stacked)
 
 
 def _lengths(members: Sequence[Member]) -> Hashable:
@@ -102,8 +104,7 @@ def _lengths(members: Sequence[Member]) -> Hashable:
 
 def _are_shared(examples: Sequence[Examples]) -> bool:
     """Whether all have the same arrays."""
-    columns = zip(*[each.parts for each in examples], strict=True)
-    return all(len({identity(part) for part in column}) == 1 for column in columns)
+    return len({each.identities for each in examples}) == 1
 
 
 def _of_one(logs: dict[str, Any], place: int) -> dict[str, Any]:

@@ -66,8 +66,8 @@ class Program:
 
     def _tensors(self, examples: Examples) -> Any:
         parts = [
-            self._held.made_of([part], partial(tf.constant, part, fed_dtype(part)))
-            for part in examples.parts
+            self._held.made_of([part], [identity], partial(tf.constant, part, fed_dtype(part)))
+            for part, identity in zip(examples.parts, examples.identities, strict=True)
         ]
         return (*parts, tf.constant(examples.order, tf.int32), tf.constant(examples.batch))
 
