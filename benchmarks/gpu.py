@@ -1,4 +1,4 @@
-"""What a GPU gives: memory caps, fused groups, fit plans, `auto`'s choice, several trials on one.
+"""Measures a GPU: memory caps, fused groups, fit plans, `auto`'s choice, several trials on one.
 
 Run:  python benchmarks/gpu.py [caps fused plans auto packing]
 

@@ -52,8 +52,8 @@ class Holder:
         )
 
     def told(self, until):
-        """What it says once it has what it gets; its last words where it failed, or took too
-        long."""
+        """Wait for the process's answer: the memory it got, or its last line of output where it
+        failed or took too long."""
         within = max(0, min(LATE_S, until - time.monotonic()))
         late = threading.Timer(within, self._process.kill)
         late.start()
@@ -103,7 +103,7 @@ def caps(backend, until):
 
 
 def measure(until):
-    """Of each backend; one that is not there, or sees no GPU, is recorded as unverified."""
+    """Measure each backend. One that is not there, or sees no GPU, is recorded as unverified."""
     found = []
     for backend in BACKENDS:
         found.append(caps(backend, until))

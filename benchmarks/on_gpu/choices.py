@@ -1,4 +1,4 @@
-"""What `--gpus-per-trial auto` chooses, with nothing remembered, and how long it takes to."""
+"""Measures what `--gpus-per-trial auto` chooses, and how long the choice takes."""
 
 import os
 import tempfile
@@ -8,7 +8,7 @@ FAMILIES = ("mlp", "cnn", "resnet")  # on MNIST
 
 
 def measure(until):
-    """Of each family that is begun in time."""
+    """Measure each family for which time is left; nothing is remembered of another run."""
     from pipeline import Experiment
     from pipeline.engine.tuning import dry_run
 

@@ -17,7 +17,7 @@ EPOCHS = 3
 
 
 def measure(until):
-    """What the process printed until then."""
+    """Run the process; the lines that it printed until `until`."""
     return printed([sys.executable, "-m", "on_gpu.fused"], until)
 
 

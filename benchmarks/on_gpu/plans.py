@@ -15,7 +15,7 @@ WINDOW_S = 3.0
 
 
 def measure(until):
-    """What the process printed until then."""
+    """Run the process; the lines that it printed until `until`."""
     return printed([sys.executable, "-m", "on_gpu.plans"], until)
 
 

@@ -5,6 +5,6 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """What can be made anew is kept here; it need not be there yet."""
+    """The folder for what can be made anew. It need not exist yet."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(cache) / "kerasweep"

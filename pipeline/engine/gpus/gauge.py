@@ -168,16 +168,12 @@ class OnShare:
 
 def _check_free() -> None:
     """Refuse a GPU that others use."""
-    until = time.monotonic() + FREED_S
-    while (memory := cuda.memory()) is not None and memory.free_mib is not None:
-        if memory.free_mib >= memory.total_mib // 2:
-            return
-        if time.monotonic() > until:
-            raise RequestError(
-                f"A trial with a GPU needs half of its memory free; {memory.free_mib:,} of "
-                f"{memory.total_mib:,} MiB are: see nvidia-smi."
-            )
-        time.sleep(0.5)
+    found = cuda.first()
+    if found is not None and (memory := cuda.still_short(found[0] // 2, FREED_S)) is not None:
+        raise RequestError(
+            f"A trial with a GPU needs half of its memory free; {memory.free_mib:,} of "
+            f"{memory.total_mib:,} MiB are: see nvidia-smi."
+        )
 
 
 Gauge = ray.remote(max_restarts=0)(OnShare)

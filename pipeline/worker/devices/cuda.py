@@ -7,6 +7,7 @@ part of a GPU (MIG).
 """
 
 import ctypes
+import time
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,24 @@ def memory() -> GpuMemory | None:
     """
     found = first()
     return None if found is None else GpuMemory(found[0], _free_mib(found[1]))
+
+
+def still_short(needed_mib: int, wait_s: float) -> GpuMemory | None:
+    """The memory of the GPU, if so much of it does not become free in so many seconds.
+
+    A GPU has the memory of a process that ended back some seconds later. None where enough is
+    free, or that is not known.
+    """
+    until = time.monotonic() + wait_s
+    while (
+        (found := memory()) is not None
+        and found.free_mib is not None
+        and found.free_mib < needed_mib
+    ):
+        if time.monotonic() > until:
+            return found
+        time.sleep(0.5)
+    return None
 
 
 def model() -> str:

@@ -5,7 +5,6 @@ Claimed once a process.
 
 import os
 import platform
-import time
 from pathlib import Path
 from typing import Any
 
@@ -88,22 +87,12 @@ def _share(cpus: float, gpus: float, memory: cuda.GpuMemory | None) -> Share:
 
 
 def _wait_until_free(needed_mib: int) -> None:
-    """Wait for the memory of a worker that has just ended.
-
-    It may take seconds until a GPU has it back.
-    """
-    until = time.monotonic() + RELEASE_S
-    while (
-        (memory := cuda.memory()) is not None
-        and memory.free_mib is not None
-        and memory.free_mib < needed_mib
-    ):
-        if time.monotonic() > until:
-            raise RuntimeError(
-                f"the GPU must have {needed_mib} MiB free for a trial; after {RELEASE_S:.0f} s it "
-                f"has {memory.free_mib}"
-            )
-        time.sleep(0.5)
+    """Wait for the memory of a worker that has just ended."""
+    if (memory := cuda.still_short(needed_mib, RELEASE_S)) is not None:
+        raise RuntimeError(
+            f"the GPU must have {needed_mib} MiB free for a trial; after {RELEASE_S:.0f} s it "
+            f"has {memory.free_mib}"
+        )
 
 
 def peak_memory_mib() -> int:
